@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Which CPU, which thread, which CPUs are allowed: the kernel's answers. Any thread, also before
+ * libc's constructors have run. */
+#define _GNU_SOURCE
+#include "os/cpu.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "os/syscall.h"
+
+/* glibc has registered rseq since 2.35 and says where; elsewhere nobody does. */
+#if __has_include(<sys/rseq.h>) && !defined(HAK_WITHOUT_RSEQ)
+#include <sys/rseq.h>
+
+static ptrdiff_t find_rseq_cpu_id(void)
+{
+    enum {
+        OFFSET_OF_CPU_ID = 4
+    }; /* struct rseq: cpu_id_start, cpu_id, rseq_cs, ... */
+    if (__rseq_size == 0)
+        return 0; /* not registered: the area may hold anything */
+    return __rseq_offset + OFFSET_OF_CPU_ID;
+}
+#else
+static ptrdiff_t find_rseq_cpu_id(void)
+{
+    return 0;
+}
+#endif
+
+ptrdiff_t hak_os_rseq_cpu_id;
+
+HAK_COLD unsigned hak_os_cpu_slow(void)
+{
+    /* relaxed: pairs with nothing but the relaxed load in hak_os_cpu; all writers write the same */
+    if (__atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(&hak_os_rseq_cpu_id, find_rseq_cpu_id(), __ATOMIC_RELAXED);
+    int saved = errno; /* sched_getcpu() tells of a forbidden or missing getcpu(2) by it */
+    int cpu = sched_getcpu();
+    errno = saved;
+    return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+unsigned hak_os_thread_id(void)
+{
+    return (unsigned)hak_syscall0(SYS_gettid);
+}
+
+int hak_os_affinity(uint64_t *mask, size_t size)
+{
+    long written = hak_syscall3(SYS_sched_getaffinity, 0, size, (uintptr_t)mask);
+    if (written < 0)
+        return (int)written;
+    memset((char *)mask + written, 0, size - (size_t)written);
+    return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* The slow halves of the futex mutex: spin a little, then sleep. Any thread.
+ *
+ * 0 --try--> 1 --release--> 0          nobody sleeps: no system call on either side
+ * 1 --wait--> 2 --release--> 0 + wake  the woken takes it as 2, since others may still sleep */
+#include "os/lock.h"
+
+#include <linux/futex.h>
+#include <stddef.h>
+
+#include "os/cpu.h"
+#include "os/syscall.h"
+
+enum {
+    /* Sections under these locks are short: about a microsecond of waiting often saves two trips
+     * into the kernel. With one CPU, or a holder that is preempted, more would be lost time. */
+    SPIN_ROUNDS = 40,
+};
+
+/* Whether the lock was got without sleeping. */
+static int spin(struct hak_lock *lock)
+{
+    for (int round = 0; round < SPIN_ROUNDS; round++) {
+        /* relaxed: only looks; hak_lock_try orders */
+        uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+        if (word == 0 && hak_lock_try(lock))
+            return 1;
+        if (word == 2)
+            return 0; /* others gave up already: queue with them */
+        hak_os_pause();
+    }
+    return 0;
+}
+
+HAK_COLD void hak_lock_wait(struct hak_lock *lock)
+{
+    if (spin(lock))
+        return;
+    /* acquire: pairs with the release in hak_lock_release. 2 claims that somebody sleeps, which is
+     * true from here on, or costs one needless wake. */
+    while (__atomic_exchange_n(&lock->word, 2, __ATOMIC_ACQUIRE) != 0) {
+        /* A signal, a stray wake or a changed word only sends us round again. */
+        hak_syscall4(SYS_futex, (uintptr_t)&lock->word, FUTEX_WAIT_PRIVATE, 2, (uintptr_t)NULL);
+    }
+}
+
+HAK_COLD void hak_lock_wake(struct hak_lock *lock)
+{
+    hak_syscall3(SYS_futex, (uintptr_t)&lock->word, FUTEX_WAKE_PRIVATE, 1);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* A mutex of one word on a futex: for slow paths only, never held over a system call but those of
+ * purging. Needs no initialisation beyond zeroes, no libc, survives fork when held by the forking
+ * thread (the child may unlock or hak_lock_reset it). Not recursive.
+ *
+ * Word: 0 free, 1 held, 2 held and somebody sleeps (Drepper, "Futexes are tricky", mutex2). */
+#ifndef HAK_OS_LOCK_H
+#define HAK_OS_LOCK_H
+
+#include <stdint.h>
+
+#include "os/compiler.h"
+
+struct hak_lock {
+    uint32_t word;
+};
+
+void hak_lock_wait(struct hak_lock *lock);   /* takes the lock, sleeping */
+void hak_lock_wake(struct hak_lock *lock);   /* wakes one sleeper */
+
+static inline int hak_lock_try(struct hak_lock *lock)
+{
+    uint32_t expected = 0;
+    /* acquire: pairs with the release in hak_lock_release */
+    return __atomic_compare_exchange_n(&lock->word, &expected, 1, 0, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static inline void hak_lock_acquire(struct hak_lock *lock)
+{
+    if (hak_unlikely(!hak_lock_try(lock)))
+        hak_lock_wait(lock);
+}
+
+static inline void hak_lock_release(struct hak_lock *lock)
+{
+    /* release: what was done under the lock is seen by the next holder's acquire */
+    if (hak_unlikely(__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) == 2))
+        hak_lock_wake(lock);
+}
+
+/* The child of a fork: whoever held or waited for the lock is gone. */
+static inline void hak_lock_reset(struct hak_lock *lock)
+{
+    /* relaxed: the child has one thread */
+    __atomic_store_n(&lock->word, 0, __ATOMIC_RELAXED);
+}
+
+#endif

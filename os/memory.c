@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Address space and pages from the kernel (see memory.h). Any thread; no state but the page size.
+ *
+ * An aligned map:   |...head...|<--- aligned, size --->|...tail...|
+ *                   ^ raw                                          raw + size + alignment - page
+ * head and tail are unmapped again. The kernel hands out addresses downwards, so after one such map
+ * the next one of the same size and alignment mostly fits at the first try. */
+#define _GNU_SOURCE
+#include "os/memory.h"
+
+#include <errno.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "os/bits.h"
+#include "os/compiler.h"
+#include "os/syscall.h"
+
+/* Values of the kernel's interface that older headers of libc lack. */
+enum {
+    ADVICE_FREE = 8,
+    ADVICE_HUGEPAGE = 14,
+    ADVICE_NOHUGEPAGE = 15,
+    ADVICE_DONTDUMP = 16,
+    FIXED_NOREPLACE = 0x100000,
+};
+
+static size_t page_size; /* 0 until asked; every writer writes the same value */
+
+size_t hak_os_page_size(void)
+{
+    /* relaxed: the value alone is of interest, and it is the same for all */
+    size_t size = __atomic_load_n(&page_size, __ATOMIC_RELAXED);
+    if (hak_likely(size != 0))
+        return size;
+    int saved = errno; /* getauxval() tells a missing entry by it */
+    size = getauxval(AT_PAGESZ);
+    errno = saved;
+    if (size == 0)
+        return 4096;
+    __atomic_store_n(&page_size, size, __ATOMIC_RELAXED); /* relaxed: as above */
+    return size;
+}
+
+/* mmap(2) of anonymous private memory; NULL when refused. */
+static void *map_anonymous(void *address, size_t size, int protection, int flags)
+{
+    long result = hak_syscall6(SYS_mmap, (uintptr_t)address, size, (uintptr_t)protection,
+                               (uintptr_t)(MAP_PRIVATE | MAP_ANONYMOUS | flags), (uintptr_t)-1, 0);
+    return hak_syscall_failed(result) ? NULL : (void *)result;
+}
+
+static int advise(void *address, size_t size, int advice)
+{
+    return (int)hak_syscall3(SYS_madvise, (uintptr_t)address, size, (uintptr_t)advice);
+}
+
+/* Maps too much and cuts it to shape. */
+static HAK_COLD void *map_and_trim(size_t size, size_t alignment)
+{
+    size_t room = size + alignment - hak_os_page_size();
+    if (room < size)
+        return NULL;
+    char *raw = map_anonymous(NULL, room, PROT_READ | PROT_WRITE, 0);
+    if (raw == NULL)
+        return NULL;
+    size_t head = hak_align_up((uintptr_t)raw, alignment) - (uintptr_t)raw;
+    size_t tail = room - size - head;
+    /* A refused unmap (too many mappings) only leaves untouched addresses behind. */
+    if (head != 0)
+        hak_os_unmap(raw, head);
+    if (tail != 0)
+        hak_os_unmap(raw + head + size, tail);
+    return raw + head;
+}
+
+void *hak_os_map(size_t size, size_t alignment)
+{
+    void *address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
+    if (address == NULL || ((uintptr_t)address & (alignment - 1)) == 0)
+        return address;
+    hak_os_unmap(address, size);
+    return map_and_trim(size, alignment);
+}
+
+void *hak_os_map_at(void *address, size_t size)
+{
+    void *got = map_anonymous(address, size, PROT_READ | PROT_WRITE, FIXED_NOREPLACE);
+    if (got == NULL || got == address)
+        return got;
+    hak_os_unmap(got, size); /* before Linux 4.17 the flag is unknown and the address a wish */
+    return NULL;
+}
+
+void *hak_os_reserve(size_t size)
+{
+    void *address = map_anonymous(NULL, size, PROT_READ, MAP_NORESERVE);
+    if (address == NULL)
+        return NULL;
+    /* One touched entry must cost one page, not 2 MiB. */
+    advise(address, size, ADVICE_NOHUGEPAGE);
+    advise(address, size, ADVICE_DONTDUMP);
+    return address;
+}
+
+int hak_os_commit(void *address, size_t size)
+{
+    return (int)hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_READ | PROT_WRITE);
+}
+
+int hak_os_unmap(void *address, size_t size)
+{
+    return (int)hak_syscall2(SYS_munmap, (uintptr_t)address, size);
+}
+
+int hak_os_purge(void *address, size_t size, enum hak_os_purge how)
+{
+    return advise(address, size, how == HAK_PURGE_LAZY ? ADVICE_FREE : MADV_DONTNEED);
+}
+
+void *hak_os_remap(void *address, size_t old_size, size_t new_size, enum hak_os_move move)
+{
+    uintptr_t flags = move == HAK_MOVE_ALLOWED ? MREMAP_MAYMOVE : 0;
+    long result = hak_syscall4(SYS_mremap, (uintptr_t)address, old_size, new_size, flags);
+    return hak_syscall_failed(result) ? NULL : (void *)result;
+}
+
+void *hak_os_remap_to(void *address, size_t old_size, size_t new_size, void *target)
+{
+    long result = hak_syscall5(SYS_mremap, (uintptr_t)address, old_size, new_size,
+                               MREMAP_MAYMOVE | MREMAP_FIXED, (uintptr_t)target);
+    return hak_syscall_failed(result) ? NULL : (void *)result;
+}
+
+void hak_os_advise_huge(void *address, size_t size, enum hak_os_huge how)
+{
+    if (how == HAK_HUGE_DEFAULT)
+        return;
+    advise(address, size, how == HAK_HUGE_ALWAYS ? ADVICE_HUGEPAGE : ADVICE_NOHUGEPAGE);
+}

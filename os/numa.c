@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* mbind, move_pages, get_mempolicy, set_mempolicy (see numa.h). Any thread; no state. */
+#define _GNU_SOURCE
+#include "os/numa.h"
+
+#include <errno.h>
+
+#include "os/memory.h"
+#include "os/syscall.h"
+
+enum {
+    /* The kernel takes one off the number of bits before it looks. */
+    MASK_BITS = HAK_OS_NODES + 1,
+    QUERY_NODE_OF_ADDRESS = 1 << 0 | 1 << 1,    /* MPOL_F_NODE | MPOL_F_ADDR */
+    ADVICE_POPULATE_WRITE = 23,                 /* since Linux 5.14 */
+};
+
+int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
+                const struct hak_os_nodes *nodes, enum hak_os_pages pages)
+{
+    return (int)hak_syscall6(SYS_mbind, (uintptr_t)address, size, (uintptr_t)policy,
+                             (uintptr_t)nodes, nodes != NULL ? MASK_BITS : 0, (uintptr_t)pages);
+}
+
+/* Faults the page in, if it is not there. */
+static int ask_policy(const void *address)
+{
+    int node = -1;
+    long refused = hak_syscall5(SYS_get_mempolicy, (uintptr_t)&node, 0, 0, (uintptr_t)address,
+                                QUERY_NODE_OF_ADDRESS);
+    return refused ? (int)refused : node;
+}
+
+int hak_os_page_node(const void *address)
+{
+    uintptr_t page = (uintptr_t)address & ~(uintptr_t)(hak_os_page_size() - 1);
+    int node = -ENOENT;
+    long refused = hak_syscall6(SYS_move_pages, 0, 1, (uintptr_t)&page, 0, (uintptr_t)&node, 0);
+    if (refused == 0)
+        return node == -EFAULT ? -ENOENT : node;    /* EFAULT: the page of zeroes that all share */
+    return ask_policy(address);
+}
+
+int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, int *nodes)
+{
+    for (size_t index = 0; index < count; index++)
+        nodes[index] = node;
+    long moved = hak_syscall6(SYS_move_pages, 0, count, (uintptr_t)pages, (uintptr_t)nodes,
+                              (uintptr_t)status, HAK_OS_PAGES_MOVE);
+    return moved < 0 ? (int)moved : 0;    /* above 0: so many stayed; `status` says which */
+}
+
+int hak_os_set_policy(enum hak_os_policy policy, const struct hak_os_nodes *nodes)
+{
+    return (int)hak_syscall3(SYS_set_mempolicy, (uintptr_t)policy, (uintptr_t)nodes,
+                             nodes != NULL ? MASK_BITS : 0);
+}
+
+int hak_os_populate(void *address, size_t size)
+{
+    int refused = (int)hak_syscall3(SYS_madvise, (uintptr_t)address, size, ADVICE_POPULATE_WRITE);
+    if (refused != -EINVAL)
+        return refused;
+    size_t page = hak_os_page_size();
+    for (size_t offset = 0; offset < size; offset += page)
+        *((volatile char *)address + offset) = 0;    /* a kernel that does not know the advice */
+    return 0;
+}

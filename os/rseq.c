@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* Restartable sequences, the kernel's side. See rseq.h. */
+#define _GNU_SOURCE
+#include "os/rseq.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "os/compiler.h"
+#include "os/cpu.h"
+#include "os/memory.h"
+#include "os/syscall.h"
+
+enum {
+    CPU_ID_OFFSET = 4,             /* of cpu_id in struct rseq */
+    MASK_WORDS = 64,               /* 4096 CPUs */
+    STACK_SIZE = 16 * 1024,
+    WORD_BITS = 64,
+};
+
+/* ---- where, and whether to be trusted ------------------------------------------------------- */
+
+#if defined(__aarch64__)
+/* Linux 6.19 on arm64 does not abort sequences on preemption within a CPU (reported to the kernel's
+ * list in April 2026). */
+static int kernel_is_known_bad(void)
+{
+    struct utsname name;
+    if (hak_syscall3(SYS_uname, (uintptr_t)&name, 0, 0) != 0)
+        return 1;
+    return strncmp(name.release, "6.19", 4) == 0;
+}
+#else
+static int kernel_is_known_bad(void)
+{
+    return 0;
+}
+#endif
+
+int hak_os_rseq_find(ptrdiff_t *offset)
+{
+    (void)hak_os_cpu_slow();    /* learns where the area is */
+    /* relaxed: a constant once it is set */
+    ptrdiff_t cpu_id = __atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED);
+    if (cpu_id == 0 || hak_os_read_thread_word(cpu_id) < 0)
+        return -ENOSYS;
+    if (kernel_is_known_bad())
+        return -EOPNOTSUPP;
+    *offset = cpu_id - CPU_ID_OFFSET;
+    return 0;
+}
+
+/* ---- the disturbance ------------------------------------------------------------------------ */
+
+/* Written by the starting thread before the task runs; read by both. */
+static struct {
+    uint32_t *flag;
+    uintptr_t victim;                  /* thread id */
+    uint64_t allowed[MASK_WORDS];
+    uint64_t elsewhere[MASK_WORDS];    /* allowed, but for the victim's CPU; or the same if alone */
+    uint64_t signals;                  /* the caller's mask */
+    void *stack;
+    uint32_t alive;                    /* cleared, and its futex woken, by the kernel */
+} disturbance;
+
+/* What the task does. No libc, no thread-local storage: it has none of its own. */
+__attribute__((noreturn, no_sanitize("thread", "address", "undefined"), noinline)) static void
+disturb(void)
+{
+    hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.elsewhere,
+                 (uintptr_t)disturbance.elsewhere);
+    /* release: whoever sees the flag is no longer where it was */
+    __atomic_store_n(disturbance.flag, 1, __ATOMIC_RELEASE);
+    hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.allowed,
+                 (uintptr_t)disturbance.allowed);
+    for (;;)
+        hak_syscall3(SYS_exit, 0, 0, 0);
+}
+
+#if defined(__x86_64__)
+/* The child wakes with another stack and must not return through this frame. */
+static long start_task(unsigned long flags, void *stack_top)
+{
+    long result;
+    register uint32_t *cleared __asm__("r10") = &disturbance.alive;
+    register uintptr_t tls __asm__("r8") = 0;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "call *%[entry]\n"
+                     "1:"
+                     : "=a"(result)
+                     : "a"(SYS_clone), "D"(flags), "S"(stack_top), "d"(0), "r"(cleared), "r"(tls),
+                       [entry] "b"(disturb)
+                     : "rcx", "r11", "memory", "cc");
+    return result;
+}
+#elif defined(__aarch64__)
+static long start_task(unsigned long flags, void *stack_top)
+{
+    register long result __asm__("x0") = (long)flags;
+    register void *stack __asm__("x1") = stack_top;
+    register uintptr_t parent __asm__("x2") = 0;
+    register uintptr_t tls __asm__("x3") = 0;
+    register uint32_t *cleared __asm__("x4") = &disturbance.alive;
+    register long number __asm__("x8") = SYS_clone;
+    register void (*entry)(void) __asm__("x9") = disturb;
+    __asm__ volatile("svc #0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x29, xzr\n\t"
+                     "blr %[entry]\n"
+                     "1:"
+                     : "+r"(result)
+                     : "r"(stack), "r"(parent), "r"(tls), "r"(cleared), "r"(number),
+                       [entry] "r"(entry)
+                     : "x30", "memory", "cc");
+    return result;
+}
+#endif
+
+static void set_signals(uint64_t mask, uint64_t *old)
+{
+    hak_syscall6(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, (uintptr_t)&mask, (uintptr_t)old,
+                 sizeof mask, 0, 0);
+}
+
+static void choose_elsewhere(void)
+{
+    unsigned cpu = hak_os_cpu();
+    memcpy(disturbance.elsewhere, disturbance.allowed, sizeof disturbance.elsewhere);
+    if (cpu / WORD_BITS < MASK_WORDS)
+        disturbance.elsewhere[cpu / WORD_BITS] &= ~(UINT64_C(1) << cpu % WORD_BITS);
+    uint64_t any = 0;
+    for (unsigned word = 0; word < MASK_WORDS; word++)
+        any |= disturbance.elsewhere[word];
+    if (any == 0)
+        memcpy(disturbance.elsewhere, disturbance.allowed, sizeof disturbance.elsewhere);
+}
+
+int hak_os_disturb_begin(uint32_t *flag)
+{
+    int refused = hak_os_affinity(disturbance.allowed, sizeof disturbance.allowed);
+    if (refused)
+        return refused;
+    disturbance.stack = hak_os_map(STACK_SIZE, hak_os_page_size());
+    if (disturbance.stack == NULL)
+        return -ENOMEM;
+    disturbance.flag = flag;
+    disturbance.victim = hak_os_thread_id();
+    choose_elsewhere();
+    /* relaxed: the task does not exist yet */
+    __atomic_store_n(&disturbance.alive, 1, __ATOMIC_RELAXED);
+    set_signals(~UINT64_C(0), &disturbance.signals);
+    unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                          CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
+    long task = start_task(flags, (char *)disturbance.stack + STACK_SIZE - 64);
+    if (task > 0)
+        return 0;
+    set_signals(disturbance.signals, NULL);
+    hak_os_unmap(disturbance.stack, STACK_SIZE);
+    return (int)task;
+}
+
+void hak_os_disturb_end(void)
+{
+    /* acquire: pairs with the kernel's clearing; the stack is nobody's then */
+    while (__atomic_load_n(&disturbance.alive, __ATOMIC_ACQUIRE) != 0)
+        hak_syscall6(SYS_futex, (uintptr_t)&disturbance.alive, 0 /* FUTEX_WAIT */, 1, 0, 0, 0);
+    set_signals(disturbance.signals, NULL);
+    hak_os_unmap(disturbance.stack, STACK_SIZE);
+}
+
+/* ---- the fence ------------------------------------------------------------------------------ */
+
+static long membarrier(int command)
+{
+    return hak_syscall3(SYS_membarrier, (uintptr_t)command, 0, 0);
+}
+
+/* Running on a CPU means that whatever ran there was preempted, and restarts. */
+static int visit_all_cpus(void)
+{
+    uint64_t allowed[MASK_WORDS];
+    int refused = hak_os_affinity(allowed, sizeof allowed);
+    if (refused)
+        return refused;
+    for (unsigned cpu = 0; cpu < MASK_WORDS * WORD_BITS && !refused; cpu++) {
+        uint64_t one[MASK_WORDS] = { 0 };
+        one[cpu / WORD_BITS] = UINT64_C(1) << cpu % WORD_BITS;
+        if ((allowed[cpu / WORD_BITS] & one[cpu / WORD_BITS]) != 0)
+            refused = (int)hak_syscall3(SYS_sched_setaffinity, 0, sizeof one, (uintptr_t)one);
+    }
+    hak_syscall3(SYS_sched_setaffinity, 0, sizeof allowed, (uintptr_t)allowed);
+    return refused;
+}
+
+int hak_os_rseq_fence(void)
+{
+    long done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);    /* Linux 5.10 */
+    if (done == -EPERM && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0)
+        done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
+    return done == 0 ? 0 : visit_all_cpus();
+}

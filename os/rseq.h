@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Restartable sequences: where glibc has registered the thread's area, whether the kernel keeps its
+ * promise, and a fence against sequences under way. Any thread. */
+#ifndef HAK_OS_RSEQ_H
+#define HAK_OS_RSEQ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Distance from the thread pointer to struct rseq. 0; -ENOSYS where nobody registered one for this
+ * thread; -EOPNOTSUPP on kernels known not to restart (arm64, Linux 6.19). */
+int hak_os_rseq_find(ptrdiff_t *offset);
+
+/* Sets in motion a kernel task of this process that takes the caller off its CPU (moves it to
+ * another, or where there is but one, runs in its place), then sets *flag and ends. It runs none
+ * of the program's code, no signal reaches it, and hak_os_disturb_end waits until it is gone. 0 or
+ * -errno. One at a time, by the starting thread. */
+int hak_os_disturb_begin(uint32_t *flag);
+void hak_os_disturb_end(void);
+
+/* When it returns, no thread of the process is inside a sequence that began before the call: by
+ * membarrier(2), else by visiting every CPU that the caller may run on. 0, or -errno: a sequence
+ * may yet be under way. Milliseconds at worst. */
+int hak_os_rseq_fence(void);
+
+#endif

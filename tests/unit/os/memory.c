@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* os/memory.c: what is mapped is aligned, zero, writable, and gone when unmapped. */
+#include "os/memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "os/bits.h"
+#include "tests/lib/tap.h"
+
+static int is_zero(const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static void aligned(void)
+{
+    size_t page = hak_os_page_size();
+    EXPECT(hak_is_power_of_two(page) && page >= 4096);
+    for (size_t alignment = page; alignment <= (size_t)1 << 30; alignment *= 4) {
+        for (size_t size = page; size <= 64 * page; size *= 8) {
+            char *memory = hak_os_map(size, alignment);
+            REQUIRE(memory != NULL);
+            EXPECT_EQ((uintptr_t)memory & (alignment - 1), 0);
+            EXPECT(is_zero(memory, size));
+            memset(memory, 0x5a, size);
+            EXPECT_EQ(hak_os_unmap(memory, size), 0);
+        }
+    }
+}
+
+static void refused(void)
+{
+    errno = 77;
+    EXPECT(hak_os_map(SIZE_MAX & ~(size_t)0xffff, hak_os_page_size()) == NULL);
+    EXPECT(hak_os_map((size_t)1 << 62, (size_t)1 << 62) == NULL);
+    EXPECT_EQ(hak_os_unmap((void *)1, 1), -EINVAL);
+    EXPECT_EQ(errno, 77);
+}
+
+static void at_address(void)
+{
+    size_t size = 16 * hak_os_page_size();
+    char *memory = hak_os_map(size, hak_os_page_size());
+    REQUIRE(memory != NULL);
+    EXPECT(hak_os_map_at(memory, size) == NULL);
+    EXPECT_EQ(hak_os_unmap(memory, size), 0);
+    EXPECT(hak_os_map_at(memory, size) == memory);
+    memset(memory, 1, size);
+    EXPECT_EQ(hak_os_unmap(memory, size), 0);
+}
+
+static void reserved(void)
+{
+    size_t size = (size_t)4 << 30;
+    char *memory = hak_os_reserve(size);
+    if (memory == NULL) {
+        tap_skip("4 GiB of addresses refused");
+        return;
+    }
+    EXPECT_EQ(memory[size / 2], 0);
+    EXPECT_EQ(hak_os_commit(memory, hak_os_page_size()), 0);
+    memory[0] = 1;
+    EXPECT_EQ(hak_os_unmap(memory, size), 0);
+}
+
+static void purged(void)
+{
+    size_t size = 8 * hak_os_page_size();
+    char *memory = hak_os_map(size, hak_os_page_size());
+    REQUIRE(memory != NULL);
+    memset(memory, 1, size);
+    EXPECT_EQ(hak_os_purge(memory, size, HAK_PURGE_NOW), 0);
+    EXPECT(is_zero(memory, size));
+    memset(memory, 2, size);
+    int lazy = hak_os_purge(memory, size, HAK_PURGE_LAZY);
+    EXPECT(lazy == 0 || lazy == -EINVAL);
+    memset(memory, 3, size);
+    EXPECT_EQ(memory[size - 1], 3);
+    EXPECT_EQ(hak_os_unmap(memory, size), 0);
+}
+
+static void remapped(void)
+{
+    size_t page = hak_os_page_size();
+    char *memory = hak_os_map(8 * page, page);
+    char *target = hak_os_map(32 * page, page);
+    REQUIRE(memory != NULL && target != NULL);
+    memory[0] = 'a';
+    /* its own second half stands in the way of the first */
+    EXPECT(hak_os_remap(memory, 4 * page, 8 * page, HAK_MOVE_NEVER) == NULL);
+    EXPECT_EQ(memory[0], 'a');
+    char *moved = hak_os_remap(memory, 8 * page, 16 * page, HAK_MOVE_ALLOWED);
+    REQUIRE(moved != NULL);
+    EXPECT_EQ(moved[0], 'a');
+    EXPECT(hak_os_remap_to(moved, 16 * page, 32 * page, target) == target);
+    EXPECT_EQ(target[0], 'a');
+    EXPECT(is_zero(target + 16 * page, 16 * page));
+    EXPECT(hak_os_remap(target, 32 * page, page, HAK_MOVE_NEVER) == target);
+    hak_os_advise_huge(target, page, HAK_HUGE_NEVER);
+    EXPECT_EQ(hak_os_unmap(target, page), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"maps are aligned, zero and writable", aligned},
+        {"what cannot be is refused without errno", refused},
+        {"a map at an address takes it or nothing", at_address},
+        {"a reservation reads as zero and can be committed", reserved},
+        {"purged memory stays usable", purged},
+        {"a remap keeps what was written", remapped},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
