@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* topology/discover.c: there is an answer on this machine, on a recorded one, and on none. */
+#define _GNU_SOURCE
+#include "topology/discover.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "tests/lib/machine.h"
+#include "tests/lib/tap.h"
+
+static void here(void)
+{
+    cpu_set_t wanted;
+    REQUIRE(sched_getaffinity(0, sizeof(wanted), &wanted) == 0);
+    struct hak_discover_request request = {.detail = HAK_DETAIL_CORES};
+    const struct hak_topology *topology = hak_topology_discover(&request);
+    REQUIRE(topology != NULL);
+    tap_note("%s: %u CPUs, %u nodes, %u L3s", topology->source, topology->online, topology->nodes,
+             topology->l3s);
+    EXPECT_EQ(topology->allowed, CPU_COUNT(&wanted));
+    EXPECT_GE(topology->cpu_ids, topology->possible);
+    EXPECT_GE(topology->possible, topology->online);
+    hak_topology_unmap(topology);
+}
+
+static void recorded(void)
+{
+    char *root = machine_open("2node-2socket-interleaved");
+    REQUIRE(root != NULL);
+    struct hak_discover_request request = {.root = root};
+    const struct hak_topology *topology = hak_topology_discover(&request);
+    machine_close(root);
+    REQUIRE(topology != NULL);
+    EXPECT(strcmp(topology->source, "sysfs") == 0);
+    EXPECT_EQ(topology->nodes, 2);
+    EXPECT_EQ(topology->allowed, 8);
+    EXPECT_EQ(topology->cpu[4].core, 4); /* cores were not asked for */
+    hak_topology_unmap(topology);
+}
+
+static void nowhere(void)
+{
+    struct hak_discover_request request = {.root = "/nowhere"};
+    const struct hak_topology *topology = hak_topology_discover(&request);
+    REQUIRE(topology != NULL);
+    EXPECT(strcmp(topology->source, "affinity") == 0);
+    EXPECT_EQ(topology->nodes, 1);
+    EXPECT_GE(topology->allowed, 1);
+    hak_topology_unmap(topology);
+}
+
+/* What cannot be had is told, and there is an answer all the same. */
+static void wishes(void)
+{
+    struct hak_discover_request request = {.wish = {HAK_WAY_XML, "/nonexistent"}};
+    const struct hak_topology *topology = hak_topology_discover(&request);
+    REQUIRE(topology != NULL);
+    EXPECT(topology->refused != 0);
+    EXPECT_EQ(topology->imagined, 0);
+    hak_topology_unmap(topology);
+    request.wish = (struct hak_discover_wish){HAK_WAY_SYNTHETIC, "numa:3 pu:2"};
+    topology = hak_topology_discover(&request);
+    REQUIRE(topology != NULL);
+    if (topology->refused == 0) {
+        EXPECT(strcmp(topology->source, "synthetic") == 0);
+        EXPECT_EQ(topology->imagined, 1);
+        EXPECT_EQ(topology->nodes, 3);
+        EXPECT_EQ(topology->allowed, 6); /* whatever this thread may use */
+    }
+    hak_topology_unmap(topology);
+}
+
+static void parses(void)
+{
+    static const char *const bad[] = {"",     "x",    "Auto",       " auto", "auto:", "hwloc:x",
+                                      "xml", "xml:", "synthetic", "synthetic:"};
+    struct hak_discover_wish wish = {HAK_WAY_XML, "file"};
+    for (unsigned i = 0; i < TAP_COUNT(bad); i++)
+        EXPECT_EQ(hak_discover_parse(bad[i], &wish), -EINVAL);
+    EXPECT_EQ(wish.way, HAK_WAY_XML);
+    EXPECT_EQ(hak_discover_parse("synthetic:pu:2", &wish), 0);
+    EXPECT_EQ(wish.way, HAK_WAY_SYNTHETIC);
+    EXPECT(strcmp(wish.text, "pu:2") == 0);
+    EXPECT_EQ(hak_discover_parse("hwloc", &wish), 0);
+    EXPECT_EQ(wish.way, HAK_WAY_HWLOC);
+    EXPECT(wish.text == NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"this machine is described", here},
+        {"a folder is a machine", recorded},
+        {"without sysfs there is one node", nowhere},
+        {"a wish is granted, or told why not", wishes},
+        {"the words for a wish are understood", parses},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

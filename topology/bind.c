@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* The ladder of binding (see bind.h). Started by one thread at a time; asked by any.
+ *
+ * STRICT binds in three calls, for MPOL_BIND alone would have the kernel kill a process at the
+ * first touch of a page that a full node cannot give: the memory is made present under PREFERRED,
+ * which takes from other nodes; then moved, which fails instead of killing; then left PREFERRED,
+ * so that pages which are purged and touched again much later kill nobody either. */
+#include "topology/bind.h"
+
+#include <errno.h>
+
+#include "os/lock.h"
+#include "os/memory.h"
+
+static struct {
+    struct hak_lock lock;             /* over start */
+    struct hak_os_nodes memory;       /* nodes that have some; written by start only */
+    struct hak_os_nodes unbindable;   /* refused by EINVAL (a cpuset forbids them); relaxed */
+    unsigned memory_nodes;
+    enum hak_bind_policy policy;
+    uint32_t step;                    /* enum hak_bind_step; relaxed: goes down by itself */
+    uint32_t blind;                   /* the kernel does not tell where a page lies; relaxed */
+    const char *why;
+} binding;
+
+static const char *const policy_names[] = {
+    [HAK_BIND_PREFERRED] = "preferred",
+    [HAK_BIND_STRICT] = "bind",
+    [HAK_BIND_INTERLEAVE] = "interleave",
+    [HAK_BIND_NONE] = "none",
+};
+
+static const char *const step_names[] = {
+    [HAK_BIND_STEP_PLAIN] = "plain",
+    [HAK_BIND_STEP_FIRST_TOUCH] = "first-touch",
+    [HAK_BIND_STEP_BOUND] = "bound",
+};
+
+const char *hak_bind_policy_name(enum hak_bind_policy policy)
+{
+    return policy_names[policy];
+}
+
+const char *hak_bind_step_name(enum hak_bind_step step)
+{
+    return step_names[step];
+}
+
+static enum hak_bind_step step_now(void)
+{
+    /* relaxed: it says what to try; a thread that sees an older one is refused once more */
+    return (enum hak_bind_step)__atomic_load_n(&binding.step, __ATOMIC_RELAXED);
+}
+
+static enum hak_bind_policy policy_now(void)
+{
+    return __atomic_load_n(&binding.policy, __ATOMIC_RELAXED); /* relaxed: as above */
+}
+
+static void set_step(enum hak_bind_step step, const char *why)
+{
+    /* relaxed, both: as above; the reason is a constant text */
+    __atomic_store_n(&binding.why, why, __ATOMIC_RELAXED);
+    __atomic_store_n(&binding.step, (uint32_t)step, __ATOMIC_RELAXED);
+}
+
+struct hak_bind_state hak_bind_state(void)
+{
+    return (struct hak_bind_state){
+        .policy = policy_now(),
+        .step = step_now(),
+        .why = __atomic_load_n(&binding.why, __ATOMIC_RELAXED), /* relaxed: as above */
+    };
+}
+
+/* ---- what the kernel says -------------------------------------------------------------------- */
+
+static const char *reason_of(int refused)
+{
+    switch (-refused) {
+    case EPERM:
+        return "EPERM";
+    case EACCES:
+        return "EACCES";
+    case ENOSYS:
+        return "ENOSYS";
+    case EINVAL:
+        return "EINVAL";
+    default:
+        return "refused";
+    }
+}
+
+/* relaxed: of bits that say what to try, and that start may be writing anew */
+static int read_bit(const struct hak_os_nodes *nodes, unsigned node)
+{
+    return (__atomic_load_n(&nodes->word[node / 64], __ATOMIC_RELAXED) >> node % 64 & 1) != 0;
+}
+
+static int is_unbindable(unsigned node)
+{
+    return node >= HAK_OS_NODES || read_bit(&binding.unbindable, node);
+}
+
+/* A refusal is remembered, so that it costs one call: a node's, or everybody's. */
+static enum hak_bind_result note_refusal(int refused, int node)
+{
+    if (refused == -ENOMEM)
+        return HAK_BIND_REFUSED;    /* too many mappings now, not for good */
+    if (refused == -EINVAL && node >= 0)
+        /* relaxed: as in read_bit */
+        __atomic_fetch_or(&binding.unbindable.word[node / 64], (uint64_t)1 << node % 64,
+                          __ATOMIC_RELAXED);
+    else if (refused != -EINVAL && refused != -EFAULT)
+        /* The kernel forbids it. Those two speak of the nodes or the memory of one call. */
+        set_step(HAK_BIND_STEP_FIRST_TOUCH, reason_of(refused));
+    return HAK_BIND_REFUSED;
+}
+
+static struct hak_os_nodes only(unsigned node)
+{
+    struct hak_os_nodes nodes = {{0}};
+    hak_os_nodes_add(&nodes, node);
+    return nodes;
+}
+
+/* Whether the first page came from another node than it was to: then the node is full. */
+static int has_spilled(void *memory, int node)
+{
+    if (__atomic_load_n(&binding.blind, __ATOMIC_RELAXED)) /* relaxed: a hint not to ask */
+        return 0;
+    *(volatile char *)memory = 0;
+    int lies_on = hak_os_page_node(memory);
+    if (lies_on == -EPERM || lies_on == -ENOSYS)
+        __atomic_store_n(&binding.blind, 1, __ATOMIC_RELAXED); /* relaxed: as above */
+    return lies_on >= 0 && lies_on != node;
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+static void learn_nodes(const struct hak_topology *topology)
+{
+    struct hak_os_nodes memory = {{0}};
+    unsigned count = 0;
+    for (unsigned index = 0; index < topology->nodes && !topology->imagined; index++) {
+        const struct hak_topology_node *node = &topology->node[index];
+        if (!node->has_memory || node->id >= HAK_OS_NODES)
+            continue;
+        hak_os_nodes_add(&memory, node->id);
+        count++;
+    }
+    /* relaxed, all: a later start finds the same machine, or one that has changed under us */
+    for (unsigned word = 0; word < HAK_OS_NODE_WORDS; word++) {
+        __atomic_store_n(&binding.memory.word[word], memory.word[word], __ATOMIC_RELAXED);
+        __atomic_store_n(&binding.unbindable.word[word], 0, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&binding.memory_nodes, count, __ATOMIC_RELAXED);
+}
+
+/* What the kernel answers to a binding that changes nothing. */
+static int try_to_bind(void)
+{
+    size_t size = hak_os_page_size();
+    void *page = hak_os_map(size, size);
+    if (page == NULL)
+        return -ENOMEM;
+    int refused = hak_os_bind(page, size, HAK_OS_POLICY_DEFAULT, NULL, HAK_OS_PAGES_LEAVE);
+    hak_os_unmap(page, size);
+    return refused;
+}
+
+static void find_step(const struct hak_topology *topology)
+{
+    if (topology->imagined) {
+        set_step(HAK_BIND_STEP_PLAIN, "not this machine");
+        return;
+    }
+    if (binding.memory_nodes <= 1) {
+        set_step(HAK_BIND_STEP_PLAIN, "one node");
+        return;
+    }
+    int refused = try_to_bind();
+    if (refused)
+        set_step(HAK_BIND_STEP_FIRST_TOUCH, reason_of(refused));
+    else
+        set_step(HAK_BIND_STEP_BOUND, NULL);
+}
+
+void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy)
+{
+    hak_lock_acquire(&binding.lock);
+    /* relaxed: the same each time, since options are read once */
+    __atomic_store_n(&binding.policy, policy, __ATOMIC_RELAXED);
+    learn_nodes(topology);
+    find_step(topology);
+    hak_lock_release(&binding.lock);
+}
+
+void hak_bind_reset_lock(void)
+{
+    hak_lock_reset(&binding.lock);
+}
+
+int hak_bind_places_shards(void)
+{
+    return step_now() == HAK_BIND_STEP_BOUND &&
+           (policy_now() == HAK_BIND_PREFERRED || policy_now() == HAK_BIND_STRICT);
+}
+
+int hak_bind_is_strict(void)
+{
+    return step_now() == HAK_BIND_STEP_BOUND && policy_now() == HAK_BIND_STRICT;
+}
+
+unsigned hak_bind_memory_nodes(void)
+{
+    return __atomic_load_n(&binding.memory_nodes, __ATOMIC_RELAXED); /* relaxed: see learn_nodes */
+}
+
+int hak_bind_has_memory(int node)
+{
+    return node >= 0 && node < HAK_OS_NODES && read_bit(&binding.memory, (unsigned)node);
+}
+
+/* ---- binding --------------------------------------------------------------------------------- */
+
+enum hak_bind_result hak_bind_to(void *memory, size_t size, int node, enum hak_os_pages pages)
+{
+    if (step_now() != HAK_BIND_STEP_BOUND || node < 0)
+        return HAK_BIND_LEFT;
+    if (is_unbindable((unsigned)node))
+        return HAK_BIND_REFUSED;
+    struct hak_os_nodes nodes = only((unsigned)node);
+    int refused = hak_os_bind(memory, size, HAK_OS_POLICY_PREFERRED, &nodes, pages);
+    return refused ? note_refusal(refused, node) : HAK_BIND_DONE;
+}
+
+static enum hak_bind_result bind_strictly(void *memory, size_t size, int node)
+{
+    enum hak_bind_result result = hak_bind_to(memory, size, node, HAK_OS_PAGES_LEAVE);
+    if (result != HAK_BIND_DONE)
+        return result;
+    if (hak_os_populate(memory, size) != 0)
+        return HAK_BIND_FULL;
+    struct hak_os_nodes nodes = only((unsigned)node);
+    if (hak_os_bind(memory, size, HAK_OS_POLICY_BIND, &nodes, HAK_OS_PAGES_MUST_MOVE) != 0)
+        return HAK_BIND_FULL;
+    return hak_bind_to(memory, size, node, HAK_OS_PAGES_LEAVE);
+}
+
+enum hak_bind_result hak_bind_fresh(void *memory, size_t size, int node)
+{
+    if (step_now() != HAK_BIND_STEP_BOUND || policy_now() == HAK_BIND_NONE)
+        return HAK_BIND_LEFT;
+    if (policy_now() == HAK_BIND_INTERLEAVE && node != HAK_NODE_SPREAD)
+        return hak_bind_spread(memory, size, NULL);
+    if (policy_now() == HAK_BIND_STRICT && node >= 0)
+        return bind_strictly(memory, size, node);
+    enum hak_bind_result result = hak_bind_to(memory, size, node, HAK_OS_PAGES_LEAVE);
+    return result == HAK_BIND_DONE && has_spilled(memory, node) ? HAK_BIND_SPILLED : result;
+}
+
+enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak_os_nodes *nodes)
+{
+    if (step_now() != HAK_BIND_STEP_BOUND)
+        return HAK_BIND_LEFT;
+    if (nodes == NULL)
+        nodes = &binding.memory;
+    int refused =
+        hak_os_bind(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes, HAK_OS_PAGES_LEAVE);
+    return refused ? note_refusal(refused, HAK_NODE_ANY) : HAK_BIND_DONE;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* The ways to learn a topology, best first; the first that succeeds is believed. One thread. A new
+ * way is a row here and a from_X.c. */
+#include "topology/discover.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "os/bits.h"
+#include "os/file.h"
+#include "topology/allowed.h"
+#include "topology/from_hwloc.h"
+#include "topology/from_sysfs.h"
+
+static int from_sysfs(struct hak_topology *topology, const struct hak_discover_request *request)
+{
+    int root = hak_os_open_folder(request->root != NULL ? request->root : "/");
+    if (root < 0)
+        return root;
+    int error = hak_topology_from_sysfs(topology, root, request->detail);
+    hak_os_close(root);
+    return error;
+}
+
+/* No sysfs in this sandbox: one node of the CPUs that we may use. */
+static int from_affinity(struct hak_topology *topology, const struct hak_discover_request *request)
+{
+    (void)request;
+    struct hak_cpu_set set;
+    if (hak_allowed_read(&set) != 0 || hak_cpu_set_count(&set) == 0)
+        hak_cpu_set_add(&set, 0);
+    hak_topology_begin(topology, &set, &set);
+    return hak_topology_finish(topology);
+}
+
+/* Never by itself: what hwloc knows beyond sysfs does not move a shard, and it costs milliseconds
+ * and some thousand calls of malloc. */
+static int from_hwloc(struct hak_topology *topology, const struct hak_discover_request *request)
+{
+    return hak_topology_from_hwloc(topology, &request->wish);
+}
+
+struct way {
+    const char *name;
+    unsigned only_for; /* a wish; 0: for any */
+    int (*describe)(struct hak_topology *topology, const struct hak_discover_request *request);
+};
+
+static const struct way ways[] = {
+    {"hwloc", HAK_WAY_HWLOC, from_hwloc},
+    {"synthetic", HAK_WAY_SYNTHETIC, from_hwloc},
+    {"xml", HAK_WAY_XML, from_hwloc},
+    {"sysfs", 0, from_sysfs},
+    {"affinity", 0, from_affinity},
+};
+
+int hak_discover_parse(const char *text, struct hak_discover_wish *wish)
+{
+    static const struct {
+        const char *word; /* one that ends in a colon wants more behind it */
+        enum hak_topology_way way;
+    } words[] = {
+        {"auto", HAK_WAY_AUTO},
+        {"sysfs", HAK_WAY_SYSFS},
+        {"hwloc", HAK_WAY_HWLOC},
+        {"synthetic:", HAK_WAY_SYNTHETIC},
+        {"xml:", HAK_WAY_XML},
+    };
+    for (size_t i = 0; i < HAK_ARRAY_LENGTH(words); i++) {
+        size_t length = strlen(words[i].word);
+        int wants_more = words[i].word[length - 1] == ':';
+        if (strncmp(text, words[i].word, length) != 0 || (text[length] != '\0') != wants_more)
+            continue;
+        wish->way = words[i].way;
+        wish->text = wants_more ? text + length : NULL;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* Affinity is of this machine's CPUs. */
+static void restrict_to_affinity(struct hak_topology *topology,
+                                 const struct hak_discover_request *request)
+{
+    struct hak_cpu_set allowed;
+    if (request->root == NULL && !topology->imagined && hak_allowed_read(&allowed) == 0)
+        hak_allowed_restrict(topology, &allowed);
+}
+
+const struct hak_topology *hak_topology_discover(const struct hak_discover_request *request)
+{
+    int refused = 0;
+    for (size_t i = 0; i < HAK_ARRAY_LENGTH(ways); i++) {
+        if (ways[i].only_for != 0 && ways[i].only_for != request->wish.way)
+            continue;
+        struct hak_topology *topology = hak_topology_map();
+        if (topology == NULL)
+            return NULL;
+        int error = ways[i].describe(topology, request);
+        if (error != 0) {
+            refused = refused != 0 ? refused : error;
+            hak_topology_unmap(topology); /* half a description helps nobody */
+            continue;
+        }
+        topology->source = ways[i].name;
+        topology->refused = refused;
+        restrict_to_affinity(topology, request);
+        return topology;
+    }
+    return NULL;
+}
