@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* tiers/large_segment.c: tags, dirty bits, page map entries, and the lists, without a cache's
+ * decisions. */
+#include "tiers/large_segment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+#include "tiers/large.h"
+#include "tiers/page_map.h"
+
+enum {
+    MIB = 1024 * 1024,
+    SIZE = 4 * MIB,
+};
+
+static struct hak_counters counters;
+static const struct hak_region_source source = { &counters, -1, 0 };
+static struct hak_large_cache cache;
+
+static struct hak_large_segment *new_segment(size_t size)
+{
+    EXPECT(hak_page_map_start() != HAK_PAGE_MAP_NONE);
+    memset(&cache, 0, sizeof cache);
+    struct hak_large_segment *segment = hak_region_map(&source, size);
+    hak_large_segment_start(segment, &cache, size);
+    return segment;
+}
+
+static void header_is_small(void)
+{
+    EXPECT_LE(hak_large_segment_overhead(SIZE), 5);
+    for (size_t size = SIZE; size <= HAK_LARGE_SEGMENT_MAX; size *= 2) {
+        size_t bytes = (size_t)hak_large_segment_overhead(size) << HAK_LARGE_UNIT_SHIFT;
+        EXPECT_LE(bytes, size / 200);
+        EXPECT_LE(bytes, HAK_REGION_SIZE);
+    }
+}
+
+static void page_map_leads_to_it(void)
+{
+    struct hak_large_segment *segment = new_segment(3 * SIZE);
+    char *start = (char *)segment;
+    EXPECT(hak_large_segment_find(start) == NULL);
+    hak_large_segment_publish(segment);
+    for (size_t offset = 0; offset < 3 * SIZE; offset += 60000)
+        EXPECT(hak_large_segment_find(start + offset) == segment);
+    EXPECT(hak_large_segment_of(&segment->unit[segment->units - 1]) == segment);
+    hak_large_segment_withdraw(segment);
+    for (size_t offset = 0; offset < 3 * SIZE; offset += 60000)
+        EXPECT(hak_large_segment_find(start + offset) == NULL);
+    hak_region_unmap(&source, segment, 3 * SIZE);
+}
+
+static void dirty_bits_agree_with_bytes(void)
+{
+    struct hak_large_segment *segment = new_segment(SIZE);
+    unsigned char *model = calloc(segment->units, 1);
+    struct prng prng = { 5 };
+    for (int i = 0; i < 2000; i++) {
+        uint32_t index = (uint32_t)prng_below(&prng, segment->units);
+        uint32_t units = 1 + (uint32_t)prng_below(&prng, segment->units - index);
+        int dirty = prng_below(&prng, 2) == 0;
+        if (dirty)
+            hak_large_segment_set_dirty(segment, index, units);
+        else
+            hak_large_segment_set_clean(segment, index, units);
+        memset(model + index, dirty, units);
+        index = (uint32_t)prng_below(&prng, segment->units);
+        units = (uint32_t)prng_below(&prng, segment->units - index + 1);
+        uint32_t count = 0;
+        for (uint32_t unit = index; unit < index + units; unit++)
+            count += model[unit];
+        EXPECT_EQ(hak_large_segment_count_dirty(segment, index, units), count);
+    }
+    free(model);
+    hak_region_unmap(&source, segment, SIZE);
+}
+
+static void clear_writes_dirty_units_only(void)
+{
+    struct hak_large_segment *segment = new_segment(SIZE);
+    uint32_t from = segment->first;
+    uint32_t units = segment->units - from;
+    struct prng prng = { 6 };
+    for (uint32_t unit = from; unit < segment->units; unit++) {
+        memset(hak_large_segment_address(segment, unit), 1, HAK_LARGE_UNIT);
+        if (prng_below(&prng, 3) == 0)
+            hak_large_segment_set_dirty(segment, unit, 1);
+    }
+    hak_large_segment_clear(segment, from + 3, units - 5);
+    for (uint32_t unit = from; unit < segment->units; unit++) {
+        const char *bytes = hak_large_segment_address(segment, unit);
+        int within = unit >= from + 3 && unit < segment->units - 2;
+        int cleared = within && hak_large_segment_count_dirty(segment, unit, 1);
+        EXPECT_EQ(bytes[0], cleared ? 0 : 1);
+        EXPECT_EQ(bytes[HAK_LARGE_UNIT - 1], cleared ? 0 : 1);
+    }
+    hak_region_unmap(&source, segment, SIZE);
+}
+
+static void free_neighbours_are_seen(void)
+{
+    struct hak_large_segment *segment = new_segment(SIZE);
+    uint32_t at = segment->first;
+    hak_large_segment_mark(segment, at, 9, HAK_UNIT_FREE);
+    hak_large_segment_mark(segment, at + 9, 20, HAK_UNIT_USED);
+    hak_large_segment_mark(segment, at + 29, 1, HAK_UNIT_SLIVER);
+    hak_large_segment_mark(segment, at + 30, 5, HAK_UNIT_BUSY);
+    EXPECT(hak_large_segment_free_before(segment, at) == NULL);
+    EXPECT(hak_large_segment_free_before(segment, at + 9) == &segment->unit[at]);
+    EXPECT(hak_large_segment_free_at(segment, at + 29) == &segment->unit[at + 29]);
+    EXPECT(hak_large_segment_free_before(segment, at + 30) == &segment->unit[at + 29]);
+    EXPECT(hak_large_segment_free_before(segment, at + 35) == NULL);
+    EXPECT(hak_large_segment_free_at(segment, at + 30) == NULL);
+    EXPECT(hak_large_segment_free_at(segment, segment->units) == NULL);
+    hak_large_segment_unmark(segment, at);
+    EXPECT(hak_large_segment_free_before(segment, at + 9) == NULL);
+    hak_region_unmap(&source, segment, SIZE);
+}
+
+static void find_prefers_the_tightest(void)
+{
+    struct hak_large_segment *segment = new_segment(SIZE);
+    static const uint32_t sizes[] = { 100, 40, 39, 10, 200, 41 };
+    uint32_t index = segment->first;
+    struct hak_unit *runs[HAK_ARRAY_LENGTH(sizes)];
+    for (size_t i = 0; i < HAK_ARRAY_LENGTH(sizes); i++) {
+        runs[i] = &segment->unit[index];
+        hak_large_file(&cache, segment, index, sizes[i], 0, NULL);
+        index += sizes[i] + 1;
+    }
+    EXPECT(hak_large_find(&cache, HAK_LARGE_CLEAN, 39, 1) == runs[2]);
+    EXPECT(hak_large_find(&cache, HAK_LARGE_CLEAN, 40, 1) == runs[1]);
+    EXPECT(hak_large_find(&cache, HAK_LARGE_CLEAN, 42, 1) == runs[0]);
+    EXPECT(hak_large_find(&cache, HAK_LARGE_CLEAN, 9, 1) == runs[3]);
+    EXPECT(hak_large_find(&cache, HAK_LARGE_CLEAN, 201, 1) == NULL);
+    EXPECT(hak_large_find(&cache, HAK_LARGE_DIRTY, 9, 1) == NULL);
+    struct hak_unit *aligned = hak_large_find(&cache, HAK_LARGE_CLEAN, 64, 64);
+    EXPECT(aligned != NULL && hak_large_lead(aligned, 64) + 64 <= aligned->number);
+    struct hak_unit *older;
+    for (size_t i = 0; i < HAK_ARRAY_LENGTH(sizes); i++)
+        EXPECT_EQ(hak_large_unfile(&cache, segment, runs[i], &older), 0);
+    EXPECT(hak_large_find(&cache, HAK_LARGE_CLEAN, 1, 1) == NULL);
+    hak_region_unmap(&source, segment, SIZE);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        { "the header is small", header_is_small },
+        { "the page map leads to the segment", page_map_leads_to_it },
+        { "dirty bits agree with a model", dirty_bits_agree_with_bytes },
+        { "clearing writes dirty units only", clear_writes_dirty_units_only },
+        { "free neighbours are seen, others not", free_neighbours_are_seen },
+        { "the tightest run is found", find_prefers_the_tightest },
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* tiers/pool.c: nobody else has what is taken, everything given is had again, and what is free goes
+ * back to the kernel. */
+#define _GNU_SOURCE
+#include "tiers/pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/bits.h"
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/threads.h"
+#include "tests/unit/tiers/child.h"
+#include "tiers/object.h"
+
+enum { HOME = 7, OTHER_HOME = 8, ANY_ROOM = 1000 };
+
+static struct hak_counters counters;
+static const struct hak_region_source source = {&counters, -1, HOME};
+static struct hak_pool tiny;
+static struct hak_pool mid;
+static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 1000};
+static const struct hak_policy keep_nothing = {.slab_retain_bytes = 0};
+
+static uint64_t count_of(enum hak_counter counter)
+{
+    return hak_counter_read(&counters, counter);
+}
+
+static void start(void)
+{
+    hak_size_class_start();
+    REQUIRE(hak_page_map_start() != HAK_PAGE_MAP_NONE);
+    if (tiny.source != NULL)
+        return;
+    hak_pool_init(&tiny, &source, 1, HAK_CLASS_TINY_LAST);
+    hak_pool_init(&mid, &source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
+}
+
+static struct hak_pool *pool_of(unsigned class_id)
+{
+    return class_id <= HAK_CLASS_TINY_LAST ? &tiny : &mid;
+}
+
+static void *pop(uint64_t *word)
+{
+    void *object = hak_word_object(*word);
+    if (object != NULL)
+        *word = hak_link_read(object);
+    return object;
+}
+
+static void push(uint64_t *word, void *object)
+{
+    hak_link_write(object, *word);
+    *word = hak_word_make(object, hak_word_room(*word) - 1);
+}
+
+/* A chain of `count` objects, out of old slabs or a fresh one. */
+static unsigned take(unsigned class_id, unsigned count, uint64_t *word)
+{
+    unsigned taken = hak_pool_take(pool_of(class_id), class_id, count, word);
+    return taken != 0 ? taken : hak_pool_take_fresh(pool_of(class_id), class_id, count, word);
+}
+
+static void give(unsigned class_id, void *object, const struct hak_policy *policy)
+{
+    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    push(&word, object);
+    EXPECT_EQ(hak_pool_give(pool_of(class_id), class_id, &word, policy), 1);
+    EXPECT(hak_word_object(word) == NULL);
+}
+
+/* Everything has been given: the pool lets go of all, down to the last region. */
+static void expect_empty(struct hak_pool *pool)
+{
+    for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++)
+        EXPECT_LE(pool->bins[class_id - pool->first_class].slabs, 1); /* kept for the next */
+    size_t kept = hak_pool_slab_bytes(pool) + pool->space.dirty_bytes;
+    EXPECT_EQ(hak_pool_purge(pool), kept);
+    EXPECT_EQ(hak_pool_slab_bytes(pool), 0);
+    EXPECT_EQ(pool->space.dirty_bytes, 0);
+    struct hak_region *region = hak_pool_collect_empty(pool);
+    while (region != NULL) {
+        struct hak_region *next = region->next;
+        unsigned char resident[HAK_REGION_SIZE / 4096];
+        EXPECT_EQ(mincore(region, HAK_REGION_SIZE, resident), 0);
+        unsigned dirty = 0;
+        for (size_t page = HAK_PAGE_SIZE / 4096; page < sizeof resident; page++)
+            dirty += resident[page] & 1;
+        EXPECT_EQ(dirty, 0);
+        hak_page_map_set_kind(region, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
+        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        region = next;
+    }
+    EXPECT(pool->space.first == NULL);
+    EXPECT_EQ(pool->space.regions, 0);
+    EXPECT(hak_pool_collect_empty(pool) == NULL);
+}
+
+static void expect_all_empty(void)
+{
+    expect_empty(&tiny);
+    expect_empty(&mid);
+    EXPECT_EQ(count_of(HAK_COUNTER_SLABS_MADE), count_of(HAK_COUNTER_SLABS_RELEASED));
+    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_MAPPED), count_of(HAK_COUNTER_BYTES_UNMAPPED));
+}
+
+/* ---- one thread ------------------------------------------------------------------------- */
+
+static int by_address(const void *left, const void *right)
+{
+    uintptr_t a = *(const uintptr_t *)left;
+    uintptr_t b = *(const uintptr_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+/* Takes objects of a class over several slabs: apart, in the page map, and all of the slabs'. */
+static void take_many(unsigned class_id, uintptr_t *objects, unsigned count)
+{
+    const struct hak_class *class = &hak_classes[class_id];
+    unsigned have = 0;
+    while (have < count) {
+        uint64_t word = hak_word_make(NULL, ANY_ROOM);
+        unsigned want = count - have < class->bundle ? count - have : class->bundle;
+        unsigned got = take(class_id, want, &word);
+        REQUIRE(got != 0 && got <= want);
+        EXPECT_EQ(hak_word_room(word), ANY_ROOM - got);
+        for (unsigned i = 0; i < got; i++)
+            objects[have++] = (uintptr_t)pop(&word);
+        EXPECT_EQ(word, hak_word_make(NULL, ANY_ROOM));
+    }
+    qsort(objects, count, sizeof *objects, by_address);
+    for (unsigned i = 0; i < count; i++) {
+        const void *object = (const void *)objects[i];
+        struct hak_page page = hak_page_find(object);
+        EXPECT_EQ(page.class_id, class_id);
+        EXPECT_EQ(page.home, HOME);
+        EXPECT(hak_slab_is_object(hak_slab_of(object, page), object));
+        if (i > 0)
+            EXPECT_GE(objects[i] - objects[i - 1], class->size);
+    }
+}
+
+static void all_classes(void)
+{
+    start();
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        unsigned count = hak_classes[class_id].capacity * 3 - 1;
+        uintptr_t *objects = calloc(count, sizeof *objects);
+        uint64_t made = count_of(HAK_COUNTER_SLABS_MADE);
+        take_many(class_id, objects, count);
+        EXPECT_EQ(count_of(HAK_COUNTER_SLABS_MADE) - made, 3); /* free + taken = capacity */
+        for (unsigned i = 0; i < count; i++)
+            memset((void *)objects[i], 0xee, hak_classes[class_id].size);
+        for (unsigned i = 0; i < count; i++)
+            give(class_id, (void *)objects[(i * 7919ul) % count], &keep_all);
+        free(objects);
+    }
+    expect_all_empty();
+}
+
+/* A chain ends where the objects of this pool end. */
+static void chains_of_mixed_homes(void)
+{
+    start();
+    static struct hak_counters other_counters;
+    static const struct hak_region_source other_source = {&other_counters, -1, OTHER_HOME};
+    static struct hak_pool other;
+    hak_pool_init(&other, &other_source, 1, HAK_CLASS_TINY_LAST);
+    uint64_t ours = hak_word_make(NULL, ANY_ROOM);
+    uint64_t mixed = hak_word_make(NULL, ANY_ROOM);
+    REQUIRE(hak_pool_take_fresh(&other, 4, 3, &mixed) == 3);
+    uint64_t theirs = mixed;
+    REQUIRE(take(4, 5, &ours) == 5);
+    for (unsigned i = 0; i < 5; i++)
+        push(&mixed, pop(&ours));
+    EXPECT_EQ(hak_pool_give(&tiny, 4, &mixed, &keep_all), 5);
+    EXPECT_EQ(mixed, theirs);
+    EXPECT_EQ(hak_pool_give(&tiny, 4, &mixed, &keep_all), 0);
+    EXPECT_EQ(hak_pool_give(&other, 5, &mixed, &keep_all), 0); /* not of that class */
+    EXPECT_EQ(hak_pool_give(&other, 4, &mixed, &keep_all), 3);
+    hak_pool_purge(&other);
+    EXPECT_EQ(hak_pool_slab_bytes(&other), 0);
+    expect_all_empty();
+}
+
+static void bad_objects_stay_on_top(void)
+{
+    start();
+    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    REQUIRE(take(6, 3, &word) == 3);
+    char *first = pop(&word);
+    char *second = pop(&word);
+    char *third = pop(&word);
+    give(6, first, &keep_all);
+    push(&word, third);
+    push(&word, first); /* a second time */
+    push(&word, second);
+    EXPECT_EQ(hak_pool_give(&tiny, 6, &word, &keep_all), 1);
+    EXPECT(hak_word_object(word) == first);
+    word = hak_link_read(first);
+    push(&word, third + 16);
+    EXPECT_EQ(hak_pool_give(&tiny, 6, &word, &keep_all), 0);
+    EXPECT(pop(&word) == third + 16);
+    give(6, third, &keep_all);
+    expect_all_empty();
+}
+
+/* ---- what is kept, and for how long ----------------------------------------------------- */
+
+/* Takes `slabs` slabs of the class and gives all back. */
+static void fill_and_give(unsigned class_id, unsigned slabs, const struct hak_policy *policy)
+{
+    unsigned count = hak_classes[class_id].capacity * slabs;
+    uintptr_t *objects = calloc(count, sizeof *objects);
+    take_many(class_id, objects, count);
+    for (unsigned i = 0; i < count; i++)
+        memset((void *)objects[i], 1, hak_classes[class_id].size);
+    for (unsigned i = 0; i < count; i++)
+        give(class_id, (void *)objects[i], policy);
+    free(objects);
+}
+
+static void kept_as_told(void)
+{
+    start();
+    size_t slab = hak_classes[HAK_CLASS_LAST].slab_pages * (size_t)HAK_PAGE_SIZE;
+    fill_and_give(HAK_CLASS_LAST, 9, &keep_nothing);
+    EXPECT_EQ(mid.space.dirty_bytes, 0);
+    EXPECT_EQ(hak_pool_slab_bytes(&mid), slab);
+    expect_all_empty();
+
+    const struct hak_policy keep_some = {.slab_retain_bytes = 4 * slab};
+    fill_and_give(HAK_CLASS_LAST, 9, &keep_some);
+    EXPECT_LE(mid.space.dirty_bytes, 4 * slab);
+    EXPECT_GE(mid.space.dirty_bytes, slab);
+    expect_all_empty();
+
+    fill_and_give(HAK_CLASS_LAST, 9, &keep_all);
+    EXPECT_EQ(mid.space.dirty_bytes, 8 * slab);
+    uint64_t now = mid.space.last_release_ns;
+    hak_pool_tick(&mid, &keep_all, now + keep_all.decay_ns / 2);
+    EXPECT_EQ(mid.space.dirty_bytes, 8 * slab);
+    uint64_t purged = count_of(HAK_COUNTER_BYTES_PURGED);
+    hak_pool_tick(&mid, &keep_all, now + keep_all.decay_ns + 1);
+    EXPECT_EQ(mid.space.dirty_bytes, 0);
+    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED) - purged, 8 * slab);
+    expect_all_empty();
+}
+
+/* Pages that were free and dirty and are in use again are no longer to be purged. */
+static void purges_spare_the_living(void)
+{
+    enum { CLASS = HAK_CLASS_LAST - 1 };
+    start();
+    fill_and_give(CLASS, 6, &keep_all);
+    unsigned count = hak_classes[CLASS].capacity * 3;
+    uintptr_t *objects = calloc(count, sizeof *objects);
+    take_many(CLASS, objects, count);
+    for (unsigned i = 0; i < count; i++)
+        memset((void *)objects[i], 0x3c, hak_classes[CLASS].size);
+    /* Six slabs, of which one was kept; three are in use again, the kept one among them. */
+    EXPECT_EQ(mid.space.dirty_bytes, 3 * hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);
+    hak_pool_purge(&mid);
+    EXPECT_EQ(mid.space.dirty_bytes, 0);
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned char *object = (const unsigned char *)objects[i];
+        EXPECT_EQ(object[0], 0x3c);
+        EXPECT_EQ(object[hak_classes[CLASS].size - 1], 0x3c);
+        give(CLASS, (void *)objects[i], &keep_all);
+    }
+    free(objects);
+    expect_all_empty();
+}
+
+/* Live memory that stays as much but changes from one class to another and back: the pages that one
+ * gives up must serve the other, wherever their regions stand. */
+static void classes_use_each_others_pages(void)
+{
+    enum { SLABS = 400, TURNS = 6 };
+    unsigned kinds[] = {HAK_CLASS_LAST, HAK_CLASS_LAST - 1};
+    start();
+    while (hak_classes[kinds[1]].slab_pages != hak_classes[kinds[0]].slab_pages)
+        kinds[1]--;
+    unsigned live = SLABS * hak_classes[kinds[0]].capacity;
+    void **queue = calloc(live, sizeof *queue);
+    unsigned regions_first = 0;
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        for (unsigned i = 0; i < live; i++) {
+            if (queue[i] != NULL)
+                give(kinds[(turn + 1) % 2], queue[i], &keep_nothing);
+            uint64_t word = hak_word_make(NULL, ANY_ROOM);
+            if (!EXPECT_EQ(take(kinds[turn % 2], 1, &word), 1))
+                return;
+            queue[i] = hak_word_object(word);
+        }
+        if (turn == 0)
+            regions_first = mid.space.regions;
+    }
+    EXPECT_LE(mid.space.regions, 2 * regions_first + 2);
+    for (unsigned i = 0; i < live; i++)
+        give(kinds[(TURNS - 1) % 2], queue[i], &keep_nothing);
+    free(queue);
+    expect_all_empty();
+}
+
+static int refused_child(void)
+{
+    hak_size_class_start();
+    if (!child_limit(RLIMIT_AS, (size_t)256 << 20) || hak_page_map_start() == HAK_PAGE_MAP_NONE)
+        return CHILD_CANNOT;
+    start();
+    const uint64_t none = hak_word_make(NULL, ANY_ROOM);
+    static void *objects[16384];
+    unsigned taken = 0;
+    uint64_t word = none;
+    while (taken < TAP_COUNT(objects) && take(HAK_CLASS_LAST, 1, &word) == 1)
+        objects[taken++] = pop(&word);
+    int good = EXPECT_GE(taken, 1000) & EXPECT_LE(taken, 8192);
+    good &= EXPECT_EQ(hak_pool_take_fresh(&mid, HAK_CLASS_LAST, 1, &word), 0);
+    good &= EXPECT_EQ(word, none);
+    for (unsigned i = 0; i < taken; i++)
+        give(HAK_CLASS_LAST, objects[i], &keep_all);
+    good &= EXPECT_EQ(take(HAK_CLASS_LAST, 1, &word), 1);
+    return good ? CHILD_HELD : CHILD_FAILED;
+}
+
+static void refused(void)
+{
+    child_run(refused_child, "an address-space limit");
+}
+
+/* ---- many threads ----------------------------------------------------------------------- */
+
+enum { THREADS = 6, TABLE = 512, STEPS = 12000, CLASSES = 5, CHAIN = 16 };
+
+static const unsigned classes[CLASSES] = {1, 2, 17, HAK_CLASS_TINY_LAST + 4, HAK_CLASS_LAST};
+static void *table[CLASSES][TABLE]; /* objects on their way from thread to thread */
+static uint64_t serial;
+
+struct worker {
+    unsigned number;
+    uint64_t failures;
+};
+
+/* An object in a thread's hands says so in its first and last words; had it been handed out
+ * twice, the second owner's words would be found. */
+static void sign(unsigned class_id, uint64_t *object)
+{
+    /* relaxed: only has to be a new number */
+    uint64_t number = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
+    object[0] = number;
+    object[hak_classes[class_id].size / 8 - 1] = ~number;
+}
+
+static int is_signed(unsigned class_id, const uint64_t *object)
+{
+    return object[hak_classes[class_id].size / 8 - 1] == ~object[0];
+}
+
+/* Puts new objects into the table and gives back what was there before, whoever took it. */
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct prng prng = {worker->number};
+    for (unsigned step = 0; step < STEPS; step++) {
+        unsigned which = (unsigned)prng_below(&prng, CLASSES);
+        unsigned class_id = classes[which];
+        uint64_t fresh = hak_word_make(NULL, ANY_ROOM);
+        uint64_t back = hak_word_make(NULL, ANY_ROOM);
+        unsigned count = take(class_id, 1 + (unsigned)prng_below(&prng, CHAIN), &fresh);
+        unsigned returned = 0;
+        for (unsigned i = 0; i < count; i++) {
+            void *object = pop(&fresh);
+            sign(class_id, object);
+            void **slot = &table[which][prng_below(&prng, TABLE)];
+            /* acq_rel: the object's words go with it */
+            void *old = __atomic_exchange_n(slot, object, __ATOMIC_ACQ_REL);
+            if (old == NULL)
+                continue;
+            worker->failures += !is_signed(class_id, old);
+            push(&back, old);
+            returned++;
+        }
+        const struct hak_policy *policy = step % 3 != 0 ? &keep_all : &keep_nothing;
+        worker->failures += hak_pool_give(pool_of(class_id), class_id, &back, policy) != returned;
+        if (step % 1000 == 0)
+            hak_pool_purge(pool_of(class_id));
+        hak_pool_tick(pool_of(class_id), &keep_all, UINT64_MAX);
+    }
+    return NULL;
+}
+
+static void many_threads(void)
+{
+    start();
+    struct worker workers[THREADS] = {{0}};
+    for (unsigned i = 0; i < THREADS; i++)
+        workers[i].number = i + 1;
+    threads_run(THREADS, work, workers, sizeof workers[0]);
+    for (unsigned i = 0; i < THREADS; i++)
+        EXPECT_EQ(workers[i].failures, 0);
+    for (unsigned which = 0; which < CLASSES; which++)
+        for (unsigned i = 0; i < TABLE; i++)
+            if (table[which][i] != NULL) {
+                EXPECT(is_signed(classes[which], table[which][i]));
+                give(classes[which], table[which][i], &keep_all);
+                table[which][i] = NULL;
+            }
+    expect_all_empty();
+}
+
+/* ---- fork ------------------------------------------------------------------------------- */
+
+static void *take_one(void *argument)
+{
+    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    take(3, 1, &word);
+    /* release: pairs with the acquire in locks_hold */
+    __atomic_store_n((void **)argument, hak_word_object(word), __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void locks_hold(void)
+{
+    start();
+    void *object = NULL;
+    pthread_t thread;
+    hak_pool_lock(&tiny);
+    EXPECT(!hak_lock_try(&tiny.space.lock));
+    for (unsigned bin = 0; bin < HAK_POOL_BINS; bin++)
+        EXPECT(!hak_lock_try(&tiny.bins[bin].lock));
+    REQUIRE(pthread_create(&thread, NULL, take_one, &object) == 0);
+    usleep(20000);
+    EXPECT(__atomic_load_n(&object, __ATOMIC_ACQUIRE) == NULL);
+    hak_pool_unlock(&tiny);
+    pthread_join(thread, NULL);
+    REQUIRE(object != NULL);
+    give(3, object, &keep_all);
+    hak_pool_lock(&mid);
+    hak_pool_reset_locks(&mid);
+    expect_all_empty();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"refused memory is told, and nothing lost", refused},
+        {"every class over several slabs", all_classes},
+        {"a chain ends at the first object of another home", chains_of_mixed_homes},
+        {"what is no object is left on top", bad_objects_stay_on_top},
+        {"free pages are kept as the policy says", kept_as_told},
+        {"a purge spares what is in use", purges_spare_the_living},
+        {"classes use each other's pages", classes_use_each_others_pages},
+        {"many threads, every object one's own", many_threads},
+        {"locks hold and can be reset", locks_hold},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* tiers/slab.c: the two-level bitmap against a byte for each object. */
+#include "tiers/slab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+#include "tiers/object.h"
+#include "tiers/page_map.h"
+#include "tiers/size_class.h"
+
+enum { OBJECTS_MAX = HAK_SLAB_WORDS * 64, ROUNDS = 3000 };
+
+static struct hak_slab slab;
+static char taken[OBJECTS_MAX]; /* the model */
+static unsigned taken_count;
+
+static void build(unsigned class_id)
+{
+    hak_size_class_start();
+    size_t bytes = hak_classes[class_id].slab_pages * (size_t)HAK_PAGE_SIZE;
+    free(slab.base);
+    memset(&slab, 0xa5, sizeof slab); /* a slab that had another class before */
+    hak_slab_build(&slab, aligned_alloc(HAK_PAGE_SIZE, bytes), class_id);
+    memset(taken, 0, sizeof taken);
+    taken_count = 0;
+}
+
+/* The lowest object that the model has free. */
+static unsigned lowest_free(void)
+{
+    unsigned index = 0;
+    while (index < slab.capacity && taken[index])
+        index++;
+    return index;
+}
+
+/* Takes `count`; each object is the lowest free one, the lowest on top, the old chain below. */
+static void take(unsigned count)
+{
+    static uint64_t sentinel[2];
+    uint64_t below = hak_word_make(sentinel, 1000);
+    uint64_t word = hak_slab_take(&slab, count, below);
+    for (unsigned i = 0; i < count; i++) {
+        char *object = hak_word_object(word);
+        unsigned index = lowest_free();
+        REQUIRE(index < slab.capacity);
+        REQUIRE(object == slab.base + (size_t)index * slab.size);
+        EXPECT_EQ(hak_word_room(word), 1000 - count + i);
+        taken[index] = 1;
+        taken_count++;
+        word = hak_link_read(object);
+        memset(object, 0xcc, slab.size); /* ours now: nothing of the slab may hang on it */
+    }
+    EXPECT_EQ(word, below);
+}
+
+static void give(unsigned index)
+{
+    char *object = slab.base + (size_t)index * slab.size;
+    enum hak_slab_give expected = taken[index] ? HAK_SLAB_GIVEN : HAK_SLAB_ALREADY_FREE;
+    EXPECT_EQ(hak_slab_give(&slab, object), expected);
+    taken_count -= taken[index] != 0;
+    taken[index] = 0;
+}
+
+/* The slab's own books agree with the model's. */
+static void agree(void)
+{
+    EXPECT_EQ(slab.free_count, slab.capacity - taken_count);
+    unsigned free_bits = 0;
+    for (unsigned word = 0; word < (slab.capacity + 63u) / 64; word++) {
+        EXPECT_EQ(slab.summary >> word & 1, slab.words[word] != 0);
+        free_bits += (unsigned)__builtin_popcountll(slab.words[word]);
+    }
+    EXPECT_EQ(free_bits, slab.free_count);
+    unsigned used_words = (slab.capacity + 63u) / 64;
+    if (used_words < 64)
+        EXPECT_EQ(slab.summary >> used_words, 0);
+}
+
+static void play(unsigned class_id)
+{
+    struct prng prng = {class_id};
+    build(class_id);
+    agree();
+    for (unsigned round = 0; round < ROUNDS / (1 + slab.capacity / 512u); round++) {
+        /* waves of taking and giving, so that both ends are reached */
+        int filling = round / 64 % 2 == 0;
+        if (prng_below(&prng, 4) < (filling ? 3 : 1) && slab.free_count != 0) {
+            unsigned most = slab.free_count < 64 ? slab.free_count : 64;
+            take(1 + (unsigned)prng_below(&prng, most));
+        } else {
+            for (unsigned i = 0; i < 32; i++)
+                give((unsigned)prng_below(&prng, slab.capacity));
+        }
+        agree();
+    }
+    for (unsigned index = 0; index < slab.capacity; index++)
+        if (taken[index])
+            give(index);
+    agree();
+    EXPECT_EQ(slab.free_count, slab.capacity);
+}
+
+static void every_class(void)
+{
+    hak_size_class_start();
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id += class_id < 9 ? 1 : 3)
+        play(class_id);
+    play(HAK_CLASS_LAST);
+}
+
+/* To the last object, and all back in the order in which they were taken. */
+static void whole_slab(void)
+{
+    const unsigned classes[] = {1, 3, HAK_CLASS_TINY_LAST, HAK_CLASS_LAST};
+    for (unsigned i = 0; i < TAP_COUNT(classes); i++) {
+        build(classes[i]);
+        while (slab.free_count != 0)
+            take(slab.free_count < 50 ? slab.free_count : 50);
+        EXPECT_EQ(slab.summary, 0);
+        agree();
+        for (unsigned index = 0; index < slab.capacity; index++)
+            give(index);
+        agree();
+    }
+}
+
+/* Only the first byte of an object is an object; the tail behind the last is none. */
+static void interior_pointers(void)
+{
+    const unsigned classes[] = {1, 5, 11, 37, 50, 71};
+    for (unsigned i = 0; i < TAP_COUNT(classes); i++) {
+        build(classes[i]);
+        unsigned bytes = slab.pages * HAK_PAGE_SIZE;
+        unsigned wrong = 0;
+        for (unsigned offset = 0; offset < bytes; offset++) {
+            int is_start = offset % slab.size == 0 && offset / slab.size < slab.capacity;
+            enum hak_slab_give given = hak_slab_give(&slab, slab.base + offset);
+            wrong += given != (is_start ? HAK_SLAB_ALREADY_FREE : HAK_SLAB_NOT_AN_OBJECT);
+            wrong += hak_slab_is_object(&slab, slab.base + offset) != is_start;
+        }
+        EXPECT_EQ(wrong, 0);
+        agree();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"takes and gives agree with the model", every_class},
+        {"a slab is emptied to the last object", whole_slab},
+        {"interior pointers are told from objects", interior_pointers},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* tiers/whale.c: mappings of their own, their cache, and growing without copying. */
+#include "tiers/whale.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/threads.h"
+#include "tiers/page_map.h"
+
+enum {
+    KIB = 1024,
+    MIB = 1024 * 1024,
+    SLOTS = 24,
+};
+
+static const uint64_t second_ns = 1000u * 1000 * 1000;
+
+static struct hak_counters counters;
+static const struct hak_region_source source = { &counters, -1, 0 };
+
+static struct hak_whales *new_whales(void)
+{
+    EXPECT(hak_page_map_start() != HAK_PAGE_MAP_NONE);
+    return calloc(1, sizeof(struct hak_whales));
+}
+
+static void end_whales(struct hak_whales *whales)
+{
+    hak_whale_trim(whales);
+    EXPECT_EQ(hak_whale_bytes(whales).used, 0);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
+    EXPECT_EQ(hak_counter_read(&counters, HAK_COUNTER_BYTES_MAPPED),
+              hak_counter_read(&counters, HAK_COUNTER_BYTES_UNMAPPED));
+    free(whales);
+}
+
+/* A byte of each page. */
+static void fill(char *object, size_t size, char pattern)
+{
+    for (size_t i = 0; i < size; i += 4096)
+        object[i] = pattern;
+}
+
+static int holds(const char *object, size_t size, char pattern)
+{
+    for (size_t i = 0; i < size; i += 4096)
+        if (object[i] != pattern)
+            return 0;
+    return 1;
+}
+
+static void take_and_give(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *whale = hak_whale_take(whales, &source, 10 * MIB + 1, 16, HAK_ZERO_NO, policy);
+    REQUIRE(whale != NULL);
+    EXPECT_EQ((uintptr_t)whale % HAK_REGION_SIZE, 0);
+    EXPECT_EQ(hak_whale_size(whales, whale), 10 * MIB + hak_os_page_size());
+    EXPECT_EQ(hak_whale_bytes(whales).used, 10 * MIB + hak_os_page_size());
+    EXPECT_EQ(hak_page_find(whale).offset, HAK_PAGE_WHALE);
+    EXPECT_EQ(hak_whale_size(whales, whale + 16), 0);
+    EXPECT_EQ(hak_whale_size(whales, whale + 64 * KIB), 0);
+    EXPECT_EQ(hak_whale_give(whales, whale + 4096, policy), 0);
+    fill(whale, 10 * MIB + 1, 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 0);
+    EXPECT_EQ(hak_whale_size(whales, whale), 0);
+    EXPECT_EQ(hak_whale_size(whales, &counters), 0);
+    end_whales(whales);
+    EXPECT_EQ(hak_page_find(whale).offset, HAK_PAGE_FOREIGN);
+}
+
+static void cache_serves(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, policy);
+    fill(whale, 16 * MIB, 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
+    char *smaller = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    EXPECT(smaller != whale);
+    char *again = hak_whale_take(whales, &source, 15 * MIB, 16, HAK_ZERO_YES, policy);
+    EXPECT(again == whale);
+    EXPECT(holds(again, 16 * MIB, 0));
+    EXPECT_EQ(hak_whale_size(whales, again), 16 * MIB);
+    EXPECT_EQ(hak_whale_give(whales, again, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, smaller, policy), 1);
+    end_whales(whales);
+}
+
+static void cache_is_bounded(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    void *objects[20];
+    for (int i = 0; i < 20; i++)
+        objects[i] = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    for (int i = 0; i < 20; i++) {
+        EXPECT_EQ(hak_whale_give(whales, objects[i], policy), 1);
+        EXPECT_LE(hak_whale_bytes(whales).cached, policy->whale_retain_bytes);
+        EXPECT_LE(whales->cached_count, HAK_WHALE_CACHED_MAX);
+    }
+    EXPECT_GE(hak_whale_bytes(whales).cached, 54 * MIB);
+    void *huge = hak_whale_take(whales, &source, policy->whale_retain_bytes + 1, 16, HAK_ZERO_NO,
+                                policy);
+    size_t cached = hak_whale_bytes(whales).cached;
+    EXPECT_EQ(hak_whale_give(whales, huge, policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, cached);
+    end_whales(whales);
+}
+
+static void cache_decays(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    hak_whale_tick(whales, policy, 10 * second_ns);
+    void *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, policy);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    hak_whale_tick(whales, policy, 10 * second_ns + second_ns / 2);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
+    hak_whale_tick(whales, policy, 12 * second_ns);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
+    end_whales(whales);
+}
+
+static void any_alignment(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    for (size_t alignment = 16; alignment <= (size_t)1 << 32; alignment *= 4) {
+        char *whale = hak_whale_take(whales, &source, 100, alignment, HAK_ZERO_YES, policy);
+        if (whale == NULL && alignment > (size_t)1 << 30)
+            continue; /* more than the machine lends */
+        REQUIRE(whale != NULL);
+        EXPECT_EQ((uintptr_t)whale % alignment, 0);
+        EXPECT_EQ(hak_whale_size(whales, whale), 2 * HAK_PAGE_SIZE);
+        EXPECT(holds(whale, 100, 0));
+        whale[99] = 1;
+        EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    }
+    end_whales(whales);
+}
+
+static void no_size_is_too_large_to_ask(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    EXPECT(!hak_whale_take(whales, &source, SIZE_MAX, 16, HAK_ZERO_NO, policy));
+    EXPECT(!hak_whale_take(whales, &source, PTRDIFF_MAX, 16, HAK_ZERO_NO, policy));
+    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 62, (size_t)1 << 62, HAK_ZERO_NO,
+                           policy));
+    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 47, 16, HAK_ZERO_NO, policy));
+    size_t size = (size_t)100 << 30;
+    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, policy);
+    while (whale == NULL && size > 16 * MIB) {
+        size /= 2;
+        whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, policy);
+    }
+    tap_note("the kernel lends %zu MiB", size / MIB);
+    if (EXPECT(whale != NULL)) {
+        whale[0] = whale[size - 1] = 1;
+        EXPECT_EQ(hak_whale_size(whales, whale), size);
+        EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_NEVER) != NULL
+               || hak_whale_size(whales, whale) == size);
+        EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    }
+    end_whales(whales);
+}
+
+static void resize_keeps_bytes(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    size_t size = 9 * MIB;
+    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, policy);
+    char *wall = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    fill(whale, size, 7);
+    for (int i = 0; i < 6; i++) {
+        char *moved = hak_whale_resize(whales, whale, size * 2, HAK_MOVE_ALLOWED);
+        REQUIRE(moved != NULL);
+        EXPECT_EQ((uintptr_t)moved % HAK_REGION_SIZE, 0);
+        if (moved != whale)
+            EXPECT_EQ(hak_whale_size(whales, whale), 0);
+        whale = moved;
+        EXPECT(holds(whale, size, 7));
+        EXPECT(holds(whale + size, size, 0));
+        size *= 2;
+        EXPECT_EQ(hak_whale_size(whales, whale), size);
+        if (i < 3)
+            fill(whale, size, 7);
+        else
+            size /= 2;
+        EXPECT(hak_whale_resize(whales, whale, size, HAK_MOVE_NEVER) == whale);
+    }
+    EXPECT(hak_whale_resize(whales, whale + 4096, size, HAK_MOVE_ALLOWED) == NULL);
+    EXPECT(hak_whale_resize(whales, whale, SIZE_MAX - 1, HAK_MOVE_ALLOWED) == NULL);
+    EXPECT(holds(whale, size, 7));
+    EXPECT(hak_whale_resize(whales, whale, 1, HAK_MOVE_NEVER) == whale);
+    EXPECT_EQ(hak_whale_size(whales, whale), 2 * HAK_PAGE_SIZE);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, wall, policy), 1);
+    end_whales(whales);
+}
+
+static void the_table_grows(void)
+{
+    enum { MANY = 1000 };
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    static char *objects[MANY];
+    for (int i = 0; i < MANY; i++) {
+        objects[i] = hak_whale_take(whales, &source, 9 * MIB + (size_t)i * 4096, 16, HAK_ZERO_NO,
+                                    policy);
+        REQUIRE(objects[i] != NULL);
+    }
+    for (int i = 0; i < MANY; i++)
+        EXPECT_EQ(hak_whale_size(whales, objects[i]), 9 * MIB + (size_t)i * 4096);
+    for (int i = 0; i < MANY; i++)
+        EXPECT_EQ(hak_whale_give(whales, objects[i], policy), 1);
+    EXPECT_EQ(whales->count, MANY);
+    end_whales(whales);
+}
+
+static void heaps_are_apart(void)
+{
+    struct hak_whales *one = new_whales();
+    struct hak_whales *two = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    void *first = hak_whale_take(one, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    void *second = hak_whale_take(two, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    EXPECT_EQ(hak_whale_size(two, first), 0);
+    EXPECT_EQ(hak_whale_give(one, second, policy), 0);
+    EXPECT_EQ(hak_whale_give(one, first, policy), 1);
+    EXPECT_EQ(hak_whale_give(two, second, policy), 1);
+    hak_whale_trim(one);
+    end_whales(two);
+    free(one);
+}
+
+static struct hak_whales *shared;
+
+static void *churn(void *argument)
+{
+    struct prng prng = { *(uint64_t *)argument };
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *objects[SLOTS] = { 0 };
+    size_t sizes[SLOTS] = { 0 };
+    for (unsigned i = 0; i < 2000; i++) {
+        unsigned slot = (unsigned)prng_below(&prng, SLOTS);
+        size_t size = 8 * MIB + prng_below(&prng, 4 * MIB);
+        char pattern = (char)(1 + slot);
+        if (objects[slot] == NULL) {
+            objects[slot] = hak_whale_take(shared, &source, size, 16, HAK_ZERO_NO, policy);
+        } else if (prng_below(&prng, 3) == 0) {
+            size += prng_below(&prng, 4 * MIB);
+            EXPECT_EQ(objects[slot][0], pattern);
+            EXPECT_EQ(objects[slot][sizes[slot] - 1], pattern);
+            char *moved = hak_whale_resize(shared, objects[slot], size, HAK_MOVE_ALLOWED);
+            if (!EXPECT(moved != NULL))
+                break;
+            objects[slot] = moved;
+            EXPECT_EQ(moved[0], pattern);
+        } else {
+            EXPECT_EQ(objects[slot][0], pattern);
+            EXPECT_EQ(hak_whale_give(shared, objects[slot], policy), 1);
+            objects[slot] = NULL;
+            continue;
+        }
+        if (!EXPECT(objects[slot] != NULL))
+            break;
+        sizes[slot] = size;
+        objects[slot][0] = pattern;
+        objects[slot][size - 1] = pattern;
+        hak_whale_tick(shared, policy, i * second_ns / 50);
+    }
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (objects[slot] != NULL)
+            EXPECT_EQ(hak_whale_give(shared, objects[slot], policy), 1);
+    return NULL;
+}
+
+static void threads_share(void)
+{
+    uint64_t seeds[] = { 11, 12, 13, 14 };
+    shared = new_whales();
+    threads_run(4, churn, seeds, sizeof seeds[0]);
+    end_whales(shared);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        { "a whale is taken, known and given once", take_and_give },
+        { "a freed whale serves a request it fits, cleared if asked", cache_serves },
+        { "the cache keeps no more than it may", cache_is_bounded },
+        { "the cache decays", cache_decays },
+        { "any alignment is honoured", any_alignment },
+        { "sizes without limit are refused or cost nothing", no_size_is_too_large_to_ask },
+        { "growing and shrinking keep the bytes", resize_keeps_bytes },
+        { "the table of descriptors grows", the_table_grows },
+        { "two heaps know their own whales only", heaps_are_apart },
+        { "threads share the whales", threads_share },
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

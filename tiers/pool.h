@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool of slabs: a shard has one for tiny objects (to 1 KiB) and one for mid objects (to 32 KiB),
+ * each with regions of its own, so that short and long slabs do not break up each other's space.
+ *
+ *   bin of a class:  lock -> slabs that have free objects (full slabs are in no list)
+ *   space:           lock -> regions that have free pages
+ *   region (2 MiB):  | header: 32 slab descriptors | page 1 | page 2 | ... | page 31 |
+ *
+ * Any thread. Bins are only entered by a miss of the front and of the transfer cache, a bundle at a
+ * time. Lock order: bin, then space; neither is held over mmap. Regions stay mapped until
+ * hak_pool_collect_empty hands them out, because lock-free readers may still look into them. */
+#ifndef HAK_TIERS_POOL_H
+#define HAK_TIERS_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "learn/policy.h"
+#include "os/compiler.h"
+#include "os/lock.h"
+#include "os/numa.h"
+#include "tiers/page_map.h"
+#include "tiers/region.h"
+#include "tiers/size_class.h"
+#include "tiers/slab.h"
+
+enum {
+    HAK_REGION_PAGES = HAK_REGION_SIZE / HAK_PAGE_SIZE,
+    HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST,    /* the larger of both pools */
+};
+
+struct hak_pool_bin {
+    struct hak_lock lock;
+    uint32_t slabs;              /* slabs of the class, full ones too */
+    struct hak_slab *first;      /* with free objects; taken from the front, returned at the end */
+    struct hak_slab *last;
+} __attribute__((aligned(HAK_CACHE_LINE)));
+
+struct hak_region {
+    struct hak_pool *pool;
+    struct hak_region *next;     /* the space's list of regions with free pages */
+    struct hak_region *previous;
+    struct hak_region *all_next; /* the space's list of all regions */
+    struct hak_region *all_previous;
+    int node;                    /* that it is bound to, or HAK_NODE_ANY; under the lock, read
+                                    relaxed by whoever asks for it */
+    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0 (header) never */
+    uint32_t dirty_pages;        /* free pages that the kernel still backs */
+    struct hak_slab slabs[HAK_REGION_PAGES];    /* by the slab's first page */
+};
+
+struct hak_pool_space {
+    struct hak_lock lock;
+    struct hak_region *first;
+    struct hak_region *all;
+    uint32_t regions;            /* all of the pool */
+    size_t dirty_bytes;
+    uint64_t last_release_ns;    /* when pages last became dirty */
+};
+
+struct hak_pool {
+    const struct hak_region_source *source;
+    unsigned first_class;
+    unsigned last_class;
+    struct hak_pool_bin bins[HAK_POOL_BINS];
+    struct hak_pool_space space;
+};
+
+void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source,
+                   unsigned first_class, unsigned last_class);
+
+/* Pushes up to `count` objects of the class on the chain *word, from slabs that have some. How
+ * many. */
+unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count, uint64_t *word);
+
+/* Regions of the pool, a moment ago. */
+static inline unsigned hak_pool_regions(const struct hak_pool *pool)
+{
+    /* relaxed: a figure; written under the space's lock */
+    return __atomic_load_n(&pool->space.regions, __ATOMIC_RELAXED);
+}
+
+/* Bytes of free pages that the kernel still backs, a moment ago. */
+static inline size_t hak_pool_dirty_bytes(const struct hak_pool *pool)
+{
+    /* relaxed: a hint; written under the space's lock */
+    return __atomic_load_n(&pool->space.dirty_bytes, __ATOMIC_RELAXED);
+}
+
+/* The same from a slab made for it; 0: the kernel refused memory. */
+unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
+                             uint64_t *word);
+
+/* Takes back the top objects of the chain *word for as long as they belong to this pool's shard,
+ * leaving the rest in *word. An object that cannot be one (interior pointer, given twice) is left
+ * on top: the caller reports it. How many were taken. */
+unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
+                       const struct hak_policy *policy);
+
+/* Gives the kernel free pages that nobody used for policy->decay_ns. Cheap when there are none. */
+void hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
+
+/* Gives the kernel all free pages. Bytes. */
+size_t hak_pool_purge(struct hak_pool *pool);
+
+/* Unlinks all regions without a slab, purged, as a list by `next`: the caller unmaps them once
+ * nobody can be reading in them. */
+struct hak_region *hak_pool_collect_empty(struct hak_pool *pool);
+
+/* Binds all regions to the source's node; what is in them stays, or moves, which may take
+ * milliseconds a region. */
+void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages);
+
+/* Bytes in slabs (taken from the space). */
+size_t hak_pool_slab_bytes(struct hak_pool *pool);
+
+/* Around fork: all locks of the pool, in order. */
+void hak_pool_lock(struct hak_pool *pool);
+void hak_pool_unlock(struct hak_pool *pool);
+void hak_pool_reset_locks(struct hak_pool *pool);
+
+static inline struct hak_region *hak_region_of(const void *address)
+{
+    return (struct hak_region *)((uintptr_t)address & ~(uintptr_t)(HAK_REGION_SIZE - 1));
+}
+
+/* The slab of an object whose page says class > 0. */
+static inline struct hak_slab *hak_slab_of(const void *object, struct hak_page page)
+{
+    unsigned index = (unsigned)((uintptr_t)object >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;
+    return &hak_region_of(object)->slabs[index - page.offset];
+}
+
+#endif

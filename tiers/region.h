@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Regions: 2 MiB-aligned memory straight from the kernel, entered in the page map's reach (not in
+ * the map itself) and bound to the node of the shard that asks. Any thread. */
+#ifndef HAK_TIERS_REGION_H
+#define HAK_TIERS_REGION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/memory.h"
+#include "stats/counters.h"
+
+enum {
+    HAK_REGION_SHIFT = 21,
+    HAK_REGION_SIZE = 1 << HAK_REGION_SHIFT
+};
+
+/* For whom memory is mapped: all that a tier must know of its shard. */
+struct hak_region_source {
+    struct hak_counters *counters;   /* where it is counted */
+    int node;                        /* NUMA node by the kernel's id, or HAK_NODE_ANY */
+    uint16_t home;                   /* id of the shard */
+};
+
+/* Whether regions mapped from now on ask for transparent huge pages; by the starting thread. */
+void hak_region_set_huge(enum hak_os_huge huge);
+
+/* size: a multiple of HAK_REGION_SIZE. Zero memory, covered by the page map; NULL when refused. */
+void *hak_region_map(const struct hak_region_source *source, size_t size);
+
+/* Fresh memory of another kind than regions (a whale): binds it as hak_region_map does, before its
+ * first touch. 1; or 0: the node has no room and must not be spilled from. */
+int hak_region_bind(const struct hak_region_source *source, void *memory, size_t size);
+
+static inline int hak_region_source_node(const struct hak_region_source *source)
+{
+    /* relaxed: re-sharding may change it; memory is then mapped for the old node or the new one */
+    return __atomic_load_n(&source->node, __ATOMIC_RELAXED);
+}
+
+/* The same size as mapped. Entries of the page map must have been cleared by the caller. */
+void hak_region_unmap(const struct hak_region_source *source, void *region, size_t size);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of size classes, computed once at start (about 2 µs) from the rule in the header, so
+ * that rule and tables cannot disagree. Written by the starting thread only. */
+#include "tiers/size_class.h"
+
+#include "os/bits.h"
+#include "os/compiler.h"
+#include "tiers/page_map.h"
+
+enum {
+    LINEAR_MAX = 128,             /* below: one class for each step */
+    CLASSES_PER_DOUBLING = 8,
+    BUNDLE_MAX = 64,              /* objects */
+    BUNDLE_MIN = 16,
+    BUNDLE_BYTES = 256 * 1024,    /* big objects travel in shorter bundles */
+    SPREAD_MIN = 2048,            /* from here on a class has an odd number of cache lines */
+    SLAB_PAGES_MAX = 8,
+    SLAB_OBJECTS_MIN = 8,
+    SLAB_WASTE_PART = 16,         /* at most 1/16 of a slab is lost behind its last object */
+};
+
+struct hak_class hak_classes[HAK_CLASS_COUNT];
+uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
+
+static unsigned size_of_class(unsigned class_id)
+{
+    if (class_id > HAK_CLASS_MID_LAST)
+        return (unsigned)SPREAD_MIN << (class_id - HAK_CLASS_MID_LAST - 1);
+    if (class_id <= LINEAR_MAX / HAK_CLASS_STEP)
+        return class_id * HAK_CLASS_STEP;
+    unsigned above = class_id - LINEAR_MAX / HAK_CLASS_STEP - 1;
+    unsigned base = (unsigned)LINEAR_MAX << above / CLASSES_PER_DOUBLING;
+    unsigned size = base + base / CLASSES_PER_DOUBLING * (above % CLASSES_PER_DOUBLING + 1);
+    return size < SPREAD_MIN ? size : size + HAK_CACHE_LINE;
+}
+
+/* The shortest slab that loses little behind its last object and holds enough of them to be worth
+ * its bookkeeping. */
+static unsigned slab_pages_for(unsigned size)
+{
+    for (unsigned pages = 1; pages < SLAB_PAGES_MAX; pages *= 2) {
+        unsigned bytes = pages * HAK_PAGE_SIZE;
+        if (bytes / size >= SLAB_OBJECTS_MIN && bytes % size <= bytes / SLAB_WASTE_PART)
+            return pages;
+    }
+    return SLAB_PAGES_MAX;
+}
+
+static unsigned bundle_for(unsigned size)
+{
+    unsigned count = BUNDLE_BYTES / size;
+    if (count > BUNDLE_MAX)
+        return BUNDLE_MAX;
+    return count < BUNDLE_MIN ? BUNDLE_MIN : count;
+}
+
+void hak_size_class_start(void)
+{
+    if (hak_classes[HAK_CLASS_LAST].size != 0)
+        return;
+    unsigned step = 0;
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        unsigned size = size_of_class(class_id);
+        unsigned pages = slab_pages_for(size);
+        hak_classes[class_id] = (struct hak_class){
+            .size = size,
+            .reciprocal = (uint32_t)(((1ull << 32) + size - 1) / size),
+            .bundle = (uint16_t)bundle_for(size),
+            .capacity = (uint16_t)(pages * HAK_PAGE_SIZE / size),
+            .slab_pages = (uint16_t)pages,
+        };
+        for (; step <= size / HAK_CLASS_STEP && step < HAK_ARRAY_LENGTH(hak_class_of_size); step++)
+            hak_class_of_size[step] = (uint8_t)class_id;
+    }
+}
+
+unsigned hak_size_class_aligned(size_t size, size_t alignment)
+{
+    if (size > HAK_MID_MAX || alignment > HAK_MID_MAX)
+        return HAK_CLASS_NONE;
+    /* Slabs begin at 64 KiB boundaries, so objects of a class are aligned as their size is. */
+    size_t least = size < alignment ? alignment : size;
+    unsigned class_id = hak_size_class(least);
+    while (class_id <= HAK_CLASS_LAST &&
+           (hak_classes[class_id].size < least || hak_classes[class_id].size % alignment != 0))
+        class_id++;
+    return class_id <= HAK_CLASS_LAST ? class_id : HAK_CLASS_NONE;
+}

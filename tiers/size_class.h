@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Which class serves a size, and what a class is made of. Any thread; the tables are written once
+ * at start, before that every size is of class 0.
+ *
+ * Classes 1..8 are 16, 32, ... 128 bytes; from there 8 classes for each doubling up to 32 KiB, so
+ * at most 12.5 % of an object above 128 bytes is lost to rounding. From 2 KiB up a class is one
+ * cache line longer than its step: an odd number of lines, so that the beginnings of objects, which
+ * programs touch most, spread over all sets of a cache instead of meeting in a few. Requests for a
+ * page's alignment are served by classes of their own, the exact powers of two. Class 0 is
+ * nobody's: requests above HAK_MID_MAX and pointers that no slab owns fall out of the fast paths
+ * through it. */
+#ifndef HAK_TIERS_SIZE_CLASS_H
+#define HAK_TIERS_SIZE_CLASS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/compiler.h"
+
+enum {
+    HAK_TINY_MAX = 1024,          /* largest object of the tiny pool, bytes */
+    HAK_MID_MAX = 32 * 1024,      /* largest object of the mid pool, bytes */
+    HAK_CLASS_STEP = 16,          /* sizes are multiples of this */
+    HAK_CLASS_TINY_LAST = 32,     /* the class of HAK_TINY_MAX */
+    HAK_CLASS_MID_LAST = 72,      /* the class of HAK_MID_MAX */
+    HAK_CLASS_LAST = 77,          /* from there: 2, 4, 8, 16, 32 KiB, as aligned as they are long */
+    HAK_CLASS_COUNT = HAK_CLASS_LAST + 1,
+    HAK_CLASS_NONE = 0,
+};
+
+struct hak_class {
+    uint32_t size;        /* bytes of an object */
+    uint32_t reciprocal;  /* ceil(2^32 / size): offset -> index without a division */
+    uint16_t bundle;      /* objects in a full bundle, and in a magazine of a front */
+    uint16_t capacity;    /* objects in a slab */
+    uint16_t slab_pages;  /* pages of 64 KiB in a slab */
+};
+
+extern HAK_HIDDEN struct hak_class hak_classes[HAK_CLASS_COUNT];
+extern HAK_HIDDEN uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
+
+/* Fills the tables; idempotent, by the one thread that starts the library. */
+void hak_size_class_start(void);
+
+/* Smallest class whose objects hold size bytes; size <= HAK_MID_MAX (0 counts as 1). */
+static inline unsigned hak_size_class(size_t size)
+{
+    return hak_class_of_size[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
+}
+
+/* Smallest class whose objects hold size bytes and all begin at a multiple of alignment (a power
+ * of two), HAK_CLASS_NONE if there is none up to HAK_MID_MAX. */
+unsigned hak_size_class_aligned(size_t size, size_t alignment);
+
+#endif
