@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* A front is full, or holds objects of other shards: the way out. Whole chains move; an object is
+ * only looked at where its home decides. Any thread (a front: its own). */
+#include "shard/front.h"
+#include "shard/heap.h"
+#include "shard/shard.h"
+
+enum {
+    DESTINATIONS_MAX = 8,    /* homes sorted apart in one chain; what is beyond goes to slabs */
+};
+
+static unsigned chain_length(unsigned class_id, uint64_t word)
+{
+    return hak_classes[class_id].bundle - hak_word_room(word);
+}
+
+/* ---- chains that a shard takes over ---------------------------------------------------------- */
+
+void hak_shard_give_to_slabs(unsigned class_id, uint64_t word)
+{
+    void *object;
+    while ((object = hak_word_object(word)) != NULL) {
+        struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
+        if (home != NULL &&
+            hak_pool_give(hak_shard_pool(home, class_id), class_id, &word, home->policy) != 0)
+            continue;
+        /* Freed twice, or not the start of an object: left out, so that it harms nobody. */
+        if (home != NULL)
+            hak_count(&home->counters, HAK_COUNTER_BAD_FREES, 1);
+        /* Freed twice in a row, it may be its own link: then nothing can follow it. */
+        uint64_t below = hak_link_read(object);
+        if (hak_word_room(below) != hak_word_room(word) + 1)
+            return;
+        word = below;
+    }
+}
+
+void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    if (hak_transfer_cache_push(&shard->bundles, class_id, word)) {
+        hak_count(&shard->counters, HAK_COUNTER_FLUSH_BUNDLES, 1);
+        return;
+    }
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_TO_SLABS, 1);
+    hak_shard_give_to_slabs(class_id, word);
+}
+
+/* ---- the way home --------------------------------------------------------------------------- */
+
+struct destination {
+    unsigned home;
+    unsigned count;
+    uint64_t chain;
+};
+
+static struct destination *destination_of(struct destination *destinations, unsigned *used,
+                                          unsigned home, unsigned class_id)
+{
+    for (unsigned index = 0; index < *used; index++)
+        if (destinations[index].home == home)
+            return &destinations[index];
+    if (*used == DESTINATIONS_MAX)
+        return NULL;
+    struct destination *fresh = &destinations[(*used)++];
+    *fresh = (struct destination){ home, 0, hak_magazine_empty(class_id) };
+    return fresh;
+}
+
+static void post(struct hak_shard *sender, unsigned class_id, const struct destination *bundle)
+{
+    struct hak_shard *home = hak_shard_of_id(bundle->home);
+    if (home == sender) {
+        hak_shard_accept(sender, class_id, bundle->chain);
+        return;
+    }
+    hak_inbox_post(&home->inbox, hak_word_object(bundle->chain), bundle->count);
+    hak_count(&sender->counters, HAK_COUNTER_FOREIGN_BUNDLES_HOME, 1);
+    hak_count(&sender->counters, HAK_COUNTER_FOREIGN_OBJECTS_HOME, bundle->count);
+}
+
+void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    struct destination destinations[DESTINATIONS_MAX];
+    unsigned used = 0;
+    uint64_t strays = hak_magazine_empty(class_id);
+    void *object;
+    while ((object = hak_word_object(word)) != NULL) {
+        word = hak_link_read(object);
+        struct hak_page page = hak_page_find(object);
+        unsigned home =
+            page.class_id == class_id ? hak_heap_heir(hak_heap_default(), page.home) : 0;
+        /* home 0: nobody's, freed twice; give_to_slabs knows what to do */
+        struct destination *to =
+            home != 0 ? destination_of(destinations, &used, home, class_id) : NULL;
+        if (to != NULL) {
+            hak_magazine_push(&to->chain, object);
+            to->count++;
+        } else {
+            hak_magazine_push(&strays, object);
+        }
+    }
+    for (unsigned index = 0; index < used; index++)
+        post(shard, class_id, &destinations[index]);
+    hak_shard_give_to_slabs(class_id, strays);
+}
+
+/* ---- fronts --------------------------------------------------------------------------------- */
+
+/* Within a node objects may change their shard: the chain goes where the next refill looks first.
+ * Only what belongs to another node is sorted out, and sent home. */
+static void adopt(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    uint64_t kept = hak_magazine_empty(class_id);
+    uint64_t sent = hak_magazine_empty(class_id);
+    void *object;
+    while ((object = hak_word_object(word)) != NULL) {
+        word = hak_link_read(object);
+        struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
+        int near = home != NULL && hak_shard_node(home) == hak_shard_node(shard);
+        hak_magazine_push(near ? &kept : &sent, object);
+    }
+    if (hak_word_object(kept) != NULL) {
+        hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, chain_length(class_id, kept));
+        hak_shard_accept(shard, class_id, kept);
+    }
+    if (hak_word_object(sent) != NULL)
+        hak_shard_send_home(shard, class_id, sent);
+}
+
+void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    const struct hak_heap *heap = hak_heap_default();
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, chain_length(class_id, word));
+    if (heap->remote == HAK_REMOTE_HOME) {
+        hak_shard_send_home(shard, class_id, word);
+    } else if (heap->nodes == 1) {
+        hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, chain_length(class_id, word));
+        hak_shard_accept(shard, class_id, word);
+    } else {
+        adopt(shard, class_id, word);
+    }
+}
+
+static void flush_foreign(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->foreign[class_id];
+    front->foreign[class_id] = hak_magazine_empty(class_id);
+    if (hak_word_object(word) != NULL)
+        hak_shard_take_foreign(hak_front_shard(front), class_id, word);
+}
+
+void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *object)
+{
+    if (hak_likely(hak_magazine_push(&front->foreign[class_id], object)))
+        return;
+    hak_front_enter_slow(front);
+    flush_foreign(front, class_id);
+    hak_magazine_push(&front->foreign[class_id], object);
+}
+
+void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object)
+{
+    uint64_t word = front->loaded[class_id];
+    uint64_t behind = front->spare[class_id];
+    front->loaded[class_id] = hak_magazine_empty(class_id);
+    hak_magazine_push(&front->loaded[class_id], object);
+    /* The magazine that was filled last stays, if one was kept at all: its objects are warm. */
+    if (hak_word_object(behind) != NULL) {
+        front->spare[class_id] = word;
+        word = behind;
+    }
+    /* Of the shard that the thread was attached to: it may now be on another node. */
+    struct hak_shard *shard = hak_front_shard(front);
+    hak_front_enter_slow(front);
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, chain_length(class_id, word));
+    hak_shard_accept(shard, class_id, word);
+}
+
+static void flush_spare(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->spare[class_id];
+    if (hak_word_object(word) == NULL)
+        return;
+    front->spare_bytes -= hak_magazine_bytes(class_id);
+    front->spare[class_id] = hak_magazine_empty(class_id);
+    hak_shard_accept(hak_front_shard(front), class_id, word);
+}
+
+static void flush_class(struct hak_front *front, unsigned class_id)
+{
+    flush_spare(front, class_id);
+    if (hak_word_object(front->foreign[class_id]) != NULL)
+        flush_foreign(front, class_id);
+    uint64_t word = front->loaded[class_id];
+    if (hak_word_object(word) == NULL)
+        return;
+    front->loaded[class_id] = hak_magazine_empty(class_id);
+    /* Partial magazines go to slabs: transfer caches are for bundles worth an exchange. */
+    if (chain_length(class_id, word) * 2 >= hak_classes[class_id].bundle)
+        hak_shard_accept(hak_front_shard(front), class_id, word);
+    else
+        hak_shard_give_to_slabs(class_id, word);
+}
+
+void hak_front_flush(struct hak_front *front)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        flush_class(front, class_id);
+}
+
+void hak_front_shrink(struct hak_front *front)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        if (hak_word_object(front->foreign[class_id]) != NULL)
+            flush_foreign(front, class_id);
+        if (front->missed[class_id]) {
+            front->missed[class_id] = 0;
+            continue;
+        }
+        flush_spare(front, class_id);
+        if (front->fill[class_id] > 1)
+            front->fill[class_id] /= 2;
+    }
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* Fronts: made when a thread first allocates, given back when it ends, kept in a list for fork and
+ * for statistics. A front is written by its thread alone; the list is under its lock. Memory of
+ * fronts whose threads ended serves the next threads. */
+#include "shard/front.h"
+
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/lock.h"
+#include "shard/heap.h"
+#include "shard/shard.h"
+#include "tiers/meta.h"
+
+enum {
+    FILL_FIRST_PART = 8,                   /* a first refill takes 1/8 of a bundle, */
+    FILL_FIRST_BYTES = 4096,               /* or a kernel page's worth if that is more */
+    SLOW_CALLS_PER_LOOK = 64,              /* at the clock */
+};
+
+static const uint64_t TICK_NS = 100ul * 1000 * 1000;
+
+static struct {
+    struct hak_lock lock;
+    struct hak_front *active;
+    struct hak_front *idle;    /* no thread's; linked by `next` */
+    uint32_t sequence;         /* threads so far */
+} fronts;
+
+static unsigned first_fill(unsigned class_id)
+{
+    const struct hak_class *class = &hak_classes[class_id];
+    unsigned fill = class->bundle / FILL_FIRST_PART;
+    unsigned page_worth = FILL_FIRST_BYTES / class->size;
+    fill = fill < page_worth ? page_worth : fill;
+    if (fill > class->bundle)
+        return class->bundle;
+    return fill != 0 ? fill : 1;
+}
+
+static void link_active(struct hak_front *front)
+{
+    front->previous = NULL;
+    front->next = fronts.active;
+    if (fronts.active != NULL)
+        fronts.active->previous = front;
+    fronts.active = front;
+}
+
+static void unlink_active(struct hak_front *front)
+{
+    if (front->previous != NULL)
+        front->previous->next = front->next;
+    else
+        fronts.active = front->next;
+    if (front->next != NULL)
+        front->next->previous = front->previous;
+}
+
+static void attach(struct hak_front *front, struct hak_shard *shard)
+{
+    /* relaxed, release: see hak_front_home and hak_front_shard */
+    __atomic_store_n(&front->home, shard->id, __ATOMIC_RELAXED);
+    __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
+}
+
+void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard)
+{
+    memset(front, 0, sizeof *front);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        uint64_t empty = hak_magazine_empty(class_id);
+        front->loaded[class_id] = empty;
+        front->foreign[class_id] = empty;
+        front->spare[class_id] = empty;
+        front->fill[class_id] = (uint16_t)first_fill(class_id);
+    }
+    front->sequence = sequence;
+    attach(front, shard);
+}
+
+struct hak_front *hak_front_create(void)
+{
+    hak_lock_acquire(&fronts.lock);
+    struct hak_front *front = fronts.idle;
+    if (front != NULL)
+        fronts.idle = front->next;
+    uint32_t sequence = fronts.sequence++;
+    hak_lock_release(&fronts.lock);
+    if (front == NULL)
+        front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
+    if (front == NULL)
+        return NULL;
+    hak_front_init(front, sequence, hak_heap_shard_for_new(hak_heap_default(), sequence));
+    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_STARTED, 1);
+    hak_lock_acquire(&fronts.lock);
+    link_active(front);
+    hak_lock_release(&fronts.lock);
+    return front;
+}
+
+void hak_front_destroy(struct hak_front *front)
+{
+    hak_front_flush(front);
+    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    hak_lock_acquire(&fronts.lock);
+    unlink_active(front);
+    front->next = fronts.idle;
+    fronts.idle = front;
+    hak_lock_release(&fronts.lock);
+}
+
+void hak_front_attach_all(void)
+{
+    const struct hak_heap *heap = hak_heap_default();
+    /* Which node another thread runs on is not known here; its next refill tells. */
+    if (heap->nodes != 1)
+        return;
+    hak_lock_acquire(&fronts.lock);
+    for (struct hak_front *front = fronts.active; front != NULL; front = front->next)
+        if (front->pinned == NULL)
+            attach(front, hak_heap_shard_for_new(heap, front->sequence));
+    hak_lock_release(&fronts.lock);
+}
+
+/* Decay and shrinking, ten times a second at the most. */
+static void tick(struct hak_front *front)
+{
+    uint64_t now = hak_os_coarse_now_ns();
+    if (now - front->last_tick_ns < TICK_NS)
+        return;
+    front->last_tick_ns = now;
+    hak_front_shrink(front);
+    hak_shard_tick(hak_front_shard(front), now);
+    hak_heap_tick_next(hak_heap_default(), now);
+}
+
+/* Objects of one node must not be what another hands out, nor get into its transfer caches. */
+static void follow(struct hak_front *front, struct hak_shard *shard)
+{
+    if (hak_shard_node(shard) != hak_shard_node(hak_front_shard(front)))
+        hak_front_flush(front);
+    attach(front, shard);
+}
+
+void hak_front_pin(struct hak_front *front, struct hak_shard *shard)
+{
+    hak_front_flush(front);
+    front->pinned = shard;
+    if (shard == NULL)
+        shard = hak_heap_shard_here(hak_heap_default(), front->sequence);
+    attach(front, shard);
+}
+
+void hak_front_enter_slow(struct hak_front *front)
+{
+    struct hak_shard *shard = front->pinned;
+    if (hak_likely(shard == NULL))
+        shard = hak_heap_shard_here(hak_heap_default(), front->sequence);
+    /* The two are written one after the other, perhaps by two threads at once: both must fit. */
+    if (hak_unlikely(shard != hak_front_shard(front) || shard->id != hak_front_home(front)))
+        follow(front, shard);
+    if (hak_unlikely(++front->slow_calls >= SLOW_CALLS_PER_LOOK)) {
+        front->slow_calls = 0;
+        tick(front);
+    }
+}
+
+/* ---- fork ----------------------------------------------------------------------------------- */
+
+void hak_front_lock_list(void)
+{
+    hak_lock_acquire(&fronts.lock);
+}
+
+void hak_front_unlock_list(void)
+{
+    hak_lock_release(&fronts.lock);
+}
+
+/* The other threads are gone: what their fronts held goes to slabs, so the child loses nothing but
+ * what was between two hands at the moment of the fork. */
+void hak_front_reset_list(struct hak_front *survivor)
+{
+    hak_lock_reset(&fronts.lock);
+    struct hak_front *front = fronts.active;
+    while (front != NULL) {
+        struct hak_front *next = front->next;
+        if (front != survivor)
+            hak_front_destroy(front);
+        front = next;
+    }
+}

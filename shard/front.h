@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* The front: what a thread has at hand. A malloc that finds an object here, and a free that finds
+ * room, are done; everything else is the business of refill.c and flush.c.
+ *
+ * Per class three magazines, each a word {pointer:48 | room:16} (tiers/object.h):
+ *
+ *     loaded   popped and pushed by every malloc and free
+ *     spare    a whole magazine behind it, so that a thread that walks to and fro over the edge
+ *              of one does not go to the shard each time (Bonwick and Adams, USENIX 2001)
+ *     foreign  objects of other shards, until they go home or are adopted as a bundle
+ *
+ * Push and pop commit with one store, so what another thread (fork's child, statistics) sees of a
+ * front is always whole. The empty magazine of class 0 has neither object nor room: every pop and
+ * push of class 0 is slow without being asked for. One thread writes a front: its own. */
+#ifndef HAK_SHARD_FRONT_H
+#define HAK_SHARD_FRONT_H
+
+#include <stdint.h>
+
+#include "os/compiler.h"
+#include "tiers/object.h"
+#include "tiers/page_map.h"
+#include "tiers/size_class.h"
+
+struct hak_shard;
+
+struct hak_front {
+    uint64_t loaded[HAK_CLASS_COUNT];
+    uint32_t home;                        /* id of the shard: what `local` means to a free */
+    uint32_t sequence;                    /* the how-manieth thread of the process */
+    struct hak_shard *shard;
+    struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
+    uint64_t foreign[HAK_CLASS_COUNT];
+    uint64_t spare[HAK_CLASS_COUNT];
+    uint16_t fill[HAK_CLASS_COUNT];       /* objects a refill takes out of slabs (P1) */
+    uint8_t missed[HAK_CLASS_COUNT];      /* refilled since the last tick */
+    uint32_t spare_bytes;                 /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
+    uint32_t slow_calls;                  /* since the last look at the clock */
+    uint64_t last_tick_ns;
+    struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
+    struct hak_front *previous;
+} __attribute__((aligned(HAK_CACHE_LINE)));
+
+enum {
+    HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
+};
+
+/* The top object of the class, NULL if there is none. */
+static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->loaded[class_id];
+    void *object = hak_word_object(word);
+    if (hak_likely(object != NULL))
+        front->loaded[class_id] = hak_link_read(object);
+    return object;
+}
+
+/* 1, or 0 when there is no room. */
+static inline int hak_magazine_push(uint64_t *magazine, void *object)
+{
+    uint64_t word = *magazine;
+    unsigned room = hak_word_room(word);
+    if (hak_unlikely(room == 0))
+        return 0;
+    hak_link_write(object, word);
+    /* Costs nothing, but keeps the compiler from storing the magazine first: the child of a fork by
+     * another thread finds a magazine whose links are all written. */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    *magazine = hak_word_make(object, 0) + room - 1;
+    return 1;
+}
+
+/* The shard that the front is attached to, and its id. Written by the front's thread and, when
+ * shards are placed anew, by the thread that places them: either value serves, the id only tells
+ * which magazine an object goes to. */
+static inline struct hak_shard *hak_front_shard(const struct hak_front *front)
+{
+    /* acquire: pairs with the release in hak_front_attach; the shard is built when it is seen */
+    return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
+}
+
+static inline unsigned hak_front_home(const struct hak_front *front)
+{
+    /* relaxed; a plain load is the same, and can be part of the comparison */
+    return HAK_THREAD_SANITIZER ? __atomic_load_n(&front->home, __ATOMIC_RELAXED) : front->home;
+}
+
+/* An empty magazine of the class. */
+static inline uint64_t hak_magazine_empty(unsigned class_id)
+{
+    return hak_word_make(NULL, hak_classes[class_id].bundle);
+}
+
+static inline uint32_t hak_magazine_bytes(unsigned class_id)
+{
+    return (uint32_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
+}
+
+/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none. */
+static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->spare[class_id];
+    void *object = hak_word_object(word);
+    if (object == NULL)
+        return NULL;
+    front->spare[class_id] = hak_magazine_empty(class_id);
+    front->spare_bytes -= hak_magazine_bytes(class_id);
+    /* For the child of a fork by another thread: a chain that is nowhere is lost to it, but one
+     * that stood in two magazines would be handed out twice. */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    front->loaded[class_id] = hak_link_read(object);
+    return object;
+}
+
+/* An object that `loaded` has no room for, or that is of another shard (`entry` is its page's): 1,
+ * or 0 when there is no room behind, either. Class 0 never has room. */
+static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry, void *object)
+{
+    unsigned class_id = (uint8_t)entry;
+    if (entry >> 16 != hak_front_home(front))
+        return hak_magazine_push(&front->foreign[class_id], object);
+    /* There is room after all if the shard changed between the caller's look and ours. */
+    if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
+        return 1;
+    if (class_id == HAK_CLASS_NONE || hak_word_object(front->spare[class_id]) != NULL ||
+        front->spare_bytes + hak_magazine_bytes(class_id) > HAK_FRONT_SPARE_BYTES)
+        return 0;
+    uint64_t full = front->loaded[class_id];
+    front->loaded[class_id] = hak_magazine_empty(class_id);
+    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+    front->spare[class_id] = full;
+    front->spare_bytes += hak_magazine_bytes(class_id);
+    return hak_magazine_push(&front->loaded[class_id], object);
+}
+
+/* ---- the life of a front (front.c) ----------------------------------------------------------- */
+
+/* Makes the memory of a front an empty one that is attached to a shard; in no list. */
+void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard);
+
+/* A front for a thread, attached to the shard it runs on; NULL when out of memory. */
+struct hak_front *hak_front_create(void);
+
+/* Gives back all objects and the front itself. By its own thread, at its end. */
+void hak_front_destroy(struct hak_front *front);
+
+/* Attaches the front to a shard for good; NULL: to that of the CPU again. What it holds goes back
+ * first. By its own thread. */
+void hak_front_pin(struct hak_front *front, struct hak_shard *shard);
+
+/* Gives back all objects. */
+void hak_front_flush(struct hak_front *front);
+
+/* Gives back spare magazines of classes that were not missed since the last call, and foreign
+ * objects however few. */
+void hak_front_shrink(struct hak_front *front);
+
+/* Called first by refills and flushes: attaches the front to the shard of the CPU that the thread
+ * runs on, so a thread that migrates is corrected within a bundle; and now and then looks at the
+ * clock, lets unused memory decay and shrinks what was not missed. */
+void hak_front_enter_slow(struct hak_front *front);
+
+/* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
+void hak_front_attach_all(void);
+
+/* Around fork. */
+void hak_front_lock_list(void);
+void hak_front_unlock_list(void);
+void hak_front_reset_list(struct hak_front *survivor);
+
+/* ---- the slow halves (refill.c, flush.c) ----------------------------------------------------- */
+
+/* An object of a class of which `loaded` has none; NULL when out of memory. */
+HAK_COLD void *hak_front_refill(struct hak_front *front, unsigned class_id);
+
+/* Takes an object back into a full `loaded` magazine. */
+HAK_COLD void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object);
+
+/* Takes back an object of another shard. */
+void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *object);
+
+#endif

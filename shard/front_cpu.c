@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* CPU fronts: opened once, their slow halves, drained from outside. Any thread; each step that
+ * touches a front is one of the sequences of front_cpu.h, and what a step has taken is the taker's
+ * alone until the next step. Fields beside the magazines (fill, missed, shard) are hints that
+ * threads of one CPU write over each other's: single words, relaxed. */
+#include "shard/front_cpu.h"
+
+#include <errno.h>
+
+#include "os/bits.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/inject.h"
+#include "os/lock.h"
+#include "os/memory.h"
+#include "os/rseq.h"
+#include "shard/heap.h"
+#include "shard/shard.h"
+
+enum {
+    STRIDE = 1 << HAK_CPU_FRONT_SHIFT,
+    SPIN_TURNS = 100 * 1000 * 1000,    /* some 50 ms: longer than any kernel takes to migrate */
+    SELF_TESTS = 3,
+    SLOW_CALLS_PER_LOOK = 64,          /* at the clock */
+};
+
+_Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride");
+
+struct hak_cpu_fronts hak_cpu_fronts;
+
+static struct hak_lock draining;
+static int trusted;    /* the self-test was passed; by the starting thread */
+
+static const uint64_t TICK_NS = 100ul * 1000 * 1000;
+
+static struct hak_front *front_of(unsigned cpu)
+{
+    return (struct hak_front *)(hak_cpu_fronts.base + (size_t)cpu * STRIDE);
+}
+
+/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
+static struct hak_front *front_here(void)
+{
+    unsigned cpu = hak_os_cpu();
+    return front_of(cpu < hak_cpu_fronts.ids ? cpu : 0);
+}
+
+static struct hak_shard *shard_of(const struct hak_front *front)
+{
+    /* acquire: pairs with the release in hak_cpu_fronts_attach */
+    return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+/* A sequence that is disturbed must be restarted. The disturbance takes us off our CPU and only
+ * then sets the flag, so a sequence that sees the flag was not restarted when it had to be. */
+static int sequences_restart(void)
+{
+    for (unsigned test = 0; test < SELF_TESTS; test++) {
+        uint32_t flag = 0;
+        if (hak_os_disturb_begin(&flag) != 0)
+            return 0;
+        int restarted = hak_cpu_spin(&flag, SPIN_TURNS);
+        hak_os_disturb_end();
+        if (restarted)
+            return 1;
+        /* Seen without a restart: either the kernel is not to be trusted, or the disturbance was
+         * over before the sequence began. A second chance tells them apart. */
+    }
+    return 0;
+}
+
+static void make_fronts(unsigned ids)
+{
+    for (unsigned cpu = 0; cpu < ids; cpu++)
+        hak_front_init(front_of(cpu), cpu, hak_heap_shard_of_cpu(hak_heap_default(), cpu));
+}
+
+int hak_cpu_fronts_start(unsigned ids)
+{
+    ptrdiff_t rseq;
+    int refused = HAK_THREAD_SANITIZER ? -EOPNOTSUPP : hak_os_rseq_find(&rseq);
+    if (refused)
+        return refused;
+    size_t size = hak_align_up((size_t)ids * STRIDE, hak_os_page_size());
+    char *base = hak_os_map(size, STRIDE);
+    if (base == NULL)
+        return -ENOMEM;
+    hak_cpu_fronts.base = base;
+    hak_cpu_fronts.ids = ids;
+    make_fronts(ids);
+    /* release: whoever finds them open finds them made; the test itself needs them open */
+    __atomic_store_n(&hak_cpu_fronts.rseq, rseq, __ATOMIC_RELEASE);
+    __atomic_store_n(&hak_cpu_fronts.limit, ids, __ATOMIC_RELEASE);
+    trusted = sequences_restart();
+    if (trusted)
+        return 0;
+    /* rseq stays: another thread may be about to use it. Closed fronts turn it away. */
+    __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_RELEASE);
+    return -EOPNOTSUPP;
+}
+
+void hak_cpu_fronts_attach(void)
+{
+    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++) {
+        struct hak_shard *shard = hak_heap_shard_of_cpu(hak_heap_default(), cpu);
+        struct hak_front *front = front_of(cpu);
+        /* relaxed: a sequence that still sees the old home sorts an object the long way, no more;
+         * release: the shard was built before it is found here */
+        __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
+        __atomic_store_n(&front->home, shard->id, __ATOMIC_RELAXED);
+    }
+}
+
+/* ---- the slow halves ------------------------------------------------------------------------ */
+
+static void note_missed(struct hak_front *front, unsigned class_id, unsigned fill)
+{
+    unsigned bundle = hak_classes[class_id].bundle;
+    unsigned next = fill * 2 > bundle ? bundle : fill * 2;
+    /* relaxed, both: hints */
+    __atomic_store_n(&front->fill[class_id], (uint16_t)next, __ATOMIC_RELAXED);
+    __atomic_store_n(&front->missed[class_id], 1, __ATOMIC_RELAXED);
+}
+
+static void tick(struct hak_front *front, struct hak_shard *shard)
+{
+    /* relaxed, all: hints; two threads that tick at once do the same twice */
+    uint32_t calls = __atomic_load_n(&front->slow_calls, __ATOMIC_RELAXED) + 1;
+    __atomic_store_n(&front->slow_calls, calls, __ATOMIC_RELAXED);
+    if (calls % SLOW_CALLS_PER_LOOK != 0)
+        return;
+    uint64_t now = hak_os_coarse_now_ns();
+    if (now - __atomic_load_n(&front->last_tick_ns, __ATOMIC_RELAXED) < TICK_NS)
+        return;
+    __atomic_store_n(&front->last_tick_ns, now, __ATOMIC_RELAXED);
+    hak_shard_tick(shard, now);
+    hak_heap_tick_next(hak_heap_default(), now);
+    hak_cpu_front_shrink(front);
+}
+
+/* Bytes in spare magazines of a front, about: threads of its CPU may be adding others. */
+static void note_spare(struct hak_front *front, unsigned class_id, int sign)
+{
+    const struct hak_class *class = &hak_classes[class_id];
+    /* relaxed: a hint, which every shrinking counts afresh */
+    __atomic_fetch_add(&front->spare_bytes, (uint32_t)sign * class->bundle * class->size,
+                       __ATOMIC_RELAXED);
+}
+
+void *hak_cpu_front_refill(unsigned class_id)
+{
+    uint64_t word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
+    if (word != 0) {
+        note_spare(front_here(), class_id, -1);
+    } else {
+        struct hak_front *front = front_here();
+        struct hak_shard *shard = shard_of(front);
+        unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
+        word = hak_shard_refill(shard, class_id, fill);
+        if (word == 0)
+            return NULL;
+        note_missed(front, class_id, fill);
+        tick(front, shard);
+    }
+    void *object = hak_word_object(word);
+    uint64_t rest = hak_link_read(object);
+    hak_inject();
+    if (hak_word_object(rest) != NULL && !hak_cpu_install(hak_slot_loaded(class_id), rest))
+        hak_shard_accept(shard_of(front_here()), class_id, rest);
+    return object;
+}
+
+/* Puts a chain behind the loaded one; what does not fit goes to the shard. */
+static void put_spare(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    struct hak_front *front = front_here();
+    size_t slot = hak_slot_spare(class_id);
+    /* relaxed: a hint */
+    int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
+    if (bytes >= HAK_FRONT_SPARE_BYTES) {
+        hak_shard_accept(shard, class_id, word);
+        return;
+    }
+    if (hak_cpu_install(slot, word)) {
+        note_spare(front, class_id, 1);
+        return;
+    }
+    uint64_t behind = hak_cpu_take(slot, hak_magazine_empty(class_id));
+    hak_inject();
+    if (!hak_cpu_install(slot, word))
+        hak_shard_accept(shard, class_id, word);
+    if (behind != 0)
+        hak_shard_accept(shard, class_id, behind);
+}
+
+void hak_cpu_front_overflow(unsigned class_id, void *object)
+{
+    uint64_t single = hak_magazine_empty(class_id);
+    hak_magazine_push(&single, object);
+    size_t slot = hak_slot_loaded(class_id);
+    uint64_t word = hak_cpu_take(slot, hak_magazine_empty(class_id));
+    struct hak_shard *shard = shard_of(front_here());
+    hak_inject();
+    if (!hak_cpu_install(slot, single))
+        hak_shard_give_to_slabs(class_id, single);
+    if (word == 0)
+        return;
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
+              hak_classes[class_id].bundle - hak_word_room(word));
+    put_spare(shard, class_id, word);
+}
+
+void hak_cpu_front_give_foreign(unsigned class_id, void *object)
+{
+    size_t slot = hak_slot_foreign(class_id);
+    while (hak_cpu_push_at(slot, object) != HAK_CPU_PUSHED) {
+        uint64_t word = hak_cpu_take(slot, hak_magazine_empty(class_id));
+        if (word == 0) {    /* no front to be had, or taken meanwhile */
+            uint64_t single = hak_magazine_empty(class_id);
+            hak_magazine_push(&single, object);
+            hak_shard_give_to_slabs(class_id, single);
+            return;
+        }
+        hak_shard_take_foreign(shard_of(front_here()), class_id, word);
+    }
+}
+
+/* ---- shrinking and draining ----------------------------------------------------------------- */
+
+static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *kept_bytes)
+{
+    struct hak_shard *shard = shard_of(front);
+    const struct hak_class *class = &hak_classes[class_id];
+    uint64_t word = hak_cpu_take(hak_slot_foreign(class_id), hak_magazine_empty(class_id));
+    if (word != 0)
+        hak_shard_take_foreign(shard, class_id, word);
+    /* relaxed, all: hints */
+    if (__atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED)) {
+        uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
+        *kept_bytes += (class->bundle - hak_word_room(spare)) * class->size;
+        return;
+    }
+    word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
+    if (word != 0)
+        hak_shard_accept(shard, class_id, word);
+    unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
+    if (fill > 1)
+        __atomic_store_n(&front->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
+}
+
+void hak_cpu_front_shrink(struct hak_front *front)
+{
+    uint32_t kept_bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        shrink_class(front, class_id, &kept_bytes);
+    /* relaxed: a hint */
+    __atomic_store_n(&front->spare_bytes, kept_bytes, __ATOMIC_RELAXED);
+}
+
+/* One front whose CPU runs no sequence on it. */
+static void empty_front(struct hak_front *front)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        uint64_t *magazines[] = { &front->loaded[class_id], &front->spare[class_id],
+                                  &front->foreign[class_id] };
+        for (unsigned index = 0; index < HAK_ARRAY_LENGTH(magazines); index++) {
+            uint64_t word = *magazines[index];
+            *magazines[index] = hak_magazine_empty(class_id);
+            hak_shard_give_to_slabs(class_id, word);
+        }
+    }
+}
+
+void hak_cpu_fronts_drain(void)
+{
+    if (hak_cpu_fronts.ids == 0)
+        return;
+    hak_lock_acquire(&draining);
+    unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_RELAXED);
+    /* Each sequence reads limit after its first restartable instruction, so one that began before
+     * the fence is restarted by it, and then finds the fronts closed. */
+    __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_SEQ_CST);
+    hak_inject();
+    if (open != 0 && hak_os_rseq_fence() == 0) {
+        for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
+            empty_front(front_of(cpu));
+    }
+    /* release: what was emptied is seen by the next sequence */
+    __atomic_store_n(&hak_cpu_fronts.limit, open, __ATOMIC_RELEASE);
+    hak_lock_release(&draining);
+}
+
+void hak_cpu_fronts_after_fork(void)
+{
+    hak_lock_reset(&draining);
+    /* relaxed: the child has one thread. A drain of the parent's may have had them closed. */
+    if (trusted)
+        __atomic_store_n(&hak_cpu_fronts.limit, hak_cpu_fronts.ids, __ATOMIC_RELAXED);
+}

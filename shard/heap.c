@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* Heaps: which shards there are and where, their sums, and what is done to all of them at once. */
+#include "shard/heap.h"
+
+#include <errno.h>
+
+#include "os/bits.h"
+#include "os/inject.h"
+#include "shard/front.h"
+#include "shard/front_cpu.h"
+#include "shard/grace.h"
+#include "tiers/meta.h"
+#include "tiers/page_map.h"
+#include "topology/bind.h"
+
+static struct hak_heap default_heap;
+
+struct hak_heap *hak_heap_default(void)
+{
+    return &default_heap;
+}
+
+/* ---- placing ------------------------------------------------------------------------------- */
+
+static struct hak_placement *placement_for(unsigned count)
+{
+    size_t size = sizeof(struct hak_placement) + count * sizeof(struct hak_shard *);
+    struct hak_placement *placement = hak_meta_alloc(size, HAK_CACHE_LINE);
+    if (placement != NULL)
+        placement->count = count;
+    return placement;
+}
+
+/* What the heap may keep unused is shared out, so that it does not grow with the shards. */
+static void share_out(struct hak_heap *heap, unsigned shards)
+{
+    enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
+    size_t share = heap->retain_bytes / shards;
+    size_t slab_share = share / SLAB_PART;
+    if (heap->retain_bytes != 0 && share < LARGE_LEAST)
+        share = LARGE_LEAST;
+    if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
+        slab_share = SLAB_LEAST;
+    struct hak_policy *policy = &heap->policy_store;
+    hak_policy_set_bytes(&policy->whale_retain_bytes, heap->retain_bytes);
+    hak_policy_set_bytes(&policy->large_retain_bytes, share);
+    hak_policy_set_bytes(&policy->slab_retain_bytes, slab_share);
+}
+
+void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
+{
+    heap->retain_bytes = bytes;
+    share_out(heap, heap->placement->count);
+}
+
+int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
+{
+    heap->policy_store = *policy;
+    heap->policy = &heap->policy_store;
+    heap->retain_bytes = policy->large_retain_bytes;
+    heap->nodes = 1;
+    struct hak_placement *placement = placement_for(1);
+    struct hak_shard *shard = hak_shard_create(HAK_NODE_ANY, heap->policy);
+    if (placement == NULL || shard == NULL)
+        return -ENOMEM;
+    placement->shards[0] = shard;
+    share_out(heap, 1);
+    /* release: pairs with the acquire in hak_heap_shard_here */
+    __atomic_store_n(&heap->placement, placement, __ATOMIC_RELEASE);
+    return 0;
+}
+
+enum {
+    MOVED_AT_ONCE = 4,    /* regions of a pool that a new node may fetch: a program's first few */
+};
+
+/* A shard that stood already takes along what little it has; a heap that has grown is not dragged
+ * through the machine for a thread that was started: only its untouched pages come from there. */
+static void settle(struct hak_heap *heap, struct hak_shard *shard, int node)
+{
+    if (hak_shard_node(shard) == node)
+        return;
+    int is_small = hak_pool_regions(&shard->tiny) <= MOVED_AT_ONCE &&
+                   hak_pool_regions(&shard->mid) <= MOVED_AT_ONCE;
+    hak_shard_settle(shard, node, is_small ? HAK_OS_PAGES_MOVE : HAK_OS_PAGES_LEAVE);
+    hak_whale_trim(&heap->whales);    /* they are told apart by the node that the shard had */
+}
+
+static struct hak_shard *shard_for(struct hak_heap *heap, unsigned index, int node)
+{
+    struct hak_shard *shard = hak_shard_of_id(index + 1);
+    if (shard == NULL)
+        shard = hak_shard_create(node, heap->policy);
+    else
+        settle(heap, shard, node);
+    if (shard != NULL)
+        shard->index = (uint16_t)index;
+    return shard;
+}
+
+/* A shard of several nodes' CPUs has none of its own: its memory lies where it is touched. */
+static int node_of_domain(const struct hak_domain_shard *domain)
+{
+    return domain->spans ? HAK_NODE_ANY : domain->memory_id;
+}
+
+static struct hak_placement *build_placement(struct hak_heap *heap,
+                                             const struct hak_topology *topology,
+                                             const struct hak_domain_request *request)
+{
+    const struct hak_domains *domains = hak_domains_build(topology, request);
+    if (domains == NULL)
+        return NULL;
+    struct hak_placement *placement = placement_for(domains->shards);
+    for (unsigned index = 0; placement != NULL && index < domains->shards; index++) {
+        int node = node_of_domain(&domains->shard[index]);
+        placement->shards[index] = shard_for(heap, index, node);
+        if (placement->shards[index] == NULL)
+            placement = NULL;
+    }
+    if (placement == NULL) {
+        hak_domains_free(domains);
+        return NULL;
+    }
+    placement->domains = domains;
+    placement->request = *request;
+    return placement;
+}
+
+/* A placement of the past: its shards may have served other nodes since. */
+static void settle_again(struct hak_heap *heap, const struct hak_placement *placement)
+{
+    for (unsigned index = 0; index < placement->count; index++)
+        settle(heap, placement->shards[index], node_of_domain(&placement->domains->shard[index]));
+}
+
+static const struct hak_placement *find_placement(const struct hak_heap *heap,
+                                                  const struct hak_domain_request *request)
+{
+    const struct hak_placement *placement = heap->placements;
+    while (placement != NULL && !hak_domains_requests_are_equal(&placement->request, request))
+        placement = placement->next;
+    return placement;
+}
+
+static void publish(struct hak_heap *heap, const struct hak_placement *placement)
+{
+    heap->nodes = placement->domains->nodes;
+    share_out(heap, placement->count);
+    /* release, all: pair with the acquires in hak_heap_shard_here, hak_heap_heir and refill.c */
+    for (unsigned index = 0; index < placement->count; index++)
+        __atomic_store_n(&placement->shards[index]->placement, placement, __ATOMIC_RELEASE);
+    hak_inject();
+    __atomic_store_n(&heap->placement, placement, __ATOMIC_RELEASE);
+    hak_inject();
+    hak_cpu_fronts_attach();
+    hak_front_attach_all();
+}
+
+int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
+                   const struct hak_domain_request *request)
+{
+    hak_lock_acquire(&heap->placing);
+    const struct hak_placement *placement = find_placement(heap, request);
+    if (placement != NULL) {
+        settle_again(heap, placement);
+    } else {
+        struct hak_placement *built = build_placement(heap, topology, request);
+        if (built != NULL) {
+            built->next = heap->placements;
+            heap->placements = built;
+        }
+        placement = built;
+    }
+    if (placement != NULL) {
+        publish(heap, placement);
+        for (unsigned id = placement->count + 1; id <= hak_shard_last_id(); id++)
+            hak_shard_drain(hak_shard_of_id(id));
+    }
+    hak_lock_release(&heap->placing);
+    return placement != NULL ? 0 : -ENOMEM;
+}
+
+/* Placements of the past are never unmapped, for a reader may hold one: not to grow by refreshes
+ * that find nothing new, the answer is compared first. */
+int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
+                     const struct hak_domain_request *request)
+{
+    const struct hak_domains *domains = hak_domains_build(topology, request);
+    if (domains == NULL)
+        return -ENOMEM;
+    hak_lock_acquire(&heap->placing);
+    int is_known = heap->placement->domains != NULL &&
+                   hak_domains_are_equal(heap->placement->domains, domains);
+    if (!is_known)
+        heap->placements = NULL;
+    hak_lock_release(&heap->placing);
+    hak_domains_free(domains);
+    return is_known ? 0 : hak_heap_place(heap, topology, request);
+}
+
+/* ---- sums and purges: all shards there ever were -------------------------------------------- */
+
+static size_t held_bytes(const struct hak_shard *shard)
+{
+    return hak_counter_read(&shard->counters, HAK_COUNTER_BYTES_MAPPED) -
+           hak_counter_read(&shard->counters, HAK_COUNTER_BYTES_UNMAPPED);
+}
+
+void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
+{
+    *totals = (struct hak_heap_totals){ 0 };
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
+        struct hak_shard *shard = hak_shard_of_id(id);
+        struct hak_large_bytes large = hak_large_bytes(&shard->large);
+        totals->mapped += held_bytes(shard);
+        totals->in_use_slabs +=
+            hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid);
+        totals->in_use_large += large.used;
+        totals->cached +=
+            large.dirty + shard->tiny.space.dirty_bytes + shard->mid.space.dirty_bytes;
+    }
+    struct hak_whale_bytes whales = hak_whale_bytes(&heap->whales);
+    totals->in_use_whales = whales.used;
+    totals->cached += whales.cached;
+}
+
+void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
+{
+    /* relaxed: turns, which two threads may share */
+    unsigned turn = __atomic_fetch_add(&heap->next_tick, 1, __ATOMIC_RELAXED);
+    hak_shard_tick(hak_shard_of_id(turn % hak_shard_last_id() + 1), now_ns);
+    hak_whale_tick(&heap->whales, heap->policy, now_ns);
+}
+
+void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
+{
+    hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        hak_shard_tick(hak_shard_of_id(id), now_ns);
+}
+
+void hak_heap_reap(struct hak_heap *heap)
+{
+    (void)heap;
+    struct hak_region *regions = NULL;
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        regions = hak_shard_collect_empty(hak_shard_of_id(id), regions);
+    if (regions == NULL)
+        return;
+    hak_inject();
+    /* A popper of a transfer cache may be looking at an object that lay there. */
+    hak_grace_wait();
+    while (regions != NULL) {
+        struct hak_region *region = regions;
+        regions = region->next;
+        const struct hak_region_source *source = region->pool->source;
+        hak_page_map_set_kind(region, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
+        hak_region_unmap(source, region, HAK_REGION_SIZE);
+    }
+}
+
+size_t hak_heap_trim(struct hak_heap *heap)
+{
+    size_t bytes = hak_whale_trim(&heap->whales);
+    hak_cpu_fronts_drain();
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        hak_shard_drain(hak_shard_of_id(id));
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        bytes += hak_shard_purge(hak_shard_of_id(id));
+    hak_heap_reap(heap);
+    return bytes;
+}
+
+/* ---- report --------------------------------------------------------------------------------- */
+
+enum {
+    CPU_LIST_BYTES = 256
+};
+
+static void describe(const struct hak_heap *heap, struct hak_shard *shard,
+                     struct hak_report_shard *out, char *cpus)
+{
+    const struct hak_domains *domains = heap->placement->domains;
+    out->id = shard->id;
+    out->node = shard->source.node;
+    out->cpus = NULL;
+    if (domains != NULL && shard->index < heap->placement->count) {
+        struct hak_writer writer = hak_writer_to_buffer(cpus, CPU_LIST_BYTES);
+        hak_domains_put_cpus(&writer, domains, shard->index);
+        hak_writer_flush(&writer);
+        out->cpus = cpus;
+    }
+    out->bytes_held = held_bytes(shard);
+    hak_snapshot_add(&out->counters, &shard->counters);
+}
+
+void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_report_fact *facts,
+                     size_t fact_count, const struct hak_report_voice *voice,
+                     struct hak_writer *writer)
+{
+    unsigned count = hak_shard_last_id();
+    size_t row = sizeof(struct hak_report_shard) + CPU_LIST_BYTES;
+    size_t size = hak_align_up(count * row, hak_os_page_size());
+    struct hak_report_shard *rows = hak_os_map(size, hak_os_page_size());
+    if (rows == NULL)
+        return;
+    char *cpus = (char *)(rows + count);
+    for (unsigned id = 1; id <= count; id++)
+        describe(heap, hak_shard_of_id(id), &rows[id - 1], cpus + (id - 1) * CPU_LIST_BYTES);
+    struct hak_report report = { title, facts, fact_count, rows, count };
+    hak_report_write(&report, voice, writer);
+    hak_os_unmap(rows, size);
+}
+
+/* ---- fork ----------------------------------------------------------------------------------- */
+
+void hak_heap_lock(struct hak_heap *heap)
+{
+    /* Another thread may be making more of them: those are not ours to unlock. */
+    heap->locked_ids = hak_shard_last_id();
+    for (unsigned id = 1; id <= heap->locked_ids; id++)
+        hak_shard_lock(hak_shard_of_id(id));
+    hak_whale_lock(&heap->whales);
+    hak_meta_lock();
+}
+
+void hak_heap_unlock(struct hak_heap *heap)
+{
+    hak_meta_unlock();
+    hak_whale_unlock(&heap->whales);
+    for (unsigned id = heap->locked_ids; id >= 1; id--)
+        hak_shard_unlock(hak_shard_of_id(id));
+}
+
+void hak_heap_reset_locks(struct hak_heap *heap)
+{
+    hak_lock_reset(&heap->placing);
+    hak_shard_reset_registry();
+    hak_page_map_reset_lock();
+    hak_meta_reset_lock();
+    hak_bind_reset_lock();
+    hak_whale_reset_lock(&heap->whales);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        hak_shard_reset_locks(hak_shard_of_id(id));
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* A heap: shards, and which of them serves a CPU. The default heap is one of them. Any thread; the
+ * placement is immutable and published as a whole, so it is read without a lock. */
+#ifndef HAK_SHARD_HEAP_H
+#define HAK_SHARD_HEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "learn/policy.h"
+#include "os/cpu.h"
+#include "shard/shard.h"
+#include "stats/report.h"
+#include "tiers/whale.h"
+#include "topology/domains.h"
+
+/* Which shard is where: one immutable snapshot. Shards are numbered so that those of one L3, and of
+ * one node, are neighbours. The shard with index i has the id i + 1 in every placement: re-sharding
+ * uses the same shards again, and those beyond `count` are retired: they serve no CPU, and each has
+ * an heir, the shard whose id is smaller by a multiple of `count`, which takes over what is freed
+ * of theirs and lives off their slabs. Placements are kept for the next time they are asked for, so
+ * a reader needs no protection. */
+struct hak_placement {
+    const struct hak_domains *domains;    /* NULL: a single shard, before the machine is known */
+    struct hak_domain_request request;    /* what it was built for */
+    const struct hak_placement *next;     /* all of the heap; under its placing lock */
+    unsigned count;
+    struct hak_shard *shards[];
+};
+
+struct hak_heap {
+    const struct hak_placement *placement;    /* published by release, read by acquire */
+    const struct hak_placement *placements;   /* all there were; under the lock */
+    struct hak_lock placing;
+    struct hak_whales whales;
+    const struct hak_policy *policy;
+    struct hak_policy policy_store;           /* what options made of the fixed policy */
+    unsigned locked_ids;                      /* between hak_heap_lock and hak_heap_unlock */
+    uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
+    unsigned nodes;                           /* that shards stand on, at least 1 */
+    size_t retain_bytes;                      /* that all shards together may keep unused */
+    enum hak_heap_remote {
+        HAK_REMOTE_HOME,                      /* frees of another shard's objects go home */
+        HAK_REMOTE_ADOPT,                     /* within a node they are kept where they are freed */
+    } remote;
+};
+
+struct hak_heap_totals {
+    size_t mapped;            /* address space from the kernel */
+    size_t in_use_slabs;      /* bytes in slabs, free objects in them included */
+    size_t in_use_large;
+    size_t in_use_whales;
+    size_t cached;            /* dirty but unused */
+};
+
+struct hak_heap *hak_heap_default(void);
+
+/* First stage, by the one thread that starts the library: one shard, no library call. 0 or
+ * -ENOMEM. */
+int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy);
+
+/* Second stage, and re-sharding: shards as the request says, on a machine like the topology. Shards
+ * that stood already are used again; what lies in caches of those no longer needed goes to slabs.
+ * Any thread, not from inside malloc or free. 0 or -ENOMEM (then all stays as it was). */
+int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
+                   const struct hak_domain_request *request);
+
+/* The same after the machine may have changed (CPUs plugged in, a cpuset cut anew): what was built
+ * for it as it was is not used again. Where nothing changed nothing is done. */
+int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
+                     const struct hak_domain_request *request);
+
+/* How many unused bytes all shards together may keep from the kernel. */
+void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);
+
+/* The shard that takes what is of `home`: itself, or its heir if it is retired. */
+static inline unsigned hak_heap_heir(const struct hak_heap *heap, unsigned home)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    const struct hak_placement *placement =
+        __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
+    return home <= placement->count ? home : (home - 1) % placement->count + 1;
+}
+
+/* The shard for the CPU that the caller runs on; sequence tells threads apart where several shards
+ * stand on one CPU. */
+static inline struct hak_shard *hak_heap_shard_here(const struct hak_heap *heap, unsigned sequence)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    const struct hak_placement *placement =
+        __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
+    if (placement->count == 1)
+        return placement->shards[0];
+    return placement->shards[hak_domains_shard_of(placement->domains, hak_os_cpu(), sequence)];
+}
+
+/* The shard for a CPU's front. */
+static inline struct hak_shard *hak_heap_shard_of_cpu(const struct hak_heap *heap, unsigned cpu)
+{
+    /* acquire: as above */
+    const struct hak_placement *placement =
+        __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
+    if (placement->count == 1)
+        return placement->shards[0];
+    return placement->shards[hak_domains_shard_of(placement->domains, cpu, 0)];
+}
+
+/* The shard for a new thread's front: any of those on the node where it starts, by turns. The CPU
+ * it starts on is its creator's and tells little; threads that never miss would all stay with the
+ * creator's shard, and share its slabs. The first refill corrects it. */
+static inline struct hak_shard *hak_heap_shard_for_new(const struct hak_heap *heap,
+                                                       unsigned sequence)
+{
+    /* acquire: as above */
+    const struct hak_placement *placement =
+        __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
+    if (placement->count == 1)
+        return placement->shards[0];
+    const struct hak_domains *domains = placement->domains;
+    unsigned here = hak_domains_shard_of(domains, hak_os_cpu(), sequence);
+    struct hak_domain_range near = domains->node_range[domains->shard[here].node];
+    return placement->shards[near.first + sequence % near.count];
+}
+
+void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals);
+
+/* Gives the kernel whatever is free, unmaps empty regions after a grace period. Bytes given back.
+ * Not from inside malloc or free. */
+size_t hak_heap_trim(struct hak_heap *heap);
+
+/* Lets memory decay at one shard, the next each time, and among the whales: what threads do for
+ * shards that nobody uses any more. */
+void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns);
+
+/* Lets memory decay everywhere. */
+void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
+
+/* Unmaps regions that nobody owns, after a grace period, which it waits for if there are any: never
+ * from inside malloc or free. */
+void hak_heap_reap(struct hak_heap *heap);
+
+/* Writes what the shards did; facts are told as they are. */
+void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_report_fact *facts,
+                     size_t fact_count, const struct hak_report_voice *voice,
+                     struct hak_writer *writer);
+
+void hak_heap_lock(struct hak_heap *heap);
+void hak_heap_unlock(struct hak_heap *heap);
+void hak_heap_reset_locks(struct hak_heap *heap);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The inbox: bundles that came home, of all classes, in one word. Anybody posts by one
+ * compare-and-swap a bundle; whoever runs empty takes all of it by one exchange. Push and take-all
+ * alone know no ABA: nobody ever removes a single element, so a compare-and-swap that succeeds on
+ * an address that went and came again links to what is really there.
+ *
+ *     head: address of the newest bundle's top object:48 | objects in it:16, linked as in object.h
+ */
+#ifndef HAK_SHARD_INBOX_H
+#define HAK_SHARD_INBOX_H
+
+#include <stdint.h>
+
+#include "os/compiler.h"
+#include "os/inject.h"
+#include "tiers/object.h"
+
+struct hak_inbox {
+    uint64_t head;
+} __attribute__((aligned(HAK_CACHE_LINE)));
+
+/* Posts a bundle whose top object is `object`. */
+static inline void hak_inbox_post(struct hak_inbox *inbox, void *object, unsigned count)
+{
+    uint64_t bundle = hak_word_make(object, count);
+    /* relaxed: only handed on */
+    uint64_t head = __atomic_load_n(&inbox->head, __ATOMIC_RELAXED);
+    do {
+        *hak_next_bundle(object) = head;
+        hak_inject();
+        /* release: pairs with the acquire in hak_inbox_collect; links are seen with the bundle */
+    } while (!__atomic_compare_exchange_n(&inbox->head, &head, bundle, 1, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+}
+
+static inline int hak_inbox_is_empty(const struct hak_inbox *inbox)
+{
+    /* relaxed: a look; what arrives meanwhile is found the next time */
+    return __atomic_load_n(&inbox->head, __ATOMIC_RELAXED) == 0;
+}
+
+/* All bundles, newest first, 0 if none. */
+static inline uint64_t hak_inbox_collect(struct hak_inbox *inbox)
+{
+    if (hak_inbox_is_empty(inbox))
+        return 0;
+    /* acquire: pairs with the release in hak_inbox_post */
+    return __atomic_exchange_n(&inbox->head, 0, __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* A front is empty: where objects come from. The six sources in the order of their price, one
+ * function each:
+ *
+ *     1  the shard's transfer cache          one compare-and-swap for a bundle
+ *     2  the shard's inbox                   one exchange for everything that came home
+ *     3  the shard's partly free slabs       the bin's lock; then those of retired shards
+ *     4  the neighbours': 1, 2, 3 of theirs  same L3, then same node
+ *     5  a fresh slab                        pages, perhaps from the kernel
+ *     6  shards of other nodes               better far memory than none; counted
+ *
+ * Stealing (4) stands before fresh memory (5), so a thread that wanders over the CPUs takes its
+ * working set along instead of leaving a copy at each. Any thread. */
+#include "os/inject.h"
+#include "shard/front.h"
+#include "shard/heap.h"
+#include "shard/shard.h"
+#include "topology/bind.h"
+
+enum {
+    /* Neighbours asked in each ring before memory is fresh. With 16 of 63 the working set of a
+     * thread that wanders was left behind, a copy at each shard: 4 times the live set. Asking is
+     * three loads of lines that seldom change: a heap that only grows pays 10% for 255, 45% for
+     * 1023. */
+    PROBES_MAX = 256,
+};
+
+static void count_refill(struct hak_shard *shard, enum hak_counter source, unsigned class_id,
+                         uint64_t word)
+{
+    hak_count(&shard->counters, source, 1);
+    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS,
+              hak_classes[class_id].bundle - hak_word_room(word));
+}
+
+/* Sorts what is in the inbox of `shard` into its transfer cache and slabs, keeping back the first
+ * bundle of the class that is wanted; 0 if there is none. */
+static uint64_t sort_inbox(struct hak_shard *shard, unsigned wanted_class)
+{
+    uint64_t kept = 0;
+    uint64_t bundles = 0;
+    uint64_t objects = 0;
+    uint64_t bundle = hak_inbox_collect(&shard->inbox);
+    hak_inject();
+    if (bundle == 0)
+        return 0;
+    while (bundle != 0) {
+        void *object = hak_word_object(bundle);
+        unsigned count = hak_word_room(bundle);
+        bundle = *hak_next_bundle(object);
+        bundles++;
+        objects += count;
+        unsigned class_id = hak_page_find(object).class_id;
+        if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* freed twice, its slab long gone */
+            hak_count(&shard->counters, HAK_COUNTER_BAD_FREES, count);
+            continue;
+        }
+        uint64_t word = hak_word_make(object, hak_classes[class_id].bundle - count);
+        if (class_id == wanted_class && kept == 0)
+            kept = word;
+        else
+            hak_shard_accept(shard, class_id, word);
+    }
+    hak_count(&shard->counters, HAK_COUNTER_INBOX_COLLECTS, 1);
+    hak_count(&shard->counters, HAK_COUNTER_INBOX_BUNDLES, bundles);
+    hak_count(&shard->counters, HAK_COUNTER_INBOX_OBJECTS, objects);
+    hak_count_peak(&shard->counters, HAK_COUNTER_INBOX_PEAK, bundles);
+    return kept;
+}
+
+void hak_shard_collect_inbox(struct hak_shard *shard)
+{
+    sort_inbox(shard, HAK_CLASS_NONE);
+}
+
+static uint64_t from_own_slabs(struct hak_shard *shard, unsigned class_id, unsigned fill)
+{
+    uint64_t word = hak_magazine_empty(class_id);
+    unsigned taken = hak_pool_take(hak_shard_pool(shard, class_id), class_id, fill, &word);
+    return taken != 0 ? word : 0;
+}
+
+static uint64_t from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
+{
+    uint64_t word = hak_magazine_empty(class_id);
+    unsigned taken = hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, fill, &word);
+    return taken != 0 ? word : 0;
+}
+
+/* The shard that `shard` asks rank-th. */
+static struct hak_shard *neighbour_of(const struct hak_shard *shard,
+                                      const struct hak_placement *placement, unsigned rank)
+{
+    return placement->shards[hak_domains_sibling(placement->domains, shard->index, rank)];
+}
+
+/* Whose pages a fresh slab is cut from: the shard's own, unless the kernel would have to give some
+ * while a neighbour on the node keeps unused ones. A thread that wanders between shards would else
+ * leave at each what each may keep (1.11 times the live set became 1.29). */
+static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
+    size_t wanted = (size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT;
+    if (placement == NULL || placement->count == 1 ||
+        hak_pool_dirty_bytes(hak_shard_pool(shard, class_id)) >= wanted)
+        return shard;
+    unsigned last = hak_domains_node_siblings(placement->domains, shard->index);
+    for (unsigned rank = 0; rank < last && rank < PROBES_MAX; rank++) {
+        struct hak_shard *neighbour = neighbour_of(shard, placement, rank);
+        if (hak_pool_dirty_bytes(hak_shard_pool(neighbour, class_id)) >= wanted)
+            return neighbour;
+    }
+    return shard;
+}
+
+/* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
+static uint64_t from_neighbour(struct hak_shard *neighbour, unsigned class_id, unsigned fill)
+{
+    uint64_t word = hak_transfer_cache_pop(&neighbour->bundles, class_id);
+    if (word == 0)
+        word = sort_inbox(neighbour, class_id);
+    if (word == 0)
+        word = from_own_slabs(neighbour, class_id, fill);
+    return word;
+}
+
+/* Asks PROBES_MAX of the neighbours whose ranks are first .. last - 1, others each time, so that
+ * in the end all are asked however many there are. */
+static uint64_t steal(struct hak_shard *shard, const struct hak_placement *placement,
+                      unsigned class_id, unsigned fill, unsigned first, unsigned last)
+{
+    unsigned ring = last - first;
+    if (ring == 0)
+        return 0;
+    unsigned probes = ring < PROBES_MAX ? ring : PROBES_MAX;
+    /* relaxed: where to begin; two threads may begin at one place */
+    unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
+    for (unsigned probe = 0; probe < probes; probe++) {
+        unsigned rank = first + (start + probe) % ring;
+        uint64_t word = from_neighbour(neighbour_of(shard, placement, rank), class_id, fill);
+        if (word != 0)
+            return word;
+    }
+    return 0;
+}
+
+/* Same L3, then same node. */
+static uint64_t steal_nearby(struct hak_shard *shard, unsigned class_id, unsigned fill,
+                             enum hak_counter *source)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
+    if (placement == NULL || placement->count == 1)
+        return 0;
+    unsigned same_l3 = hak_domains_l3_siblings(placement->domains, shard->index);
+    unsigned same_node = hak_domains_node_siblings(placement->domains, shard->index);
+    *source = HAK_COUNTER_REFILL_STOLEN_L3;
+    uint64_t word = steal(shard, placement, class_id, fill, 0, same_l3);
+    if (word != 0)
+        return word;
+    *source = HAK_COUNTER_REFILL_STOLEN_NODE;
+    return steal(shard, placement, class_id, fill, same_l3, same_node);
+}
+
+/* What re-sharding left behind: shards that serve no CPU any more, each with an heir. */
+static uint64_t from_retired(struct hak_shard *shard, unsigned class_id, unsigned fill)
+{
+    /* acquire: as in steal_nearby */
+    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
+    if (placement == NULL)
+        return 0;
+    for (unsigned id = shard->id + placement->count; id <= hak_shard_last_id();
+         id += placement->count) {
+        uint64_t word = from_neighbour(hak_shard_of_id(id), class_id, fill);
+        if (word != 0)
+            return word;
+    }
+    return 0;
+}
+
+/* No memory to be had here: whatever is free anywhere, unless another node's is as bad as none. */
+static uint64_t from_anywhere(struct hak_shard *shard, unsigned class_id, unsigned fill)
+{
+    int strict = hak_bind_is_strict();
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
+        struct hak_shard *other = hak_shard_of_id(id);
+        if (other == shard || (strict && hak_shard_node(other) != hak_shard_node(shard)))
+            continue;
+        uint64_t word = from_neighbour(other, class_id, fill);
+        if (word != 0)
+            return word;
+    }
+    return 0;
+}
+
+uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
+{
+    enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
+    uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id);
+    if (word == 0) {
+        source = HAK_COUNTER_REFILL_INBOX;
+        word = sort_inbox(shard, class_id);
+    }
+    if (word == 0) {
+        source = HAK_COUNTER_REFILL_SLAB_PARTIAL;
+        word = from_own_slabs(shard, class_id, fill);
+    }
+    if (word == 0)
+        word = from_retired(shard, class_id, fill);
+    if (word == 0)
+        word = steal_nearby(shard, class_id, fill, &source);
+    if (word == 0) {
+        source = HAK_COUNTER_REFILL_SLAB_FRESH;
+        word = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, fill);
+    }
+    if (word == 0) {
+        source = HAK_COUNTER_REFILL_OTHER_NODE;
+        word = from_anywhere(shard, class_id, fill);
+    }
+    if (word == 0)
+        hak_count(&shard->counters, HAK_COUNTER_REFILL_FAILED, 1);
+    else
+        count_refill(shard, source, class_id, word);
+    return word;
+}
+
+void *hak_front_refill(struct hak_front *front, unsigned class_id)
+{
+    void *object = hak_front_pop_spare(front, class_id);
+    if (object != NULL)
+        return object;
+    hak_front_enter_slow(front);
+    front->missed[class_id] = 1;
+    uint64_t word = hak_shard_refill(hak_front_shard(front), class_id, front->fill[class_id]);
+    if (word == 0)
+        return NULL;
+    /* P1: a class that is missed again before the next tick is filled twice as far. */
+    unsigned bundle = hak_classes[class_id].bundle;
+    unsigned fill = front->fill[class_id] * 2u;
+    front->fill[class_id] = (uint16_t)(fill > bundle ? bundle : fill);
+    object = hak_word_object(word);
+    front->loaded[class_id] = hak_link_read(object);
+    return object;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* Shards: made at start and by re-sharding, found by id, emptied and trimmed. Any thread. */
+#include "shard/shard.h"
+
+#include "os/lock.h"
+#include "shard/grace.h"
+#include "tiers/meta.h"
+
+struct hak_shard *hak_shards[HAK_SHARD_IDS];
+
+static struct {
+    struct hak_lock lock;
+    uint32_t last_id;
+} registry;
+
+unsigned hak_shard_last_id(void)
+{
+    /* acquire: pairs with the release in next_id's caller; ids up to it have their shards */
+    return __atomic_load_n(&registry.last_id, __ATOMIC_ACQUIRE);
+}
+
+struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
+{
+    struct hak_shard *shard = hak_meta_alloc(sizeof *shard, HAK_CACHE_LINE);
+    if (shard == NULL)
+        return NULL;
+    hak_lock_acquire(&registry.lock);
+    unsigned id = registry.last_id + 1;
+    if (id < HAK_SHARD_IDS) {
+        shard->id = (uint16_t)id;
+        shard->policy = policy;
+        shard->source = (struct hak_region_source){ &shard->counters, node, (uint16_t)id };
+        hak_pool_init(&shard->tiny, &shard->source, 1, HAK_CLASS_TINY_LAST);
+        hak_pool_init(&shard->mid, &shard->source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
+        hak_large_init(&shard->large, &shard->source);
+        hak_transfer_cache_init(&shard->bundles);
+        /* release: pairs with hak_shard_of_id and hak_shard_last_id */
+        __atomic_store_n(&hak_shards[id], shard, __ATOMIC_RELEASE);
+        __atomic_store_n(&registry.last_id, id, __ATOMIC_RELEASE);
+    }
+    hak_lock_release(&registry.lock);
+    return id < HAK_SHARD_IDS ? shard : NULL;
+}
+
+/* As many bundles as there were: whoever goes on pushing does not keep us here. */
+static void drain_bin(struct hak_shard *shard, unsigned class_id)
+{
+    unsigned bundles = hak_transfer_cache_depth(&shard->bundles, class_id);
+    for (; bundles != 0; bundles--) {
+        uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id);
+        if (word == 0)
+            break;
+        hak_shard_give_to_slabs(class_id, word);
+    }
+}
+
+void hak_shard_drain(struct hak_shard *shard)
+{
+    hak_shard_collect_inbox(shard);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        drain_bin(shard, class_id);
+}
+
+/* Bundles that nobody asked for during a whole decay time go back into their slabs, which can then
+ * become empty. */
+static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
+{
+    /* relaxed, both: one of two threads that tick at once is early */
+    uint64_t last = __atomic_load_n(&shard->last_decay_ns, __ATOMIC_RELAXED);
+    if (now_ns < last || now_ns - last < shard->policy->decay_ns)
+        return;
+    __atomic_store_n(&shard->last_decay_ns, now_ns, __ATOMIC_RELAXED);
+    hak_shard_collect_inbox(shard);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        if (hak_transfer_cache_is_idle(&shard->bundles, class_id))
+            drain_bin(shard, class_id);
+}
+
+void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
+{
+    decay_bundles(shard, now_ns);
+    hak_pool_tick(&shard->tiny, shard->policy, now_ns);
+    hak_pool_tick(&shard->mid, shard->policy, now_ns);
+    hak_large_tick(&shard->large, shard->policy, now_ns);
+}
+
+struct hak_region *hak_shard_collect_empty(struct hak_shard *shard, struct hak_region *list)
+{
+    struct hak_pool *pools[] = { &shard->tiny, &shard->mid };
+    for (unsigned index = 0; index < HAK_ARRAY_LENGTH(pools); index++) {
+        struct hak_region *region = hak_pool_collect_empty(pools[index]);
+        while (region != NULL) {
+            struct hak_region *next = region->next;
+            region->next = list;
+            list = region;
+            region = next;
+        }
+    }
+    return list;
+}
+
+size_t hak_shard_purge(struct hak_shard *shard)
+{
+    return hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
+           hak_large_trim(&shard->large);
+}
+
+void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages)
+{
+    /* relaxed: where memory is mapped from now on */
+    __atomic_store_n(&shard->source.node, node, __ATOMIC_RELAXED);
+    hak_pool_settle(&shard->tiny, pages);
+    hak_pool_settle(&shard->mid, pages);
+    hak_large_settle(&shard->large, pages);
+}
+
+void hak_shard_reset_registry(void)
+{
+    hak_lock_reset(&registry.lock);
+    /* A shard that was just entered when another thread forked keeps its id. */
+    while (registry.last_id + 1 < HAK_SHARD_IDS && hak_shards[registry.last_id + 1] != NULL)
+        registry.last_id++;
+}
+
+void hak_shard_lock(struct hak_shard *shard)
+{
+    hak_pool_lock(&shard->tiny);
+    hak_pool_lock(&shard->mid);
+    hak_large_lock(&shard->large);
+}
+
+void hak_shard_unlock(struct hak_shard *shard)
+{
+    hak_large_unlock(&shard->large);
+    hak_pool_unlock(&shard->mid);
+    hak_pool_unlock(&shard->tiny);
+}
+
+void hak_shard_reset_locks(struct hak_shard *shard)
+{
+    hak_large_reset_lock(&shard->large);
+    hak_pool_reset_locks(&shard->mid);
+    hak_pool_reset_locks(&shard->tiny);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* The shard: one arena for one NUMA node, L3 domain or CPU. It repeats the first sentence of the
+ * design. Any thread may enter any shard; threads that run where it stands enter it most.
+ *
+ * A shard never moves and its descriptor is never freed: what is retired is its content. */
+#ifndef HAK_SHARD_SHARD_H
+#define HAK_SHARD_SHARD_H
+
+#include <stdint.h>
+
+#include "learn/policy.h"
+#include "os/compiler.h"
+#include "shard/inbox.h"
+#include "shard/transfer_cache.h"
+#include "stats/counters.h"
+#include "tiers/large.h"
+#include "tiers/pool.h"
+#include "tiers/region.h"
+
+enum {
+    HAK_SHARD_IDS = 1 << 16,    /* id 0 is nobody's: an unknown page has home 0 */
+};
+
+struct hak_placement;
+
+struct hak_shard {
+    struct hak_region_source source;        /* for whom the tiers map memory */
+    const struct hak_policy *policy;        /* what they do with what is free */
+    /* Where it stands and who its neighbours are (heap.h); NULL while it is the only one. Published
+     * by release, read by acquire. */
+    const struct hak_placement *placement;
+    uint16_t id;
+    uint16_t index;                         /* in its placement */
+    uint32_t probe;                         /* where stealing begins next; relaxed */
+    uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
+    struct hak_counters counters;
+    struct hak_pool tiny;                   /* objects up to 1 KiB */
+    struct hak_pool mid;                    /* up to 32 KiB */
+    struct hak_large_cache large;           /* runs from there on, whales apart */
+    struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
+    struct hak_inbox inbox;                 /* bundles that came home */
+};
+
+/* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */
+struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy);
+
+/* id -> shard, NULL where there is none. */
+extern struct hak_shard *hak_shards[HAK_SHARD_IDS];
+
+static inline struct hak_shard *hak_shard_of_id(unsigned id)
+{
+    /* acquire: pairs with the release in hak_shard_create; the shard is built when it is seen */
+    return __atomic_load_n(&hak_shards[id], __ATOMIC_ACQUIRE);
+}
+
+static inline struct hak_pool *hak_shard_pool(struct hak_shard *shard, unsigned class_id)
+{
+    return class_id <= HAK_CLASS_TINY_LAST ? &shard->tiny : &shard->mid;
+}
+
+/* Ids in use: 1 .. hak_shard_last_id(). */
+unsigned hak_shard_last_id(void);
+
+/* A chain of up to `fill` objects (a whole bundle if one is at hand) from the six sources of
+ * refill.c, in their order; 0 when there is no memory. */
+uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
+
+/* Takes a chain of objects of any homes: transfer cache first, then slabs. */
+void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word);
+
+/* Sends a chain of objects of any homes home; those that are at home already are accepted. */
+void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t word);
+
+/* What becomes of a chain of objects that were freed away from home (not empty): by the heap's
+ * `remote` they all go home, or only those of other nodes do. */
+void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word);
+
+/* Returns a chain of objects of any homes into the slabs that they were cut from. */
+void hak_shard_give_to_slabs(unsigned class_id, uint64_t word);
+
+/* What is in the inbox goes to the transfer cache and to slabs. */
+void hak_shard_collect_inbox(struct hak_shard *shard);
+
+/* Empties transfer cache and inbox into slabs. */
+void hak_shard_drain(struct hak_shard *shard);
+
+/* Decay, at most every few milliseconds; from slow paths. */
+void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
+
+/* Unlinks regions without a slab and puts them in front of `list`, to be unmapped after a grace
+ * period. */
+struct hak_region *hak_shard_collect_empty(struct hak_shard *shard, struct hak_region *list);
+
+/* Gives the kernel all free pages at once. Bytes. */
+size_t hak_shard_purge(struct hak_shard *shard);
+
+/* Makes the shard one of another node (by the kernel's id, or HAK_NODE_ANY): what it maps from now
+ * on comes from there, and what it has goes there, if `pages` says so, as far as it can be moved.
+ * Not from inside malloc or free. */
+void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages);
+
+static inline int hak_shard_node(const struct hak_shard *shard)
+{
+    return hak_region_source_node(&shard->source);
+}
+
+/* Around fork. */
+void hak_shard_reset_registry(void);
+void hak_shard_lock(struct hak_shard *shard);
+void hak_shard_unlock(struct hak_shard *shard);
+void hak_shard_reset_locks(struct hak_shard *shard);
+
+#endif

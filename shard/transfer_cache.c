@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Push and pop of the transfer cache. Any thread, no locks; see the table in the header. */
+#include "shard/transfer_cache.h"
+
+#include "os/inject.h"
+#include "shard/grace.h"
+#include "shard/shard.h"
+#include "tiers/object.h"
+
+enum {
+    COUNT_BITS = 16,
+    CAPACITY_MIN = 4,                   /* bundles */
+    CAPACITY_MAX = 64,
+    CAPACITY_BYTES = 1024 * 1024,       /* of one class in one shard */
+    PROTECTABLE_SIZE = 4096,            /* an object that may hold a whole kernel page */
+};
+
+typedef unsigned __int128 pair;
+
+static pair pack(struct hak_stack_head head)
+{
+    return (pair)head.tag << 64 | head.top;
+}
+
+/* Two loads that may not belong together: the compare-and-swap finds that out.
+ * acquire on top: the link read through it is at least as new as its push. */
+static struct hak_stack_head load_head(const struct hak_stack_head *head)
+{
+    uint64_t tag = __atomic_load_n(&head->tag, __ATOMIC_ACQUIRE);
+    uint64_t top = __atomic_load_n(&head->top, __ATOMIC_ACQUIRE);
+    return (struct hak_stack_head){ top, tag };
+}
+
+/* Full barrier: a release for what the pusher wrote into the bundle, an acquire for the popper. */
+static int exchange_head(struct hak_stack_head *head, struct hak_stack_head old,
+                         struct hak_stack_head new)
+{
+    return __sync_bool_compare_and_swap((pair *)head, pack(old), pack(new));
+}
+
+static struct hak_stack_head changed(struct hak_stack_head old, uint64_t top, int bundles)
+{
+    uint64_t change = UINT64_C(1) << COUNT_BITS;
+    return (struct hak_stack_head){ top, old.tag + change + (uint64_t)(int64_t)bundles };
+}
+
+static unsigned bundles_in(struct hak_stack_head head)
+{
+    return (uint16_t)head.tag;
+}
+
+/* The link of a bundle that may be somebody else's by now: then it is garbage, and unused. */
+__attribute__((no_sanitize("thread", "address"))) static uint64_t peek_next(void *object)
+{
+    return __atomic_load_n(hak_next_bundle(object), __ATOMIC_RELAXED);
+}
+
+void hak_transfer_cache_init(struct hak_transfer_cache *cache)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        const struct hak_class *class = &hak_classes[class_id];
+        unsigned capacity = CAPACITY_BYTES / (class->size * class->bundle);
+        capacity = capacity > CAPACITY_MAX ? CAPACITY_MAX : capacity;
+        cache->bins[class_id].capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
+    }
+}
+
+int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id, uint64_t word)
+{
+    struct hak_transfer_bin *bin = &cache->bins[class_id];
+    void *object = hak_word_object(word);
+    unsigned count = hak_classes[class_id].bundle - hak_word_room(word);
+    uint64_t top = hak_word_make(object, count);
+    /* relaxed: capacity is a policy value, any recent one will do */
+    unsigned capacity = __atomic_load_n(&bin->capacity, __ATOMIC_RELAXED);
+    struct hak_stack_head old;
+    do {
+        old = load_head(&bin->head);
+        if (bundles_in(old) >= capacity)
+            return 0;
+        /* relaxed: published by the exchange */
+        __atomic_store_n(hak_next_bundle(object), old.top, __ATOMIC_RELAXED);
+        hak_inject();
+    } while (!exchange_head(&bin->head, old, changed(old, top, 1)));
+    return 1;
+}
+
+/* The chain that a head or a link tells of. */
+static uint64_t chain_of(unsigned class_id, uint64_t top)
+{
+    unsigned count = hak_word_room(top);
+    return hak_word_make(hak_word_object(top), hak_classes[class_id].bundle - count);
+}
+
+/* Pops a bundle of objects so large that a program may have protected pages of one: no link is
+ * read before its bundle is ours. All are taken, and all but one pushed back. */
+static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned class_id)
+{
+    struct hak_transfer_bin *bin = &cache->bins[class_id];
+    struct hak_stack_head old;
+    do {
+        old = load_head(&bin->head);
+        if (old.top == 0)
+            return 0;
+    } while (!exchange_head(&bin->head, old, changed(old, 0, -(int)bundles_in(old))));
+    uint64_t next = *hak_next_bundle(hak_word_object(old.top));
+    while (next != 0) {
+        uint64_t bundle = chain_of(class_id, next);
+        next = *hak_next_bundle(hak_word_object(next));
+        if (!hak_transfer_cache_push(cache, class_id, bundle))
+            hak_shard_give_to_slabs(class_id, bundle);
+    }
+    return chain_of(class_id, old.top);
+}
+
+uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id)
+{
+    struct hak_transfer_bin *bin = &cache->bins[class_id];
+    /* relaxed: an empty bin costs one load and no read section */
+    if (__atomic_load_n(&bin->head.top, __ATOMIC_RELAXED) == 0)
+        return 0;
+    if (hak_classes[class_id].size >= PROTECTABLE_SIZE)
+        return pop_by_taking_all(cache, class_id);
+    hak_grace_read_lock();
+    struct hak_stack_head old;
+    uint64_t next;
+    do {
+        old = load_head(&bin->head);
+        if (old.top == 0)
+            break;
+        hak_inject();
+        next = peek_next(hak_word_object(old.top));
+        hak_inject();
+    } while (!exchange_head(&bin->head, old, changed(old, next, -1)));
+    hak_grace_read_unlock();
+    if (old.top == 0)
+        return 0;
+    return chain_of(class_id, old.top);
+}
+
+unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)
+{
+    return bundles_in(load_head(&cache->bins[class_id].head));
+}
+
+int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id)
+{
+    struct hak_transfer_bin *bin = &cache->bins[class_id];
+    struct hak_stack_head head = load_head(&bin->head);
+    /* relaxed, both: two threads that ask at once at worst find a busy bin idle */
+    uint64_t seen = __atomic_load_n(&bin->seen_tag, __ATOMIC_RELAXED);
+    __atomic_store_n(&bin->seen_tag, head.tag, __ATOMIC_RELAXED);
+    return head.top != 0 && head.tag == seen;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* The transfer cache: per class a lock-free stack of full bundles, open to the shard's own threads
+ * and to neighbours who steal. It is only touched when a front runs empty or over.
+ *
+ * A head is two words, changed together by a 16-byte compare-and-swap:
+ *
+ *     top:  address of the top bundle's top object:48 | objects in that bundle:16
+ *     tag:  changes so far:48 | bundles in the stack:16
+ *
+ * Bundles are linked through the second word of their top objects (object.h), which has the form
+ * of `top`. The 48-bit count of changes is the tag against ABA: a popper that slept through any
+ * number of pops and pushes fails its compare-and-swap, for the count would have to come round
+ * within one preemption.
+ *
+ * Synchronization (any thread against any thread):
+ *
+ *                      push            pop
+ *     push             CAS             CAS
+ *     pop              CAS             CAS; reads the link of a bundle that another may have
+ *                                      taken: harmless while it is mapped, hence the RCU read
+ *                                      side around it, and unmapping only after a grace period;
+ *                                      from 4 KiB up, where the taker may have protected a page
+ *                                      of it, all are taken and the others pushed back
+ *
+ * After: R. K. Treiber's stack (IBM RJ 5118, 1986); magazines and their depot: Bonwick and Adams,
+ * "Magazines and Vmem", USENIX 2001. */
+#ifndef HAK_SHARD_TRANSFER_CACHE_H
+#define HAK_SHARD_TRANSFER_CACHE_H
+
+#include <stdint.h>
+
+#include "os/compiler.h"
+#include "tiers/size_class.h"
+
+struct hak_stack_head {
+    uint64_t top;
+    uint64_t tag;
+} __attribute__((aligned(16)));
+
+struct hak_transfer_bin {
+    struct hak_stack_head head;
+    uint32_t capacity;    /* bundles; a policy value, written seldom, read relaxed */
+    uint64_t seen_tag;    /* at the last look for idle bins; relaxed */
+} __attribute__((aligned(HAK_CACHE_LINE)));
+
+struct hak_transfer_cache {
+    struct hak_transfer_bin bins[HAK_CLASS_COUNT];
+};
+
+void hak_transfer_cache_init(struct hak_transfer_cache *cache);
+
+/* Pushes the bundle `word` (a chain, see object.h; not empty). 1, or 0 when the bin is full. */
+int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id, uint64_t word);
+
+/* Pops a bundle; 0 when there is none. */
+uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id);
+
+/* Whether a bin that is not empty has been left alone since this was last asked of it. */
+int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
+
+/* Bundles in a bin, a moment ago. */
+unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/front.c: the life of fronts, and how they follow their threads and the clock. */
+#include "shard/front.h"
+
+#include <stdlib.h>
+
+#include "os/clock.h"
+#include "tests/lib/prng.h"
+#include "tests/lib/process.h"
+#include "tests/lib/threads.h"
+#include "tests/unit/shard/world.h"
+
+enum { CLASS = 8 };
+
+/* Pop and push against a stack of pointers. */
+static void magazines_are_stacks(void)
+{
+    world_start();
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    unsigned bundle = hak_classes[CLASS].bundle;
+    uint64_t chain = world_chain(front->shard, CLASS, bundle);
+    void *model[64];
+    unsigned depth = 0;
+    void *hand[64];
+    for (unsigned i = 0; i < bundle; i++)
+        hand[i] = world_pop(&chain);
+    struct prng prng = {3};
+    for (unsigned step = 0; step < 20000; step++) {
+        if (prng_below(&prng, 2) == 0) {
+            void *object = hak_front_pop(front, CLASS);
+            EXPECT(object == (depth != 0 ? model[depth - 1] : NULL));
+            if (depth != 0)
+                hand[bundle - depth--] = object;
+        } else if (depth < bundle) {
+            void *object = hand[bundle - depth - 1];
+            EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], object), 1);
+            model[depth++] = object;
+        } else {
+            EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], model[0]), 0);
+        }
+        EXPECT_EQ(hak_word_room(front->loaded[CLASS]), bundle - depth);
+    }
+    while (depth < bundle)
+        hak_magazine_push(&front->loaded[CLASS], hand[bundle - ++depth]);
+    EXPECT_EQ(world_length(front->loaded[CLASS]), bundle);
+    EXPECT(hak_front_pop(front, HAK_CLASS_NONE) == NULL);
+    EXPECT_EQ(hak_magazine_push(&front->loaded[HAK_CLASS_NONE], model), 0);
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+static void fresh_fronts_are_empty(void)
+{
+    world_start();
+    struct hak_front *first = hak_front_create();
+    struct hak_front *second = hak_front_create();
+    REQUIRE(first != NULL && second != NULL && first != second);
+    EXPECT_EQ((uintptr_t)first % HAK_CACHE_LINE, 0);
+    EXPECT_EQ(second->sequence, first->sequence + 1);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        world_take(second, class_id);
+    hak_front_destroy(first);
+    hak_front_destroy(second);
+    struct hak_front *again = hak_front_create();
+    EXPECT(again == second); /* memory of ended threads is used again */
+    EXPECT_EQ(again->sequence, first->sequence + 2);
+    for (unsigned class_id = 0; class_id < HAK_CLASS_COUNT; class_id++) {
+        uint64_t empty = hak_magazine_empty(class_id);
+        EXPECT_EQ(again->loaded[class_id], empty);
+        EXPECT_EQ(again->spare[class_id], empty);
+        EXPECT_EQ(again->foreign[class_id], empty);
+        if (class_id != HAK_CLASS_NONE)
+            EXPECT(again->fill[class_id] >= 1 &&
+                   again->fill[class_id] <= hak_classes[class_id].bundle);
+    }
+    EXPECT_EQ(again->spare_bytes, 0);
+    hak_front_destroy(again);
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED), world_sum(HAK_COUNTER_THREADS_EXITED));
+}
+
+/* The objects that the case above left with the program are its last. */
+static void *come_and_go(void *argument)
+{
+    (void)argument;
+    void *objects[200];
+    for (unsigned round = 0; round < 40; round++) {
+        struct hak_front *front = hak_front_create();
+        if (!EXPECT(front != NULL))
+            return NULL;
+        for (unsigned i = 0; i < 200; i++)
+            objects[i] = world_take(front, 1 + (i * 7 + round) % HAK_CLASS_LAST);
+        for (unsigned i = 0; i < 200; i++)
+            world_give(front, objects[i]);
+        hak_front_destroy(front);
+    }
+    return NULL;
+}
+
+static void fronts_come_and_go(void)
+{
+    world_by_turns("3");
+    size_t taken = world_slab_bytes();
+    uint64_t started = world_sum(HAK_COUNTER_THREADS_STARTED);
+    threads_run(8, come_and_go, NULL, 0);
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED) - started, 320);
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_EXITED), world_sum(HAK_COUNTER_THREADS_STARTED));
+    hak_heap_trim(hak_heap_default());
+    EXPECT_LE(world_slab_bytes(), taken);
+    EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
+}
+
+/* Shards are placed anew below a living front: at its next slow path it follows. */
+static void fronts_follow_their_cpus(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    struct hak_shard *before = front->shard;
+    EXPECT_EQ(front->home, before->id);
+    for (unsigned shards = 2; shards <= 5; shards++) {
+        const char digits[] = {(char)('0' + shards), '\0'};
+        const struct hak_placement *placement = world_by_turns(digits);
+        REQUIRE(placement != NULL);
+        EXPECT_EQ(placement->count, shards);
+        EXPECT(placement->shards[0] == before);
+        hak_front_enter_slow(front);
+        EXPECT(front->shard == placement->shards[front->sequence % shards]);
+        EXPECT_EQ(front->home, front->shard->id);
+    }
+    hak_front_destroy(front);
+}
+
+/* Pushes slow calls until the front has looked at the clock once. */
+static void make_tick(struct hak_front *front)
+{
+    front->last_tick_ns = 0;
+    for (unsigned i = 0; i < 1000 && front->last_tick_ns == 0; i++)
+        hak_front_enter_slow(front);
+    EXPECT_LE(1, front->last_tick_ns);
+}
+
+/* The bytes behind the loaded magazines are limited; what was not missed shrinks at the ticks. */
+static void spares_are_bounded(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        unsigned count = hak_classes[class_id].bundle * 4;
+        void *objects[4 * 64];
+        for (unsigned i = 0; i < count; i++)
+            objects[i] = world_take(front, class_id);
+        for (unsigned i = 0; i < count; i++)
+            world_give(front, objects[i]);
+        size_t bytes = 0;
+        for (unsigned other = 1; other < HAK_CLASS_COUNT; other++)
+            bytes += world_length(front->spare[other]) * hak_classes[other].size;
+        EXPECT_EQ(front->spare_bytes, bytes);
+        EXPECT_LE(front->spare_bytes, HAK_FRONT_SPARE_BYTES);
+    }
+    EXPECT_GE(front->spare_bytes, HAK_FRONT_SPARE_BYTES / 2); /* the limit was reached */
+    make_tick(front);
+    make_tick(front);
+    make_tick(front);
+    EXPECT_EQ(front->spare_bytes, 0);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        EXPECT(hak_word_object(front->spare[class_id]) == NULL);
+    hak_front_destroy(front);
+}
+
+static void ticks_are_seldom(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    make_tick(front);
+    uint64_t now = hak_os_coarse_now_ns();
+    uint64_t last = now - 50 * 1000 * 1000; /* half of the time is over */
+    front->last_tick_ns = last;
+    for (unsigned i = 0; i < 1000 && hak_os_coarse_now_ns() == now; i++)
+        hak_front_enter_slow(front);
+    if (hak_os_coarse_now_ns() - last < 100 * 1000 * 1000)
+        EXPECT_EQ(front->last_tick_ns, last);
+    hak_front_destroy(front);
+}
+
+/* In the child of a fork the other threads' fronts are given back; the survivor's is not. */
+static void a_child_inherits(void)
+{
+    world_by_turns("2");
+    struct hak_front *mine = hak_front_create();
+    struct hak_front *theirs = hak_front_create();
+    REQUIRE(mine != NULL && theirs != NULL);
+    world_give(mine, world_take(mine, CLASS));
+    for (unsigned i = 0; i < 3; i++)
+        world_give(theirs, world_take(theirs, CLASS));
+    hak_front_lock_list();
+    pid_t child = fork();
+    if (child == 0) {
+        unsigned had = world_length(mine->loaded[CLASS]);
+        hak_front_reset_list(mine);
+        int good = EXPECT_EQ(world_length(theirs->loaded[CLASS]), 0);
+        good &= EXPECT_EQ(world_length(mine->loaded[CLASS]), had) & EXPECT_GE(had, 1);
+        struct hak_front *fresh = hak_front_create();
+        good &= EXPECT(fresh == theirs);
+        hak_front_destroy(fresh);
+        hak_front_destroy(mine);
+        _exit(good ? 0 : 1);
+    }
+    hak_front_unlock_list();
+    EXPECT_EQ(process_wait(child, 20), 0);
+    hak_front_destroy(mine);
+    hak_front_destroy(theirs);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"magazines are stacks", magazines_are_stacks},
+        {"fresh fronts are empty", fresh_fronts_are_empty},
+        {"fronts come and go with threads", fronts_come_and_go},
+        {"fronts follow the placement", fronts_follow_their_cpus},
+        {"spare magazines are bounded and shrink", spares_are_bounded},
+        {"the clock is asked seldom", ticks_are_seldom},
+        {"the child of a fork gives back the others' fronts", a_child_inherits},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/front_cpu.c and the sequences under it: what is pushed on a CPU is popped once, though
+ * threads are moved and interrupted; what is full, foreign or closed is told; draining empties. */
+#define _GNU_SOURCE
+#include "shard/front_cpu.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shard/grace.h"
+#include "shard/heap.h"
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+#include "tests/unit/shard/world.h"
+
+enum {
+    CLASS = 3,              /* 48 bytes */
+    THREADS = 8,
+    HELD = 48,              /* objects of a thread */
+    STEPS = 200000,
+    CPU_IDS = 1024,
+    MARK = 2,               /* word of an object that says who holds it */
+};
+
+static int opened;
+
+/* Fronts are opened once in a process. */
+static int open_fronts(void)
+{
+    static int asked;
+    world_start();
+    hak_grace_register();
+    if (!asked) {
+        asked = 1;
+        opened = hak_cpu_fronts_start(CPU_IDS) == 0;
+    }
+    if (!opened)
+        tap_skip("no restartable sequences here");
+    return opened;
+}
+
+static void tell(void);
+
+/* On one CPU, so that all steps meet one front. */
+static void told(void)
+{
+    cpu_set_t all, one;
+    if (!open_fronts())
+        return;
+    REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+    tell();
+    sched_setaffinity(0, sizeof all, &all);
+}
+
+static void tell(void)
+{
+    struct hak_shard *shard = hak_shard_of_id(1);
+    uint64_t word = hak_shard_refill(shard, CLASS, hak_classes[CLASS].bundle);
+    REQUIRE(hak_word_object(word) != NULL);
+    hak_cpu_fronts_drain();
+    EXPECT(hak_cpu_pop(CLASS) == NULL);
+    EXPECT_EQ(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS)), 0);
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word), 1);
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word), 0);
+    void *top = hak_cpu_pop(CLASS);
+    EXPECT(top == hak_word_object(word));
+    EXPECT_EQ(hak_cpu_push(CLASS, 2, top), HAK_CPU_FOREIGN);
+    EXPECT_EQ(hak_cpu_push(CLASS, 1, top), HAK_CPU_PUSHED);
+    uint64_t taken = hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS));
+    EXPECT(taken == word);
+    /* Full: a magazine without room. */
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), hak_word_make(top, 0)), 1);
+    char other[48] __attribute__((aligned(16)));
+    EXPECT_EQ(hak_cpu_push(CLASS, 1, other), HAK_CPU_FULL);
+    EXPECT_EQ(hak_cpu_push_at(hak_slot_loaded(CLASS), other), HAK_CPU_FULL);
+    hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS));
+    /* Class 0 has neither object nor room. */
+    EXPECT(hak_cpu_pop(0) == NULL);
+    EXPECT_EQ(hak_cpu_push(0, 1, other), HAK_CPU_FULL);
+    hak_shard_give_to_slabs(CLASS, taken);
+}
+
+/* ---- many threads ---------------------------------------------------------------------------- */
+
+static unsigned done;    /* workers that have ended */
+static unsigned lost_or_doubled;
+static pthread_t workers[THREADS];
+
+static void *take_one(void)
+{
+    void *object = hak_cpu_pop(CLASS);
+    return object != NULL ? object : hak_cpu_front_refill(CLASS);
+}
+
+static void give_one(void *object)
+{
+    if (hak_cpu_push(CLASS, 1, object) != HAK_CPU_PUSHED)
+        hak_cpu_front_overflow(CLASS, object);
+}
+
+/* Objects in hand carry a mark; one that is handed out twice carries it already. */
+static void *work(void *argument)
+{
+    struct prng prng = { (uintptr_t)argument + 1 };
+    uint64_t *held[HELD] = { NULL };
+    uint64_t self = (uintptr_t)argument + 1;
+    hak_grace_register();
+    for (unsigned step = 0; step < STEPS; step++) {
+        uint64_t **slot = &held[prng_below(&prng, HELD)];
+        if (*slot == NULL) {
+            uint64_t *object = take_one();
+            if (object == NULL || __atomic_exchange_n(&object[MARK], self, __ATOMIC_RELAXED) != 0)
+                __atomic_fetch_add(&lost_or_doubled, 1, __ATOMIC_RELAXED);
+            *slot = object;
+        } else {
+            if (__atomic_exchange_n(&(*slot)[MARK], 0, __ATOMIC_RELAXED) != self)
+                __atomic_fetch_add(&lost_or_doubled, 1, __ATOMIC_RELAXED);
+            give_one(*slot);
+            *slot = NULL;
+        }
+    }
+    for (unsigned index = 0; index < HELD; index++)
+        if (held[index] != NULL) {
+            held[index][MARK] = 0;
+            give_one(held[index]);
+        }
+    __atomic_fetch_add(&done, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+/* Moves the workers about, and drains under them. */
+static void *shake(void *unused)
+{
+    (void)unused;
+    hak_grace_register();
+    cpu_set_t all;
+    sched_getaffinity(0, sizeof all, &all);
+    for (unsigned turn = 0; __atomic_load_n(&done, __ATOMIC_RELAXED) < THREADS; turn++) {
+        for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+            cpu_set_t one;
+            if (!CPU_ISSET(cpu, &all))
+                continue;
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            pthread_setaffinity_np(workers[(turn + cpu) % THREADS], sizeof one, &one);
+        }
+        if (turn % 16 == 0)
+            hak_cpu_fronts_drain();
+    }
+    return NULL;
+}
+
+static void shaken(void)
+{
+    if (!open_fronts())
+        return;
+    pthread_t shaker;
+    hak_cpu_fronts_drain();
+    hak_shard_drain(hak_shard_of_id(1));
+    for (uintptr_t thread = 0; thread < THREADS; thread++)
+        REQUIRE(pthread_create(&workers[thread], NULL, work, (void *)thread) == 0);
+    REQUIRE(pthread_create(&shaker, NULL, shake, NULL) == 0);
+    pthread_join(shaker, NULL);    /* first: it names the workers */
+    for (unsigned thread = 0; thread < THREADS; thread++)
+        pthread_join(workers[thread], NULL);
+    EXPECT_EQ(lost_or_doubled, 0);
+    /* All are back: after draining, every slab of the class is whole, and goes. */
+    hak_cpu_fronts_drain();
+    hak_shard_drain(hak_shard_of_id(1));
+    hak_heap_trim(hak_heap_default());
+    EXPECT_EQ(hak_pool_slab_bytes(&hak_shard_of_id(1)->tiny), 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"each sequence does what its contract says", told},
+        {"moved and drained under load, nothing is lost or handed out twice", shaken},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/heap.c: which shard serves whom, sums that agree with the parts, and the report. */
+#include "shard/heap.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stats/report.h"
+#include "tests/unit/shard/shaker.h"
+#include "tests/unit/shard/world.h"
+#include "topology/allowed.h"
+
+enum { CLASS = 30, LARGE = 300 * 1024, WHALE = 20 * 1024 * 1024 };
+
+static void one_shard_at_first(void)
+{
+    struct hak_heap *heap = world_start();
+    REQUIRE(heap->placement != NULL);
+    EXPECT_EQ(heap->placement->count, 1);
+    for (unsigned sequence = 0; sequence < 5; sequence++)
+        EXPECT(hak_heap_shard_here(heap, sequence) == heap->placement->shards[0]);
+    EXPECT_EQ(heap->placement->shards[0]->id, 1);
+}
+
+static void placed_as_the_domains_say(void)
+{
+    static const struct world_machine machine = {12, 3, 6, "l3"};
+    struct hak_heap *heap = world_start();
+    struct hak_shard *first = heap->placement->shards[0];
+    const struct hak_placement *placement = world_place(&machine);
+    REQUIRE(placement != NULL);
+    EXPECT(placement == heap->placement);
+    EXPECT_EQ(placement->count, 4);
+    EXPECT(placement->shards[0] == first); /* it has objects out */
+    EXPECT_EQ(heap->nodes, 2);
+    for (unsigned index = 0; index < placement->count; index++) {
+        struct hak_shard *shard = placement->shards[index];
+        EXPECT_EQ(shard->index, index);
+        EXPECT(shard->placement == placement);
+        EXPECT_EQ(shard->source.node, index / 2);
+        EXPECT(shard->policy == heap->policy);
+    }
+    for (unsigned cpu = 0; cpu < 12; cpu++)
+        EXPECT(hak_heap_shard_of_cpu(heap, cpu) == placement->shards[cpu / 3]);
+    EXPECT(hak_heap_shard_of_cpu(heap, 4095) != NULL); /* a CPU nobody knows */
+    EXPECT(hak_heap_shard_of_cpu(heap, UINT32_MAX) != NULL);
+}
+
+static void threads_by_turns(void)
+{
+    const struct hak_placement *placement = world_by_turns("5");
+    REQUIRE(placement != NULL);
+    for (unsigned sequence = 0; sequence < 20; sequence++)
+        EXPECT(hak_heap_shard_here(hak_heap_default(), sequence) ==
+               placement->shards[sequence % 5]);
+}
+
+/* ---- sums ------------------------------------------------------------------------------- */
+
+static void *take_large(struct hak_shard *shard)
+{
+    return hak_large_take(&shard->large, LARGE, 4096, HAK_ZERO_NO, shard->policy);
+}
+
+static void totals_agree(void)
+{
+    struct hak_heap *heap = world_start();
+    const struct hak_placement *placement = world_by_turns("3");
+    REQUIRE(placement != NULL);
+    struct hak_heap_totals none, full, after, trimmed;
+    hak_heap_trim(heap);
+    hak_heap_totals(heap, &none);
+    EXPECT_EQ(none.in_use_slabs + none.in_use_large + none.in_use_whales + none.cached, 0);
+
+    uint64_t words[3];
+    void *runs[3];
+    for (unsigned i = 0; i < 3; i++) {
+        words[i] = world_chain(placement->shards[i], CLASS, 20);
+        runs[i] = take_large(placement->shards[i]);
+        REQUIRE(runs[i] != NULL);
+        memset(runs[i], 1, LARGE);
+    }
+    void *whale = hak_whale_take(&heap->whales, &placement->shards[1]->source, WHALE, 4096,
+                                 HAK_ZERO_NO, heap->policy);
+    REQUIRE(whale != NULL);
+    hak_heap_totals(heap, &full);
+    EXPECT_EQ(full.in_use_slabs, 3 * hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);
+    EXPECT_EQ(full.in_use_large, 3 * hak_large_round(LARGE));
+    EXPECT_EQ(full.in_use_whales, WHALE);
+    EXPECT_EQ(full.cached, 0);
+    EXPECT_GE(full.mapped, full.in_use_slabs + full.in_use_large + full.in_use_whales);
+
+    for (unsigned i = 0; i < 3; i++) {
+        hak_shard_give_to_slabs(CLASS, words[i]);
+        EXPECT_EQ(hak_large_give(runs[i], heap->policy), 1);
+    }
+    EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->policy), 1);
+    hak_heap_totals(heap, &after);
+    EXPECT_EQ(after.in_use_large + after.in_use_whales, 0);
+    EXPECT_EQ(after.mapped, full.mapped);
+    EXPECT_GE(after.cached, 3 * hak_large_round(LARGE));
+    EXPECT_GE(hak_heap_trim(heap), after.cached);
+    hak_heap_totals(heap, &trimmed);
+    EXPECT_EQ(trimmed.in_use_slabs + trimmed.cached, 0);
+    EXPECT_LE(trimmed.mapped, none.mapped);
+    world_expect_nothing_lost();
+}
+
+/* A trim tells of every byte it gave back, if slabs kept for later are all that there was. */
+static void trims_tell(void)
+{
+    struct hak_heap *heap = world_start();
+    hak_heap_trim(heap);
+    EXPECT_EQ(hak_heap_trim(heap), 0);
+    hak_shard_give_to_slabs(CLASS, world_chain(heap->placement->shards[0], CLASS, 1));
+    EXPECT_GE(hak_heap_trim(heap), hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);
+}
+
+static void ticks_reach_all(void)
+{
+    struct hak_heap *heap = world_start();
+    const struct hak_placement *placement = world_by_turns("3");
+    REQUIRE(placement != NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t words[12];
+        for (unsigned k = 0; k < TAP_COUNT(words); k++)
+            words[k] = world_chain(placement->shards[i], HAK_CLASS_LAST, 4);
+        for (unsigned k = 0; k < TAP_COUNT(words); k++)
+            hak_shard_give_to_slabs(HAK_CLASS_LAST, words[k]);
+        EXPECT_GE(placement->shards[i]->mid.space.dirty_bytes, 1);
+    }
+    uint64_t later = placement->shards[2]->mid.space.last_release_ns + 2 * heap->policy->decay_ns;
+    hak_heap_tick(heap, later);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_EQ(placement->shards[i]->mid.space.dirty_bytes, 0);
+    uint64_t unmapped = world_sum(HAK_COUNTER_REGIONS_UNMAPPED);
+    for (unsigned i = 0; i < 3; i++)
+        hak_pool_purge(&placement->shards[i]->mid);
+    hak_heap_reap(heap);
+    EXPECT_GE(world_sum(HAK_COUNTER_REGIONS_UNMAPPED) - unmapped, 3);
+    world_expect_nothing_lost();
+}
+
+/* ---- report ----------------------------------------------------------------------------- */
+
+static unsigned occurrences(const char *text, const char *part)
+{
+    unsigned count = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        count++;
+    return count;
+}
+
+static void report_tells(void)
+{
+    static char text[256 * 1024];
+    static const struct world_machine machine = {8, 2, 8, "4"};
+    static const struct hak_report_fact facts[] = {{"mode", "of the test"}, {"absent", NULL}};
+    struct hak_heap *heap = world_start();
+    REQUIRE(world_place(&machine) != NULL);
+    struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
+    hak_heap_report(heap, "a title", facts, TAP_COUNT(facts), &hak_report_json, &writer);
+    hak_writer_flush(&writer);
+    EXPECT_LE(writer.total, sizeof text - 1);
+    EXPECT_EQ(occurrences(text, "a title"), 1);
+    EXPECT_EQ(occurrences(text, "of the test"), 1);
+    EXPECT_EQ(occurrences(text, "absent"), 0);
+    EXPECT_EQ(occurrences(text, "slabs_made"), hak_shard_last_id() + 1); /* and the total */
+    EXPECT_GE(occurrences(text, "0-1"), 1);
+    EXPECT_GE(occurrences(text, "6-7"), 1);
+    writer = hak_writer_to_buffer(text, sizeof text);
+    hak_heap_report(heap, "a title", facts, TAP_COUNT(facts), &hak_report_text, &writer);
+    hak_writer_flush(&writer);
+    EXPECT_GE(writer.total, 100);
+    EXPECT_EQ(occurrences(text, "a title"), 1);
+}
+
+/* A refresh that finds the machine as it was changes nothing; one of another machine places anew, and
+ * so does the old machine thereafter. */
+static void refreshes(void)
+{
+    static const struct world_machine machine = {2, 1, 1, "node"};
+    struct hak_heap *heap = world_start();
+    const struct hak_placement *before = world_place(&machine);
+    REQUIRE(before != NULL);
+    struct hak_topology *topology = world_topology(&machine);
+    REQUIRE(topology != NULL);
+    EXPECT_EQ(hak_heap_refresh(heap, topology, &before->request), 0);
+    EXPECT(heap->placement == before);
+    EXPECT_EQ(heap->placement->count, 2);
+    struct hak_cpu_set set = {0};
+    hak_cpu_set_add(&set, 0);
+    hak_allowed_restrict(topology, &set);
+    EXPECT_EQ(hak_heap_refresh(heap, topology, &before->request), 0);
+    EXPECT_EQ(heap->placement->count, 1);
+    hak_topology_unmap(topology);
+    EXPECT(world_place(&machine) == heap->placement); /* found again, not built */
+    EXPECT_EQ(heap->placement->count, 1);
+}
+
+/* ---- fork ------------------------------------------------------------------------------- */
+
+static unsigned served;
+
+static void *use_everything(void *argument)
+{
+    struct hak_heap *heap = argument;
+    struct hak_shard *shard = heap->placement->shards[0];
+    hak_shard_give_to_slabs(CLASS, world_chain(shard, CLASS, 1));
+    void *run = take_large(shard);
+    EXPECT_EQ(hak_large_give(run, heap->policy), 1);
+    void *whale =
+        hak_whale_take(&heap->whales, &shard->source, WHALE, 4096, HAK_ZERO_NO, heap->policy);
+    EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->policy), 1);
+    __atomic_store_n(&served, 1, __ATOMIC_RELEASE); /* pairs with the acquire in locks_hold */
+    return NULL;
+}
+
+static void locks_hold(void)
+{
+    pthread_t thread;
+    struct hak_heap *heap = world_start();
+    hak_heap_lock(heap);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        EXPECT(!hak_lock_try(&hak_shard_of_id(id)->tiny.space.lock));
+    EXPECT(!hak_lock_try(&heap->whales.lock));
+    REQUIRE(pthread_create(&thread, NULL, use_everything, heap) == 0);
+    shaker_pause(20000000);
+    EXPECT_EQ(__atomic_load_n(&served, __ATOMIC_ACQUIRE), 0);
+    hak_heap_unlock(heap);
+    pthread_join(thread, NULL);
+    EXPECT_EQ(served, 1);
+    hak_heap_lock(heap);
+    hak_heap_reset_locks(heap);
+    use_everything(heap);
+    world_expect_nothing_lost();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"one shard stands at first", one_shard_at_first},
+        {"shards are placed as the domains say", placed_as_the_domains_say},
+        {"threads get shards by turns", threads_by_turns},
+        {"totals agree with what is taken", totals_agree},
+        {"a trim tells what it gave back", trims_tell},
+        {"ticks and reaping reach all shards", ticks_reach_all},
+        {"the report tells of every shard", report_tells},
+        {"a refresh sees what has changed", refreshes},
+        {"locks hold and can be reset", locks_hold},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/refill.c: the six sources in their order, and how far a front is filled. Eight shards: CPUs
+ * 0-1 and 2-3 share an L3 each on node 0, 4-5 and 6-7 on node 1. */
+#include "shard/front.h"
+
+#include "tests/lib/process.h"
+#include "tests/unit/shard/world.h"
+#include "tests/unit/tiers/child.h"
+
+enum { CLASS = 12, FILL = 3 };
+
+static const struct hak_placement *eight(void)
+{
+    static const struct world_machine machine = {8, 2, 4, "cpu"};
+    static const struct hak_placement *placement;
+    if (placement == NULL)
+        placement = world_place(&machine);
+    return placement;
+}
+
+/* Refills from shard `index`, and says which source was counted. */
+static uint64_t refill(unsigned index, enum hak_counter expected)
+{
+    struct hak_shard *shard = eight()->shards[index];
+    const enum hak_counter sources[] = {
+        HAK_COUNTER_REFILL_TRANSFER_CACHE, HAK_COUNTER_REFILL_INBOX,
+        HAK_COUNTER_REFILL_SLAB_PARTIAL,   HAK_COUNTER_REFILL_STOLEN_L3,
+        HAK_COUNTER_REFILL_STOLEN_NODE,    HAK_COUNTER_REFILL_SLAB_FRESH,
+        HAK_COUNTER_REFILL_OTHER_NODE,     HAK_COUNTER_REFILL_FAILED,
+    };
+    uint64_t before[TAP_COUNT(sources)];
+    uint64_t objects = world_count(shard, HAK_COUNTER_REFILL_OBJECTS);
+    for (unsigned i = 0; i < TAP_COUNT(sources); i++)
+        before[i] = world_count(shard, sources[i]);
+    uint64_t word = hak_shard_refill(shard, CLASS, FILL);
+    for (unsigned i = 0; i < TAP_COUNT(sources); i++)
+        EXPECT_EQ(world_count(shard, sources[i]) - before[i], sources[i] == expected);
+    unsigned length = word != 0 ? world_length(word) : 0;
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_REFILL_OBJECTS) - objects, length);
+    if (word != 0)
+        EXPECT_EQ(length, hak_classes[CLASS].bundle - hak_word_room(word));
+    return word;
+}
+
+static void push_bundle(unsigned to, uint64_t word)
+{
+    EXPECT(hak_transfer_cache_push(&eight()->shards[to]->bundles, CLASS, word));
+}
+
+static void post_bundle(unsigned to, uint64_t word)
+{
+    hak_inbox_post(&eight()->shards[to]->inbox, hak_word_object(word), world_length(word));
+}
+
+static uint64_t chain(unsigned from, unsigned count)
+{
+    return world_chain(eight()->shards[from], CLASS, count);
+}
+
+static void own_sources_in_order(void)
+{
+    REQUIRE(eight() != NULL);
+    EXPECT_EQ(eight()->count, 8);
+    uint64_t first = refill(0, HAK_COUNTER_REFILL_SLAB_FRESH);
+    EXPECT_EQ(world_length(first), FILL);
+    uint64_t bundle = chain(0, 9);
+    uint64_t posted = chain(0, 4);
+    push_bundle(0, bundle);
+    post_bundle(0, posted);
+    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_TRANSFER_CACHE), bundle); /* whole, not cut to FILL */
+    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_INBOX), posted);
+    uint64_t second = refill(0, HAK_COUNTER_REFILL_SLAB_PARTIAL);
+    EXPECT_EQ(world_length(second), FILL);
+    const uint64_t all[] = {first, bundle, posted, second};
+    for (unsigned i = 0; i < TAP_COUNT(all); i++)
+        hak_shard_give_to_slabs(CLASS, all[i]);
+    world_expect_nothing_lost();
+}
+
+/* The inbox is emptied at once: the first bundle of the class is kept, the rest sorted away. */
+static void inbox_is_sorted(void)
+{
+    enum { OTHER_CLASS = HAK_CLASS_LAST };
+    struct hak_shard *shard = eight()->shards[1];
+    uint64_t other = world_chain(shard, OTHER_CLASS, 2);
+    uint64_t words[3];
+    for (unsigned i = 0; i < 3; i++) {
+        words[i] = chain(1, 2 + i);
+        post_bundle(1, words[i]);
+    }
+    hak_inbox_post(&shard->inbox, hak_word_object(other), 2);
+    uint64_t peak = world_count(shard, HAK_COUNTER_INBOX_PEAK);
+    uint64_t kept = refill(1, HAK_COUNTER_REFILL_INBOX);
+    EXPECT_EQ(kept, words[2]);
+    EXPECT(hak_inbox_is_empty(&shard->inbox));
+    EXPECT_LE(peak, 4);
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_PEAK), 4);
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_OBJECTS), 2 + 3 + 4 + 2);
+    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 2);
+    EXPECT_EQ(hak_transfer_cache_pop(&shard->bundles, OTHER_CLASS), other);
+    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE), words[0]);
+    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE), words[1]);
+    hak_shard_give_to_slabs(OTHER_CLASS, other);
+    for (unsigned i = 0; i < 3; i++)
+        hak_shard_give_to_slabs(CLASS, words[i]);
+    world_expect_nothing_lost();
+}
+
+/* All that is free in the shard's slab of the class, as chains; how many. */
+static unsigned exhaust(unsigned index, uint64_t *chains)
+{
+    struct hak_shard *shard = eight()->shards[index];
+    unsigned count = 0;
+    for (;; count++) {
+        chains[count] = hak_magazine_empty(CLASS);
+        if (hak_pool_take(hak_shard_pool(shard, CLASS), CLASS, 16, &chains[count]) == 0)
+            return count;
+    }
+}
+
+/* Shard 2 asks 3 (its L3), then 0 and 1 (its node), then makes a slab of its own; node 1 is left
+ * in peace. Of each, it takes what lies in cache or inbox before it goes to the slab. */
+static void neighbours_are_asked_by_distance(void)
+{
+    static uint64_t chains[1024];
+    uint64_t words[8];
+    unsigned count = 0;
+    for (unsigned i = 0; i < 8; i++)
+        words[i] = chain(i, 2);
+    count = exhaust(2, chains);
+    for (unsigned i = 0; i < 8; i++)
+        if (i != 2 && i % 2 == 0)
+            push_bundle(i, words[i]);
+        else if (i != 2)
+            post_bundle(i, words[i]);
+    uint64_t got[4];
+    got[0] = refill(2, HAK_COUNTER_REFILL_STOLEN_L3);
+    EXPECT_EQ(got[0], words[3]);
+    count += exhaust(3, chains + count);
+    count += exhaust(0, chains + count);
+    count += exhaust(1, chains + count);
+    got[1] = refill(2, HAK_COUNTER_REFILL_STOLEN_NODE);
+    got[2] = refill(2, HAK_COUNTER_REFILL_STOLEN_NODE);
+    EXPECT((got[1] == words[0] && got[2] == words[1]) ||
+           (got[1] == words[1] && got[2] == words[0]));
+    got[3] = refill(2, HAK_COUNTER_REFILL_SLAB_FRESH);
+    for (unsigned i = 0; i < 4; i++)
+        hak_shard_give_to_slabs(CLASS, got[i]);
+    hak_shard_give_to_slabs(CLASS, words[2]);
+    for (unsigned i = 0; i < count; i++)
+        hak_shard_give_to_slabs(CLASS, chains[i]);
+    world_expect_nothing_lost(); /* the trim finds what lies with node 1 */
+}
+
+/* A neighbour's partly free slab is better than a fresh one. */
+static void neighbours_slabs_are_shared(void)
+{
+    uint64_t near = chain(5, 1);
+    uint64_t stolen = refill(4, HAK_COUNTER_REFILL_STOLEN_L3);
+    EXPECT_EQ(hak_page_find(hak_word_object(stolen)).home, eight()->shards[5]->id);
+    EXPECT_EQ(world_length(stolen), FILL);
+    hak_shard_give_to_slabs(CLASS, near);
+    hak_shard_give_to_slabs(CLASS, stolen);
+    world_expect_nothing_lost();
+}
+
+/* When the kernel gives no more, whatever is free anywhere serves; then the answer is no. */
+static int far_child(void)
+{
+    uint64_t far = chain(7, 5);
+    uint64_t near = chain(0, 1);
+    push_bundle(7, far);
+    if (!child_limit(RLIMIT_AS, (size_t)9 << 30))
+        return CHILD_CANNOT;
+    /* Own slab, own region, and what the limit leaves are used up first. */
+    struct hak_shard *shard = eight()->shards[0];
+    unsigned fresh = 0;
+    for (uint64_t word = near; word != 0; fresh++) {
+        word = hak_magazine_empty(CLASS);
+        if (hak_pool_take(&shard->tiny, CLASS, 32, &word) == 0 &&
+            hak_pool_take_fresh(&shard->tiny, CLASS, 32, &word) == 0)
+            break;
+    }
+    int good = EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_OTHER_NODE), far);
+    uint64_t slab = refill(0, HAK_COUNTER_REFILL_OTHER_NODE); /* out of 7's partly free slab */
+    good &= EXPECT_EQ(hak_page_find(hak_word_object(slab)).home, eight()->shards[7]->id);
+    unsigned rounds = 0;
+    while (rounds++ < 10000 && hak_shard_refill(shard, CLASS, 32) != 0)
+        continue;
+    good &= EXPECT_LE(rounds, 9999);
+    good &= EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_FAILED), 0);
+    return good ? CHILD_HELD : CHILD_FAILED;
+}
+
+static void far_memory_is_better_than_none(void)
+{
+    REQUIRE(eight() != NULL);
+    child_run(far_child, "an address-space limit");
+}
+
+/* After re-sharding, what lies with retired shards serves their heirs, slabs included. */
+static void heirs_live_off_the_retired(void)
+{
+    const struct hak_placement *placement = world_by_turns("6");
+    REQUIRE(placement != NULL && placement->count == 6);
+    uint64_t word = world_chain(placement->shards[4], CLASS, 5);
+    uint64_t cached = world_chain(placement->shards[4], CLASS, 7);
+    const struct hak_placement *fewer = world_by_turns("3");
+    REQUIRE(fewer != NULL && fewer->count == 3);
+    EXPECT(fewer->shards[1] == placement->shards[1]);
+    EXPECT_EQ(hak_heap_heir(hak_heap_default(), placement->shards[4]->id), fewer->shards[1]->id);
+    hak_shard_accept(placement->shards[4], CLASS, cached);
+    EXPECT_EQ(hak_shard_refill(fewer->shards[1], CLASS, FILL), cached);
+    uint64_t partial = hak_shard_refill(fewer->shards[1], CLASS, FILL);
+    EXPECT_EQ(hak_page_find(hak_word_object(partial)).home, placement->shards[4]->id);
+    hak_shard_send_home(fewer->shards[0], CLASS, word); /* freed late: the heir gets it */
+    EXPECT_EQ(hak_word_room(fewer->shards[1]->inbox.head), 5);
+    word = hak_shard_refill(fewer->shards[1], CLASS, FILL);
+    EXPECT_EQ(world_length(word), 5);
+    hak_shard_give_to_slabs(CLASS, word);
+    hak_shard_give_to_slabs(CLASS, cached);
+    hak_shard_give_to_slabs(CLASS, partial);
+    world_expect_nothing_lost();
+}
+
+/* P1: a class that is missed again and again is filled farther, up to a bundle; one that is not is
+ * filled less, down to one object. */
+static void fill_grows_and_shrinks(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id += 7) {
+        unsigned bundle = hak_classes[class_id].bundle;
+        for (unsigned turn = 0; turn < 10; turn++) {
+            unsigned fill = front->fill[class_id];
+            front->slow_calls = 0; /* no tick between */
+            void *object = hak_front_refill(front, class_id);
+            REQUIRE(object != NULL);
+            EXPECT_LE(world_length(front->loaded[class_id]) + 1, fill);
+            EXPECT_EQ(front->fill[class_id], fill * 2 < bundle ? fill * 2 : bundle);
+            EXPECT_EQ(front->missed[class_id], 1);
+            hak_shard_give_to_slabs(class_id, front->loaded[class_id]);
+            front->loaded[class_id] = hak_magazine_empty(class_id);
+            uint64_t mine = hak_magazine_empty(class_id);
+            hak_magazine_push(&mine, object);
+            hak_shard_give_to_slabs(class_id, mine);
+        }
+        EXPECT_EQ(front->fill[class_id], bundle);
+        hak_front_shrink(front); /* it was missed */
+        EXPECT_EQ(front->fill[class_id], bundle);
+        hak_front_shrink(front);
+        EXPECT_EQ(front->fill[class_id], bundle / 2 != 0 ? bundle / 2 : 1);
+        for (unsigned turn = 0; turn < 8; turn++)
+            hak_front_shrink(front);
+        EXPECT_EQ(front->fill[class_id], 1);
+    }
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+/* The spare magazine comes first, and nothing else is asked. */
+static void spare_comes_first(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    unsigned bundle = hak_classes[CLASS].bundle;
+    front->spare[CLASS] = world_chain(front->shard, CLASS, bundle);
+    front->spare_bytes = bundle * hak_classes[CLASS].size;
+    void *top = hak_word_object(front->spare[CLASS]);
+    uint64_t refilled = world_sum(HAK_COUNTER_REFILL_OBJECTS);
+    EXPECT(hak_front_refill(front, CLASS) == top);
+    EXPECT_EQ(world_sum(HAK_COUNTER_REFILL_OBJECTS), refilled);
+    EXPECT_EQ(world_length(front->loaded[CLASS]), bundle - 1);
+    EXPECT_EQ(front->spare[CLASS], hak_magazine_empty(CLASS));
+    EXPECT_EQ(front->spare_bytes, 0);
+    world_give(front, top);
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"own sources are asked in order", own_sources_in_order},
+        {"the inbox is sorted", inbox_is_sorted},
+        {"neighbours are asked by distance", neighbours_are_asked_by_distance},
+        {"a neighbour's slab is better than a fresh one", neighbours_slabs_are_shared},
+        {"far memory is better than none", far_memory_is_better_than_none},
+        {"heirs live off the retired", heirs_live_off_the_retired},
+        {"fill grows with misses and shrinks without", fill_grows_and_shrinks},
+        {"the spare magazine comes first", spare_comes_first},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

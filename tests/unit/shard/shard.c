@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/shard.c: shards are found by their ids, emptied to the last object, and unmapped under
+ * nobody's eyes. */
+#define _GNU_SOURCE
+#include "shard/shard.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "shard/grace.h"
+#include "tests/lib/threads.h"
+#include "tests/unit/shard/shaker.h"
+#include "tests/unit/shard/world.h"
+
+enum { CREATORS = 8, SHARDS = 20 };
+
+static struct hak_shard *made[CREATORS][SHARDS];
+
+static void *create(void *argument)
+{
+    struct hak_shard **mine = argument;
+    for (unsigned i = 0; i < SHARDS; i++) {
+        mine[i] = hak_shard_create((int)i % 3 - 1, &hak_policy_fixed);
+        if (EXPECT(mine[i] != NULL))
+            EXPECT(hak_shard_of_id(mine[i]->id) == mine[i]);
+    }
+    return NULL;
+}
+
+static void ids_are_unique(void)
+{
+    world_start();
+    unsigned before = hak_shard_last_id();
+    EXPECT(hak_shard_of_id(0) == NULL); /* nobody's */
+    threads_run(CREATORS, create, made, sizeof made[0]);
+    EXPECT_EQ(hak_shard_last_id(), before + CREATORS * SHARDS);
+    EXPECT(hak_shard_of_id(hak_shard_last_id() + 1) == NULL);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
+        struct hak_shard *shard = hak_shard_of_id(id);
+        REQUIRE(shard != NULL);
+        EXPECT_EQ(shard->id, id);
+        EXPECT_EQ(shard->source.home, id);
+        EXPECT(shard->source.counters == &shard->counters);
+    }
+    for (unsigned i = 0; i < SHARDS; i++)
+        EXPECT_EQ(made[0][i]->source.node, (int)i % 3 - 1);
+}
+
+static void pools_by_class(void)
+{
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
+    REQUIRE(shard != NULL);
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        struct hak_pool *pool = hak_shard_pool(shard, class_id);
+        EXPECT(pool == (hak_classes[class_id].size <= HAK_TINY_MAX ? &shard->tiny : &shard->mid));
+        EXPECT(class_id >= pool->first_class && class_id <= pool->last_class);
+        uint64_t word = world_chain(shard, class_id, 2);
+        EXPECT_EQ(hak_page_find(hak_word_object(word)).home, shard->id);
+        hak_shard_give_to_slabs(class_id, word);
+    }
+    world_expect_nothing_lost();
+}
+
+/* Bundles of all classes in transfer cache and inbox, those of another shard among them. */
+static void drained(void)
+{
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
+    struct hak_shard *other = hak_shard_create(-1, &hak_policy_fixed);
+    REQUIRE(shard != NULL && other != NULL);
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        for (unsigned i = 0; i < 3; i++)
+            hak_shard_accept(shard, class_id, world_chain(i == 1 ? other : shard, class_id, 4));
+        uint64_t word = world_chain(shard, class_id, 3);
+        hak_inbox_post(&shard->inbox, hak_word_object(word), 3);
+    }
+    hak_shard_drain(shard);
+    EXPECT(hak_inbox_is_empty(&shard->inbox));
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, class_id), 0);
+        EXPECT_EQ(shard->bundles.bins[class_id].head.top, 0);
+    }
+    EXPECT_GE(hak_shard_purge(shard), 1);
+    hak_heap_reap(hak_heap_default());
+    EXPECT_EQ(hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid), 0);
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_BYTES_MAPPED),
+              world_count(shard, HAK_COUNTER_BYTES_UNMAPPED));
+    world_expect_nothing_lost();
+}
+
+/* Free pages decay with time, at a tick. */
+static void ticks_let_decay(void)
+{
+    enum { CLASS = HAK_CLASS_LAST };
+    static const struct hak_policy policy = {
+        .slab_retain_bytes = SIZE_MAX, .large_retain_bytes = SIZE_MAX, .decay_ns = 1000,
+        .large_segment_bytes = 2 * 1024 * 1024};
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &policy);
+    REQUIRE(shard != NULL);
+    uint64_t words[12];
+    for (unsigned i = 0; i < TAP_COUNT(words); i++)
+        words[i] = world_chain(shard, CLASS, 4);
+    for (unsigned i = 0; i < TAP_COUNT(words); i++)
+        hak_shard_give_to_slabs(CLASS, words[i]);
+    EXPECT_GE(shard->mid.space.dirty_bytes, HAK_PAGE_SIZE);
+    hak_shard_tick(shard, shard->mid.space.last_release_ns + 2000);
+    EXPECT_EQ(shard->mid.space.dirty_bytes, 0);
+    world_expect_nothing_lost();
+}
+
+/* ---- reaped while poppers look ------------------------------------------------------------- */
+
+enum { POPPERS = 6, ROUNDS = 1500, CLASS = 3 };
+
+static struct hak_shard *arena;
+static unsigned reaper_done;
+
+static void *pop_and_give(void *argument)
+{
+    (void)argument;
+    while (!__atomic_load_n(&reaper_done, __ATOMIC_RELAXED)) { /* relaxed: soon enough */
+        uint64_t word = hak_transfer_cache_pop(&arena->bundles, CLASS);
+        if (word != 0)
+            hak_shard_give_to_slabs(CLASS, word);
+    }
+    return NULL;
+}
+
+/* Offers a few bundles, then takes the region away from under whoever looks at them. */
+static void *offer_and_reap(void *argument)
+{
+    (void)argument;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < 8; i++)
+            hak_shard_accept(arena, CLASS, world_chain(arena, CLASS, 8));
+        hak_shard_drain(arena);
+        hak_shard_purge(arena);
+        hak_heap_reap(hak_heap_default());
+    }
+    __atomic_store_n(&reaper_done, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void *pop_or_reap(void *argument)
+{
+    unsigned *number = argument;
+    return *number == 0 ? offer_and_reap(NULL) : pop_and_give(NULL);
+}
+
+static void reaped_under_poppers(void)
+{
+    unsigned numbers[POPPERS + 1];
+    world_start();
+    arena = hak_shard_create(-1, &hak_policy_fixed);
+    REQUIRE(arena != NULL);
+    for (unsigned i = 0; i <= POPPERS; i++)
+        numbers[i] = i;
+    shaker_run(POPPERS + 1, pop_or_reap, numbers, sizeof numbers[0]);
+    EXPECT_GE(world_count(arena, HAK_COUNTER_REGIONS_UNMAPPED), 1);
+    world_expect_nothing_lost();
+}
+
+static void *reap_now(void *argument)
+{
+    hak_heap_reap(hak_heap_default());
+    __atomic_store_n((unsigned *)argument, 1, __ATOMIC_RELEASE); /* pairs: reaping_waits */
+    return NULL;
+}
+
+/* As long as anybody who may have seen an object is inside, its region stays mapped. */
+static void reaping_waits(void)
+{
+    unsigned reaped = 0;
+    pthread_t thread;
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
+    REQUIRE(shard != NULL);
+    uint64_t word = world_chain(shard, CLASS, 1);
+    const uint64_t *object = hak_word_object(word);
+    hak_shard_give_to_slabs(CLASS, word);
+    hak_grace_read_lock();
+    hak_shard_purge(shard);
+    REQUIRE(pthread_create(&thread, NULL, reap_now, &reaped) == 0);
+    for (unsigned i = 0; i < 30; i++) {
+        unsigned char resident;
+        shaker_pause(1000000);
+        EXPECT_EQ(mincore((void *)((uintptr_t)object & ~(uintptr_t)4095), 4096, &resident), 0);
+        EXPECT_EQ(__atomic_load_n(&reaped, __ATOMIC_ACQUIRE), 0);
+    }
+    hak_grace_read_unlock();
+    pthread_join(thread, NULL);
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_REGIONS_UNMAPPED), 1);
+    world_expect_nothing_lost();
+}
+
+/* ---- fork ------------------------------------------------------------------------------- */
+
+static unsigned chained;
+
+static void *take_a_chain(void *argument)
+{
+    hak_shard_give_to_slabs(CLASS, world_chain(argument, CLASS, 1));
+    __atomic_store_n(&chained, 1, __ATOMIC_RELEASE); /* pairs with the acquire in locks_hold */
+    return NULL;
+}
+
+static void locks_hold(void)
+{
+    pthread_t thread;
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
+    REQUIRE(shard != NULL);
+    hak_shard_lock(shard);
+    EXPECT(!hak_lock_try(&shard->tiny.space.lock));
+    EXPECT(!hak_lock_try(&shard->mid.space.lock));
+    EXPECT(!hak_lock_try(&shard->large.lock));
+    REQUIRE(pthread_create(&thread, NULL, take_a_chain, shard) == 0);
+    shaker_pause(20000000);
+    EXPECT_EQ(__atomic_load_n(&chained, __ATOMIC_ACQUIRE), 0);
+    hak_shard_unlock(shard);
+    pthread_join(thread, NULL);
+    EXPECT_EQ(chained, 1);
+    hak_shard_lock(shard);
+    hak_shard_reset_locks(shard);
+    take_a_chain(shard);
+    world_expect_nothing_lost();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"ids are unique and found", ids_are_unique},
+        {"each class has its pool", pools_by_class},
+        {"a drained shard holds nothing", drained},
+        {"free pages decay at ticks", ticks_let_decay},
+        {"regions are unmapped under nobody's eyes", reaped_under_poppers},
+        {"reaping waits for readers", reaping_waits},
+        {"locks hold and can be reset", locks_hold},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

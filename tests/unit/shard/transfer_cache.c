@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/transfer_cache.c: what is pushed is popped once, whole, and never more than the capacity
+ * is in it; ABA is provoked. */
+#include "shard/transfer_cache.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/grace.h"
+#include "shard/front.h"
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+#include "tests/unit/shard/shaker.h"
+
+enum {
+    CLASS = 4,             /* 64 bytes: link, next bundle, number of the bundle, number in it */
+    SIZE = 64,
+    BUNDLES = 256,
+    LENGTH = 3,            /* objects in most bundles */
+    THREADS = 16,
+    HELD_MAX = 6,          /* by one thread */
+    ROUNDS = 60000,
+};
+
+struct object {
+    uint64_t link;
+    uint64_t next_bundle;
+    uint64_t bundle;
+    uint64_t rank;
+    char rest[SIZE - 32];
+};
+
+static struct object objects[BUNDLES][LENGTH] __attribute__((aligned(SIZE)));
+static unsigned owners[BUNDLES]; /* how many hold it: 0 or 1 */
+static struct hak_transfer_cache cache;
+
+struct worker {
+    struct prng prng;
+    unsigned rounds;
+    unsigned faults;
+    uint64_t pops;
+    unsigned count;        /* bundles held */
+    unsigned held[HELD_MAX];
+};
+
+static struct worker workers[THREADS];
+
+static void start(void)
+{
+    hak_size_class_start();
+    EXPECT_EQ(hak_classes[CLASS].size, SIZE);
+    memset(&cache, 0, sizeof cache);
+    hak_transfer_cache_init(&cache);
+    memset(owners, 0, sizeof owners);
+    memset(workers, 0, sizeof workers);
+}
+
+/* Bundle `number` as a chain; its length is LENGTH less number % 2. */
+static uint64_t chain_of(unsigned number)
+{
+    uint64_t word = hak_magazine_empty(CLASS);
+    for (unsigned rank = number % 2; rank < LENGTH; rank++) {
+        struct object *object = &objects[number][rank];
+        object->bundle = number;
+        object->rank = rank;
+        hak_magazine_push(&word, object);
+    }
+    return word;
+}
+
+/* The number of a popped bundle if it is whole, else BUNDLES. */
+static unsigned number_of(uint64_t word)
+{
+    struct object *top = hak_word_object(word);
+    size_t offset = (size_t)((char *)top - (char *)objects);
+    unsigned number = (unsigned)(offset / sizeof objects[0]);
+    if (number >= BUNDLES || top->bundle != number)
+        return BUNDLES;
+    unsigned room = hak_word_room(word);
+    for (unsigned rank = LENGTH; rank-- > number % 2; room++) {
+        if (hak_word_object(word) != &objects[number][rank] || hak_word_room(word) != room)
+            return BUNDLES;
+        word = hak_link_read(&objects[number][rank]);
+    }
+    return word == hak_magazine_empty(CLASS) ? number : BUNDLES;
+}
+
+static int pop(struct worker *worker)
+{
+    uint64_t word = hak_transfer_cache_pop(&cache, CLASS);
+    if (word == 0)
+        return 0;
+    unsigned number = number_of(word);
+    worker->faults += number == BUNDLES;
+    if (number == BUNDLES)
+        return 0;
+    /* relaxed, here and below: a wrong value is a fault, whatever its order */
+    worker->faults += __atomic_fetch_add(&owners[number], 1, __ATOMIC_RELAXED) != 0;
+    worker->held[worker->count++] = number;
+    worker->pops++;
+    memset(objects[number], 0xff, sizeof objects[number]); /* as the program would */
+    return 1;
+}
+
+static int push(struct worker *worker, unsigned which)
+{
+    unsigned number = worker->held[which];
+    worker->held[which] = worker->held[--worker->count];
+    __atomic_fetch_sub(&owners[number], 1, __ATOMIC_RELAXED);
+    if (hak_transfer_cache_push(&cache, CLASS, chain_of(number)))
+        return 1;
+    worker->faults += __atomic_fetch_add(&owners[number], 1, __ATOMIC_RELAXED) != 0;
+    worker->held[worker->count++] = number;
+    return 0;
+}
+
+static void *play(void *argument)
+{
+    struct worker *worker = argument;
+    for (unsigned round = 0; round < worker->rounds; round++) {
+        if (worker->count < HELD_MAX && prng_below(&worker->prng, 2) == 0)
+            pop(worker);
+        else if (worker->count > 0)
+            push(worker, (unsigned)prng_below(&worker->prng, worker->count));
+        unsigned depth = hak_transfer_cache_depth(&cache, CLASS);
+        worker->faults += depth > cache.bins[CLASS].capacity;
+    }
+    return NULL;
+}
+
+/* The classic: pops one, pops the one below, pushes the first again. Whoever slept over that must
+ * not put the second on top. */
+static void *provoke(void *argument)
+{
+    struct worker *worker = argument;
+    for (unsigned round = 0; round < worker->rounds; round++) {
+        pop(worker);
+        pop(worker);
+        while (worker->count > 0)
+            push(worker, 0);
+    }
+    return NULL;
+}
+
+/* Each bundle is in the cache or in one worker's hands, no matter what happened. */
+static void account(unsigned bundles)
+{
+    struct worker *last = &workers[0];
+    unsigned found = 0;
+    uint64_t pops = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        EXPECT_EQ(workers[i].faults, 0);
+        pops += workers[i].pops;
+        found += workers[i].count;
+    }
+    EXPECT_GE(pops, ROUNDS / 4); /* they really met, also where a sanitizer slows them */
+    unsigned depth = hak_transfer_cache_depth(&cache, CLASS);
+    for (last->count = 0; found <= bundles && pop(last); found++)
+        last->count = 0;
+    EXPECT_EQ(last->faults, 0);
+    EXPECT_EQ(found, bundles);
+    EXPECT_LE(depth, bundles);
+    EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS), 0);
+    for (unsigned number = 0; number < BUNDLES; number++)
+        EXPECT_EQ(owners[number], number < bundles);
+}
+
+static void run(unsigned bundles, unsigned rounds, void *(*body)(void *))
+{
+    for (unsigned number = 0; number < bundles; number++)
+        if (!hak_transfer_cache_push(&cache, CLASS, chain_of(number))) {
+            struct worker *worker = &workers[number % THREADS];
+            worker->held[worker->count++] = number;
+            owners[number] = 1;
+        }
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].prng.state = i;
+        workers[i].rounds = rounds;
+    }
+    shaker_run(THREADS, body, workers, sizeof workers[0]);
+}
+
+static void last_in_first_out(void)
+{
+    start();
+    EXPECT_EQ(hak_transfer_cache_pop(&cache, CLASS), 0);
+    uint64_t words[10];
+    for (unsigned i = 0; i < 10; i++) {
+        words[i] = chain_of(i);
+        EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, words[i]), 1);
+        EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS), i + 1);
+        EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS + 1), 0);
+    }
+    for (unsigned i = 10; i-- > 0;) {
+        EXPECT_EQ(hak_transfer_cache_pop(&cache, CLASS), words[i]);
+        EXPECT_EQ(number_of(words[i]), i);
+    }
+    EXPECT_EQ(hak_transfer_cache_pop(&cache, CLASS), 0);
+}
+
+/* Room for a megabyte of each class, within bounds; a full bin says no and changes nothing. */
+static void capacity_holds(void)
+{
+    start();
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        unsigned capacity = cache.bins[class_id].capacity;
+        EXPECT_GE(capacity, 4);
+        EXPECT_LE(capacity, 64);
+        size_t bundle = (size_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
+        if (capacity > 4)
+            EXPECT_LE(capacity * bundle, 1024 * 1024);
+    }
+    cache.bins[CLASS].capacity = 5;
+    for (unsigned i = 0; i < 8; i++)
+        EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(i)), i < 5);
+    EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS), 5);
+    for (unsigned i = 5; i-- > 0;)
+        EXPECT_EQ(number_of(hak_transfer_cache_pop(&cache, CLASS)), i);
+}
+
+static void none_lost_or_doubled(void)
+{
+    start();
+    cache.bins[CLASS].capacity = 40;
+    run(100, ROUNDS, play);
+    account(100);
+}
+
+static void aba_with_few_bundles(void)
+{
+    for (unsigned bundles = 2; bundles <= 4; bundles++) {
+        start();
+        run(bundles, ROUNDS, provoke);
+        account(bundles);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"a bin is a stack of whole bundles", last_in_first_out},
+        {"capacity is kept", capacity_holds},
+        {"no bundle is lost or had twice", none_lost_or_doubled},
+        {"a stack that went and came again deceives nobody", aba_with_few_bundles},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
