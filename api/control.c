@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* What a program may ask of the library as a whole and tell it: version, mode, statistics,
+ * giving memory back. Any thread. */
+#include "config.h"
+
+#include "api/control.h"
+
+#include <errno.h>
+
+#include "api/entry.h"
+#include "api/start.h"
+#include "os/compiler.h"
+#include "os/print.h"
+#include "shard/front.h"
+#include "shard/front_cpu.h"
+#include "shard/heap.h"
+#include "stats/report.h"
+#include "topology/bind.h"
+
+_Static_assert(sizeof HAKMEM_VERSION == sizeof PACKAGE_VERSION,
+               "hakmem.h and configure.ac tell different versions");
+
+static struct hak_heap *started_heap(void)
+{
+    hak_start();
+    hak_thread_front();    /* makes the thread known to liburcu, where that may call malloc */
+    hak_place_shards_and_wait();
+    return hak_heap_default();
+}
+
+/* ------------------------------------------------------------------ within api/ */
+
+/* What is in force, as words for people. */
+struct mode {
+    unsigned shards;
+    const char *by; /* what the shards were cut by */
+    const char *front;
+    const char *remote;
+    const char *bind;
+    const char *bind_why; /* not as asked; NULL if it is */
+};
+
+static const char *front_in_force(void)
+{
+    if (hak_cpu_fronts_open())
+        return "cpu";
+    return hak_thread_front() != NULL ? "thread" : "none";
+}
+
+/* One shard on several nodes has no node of its own, whatever the kernel would allow. */
+static void tell_binding(struct mode *mode, const struct hak_placement *placement)
+{
+    struct hak_bind_state state = hak_bind_state();
+    mode->bind = hak_bind_step_name(state.step);
+    mode->bind_why = state.why;
+    if (state.policy == HAK_BIND_NONE) {
+        mode->bind = hak_bind_policy_name(state.policy);
+        mode->bind_why = NULL;
+    } else if (placement->domains == NULL) {
+        mode->bind_why = "one shard";
+    } else if (state.step == HAK_BIND_STEP_BOUND) {
+        int placed = state.policy == HAK_BIND_INTERLEAVE ||
+                     hak_shard_node(placement->shards[0]) != HAK_NODE_ANY;
+        mode->bind = placed ? hak_bind_policy_name(state.policy)
+                            : hak_bind_step_name(HAK_BIND_STEP_FIRST_TOUCH);
+        mode->bind_why = placed ? NULL : "a shard spans nodes";
+    }
+}
+
+static struct mode mode_in_force(const struct hak_heap *heap)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    const struct hak_placement *placement = __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
+    const struct hak_domains *domains = placement->domains;
+    struct mode mode = {
+        .shards = placement->count,
+        .by = hak_domains_mode_name(domains != NULL ? domains->mode : HAK_DOMAIN_SINGLE),
+        .front = front_in_force(),
+        .remote = heap->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
+    };
+    tell_binding(&mode, placement);
+    return mode;
+}
+
+size_t hak_trim(void)
+{
+    struct hak_heap *heap = started_heap();
+    hakmem_thread_flush();
+    return hak_heap_trim(heap);
+}
+
+void hak_print_stats(int fd, enum hakmem_format format)
+{
+    struct hak_heap *heap = started_heap();
+    struct mode mode = mode_in_force(heap);
+    const struct hak_report_fact facts[] = {
+        {"by", mode.by},
+        {"front", mode.front},
+        {"remote", mode.remote},
+        {"bind", mode.bind},
+    };
+    char buffer[1024];
+    struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
+    hak_heap_report(heap, "hakmem " PACKAGE_VERSION, facts, HAK_ARRAY_LENGTH(facts),
+                    format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, &writer);
+}
+
+/* ------------------------------------------------------------------ public */
+
+const char *hakmem_version(void)
+{
+    return PACKAGE_VERSION;
+}
+
+unsigned hakmem_shard_count(void)
+{
+    return mode_in_force(started_heap()).shards;
+}
+
+size_t hakmem_mode(char *buffer, size_t size)
+{
+    struct mode mode = mode_in_force(started_heap());
+    struct hak_writer writer = hak_writer_to_buffer(buffer, size);
+    hak_put(&writer, "shards=%u by=%s front=%s remote=%s bind=%s", mode.shards, mode.by, mode.front,
+            mode.remote, mode.bind);
+    if (mode.bind_why != NULL)
+        hak_put(&writer, " (%s)", mode.bind_why);
+    hak_writer_flush(&writer);
+    return writer.total;
+}
+
+int hakmem_reshard(const char *mode)
+{
+    started_heap();
+    struct hak_domain_request request;
+    int refused = mode == NULL ? -EINVAL : hak_domains_parse(mode, &request);
+    if (refused == 0)
+        refused = hak_place_by_options(request);
+    if (refused == 0)
+        return 0;
+    errno = -refused;
+    return -1;
+}
+
+int hakmem_topology_refresh(void)
+{
+    started_heap();
+    int refused = hak_place_anew();
+    if (refused == 0)
+        return 0;
+    errno = -refused;
+    return -1;
+}
+
+uint64_t hakmem_refills(void)
+{
+    started_heap();
+    uint64_t refills = 0;
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        for (unsigned source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
+             source <= HAK_COUNTER_REFILL_OTHER_NODE; source++)
+            refills += hak_counter_read(&hak_shard_of_id(id)->counters, source);
+    return refills;
+}
+
+void hakmem_stats_print(int fd, enum hakmem_format format)
+{
+    hak_print_stats(fd, format);
+}
+
+void hakmem_thread_flush(void)
+{
+    if (hak_front_mine != NULL)
+        hak_front_flush(hak_front_mine);
+}
+
+size_t hakmem_trim(void)
+{
+    return hak_trim();
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* What the exported names are made of: every entry point of api/ is a few lines over these. Any
+ * thread. None of them touches errno; the exported functions set it. */
+#ifndef HAK_API_ENTRY_H
+#define HAK_API_ENTRY_H
+
+#include <stddef.h>
+
+#include "tiers/large.h"
+
+/* An object of at least size bytes (0 counts as 1), 16-byte aligned; NULL when out of memory or
+ * size > PTRDIFF_MAX. */
+void *hak_allocate(size_t size);
+
+/* The same, zeroed; memory known to be zero is not cleared again. */
+void *hak_allocate_zeroed(size_t size);
+
+/* The same at a multiple of alignment, a power of two. */
+void *hak_allocate_aligned(size_t size, size_t alignment);
+
+/* Takes back what any of the above (or the exported functions) returned, by any thread; NULL is
+ * ignored; anything else goes to hak_misuse. */
+void hak_release(void *object);
+
+/* Bytes that may be used at object; 0 for NULL and for pointers that are not live objects of ours
+ * as far as that can be told without harm. */
+size_t hak_usable_size(const void *object);
+
+/* Tries to make object hold new_size bytes where it is, or (whales) by moving pages without
+ * copying. The object's address, the new address, or NULL: then nothing has changed. */
+void *hak_resize(void *object, size_t new_size);
+
+/* Start-up, idempotent and re-entrant; needed by nobody but entry points that do not allocate. */
+void hak_start(void);
+
+#endif

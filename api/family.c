@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* The malloc family but for malloc and free themselves: each a few lines over api/entry.h, with
+ * glibc's contracts. Any thread.
+ *
+ * The functions are hakmem_*; the standard names are the same code under a second name, at the
+ * end of this file, and are left out where a sanitizer must own them (HAK_OVERRIDE_MALLOC in
+ * config.h). */
+#include "config.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "api/entry.h"
+#include "api/misuse.h"
+#include "api/quick.h"
+#include "hakmem.h"
+#include "os/bits.h"
+#include "os/compiler.h"
+#include "os/memory.h"
+#include "tiers/size_class.h"
+
+#ifndef HAK_OVERRIDE_MALLOC
+#error "config.h does not say whether the standard names are to be defined (HAK_OVERRIDE_MALLOC)"
+#endif
+
+enum {
+    SLACK =
+        64, /* bytes that an object may waste beyond its half before it is moved to a smaller one */
+};
+
+static HAK_COLD void *fail(int error)
+{
+    errno = error;
+    return NULL;
+}
+
+/* What was allocated, or NULL with errno. */
+static inline void *allocated(void *object)
+{
+    return hak_likely(object != NULL) ? object : fail(ENOMEM);
+}
+
+static inline void *allocate(size_t size)
+{
+    void *object = hak_quick_allocate(size);
+    return hak_likely(object != NULL) ? object : hak_allocate(size);
+}
+
+static inline void release(void *object)
+{
+    if (hak_unlikely(!hak_quick_release(object)))
+        hak_release(object);
+}
+
+/* ------------------------------------------------------------------ zeroed, resized */
+
+static __attribute__((noinline)) void *calloc_slow(size_t size)
+{
+    return allocated(hak_allocate_zeroed(size));
+}
+
+void *hakmem_calloc(size_t count, size_t size)
+{
+    size_t total;
+    if (hak_unlikely(__builtin_mul_overflow(count, size, &total)))
+        return fail(ENOMEM);
+    void *object = hak_quick_allocate(total);
+    if (hak_unlikely(object == NULL))
+        return calloc_slow(total);
+    return __builtin_memset(object, 0, total);
+}
+
+/* To fresh memory. Where that is refused, an object that is large enough stays what it is. */
+static void *move(void *object, size_t usable, size_t size)
+{
+    void *fresh = allocate(size);
+    if (hak_unlikely(fresh == NULL))
+        return size <= usable ? object : fail(ENOMEM);
+    __builtin_memcpy(fresh, object, size < usable ? size : usable);
+    release(object);
+    return fresh;
+}
+
+static HAK_COLD void *resize_nothing(void *object, size_t size)
+{
+    if (object == NULL)
+        return allocated(hak_allocate(size));
+    hak_misuse("realloc", object, HAK_MISUSE_FOREIGN);
+    return fail(EINVAL);
+}
+
+/* Whether an object may stay as it is: it is large enough, and what it wastes is less than half of
+ * it, or too little to be worth a copy. Never for size 0, which wraps. */
+static inline int fits(size_t usable, size_t size)
+{
+    return size - 1 < usable && size + SLACK >= usable / 2;
+}
+
+static __attribute__((noinline)) void *resize(void *object, size_t size)
+{
+    size_t usable = hak_usable_size(object);
+    if (hak_unlikely(usable == 0))
+        return resize_nothing(object, size);
+    if (size == 0) {
+        release(object);
+        return NULL;
+    }
+    /* What is and stays above the slabs can grow and shrink by whole pages where it lies. */
+    if (usable > HAK_MID_MAX && size > HAK_MID_MAX) {
+        void *resized = hak_resize(object, size);
+        if (resized != NULL)
+            return resized;
+    }
+    return fits(usable, size) ? object : move(object, usable, size);
+}
+
+void *hakmem_realloc(void *object, size_t size)
+{
+    if (hak_likely(fits(hak_quick_usable_size(object), size)))
+        return object;
+    return resize(object, size);
+}
+
+void *hakmem_reallocarray(void *object, size_t count, size_t size)
+{
+    size_t total;
+    if (hak_unlikely(__builtin_mul_overflow(count, size, &total)))
+        return fail(ENOMEM);
+    return hakmem_realloc(object, total);
+}
+
+/* ------------------------------------------------------------------ aligned */
+
+/* C17 wants an error for an alignment that is not supported, and glibc gives one from 2.38 on.
+ * Older ones round it up, which hides the caller's mistake. */
+void *hakmem_aligned_alloc(size_t alignment, size_t size)
+{
+    if (hak_unlikely(!hak_is_power_of_two(alignment)))
+        return fail(EINVAL);
+    return allocated(hak_allocate_aligned(size, alignment));
+}
+
+int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
+{
+    if (hak_unlikely(!hak_is_power_of_two(alignment) || alignment < sizeof(void *)))
+        return EINVAL;
+    void *object = hak_allocate_aligned(size, alignment);
+    if (hak_unlikely(object == NULL))
+        return ENOMEM;
+    *result = object;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ freed, asked */
+
+void hakmem_free_sized(void *object, size_t size)
+{
+    (void)size; /* the page map knows */
+    release(object);
+}
+
+void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size)
+{
+    (void)alignment;
+    (void)size;
+    release(object);
+}
+
+size_t hakmem_usable_size(const void *object)
+{
+    return hak_usable_size(object);
+}
+
+/* ------------------------------------------------------------------ the standard names */
+
+#if HAK_OVERRIDE_MALLOC
+
+#include <malloc.h>
+#include <stdlib.h>
+
+HAK_PUBLIC void *calloc(size_t, size_t) __attribute__((alias("hakmem_calloc")));
+HAK_PUBLIC void *realloc(void *, size_t) __attribute__((alias("hakmem_realloc")));
+HAK_PUBLIC void *reallocarray(void *, size_t, size_t) __attribute__((alias("hakmem_reallocarray")));
+HAK_PUBLIC void *aligned_alloc(size_t, size_t) __attribute__((alias("hakmem_aligned_alloc")));
+HAK_PUBLIC int posix_memalign(void **, size_t, size_t)
+    __attribute__((alias("hakmem_posix_memalign")));
+HAK_PUBLIC void free_sized(void *, size_t) __attribute__((alias("hakmem_free_sized")));
+HAK_PUBLIC void free_aligned_sized(void *, size_t, size_t)
+    __attribute__((alias("hakmem_free_aligned_sized")));
+
+/* Obsolete ones, which have no name of ours. */
+
+HAK_PUBLIC void cfree(void *);
+
+void cfree(void *object)
+{
+    release(object);
+}
+
+HAK_PUBLIC size_t malloc_usable_size(void *object)
+{
+    return hak_usable_size(object);
+}
+
+/* An alignment that is no power of two is rounded up, as glibc does. */
+HAK_PUBLIC void *memalign(size_t alignment, size_t size)
+{
+    if (hak_unlikely(alignment > SIZE_MAX / 2 + 1))
+        return fail(EINVAL);
+    if (alignment <= HAK_CLASS_STEP)
+        return allocated(hak_allocate(size));
+    size_t rounded = (size_t)1 << (hak_log2(alignment - 1) + 1);
+    return allocated(hak_allocate_aligned(size, rounded));
+}
+
+HAK_PUBLIC void *valloc(size_t size)
+{
+    return allocated(hak_allocate_aligned(size, hak_os_page_size()));
+}
+
+/* Whole pages, one at least. */
+HAK_PUBLIC void *pvalloc(size_t size)
+{
+    size_t page = hak_os_page_size();
+    if (hak_unlikely(size > SIZE_MAX - page))
+        return fail(ENOMEM);
+    size_t rounded = hak_align_up(size == 0 ? 1 : size, page);
+    return allocated(hak_allocate_aligned(rounded, page));
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* What is told of ourselves, on stderr and only if an option asks for it. */
+#include "api/inform.h"
+
+#include "api/control.h"
+#include "api/options.h"
+#include "os/print.h"
+
+enum {
+    STDERR = 2,
+};
+
+static const char *topology_source;    /* written by the starting thread */
+static unsigned cpus, nodes, l3s;
+
+void hak_inform_topology(const struct hak_topology *topology)
+{
+    topology_source = topology->source;
+    cpus = topology->allowed;
+    nodes = topology->nodes;
+    l3s = topology->l3s;
+}
+
+void hak_inform_start(void)
+{
+    if (hak_options.verbose == 0)
+        return;
+    char text[256];
+    char mode[128];
+    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    hakmem_mode(mode, sizeof mode);
+    hak_put(&writer, "hakmem: %s\n", mode);
+    if (hak_options.verbose >= 2 && topology_source != NULL)
+        hak_put(&writer, "hakmem: topology from %s: %u CPUs allowed, %u L3s, %u nodes\n",
+                topology_source, cpus, l3s, nodes);
+    hak_writer_flush(&writer);
+}
+
+void hak_inform_exit(void)
+{
+    if (hak_options.stats != HAK_STATS_CHOICE_NONE)
+        hak_print_stats(STDERR, hak_options.stats == HAK_STATS_CHOICE_JSON ? HAKMEM_JSON
+                                                                           : HAKMEM_TEXT);
+}

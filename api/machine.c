@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Which machine shards are placed on. The kept one is written by the constructor, read by any
+ * thread and never unmapped. */
+#include "api/machine.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/options.h"
+#include "os/print.h"
+#include "topology/discover.h"
+
+extern char **environ; /* libc's; <unistd.h> is os/'s door */
+
+enum {
+    STDERR = 2,
+};
+
+static const struct hak_topology *kept; /* NULL: ask sysfs. Atomic */
+static uint32_t forgotten;              /* 1: ask sysfs all the same. Atomic */
+
+/* All that hwloc gets to see. Its plugins draw X11 and OpenCL into the process, and only this
+ * variable keeps them out: /dev/null can hold none. What else the person set for hwloc is meant
+ * for hwloc's own users. */
+static char no_plugins[] = "HWLOC_PLUGINS_PATH=/dev/null";
+static char no_messages[] = "HWLOC_HIDE_ERRORS=2";
+static char *hwloc_environment[] = {no_plugins, no_messages, NULL};
+
+/* setenv would allocate, and leave its traces with the program. The pointer is put back before
+ * any code of the program's runs; a library that has threads already when it loads us by dlopen
+ * would see these two variables alone for that time. */
+static const struct hak_topology *read_once(void)
+{
+    const struct hak_discover_request request = {NULL, HAK_DETAIL_CORES, hak_options.topology};
+    char **saved = environ;
+    environ = hwloc_environment;
+    const struct hak_topology *topology = hak_topology_discover(&request);
+    environ = saved;
+    return topology;
+}
+
+static void complain(const struct hak_topology *topology)
+{
+    const char *why = "hwloc does not understand it";
+    if (topology->refused == -ENOENT)
+        why = "hwloc 2 (libhwloc.so.15) cannot be loaded";
+    else if (topology->refused == -ENOMEM)
+        why = "no memory";
+    static const char *const words[] = {
+        [HAK_WAY_AUTO] = "auto",          [HAK_WAY_SYSFS] = "sysfs", [HAK_WAY_HWLOC] = "hwloc",
+        [HAK_WAY_SYNTHETIC] = "synthetic:", [HAK_WAY_XML] = "xml:",
+    };
+    const struct hak_discover_wish *wish = &hak_options.topology;
+    char text[512];
+    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    hak_put(&writer, "hakmem: HAKMEM_TOPOLOGY=%s", words[wish->way]);
+    hak_options_put_shown(&writer, wish->text != NULL ? wish->text : "");
+    hak_put(&writer, ": %s; using auto\n", why);
+    hak_writer_flush(&writer);
+}
+
+void hak_machine_start(void)
+{
+    enum hak_topology_way way = hak_options.topology.way;
+    if (way == HAK_WAY_AUTO || way == HAK_WAY_SYSFS)
+        return;
+    int saved = errno;
+    const struct hak_topology *topology = read_once();
+    errno = saved;
+    if (topology == NULL)
+        return;
+    if (topology->refused != 0) {
+        complain(topology);
+        hak_topology_unmap(topology);
+        return;
+    }
+    /* release: pairs with the acquire in hak_machine_get */
+    __atomic_store_n(&kept, topology, __ATOMIC_RELEASE);
+}
+
+/* acquire: pairs with the release in hak_machine_start */
+static const struct hak_topology *kept_topology(void)
+{
+    return __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
+}
+
+int hak_machine_is_kept(void)
+{
+    return kept_topology() != NULL;
+}
+
+const struct hak_topology *hak_machine_get(enum hak_topology_detail detail)
+{
+    /* relaxed: a description that is kept stays valid */
+    if (hak_machine_is_kept() && __atomic_load_n(&forgotten, __ATOMIC_RELAXED) == 0)
+        return kept_topology();
+    const struct hak_discover_request request = {.detail = detail};
+    return hak_topology_discover(&request);
+}
+
+void hak_machine_put(const struct hak_topology *topology)
+{
+    if (topology != kept_topology())
+        hak_topology_unmap(topology);
+}
+
+void hak_machine_forget(void)
+{
+    /* relaxed: as in hak_machine_get */
+    if (hak_machine_is_kept() && !kept_topology()->imagined)
+        __atomic_store_n(&forgotten, 1, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* malloc and free when they are not easy. Any thread, before, during and after start-up.
+ *
+ *   hak_malloc_slow             errno
+ *     hak_allocate
+ *       small   front            its own, or made now; refill (shard/refill.c)
+ *               the CPU's front  where fronts are kept per CPU (shard/front_cpu.c)
+ *               without a front  one object out of the shard's slabs, under the bin's lock
+ *       large   the shard's runs (tiers/large.c)
+ *       whale   a mapping of its own (tiers/whale.c)
+ *   hak_free_slow
+ *     hak_release
+ *       small   at home: push, or overflow (shard/flush.c); foreign: collected
+ *               without a front: straight into its slab
+ *       large, whale, or hak_misuse
+ *
+ * A thread has no front before its first call, while its front is made (making it may allocate),
+ * after its last destructor, and where the page map is only a window. */
+#include "api/malloc.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "api/entry.h"
+#include "api/misuse.h"
+#include "api/start.h"
+#include "shard/front.h"
+#include "shard/front_cpu.h"
+#include "shard/heap.h"
+
+/* ---- small: with and without a front --------------------------------------------------------- */
+
+static struct hak_shard *shard_here(void)
+{
+    const struct hak_front *front = hak_front_mine;
+    if (front != NULL && hak_unlikely(front->pinned != NULL))
+        return front->pinned;
+    return hak_heap_shard_here(hak_heap_default(), 0);
+}
+
+static void *small_without_front(unsigned class_id)
+{
+    struct hak_shard *shard = shard_here();
+    struct hak_pool *pool = hak_shard_pool(shard, class_id);
+    uint64_t word = hak_magazine_empty(class_id);
+    hak_count(&shard->counters, HAK_COUNTER_FRONT_FALLBACKS, 1);
+    if (hak_pool_take(pool, class_id, 1, &word) == 0)
+        hak_pool_take_fresh(pool, class_id, 1, &word);
+    return hak_word_object(word);
+}
+
+static void *small_on_cpu(unsigned class_id)
+{
+    void *object = hak_cpu_pop(class_id);
+    return object != NULL ? object : hak_cpu_front_refill(class_id);
+}
+
+static void *small(unsigned class_id)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front != NULL) {
+        void *object = hak_front_pop(front, class_id);
+        return object != NULL ? object : hak_front_refill(front, class_id);
+    }
+    return hak_thread_may_use_cpu_front() ? small_on_cpu(class_id) : small_without_front(class_id);
+}
+
+static void release_small_on_cpu(void *object, struct hak_page page)
+{
+    switch (hak_cpu_push(page.class_id, page.home, object)) {
+    case HAK_CPU_PUSHED:
+        break;
+    case HAK_CPU_FULL:
+        hak_cpu_front_overflow(page.class_id, object);
+        break;
+    case HAK_CPU_FOREIGN:
+        hak_cpu_front_give_foreign(page.class_id, object);
+        break;
+    }
+}
+
+static void release_small_without_front(void *object, struct hak_page page)
+{
+    uint64_t word = hak_magazine_empty(page.class_id);
+    hak_magazine_push(&word, object);
+    hak_shard_give_to_slabs(page.class_id, word);
+}
+
+static void release_small(void *object, struct hak_page page)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front != NULL) {
+        uint32_t entry = hak_page_pack(page.class_id, page.offset, page.home);
+        if (page.home != hak_front_home(front))
+            hak_front_give_foreign(front, page.class_id, object);
+        else if (!hak_magazine_push(&front->loaded[page.class_id], object) &&
+                 !hak_front_push_behind(front, entry, object))
+            hak_front_overflow(front, page.class_id, object);
+    } else if (hak_thread_may_use_cpu_front()) {
+        release_small_on_cpu(object, page);
+    } else {
+        release_small_without_front(object, page);
+    }
+}
+
+/* ---- large and whales ----------------------------------------------------------------------- */
+
+static void *large(size_t size, size_t alignment, enum hak_zero zero)
+{
+    struct hak_shard *shard = shard_here();
+    if (size <= HAK_LARGE_MAX && alignment <= HAK_LARGE_ALIGNMENT_MAX)
+        return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+    if (size > PTRDIFF_MAX)
+        return NULL;
+    struct hak_heap *heap = hak_heap_default();
+    return hak_whale_take(&heap->whales, &shard->source, size, alignment, zero, shard->policy);
+}
+
+static void release_other(void *object, struct hak_page page)
+{
+    struct hak_heap *heap = hak_heap_default();
+    if (page.offset == HAK_PAGE_LARGE && hak_large_give(object, heap->policy))
+        return;
+    if (page.offset == HAK_PAGE_WHALE && hak_whale_give(&heap->whales, object, heap->policy))
+        return;
+    hak_misuse("free", object,
+               page.offset == HAK_PAGE_FOREIGN ? HAK_MISUSE_FOREIGN : HAK_MISUSE_FREED);
+}
+
+/* ---- what api/ is made of (entry.h) --------------------------------------------------------- */
+
+static void *counted(void *object)
+{
+    if (hak_unlikely(object == NULL))
+        hak_count(&shard_here()->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
+    return object;
+}
+
+void *hak_allocate(size_t size)
+{
+    hak_start();
+    if (size <= HAK_MID_MAX)
+        return counted(small(hak_size_class(size)));
+    return counted(large(size, HAK_LARGE_UNIT, HAK_ZERO_NO));
+}
+
+void *hak_allocate_zeroed(size_t size)
+{
+    if (size > HAK_MID_MAX) {
+        hak_start();
+        return counted(large(size, HAK_LARGE_UNIT, HAK_ZERO_YES));
+    }
+    void *object = hak_allocate(size);
+    if (object != NULL)
+        __builtin_memset(object, 0, size);
+    return object;
+}
+
+void *hak_allocate_aligned(size_t size, size_t alignment)
+{
+    hak_start();
+    if (alignment > PTRDIFF_MAX || size > PTRDIFF_MAX - alignment)
+        return counted(NULL);
+    unsigned class_id = hak_size_class_aligned(size, alignment);
+    if (class_id != HAK_CLASS_NONE)
+        return counted(small(class_id));
+    size_t least = size > HAK_MID_MAX ? size : HAK_MID_MAX + 1;
+    return counted(large(least, alignment, HAK_ZERO_NO));
+}
+
+void hak_release(void *object)
+{
+    if (object == NULL)
+        return;
+    struct hak_page page = hak_page_find(object);
+    if (page.class_id != HAK_CLASS_NONE)
+        release_small(object, page);
+    else
+        release_other(object, page);
+}
+
+size_t hak_usable_size(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    if (page.class_id != HAK_CLASS_NONE)
+        return hak_slab_is_object(hak_slab_of(object, page), object)
+                   ? hak_classes[page.class_id].size
+                   : 0;
+    if (page.offset == HAK_PAGE_LARGE)
+        return hak_large_size(object);
+    if (page.offset == HAK_PAGE_WHALE)
+        return hak_whale_size(&hak_heap_default()->whales, object);
+    return 0;
+}
+
+void *hak_resize(void *object, size_t new_size)
+{
+    struct hak_page page = hak_page_find(object);
+    struct hak_heap *heap = hak_heap_default();
+    if (page.class_id != HAK_CLASS_NONE)
+        return new_size <= hak_classes[page.class_id].size ? object : NULL;
+    if (page.offset == HAK_PAGE_LARGE && new_size > HAK_MID_MAX && new_size <= HAK_LARGE_MAX)
+        return hak_large_resize(object, new_size, heap->policy) ? object : NULL;
+    if (page.offset == HAK_PAGE_WHALE && new_size > HAK_LARGE_MAX && new_size <= PTRDIFF_MAX)
+        return hak_whale_resize(&heap->whales, object, new_size, HAK_MOVE_ALLOWED);
+    return NULL;
+}
+
+/* ---- the slow halves of malloc.c ------------------------------------------------------------ */
+
+void *hak_malloc_slow(size_t size)
+{
+    void *object = hak_allocate(size);
+    if (hak_unlikely(object == NULL))
+        errno = ENOMEM;
+    return object;
+}
+
+void hak_free_slow(void *object)
+{
+    hak_release(object);
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads the options of api/options.def by their types, and says what was wrong. One thread, the one
+ * that starts the library: no malloc, no stdio, no locale. */
+#include "api/options.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "os/compiler.h"
+
+extern char **environ; /* libc's; <unistd.h> is os/'s door */
+
+struct hak_options hak_options;
+
+const struct hak_option hak_option_rows[HAK_OPTION_COUNT_OF_ROWS] = {
+#define OPTION(name, type, default_text, allowed, field, since, sentence) \
+    {#name, HAK_OPTION_##type, default_text, allowed, offsetof(struct hak_options, field), \
+     since, sentence},
+#include "api/options.def"
+#undef OPTION
+};
+
+/* The parsers below write fields of these sizes; a row with a field of another is a compile
+ * error. */
+enum {
+    FIELD_SIZE_BOOL = sizeof(unsigned),
+    FIELD_SIZE_CHOICE = sizeof(unsigned),
+    FIELD_SIZE_COUNT = sizeof(unsigned),
+    FIELD_SIZE_SIZE = sizeof(size_t),
+    FIELD_SIZE_DURATION = sizeof(uint64_t),
+    FIELD_SIZE_DOMAINS = sizeof(struct hak_domain_request),
+    FIELD_SIZE_MACHINE = sizeof(struct hak_discover_wish),
+    FIELD_SIZE_LIST = sizeof(struct hak_cpu_set),
+};
+
+#define OPTION(name, type, default_text, allowed, field, since, sentence) \
+    _Static_assert(sizeof(((struct hak_options *)0)->field) == FIELD_SIZE_##type, \
+                   "HAKMEM_" #name ": the field is not of the type's size");
+#include "api/options.def"
+#undef OPTION
+
+static const char prefix[] = "HAKMEM_";
+
+enum {
+    PREFIX_LENGTH = sizeof prefix - 1,
+    NAME_MAX_LENGTH = 32,  /* longer names have no nearest one */
+    SHOWN_MAX_LENGTH = 64, /* of a wrong name or value */
+    STDERR = 2,
+};
+
+/* ------------------------------------------------------------------ numbers with units */
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
+
+static const struct unit size_units[] = {
+    {"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}, {NULL, 0},
+};
+
+/* No unit is none: 10 might be ten of anything. (0 is 0 of all.) */
+static const struct unit duration_units[] = {
+    {"ns", 1},
+    {"us", 1000},
+    {"ms", 1000 * 1000},
+    {"s", 1000ull * 1000 * 1000},
+    {"m", 60 * 1000ull * 1000 * 1000},
+    {"h", 3600 * 1000ull * 1000 * 1000},
+    {NULL, 0},
+};
+
+static const struct unit *const units_of_type[HAK_OPTION_TYPES] = {
+    [HAK_OPTION_COUNT] = no_units,
+    [HAK_OPTION_SIZE] = size_units,
+    [HAK_OPTION_DURATION] = duration_units,
+};
+
+static int equals(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+/* Decimal digits and a unit, nothing before, between or after. 1, or 0: not understood. */
+static int parse_number(const char *text, size_t length, const struct unit *units, uint64_t *number)
+{
+    uint64_t value = 0;
+    size_t digits = 0;
+    for (; digits < length && text[digits] >= '0' && text[digits] <= '9'; digits++) {
+        unsigned digit = (unsigned)(text[digits] - '0');
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value))
+            return 0;
+    }
+    if (digits == 0)
+        return 0;
+    if (value == 0 && digits == length) {
+        *number = 0;
+        return 1;
+    }
+    for (const struct unit *unit = units; unit->name != NULL; unit++) {
+        if (equals(text + digits, length - digits, unit->name))
+            return !__builtin_mul_overflow(value, unit->factor, number);
+    }
+    return 0;
+}
+
+/* By "least..most" of the allowed values, which are written in the same units. */
+static int parse_in_range(const struct hak_option *option, const char *text, uint64_t *number)
+{
+    const struct unit *units = units_of_type[option->type];
+    const char *dots = strstr(option->allowed, "..");
+    const char *most = dots + 2;
+    uint64_t lower, upper;
+    return parse_number(option->allowed, (size_t)(dots - option->allowed), units, &lower) &&
+           parse_number(most, strcspn(most, " "), units, &upper) &&
+           parse_number(text, strlen(text), units, number) && *number >= lower && *number <= upper;
+}
+
+/* ------------------------------------------------------------------ one parser a type */
+
+/* Each writes the field and returns 1, or leaves it and returns 0. */
+
+static int parse_choice(const struct hak_option *option, const char *text, void *field)
+{
+    unsigned place = 0;
+    for (const char *at = option->allowed; *at != '\0'; place++) {
+        size_t length = strcspn(at, ",");
+        if (equals(at, length, text)) {
+            memcpy(field, &place, sizeof place);
+            return 1;
+        }
+        at += length;
+        at += strspn(at, ", ");
+    }
+    return 0;
+}
+
+static int parse_count(const struct hak_option *option, const char *text, void *field)
+{
+    uint64_t number;
+    if (!parse_in_range(option, text, &number))
+        return 0;
+    unsigned count = (unsigned)number;
+    memcpy(field, &count, sizeof count);
+    return 1;
+}
+
+static int parse_size(const struct hak_option *option, const char *text, void *field)
+{
+    uint64_t number;
+    if (!parse_in_range(option, text, &number))
+        return 0;
+    size_t size = number;
+    memcpy(field, &size, sizeof size);
+    return 1;
+}
+
+static int parse_duration(const struct hak_option *option, const char *text, void *field)
+{
+    uint64_t duration = HAK_DURATION_NEVER;
+    int never = strcmp(text, "never") == 0 && strstr(option->allowed, "never") != NULL;
+    if (!never && !parse_in_range(option, text, &duration))
+        return 0;
+    memcpy(field, &duration, sizeof duration);
+    return 1;
+}
+
+static int parse_domains(const struct hak_option *option, const char *text, void *field)
+{
+    (void)option;
+    struct hak_domain_request request;
+    if (hak_domains_parse(text, &request) != 0)
+        return 0;
+    memcpy(field, &request, sizeof request);
+    return 1;
+}
+
+/* An empty list is the default alone: whoever names ids means some that there can be. */
+static int parse_list(const struct hak_option *option, const char *text, void *field)
+{
+    (void)option;
+    struct hak_cpu_set set;
+    if (hak_cpu_set_parse(&set, text) != 0 || (hak_cpu_set_count(&set) == 0 && *text != '\0'))
+        return 0;
+    memcpy(field, &set, sizeof set);
+    return 1;
+}
+
+static int parse_machine(const struct hak_option *option, const char *text, void *field)
+{
+    (void)option;
+    struct hak_discover_wish wish;
+    memset(&wish, 0, sizeof wish);
+    if (hak_discover_parse(text, &wish) != 0)
+        return 0;
+    memcpy(field, &wish, sizeof wish);
+    return 1;
+}
+
+static int (*const parsers[HAK_OPTION_TYPES])(const struct hak_option *, const char *, void *) = {
+    [HAK_OPTION_BOOL] = parse_choice,       [HAK_OPTION_CHOICE] = parse_choice,
+    [HAK_OPTION_COUNT] = parse_count,       [HAK_OPTION_SIZE] = parse_size,
+    [HAK_OPTION_DURATION] = parse_duration, [HAK_OPTION_DOMAINS] = parse_domains,
+    [HAK_OPTION_MACHINE] = parse_machine,   [HAK_OPTION_LIST] = parse_list,
+};
+
+static int set_field(struct hak_options *options, const struct hak_option *option, const char *text)
+{
+    return parsers[option->type](option, text, (char *)options + option->offset);
+}
+
+/* ------------------------------------------------------------------ complaints */
+
+/* What somebody else wrote, on one line whatever it holds. */
+static void put_shown(struct hak_writer *writer, const char *text, size_t length)
+{
+    size_t shown = length < SHOWN_MAX_LENGTH ? length : SHOWN_MAX_LENGTH;
+    for (size_t i = 0; i < shown; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        hak_put(writer, "%c", byte >= ' ' && byte != 0x7f ? byte : '?');
+    }
+    if (shown < length)
+        hak_put_text(writer, "...");
+}
+
+void hak_options_put_shown(struct hak_writer *writer, const char *text)
+{
+    put_shown(writer, text, strlen(text));
+}
+
+static void complain_of_value(struct hak_writer *writer, const struct hak_option *option,
+                              const char *value)
+{
+    hak_put(writer, "hakmem: %s%s=", prefix, option->name);
+    put_shown(writer, value, strlen(value));
+    hak_put(writer, ": not understood; allowed: %s; using %s\n", option->allowed,
+            option->default_text[0] != '\0' ? option->default_text : "none");
+}
+
+/* Letters to be put in, taken out or changed to make one name of the other (Levenshtein). */
+static unsigned edit_distance(const char *from, size_t length, const char *to)
+{
+    unsigned row[NAME_MAX_LENGTH + 1];
+    for (size_t i = 0; i <= length; i++)
+        row[i] = (unsigned)i;
+    for (unsigned j = 1; to[j - 1] != '\0'; j++) {
+        unsigned diagonal = row[0];
+        row[0] = j;
+        for (size_t i = 1; i <= length; i++) {
+            unsigned changed = diagonal + (from[i - 1] != to[j - 1]);
+            unsigned moved = (row[i] < row[i - 1] ? row[i] : row[i - 1]) + 1;
+            diagonal = row[i];
+            row[i] = changed < moved ? changed : moved;
+        }
+    }
+    return row[length];
+}
+
+/* The name that was probably meant; NULL where every letter would be a guess. */
+static const char *nearest_name(const char *name, size_t length)
+{
+    const char *nearest = NULL;
+    unsigned least = (unsigned)length / 2 + 1;
+    if (length > NAME_MAX_LENGTH)
+        return NULL;
+    for (size_t i = 0; i < HAK_OPTION_COUNT_OF_ROWS; i++) {
+        unsigned distance = edit_distance(name, length, hak_option_rows[i].name);
+        if (distance < least) {
+            least = distance;
+            nearest = hak_option_rows[i].name;
+        }
+    }
+    return nearest;
+}
+
+static void complain_of_name(struct hak_writer *writer, const char *name, size_t length)
+{
+    hak_put(writer, "hakmem: %s", prefix);
+    put_shown(writer, name, length);
+    hak_put_text(writer, ": no such option");
+    const char *nearest = nearest_name(name, length);
+    if (nearest != NULL)
+        hak_put(writer, "; did you mean %s%s?", prefix, nearest);
+    hak_put_text(writer, "\n");
+}
+
+/* ------------------------------------------------------------------ the environment */
+
+/* The value of an entry "HAKMEM_NAME=value", NULL when it is another's. */
+static const char *value_of(const char *entry, const char *name)
+{
+    size_t length = strlen(name);
+    if (strncmp(entry, prefix, PREFIX_LENGTH) != 0 ||
+        strncmp(entry + PREFIX_LENGTH, name, length) != 0 || entry[PREFIX_LENGTH + length] != '=')
+        return NULL;
+    return entry + PREFIX_LENGTH + length + 1;
+}
+
+/* The first one counts, as for getenv. */
+static const char *look_up(char *const *environment, const char *name)
+{
+    for (; *environment != NULL; environment++) {
+        const char *value = value_of(*environment, name);
+        if (value != NULL)
+            return value;
+    }
+    return NULL;
+}
+
+static void complain_of_unknown(char *const *environment, struct hak_writer *complaints)
+{
+    for (; *environment != NULL; environment++) {
+        const char *entry = *environment;
+        if (strncmp(entry, prefix, PREFIX_LENGTH) != 0)
+            continue;
+        int known = 0;
+        for (size_t i = 0; i < HAK_OPTION_COUNT_OF_ROWS && !known; i++)
+            known = value_of(entry, hak_option_rows[i].name) != NULL;
+        if (!known)
+            complain_of_name(complaints, entry + PREFIX_LENGTH,
+                             strcspn(entry + PREFIX_LENGTH, "="));
+    }
+}
+
+void hak_options_read(struct hak_options *options, char *const *environment,
+                      struct hak_writer *complaints)
+{
+    static char *const empty[] = {NULL};
+    if (environment == NULL)
+        environment = empty;
+    for (size_t i = 0; i < HAK_OPTION_COUNT_OF_ROWS; i++) {
+        const struct hak_option *option = &hak_option_rows[i];
+        set_field(options, option, option->default_text);
+        const char *value = look_up(environment, option->name);
+        if (value != NULL && *value != '\0' && !set_field(options, option, value))
+            complain_of_value(complaints, option, value);
+    }
+    if (options->verbose >= 1)
+        complain_of_unknown(environment, complaints);
+}
+
+void hak_options_start(void)
+{
+    char buffer[512];
+    struct hak_writer complaints = hak_writer_to_fd(STDERR, buffer, sizeof buffer);
+    int saved = errno;
+    int secure = getauxval(AT_SECURE) != 0;
+    errno = saved;
+    hak_options_read(&hak_options, secure ? NULL : environ, &complaints);
+    hak_writer_flush(&complaints);
+}

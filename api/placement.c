@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory at a place that the program names: on a shard, on a node, over several nodes. Any thread.
+ *
+ *     on_shard      one object out of the shard's slabs or runs, without a front
+ *     on_node       a shard that stands there; where there is none, a whale bound to the node
+ *     interleaved   a whale spread over the nodes
+ *     pin_thread    the thread's own front attached to the shard for good */
+#include "api/placement.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "api/entry.h"
+#include "api/options.h"
+#include "api/start.h"
+#include "hakmem.h"
+#include "os/bits.h"
+#include "os/compiler.h"
+#include "os/lock.h"
+#include "os/print.h"
+#include "shard/front.h"
+#include "shard/heap.h"
+#include "topology/bind.h"
+
+enum {
+    PAGES_AT_ONCE = 128,    /* moved by one call of the kernel */
+    NODES_IN_MASK = 64,
+};
+
+/* For whom whales on a node of the program's choice are mapped; by the kernel's ids, the last one
+ * for those over several. Each is written once, under the lock. */
+static struct {
+    struct hak_lock lock;
+    struct hak_region_source source[HAK_OS_NODES + 1];
+} sources;
+
+static const struct hak_region_source *source_for(int node)
+{
+    struct hak_region_source *source =
+        &sources.source[node == HAK_NODE_SPREAD ? HAK_OS_NODES : node];
+    hak_lock_acquire(&sources.lock);
+    if (source->counters == NULL) {
+        struct hak_shard *first = hak_shard_of_id(1);
+        *source = (struct hak_region_source){&first->counters, node, first->id};
+    }
+    hak_lock_release(&sources.lock);
+    return source;
+}
+
+void hak_placement_after_fork(void)
+{
+    hak_lock_reset(&sources.lock);
+}
+
+/* The heap, its shards placed, and the machine known even where it has one shard for all. */
+static const struct hak_placement *placement_now(void)
+{
+    hak_start();
+    hak_place_shards_and_wait();
+    if (!hak_machine_was_placed())
+        hak_place_by_options(hak_options.shard);
+    /* acquire: pairs with the release in hak_heap_place */
+    return __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE);
+}
+
+/* For functions that return an int or NULL. */
+static int refuse(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static void *refuse_memory(int error)
+{
+    errno = error;
+    return NULL;
+}
+
+static struct hak_shard *shard_at(unsigned index)
+{
+    const struct hak_placement *placement = placement_now();
+    return index < placement->count ? placement->shards[index] : NULL;
+}
+
+/* A shard on the node: the caller's own if it stands there. NULL: none. */
+static struct hak_shard *shard_on(const struct hak_placement *placement, int node)
+{
+    struct hak_shard *own = hak_heap_shard_here(hak_heap_default(), 0);
+    if (hak_shard_node(own) == node)
+        return own;
+    for (unsigned index = 0; index < placement->count; index++)
+        if (hak_shard_node(placement->shards[index]) == node)
+            return placement->shards[index];
+    return NULL;
+}
+
+/* ---- taking ---------------------------------------------------------------------------------- */
+
+static void *take_whale(const struct hak_region_source *source, size_t size)
+{
+    struct hak_heap *heap = hak_heap_default();
+    if (size > PTRDIFF_MAX)
+        return NULL;
+    return hak_whale_take(&heap->whales, source, size, HAK_LARGE_UNIT, HAK_ZERO_NO, heap->policy);
+}
+
+static void *take_small(struct hak_shard *shard, unsigned class_id)
+{
+    struct hak_pool *pool = hak_shard_pool(shard, class_id);
+    uint64_t word = hak_magazine_empty(class_id);
+    if (hak_pool_take(pool, class_id, 1, &word) == 0)
+        hak_pool_take_fresh(pool, class_id, 1, &word);
+    return hak_word_object(word);
+}
+
+static void *take_on(struct hak_shard *shard, size_t size)
+{
+    void *object;
+    if (size <= HAK_MID_MAX)
+        object = take_small(shard, hak_size_class(size));
+    else if (size <= HAK_LARGE_MAX)
+        object = hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->policy);
+    else
+        object = take_whale(&shard->source, size);
+    if (object == NULL) {
+        hak_count(&shard->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
+        return refuse_memory(ENOMEM);
+    }
+    return object;
+}
+
+HAK_PUBLIC void *hakmem_malloc_on_shard(size_t size, unsigned shard)
+{
+    struct hak_shard *at = shard_at(shard);
+    return at != NULL ? take_on(at, size) : refuse_memory(EINVAL);
+}
+
+HAK_PUBLIC void *hakmem_malloc_on_node(size_t size, int node)
+{
+    const struct hak_placement *placement = placement_now();
+    if (!hak_bind_has_memory(node))
+        return refuse_memory(EINVAL);
+    struct hak_shard *shard = shard_on(placement, node);
+    enum hak_bind_step step = hak_bind_state().step;
+    if (shard != NULL && (hak_bind_places_shards() || step != HAK_BIND_STEP_BOUND))
+        return take_on(shard, size);
+    if (step != HAK_BIND_STEP_BOUND)
+        return take_on(placement->shards[0], size);
+    void *object = take_whale(source_for(node), size);
+    if (object == NULL)
+        return refuse_memory(ENOMEM);
+    /* Under HAKMEM_BIND=none or interleave it has not been bound, or otherwise. */
+    if (!hak_bind_places_shards())
+        hak_bind_to(object, hak_usable_size(object), node, HAK_OS_PAGES_MOVE);
+    return object;
+}
+
+static struct hak_os_nodes nodes_with_memory(uint64_t nodemask)
+{
+    struct hak_os_nodes nodes = {{0}};
+    for (unsigned node = 0; node < NODES_IN_MASK; node++)
+        if ((nodemask >> node & 1) != 0 && hak_bind_has_memory((int)node))
+            hak_os_nodes_add(&nodes, node);
+    return nodes;
+}
+
+HAK_PUBLIC void *hakmem_malloc_interleaved(size_t size, uint64_t nodemask)
+{
+    placement_now();
+    struct hak_os_nodes nodes = nodes_with_memory(nodemask);
+    if (nodemask != 0 && nodes.word[0] == 0 && hak_bind_memory_nodes() != 0)
+        return refuse_memory(EINVAL);
+    void *object = take_whale(source_for(HAK_NODE_SPREAD), size);
+    if (object == NULL)
+        return refuse_memory(ENOMEM);
+    hak_bind_spread(object, hak_usable_size(object), nodemask != 0 ? &nodes : NULL);
+    return object;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+HAK_PUBLIC int hakmem_pin_thread(unsigned shard)
+{
+    struct hak_shard *at = shard_at(shard);
+    if (at == NULL)
+        return refuse(EINVAL);
+    struct hak_front *front = hak_thread_own_front();
+    if (front == NULL)
+        return refuse(ENOTSUP);
+    hak_front_pin(front, at);
+    return 0;
+}
+
+HAK_PUBLIC void hakmem_unpin_thread(void)
+{
+    struct hak_front *front = hak_front_mine;
+    if (front == NULL || front->pinned == NULL)
+        return;
+    hak_front_pin(front, NULL);
+    hak_thread_drop_own_front();
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* Whose an object is, and where its memory was taken from. */
+struct place {
+    unsigned home;    /* id of the shard; 0: not ours */
+    int node;
+};
+
+static struct place place_of(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    if (page.class_id != HAK_CLASS_NONE)
+        /* relaxed, here and below: see tiers/pool.h */
+        return (struct place){page.home,
+                              __atomic_load_n(&hak_region_of(object)->node, __ATOMIC_RELAXED)};
+    if (page.offset == HAK_PAGE_LARGE && hak_large_size(object) != 0) {
+        const struct hak_large_segment *segment = hak_large_segment_find(object);
+        return (struct place){segment->cache->source->home,
+                              __atomic_load_n(&segment->node, __ATOMIC_RELAXED)};
+    }
+    if (page.offset == HAK_PAGE_WHALE) {
+        const struct hak_region_source *source =
+            hak_whale_source(&hak_heap_default()->whales, object);
+        if (source != NULL)
+            return (struct place){source->home, hak_region_source_node(source)};
+    }
+    return (struct place){0, HAK_NODE_ANY};
+}
+
+HAK_PUBLIC int hakmem_shard_of(const void *object)
+{
+    unsigned home = place_of(object).home;
+    if (home == 0)
+        return refuse(EINVAL);
+    return (int)hak_heap_heir(hak_heap_default(), home) - 1;
+}
+
+/* The one node of a machine that has no other. */
+static int only_node(void)
+{
+    for (int node = 0; node < HAK_OS_NODES && hak_bind_memory_nodes() == 1; node++)
+        if (hak_bind_has_memory(node))
+            return node;
+    return HAK_NODE_ANY;
+}
+
+HAK_PUBLIC int hakmem_node_of(const void *object)
+{
+    struct place place = place_of(object);
+    if (place.home == 0)
+        return refuse(EINVAL);
+    if (place.node == HAK_NODE_ANY)
+        place.node = only_node();
+    return place.node >= 0 ? place.node : refuse(ENOENT);
+}
+
+HAK_PUBLIC int hakmem_node_resident(const void *address)
+{
+    int node = hak_os_page_node(address);
+    return node >= 0 ? node : refuse(-node);
+}
+
+HAK_PUBLIC int hakmem_shard_info(unsigned shard, struct hakmem_shard_info *info, size_t size)
+{
+    const struct hak_placement *placement = placement_now();
+    if (shard >= placement->count)
+        return refuse(EINVAL);
+    const struct hak_shard *at = placement->shards[shard];
+    struct hakmem_shard_info told = {
+        .node = hak_shard_node(at),
+        .bytes_mapped = hak_counter_read(&at->counters, HAK_COUNTER_BYTES_MAPPED) -
+                        hak_counter_read(&at->counters, HAK_COUNTER_BYTES_UNMAPPED),
+        .binds = hak_counter_read(&at->counters, HAK_COUNTER_BINDS),
+        .spilled = hak_counter_read(&at->counters, HAK_COUNTER_BINDS_SPILLED),
+    };
+    if (placement->domains != NULL) {
+        told.cpus = placement->domains->shard[shard].cpus;
+        struct hak_writer writer = hak_writer_to_buffer(told.cpu_list, sizeof told.cpu_list);
+        hak_domains_put_cpus(&writer, placement->domains, shard);
+        hak_writer_flush(&writer);
+    }
+    memcpy(info, &told, size < sizeof told ? size : sizeof told);
+    return 0;
+}
+
+/* ---- moving ---------------------------------------------------------------------------------- */
+
+/* Moves the kernel pages of [from, to). 0 or an errno value. */
+static int move_range(uintptr_t from, uintptr_t to, int node)
+{
+    void *pages[PAGES_AT_ONCE];
+    int status[PAGES_AT_ONCE];
+    int nodes[PAGES_AT_ONCE];
+    size_t page = hak_os_page_size();
+    int error = 0;
+    for (from = hak_align_down(from, page); from < to;) {
+        size_t count = 0;
+        for (; count < PAGES_AT_ONCE && from < to; from += page) {
+            pages[count] = (void *)from;
+            status[count++] = 0;
+        }
+        int refused = hak_os_move_pages(count, pages, node, status, nodes);
+        if (refused)
+            return -refused;
+        for (size_t index = 0; index < count; index++)
+            /* What is not there yet need not move. */
+            if (status[index] != node && status[index] != -ENOENT && status[index] != -EFAULT)
+                error = ENOMEM;
+    }
+    return error;
+}
+
+static int why_not_bound(enum hak_bind_result result)
+{
+    if (result == HAK_BIND_DONE)
+        return 0;
+    return result == HAK_BIND_LEFT || result == HAK_BIND_REFUSED ? EPERM : ENOMEM;
+}
+
+HAK_PUBLIC int hakmem_move(const void *object, int node)
+{
+    placement_now();
+    size_t size = hak_usable_size(object);
+    if (size == 0 || !hak_bind_has_memory(node))
+        return refuse(EINVAL);
+    if (hak_bind_memory_nodes() == 1)
+        return 0;
+    int error;
+    if (hak_page_find(object).offset == HAK_PAGE_WHALE &&
+        hak_page_find(object).class_id == HAK_CLASS_NONE) {
+        enum hak_bind_result result = hak_bind_to((void *)object, size, node, HAK_OS_PAGES_MOVE);
+        error = why_not_bound(result);
+        if (error == 0)
+            hak_whale_adopt(&hak_heap_default()->whales, object, source_for(node));
+    } else {
+        error = move_range((uintptr_t)object, (uintptr_t)object + size, node);
+    }
+    return error == 0 ? 0 : refuse(error);
+}
+
+HAK_PUBLIC int hakmem_move_shard(unsigned shard, int node)
+{
+    struct hak_shard *at = shard_at(shard);
+    if (at == NULL || !hak_bind_has_memory(node))
+        return refuse(EINVAL);
+    if (hak_bind_memory_nodes() == 1)
+        return 0;
+    if (hak_bind_state().step != HAK_BIND_STEP_BOUND)
+        return refuse(EPERM);
+    hak_shard_settle(at, node, HAK_OS_PAGES_MOVE);
+    return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The easy halves of malloc and free, for every entry point that begins with them: served by the
+ * calling thread's front or not at all. Any thread. Nothing here can fail otherwise than by leaving
+ * everything as it was. */
+#ifndef HAK_API_QUICK_H
+#define HAK_API_QUICK_H
+
+#include <stddef.h>
+
+#include "api/malloc.h"
+#include "os/compiler.h"
+#include "shard/front.h"
+#include "tiers/page_map.h"
+#include "tiers/size_class.h"
+
+/* An object of at least size bytes that lies at hand, or NULL. */
+static inline void *hak_quick_allocate(size_t size)
+{
+    struct hak_front *front = hak_front_mine;
+    if (hak_unlikely(front == NULL) || hak_unlikely(size > HAK_MID_MAX))
+        return NULL;
+    return hak_front_pop(front, hak_size_class(size));
+}
+
+/* Takes an object of the thread's shard back if there is room: 1, or 0. NULL is of no shard. */
+static inline int hak_quick_release(void *object)
+{
+    struct hak_front *front = hak_front_mine;
+    if (hak_unlikely(front == NULL))
+        return 0;
+    uint32_t entry = hak_page_entry(object);
+    if (hak_unlikely(entry >> 16 != hak_front_home(front)))
+        return 0;
+    return hak_magazine_push(&front->loaded[(uint8_t)entry], object);
+}
+
+/* Bytes of an object of a slab, 0 for all that is none (class 0 has size 0). Which address in the
+ * slab it is, is not looked at. */
+static inline size_t hak_quick_usable_size(const void *object)
+{
+    if (hak_unlikely(hak_front_mine == NULL))
+        return 0;
+    return hak_classes[(uint8_t)hak_page_entry(object)].size;
+}
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* The order of waking up.
+ *
+ *   stage 1   the first call, from wherever: a constructor of another library, the loader. Tables,
+ *             the page map, one shard. System calls only: nothing can call malloc, so nothing can
+ *             come back here, and a lock of one word suffices.
+ *   stage 2   our constructor: options, the machine, the shards; fork handlers; the key whose
+ *             destructor gives back a thread's front. Libraries may be called, and may call us:
+ *             stage 1 serves them. No lock is held while files are read.
+ *   thread    its first call makes its front. What that calls in turn (liburcu registers the
+ *             thread, pthread_setspecific may allocate) is served without a front.
+ */
+#include "api/start.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "api/background.h"
+#include "api/entry.h"
+#include "api/fork.h"
+#include "api/inform.h"
+#include "api/machine.h"
+#include "api/options.h"
+#include "os/clock.h"
+#include "os/lock.h"
+#include "shard/front.h"
+#include "shard/front_cpu.h"
+#include "shard/grace.h"
+#include "shard/heap.h"
+#include "tiers/page_map.h"
+#include "tiers/size_class.h"
+#include "topology/bind.h"
+
+HAK_TLS unsigned char hak_thread_state;
+
+/* Shards may have to wait until the process has two threads. */
+enum placement_state {
+    PLACEMENT_NOT_YET,          /* before stage 2 */
+    PLACEMENT_DUE,
+    PLACEMENT_UNDER_WAY,
+    PLACEMENT_DONE,
+};
+
+enum {
+    PLACEMENT_WAIT_NS = 50 * 1000,
+};
+
+static struct {
+    struct hak_lock lock;       /* over stage 1 */
+    uint32_t ready;             /* stage 1 is done: release, acquire */
+    uint32_t fronts_allowed;    /* the page map is whole */
+    uint32_t cpu_fronts;        /* fronts are kept per CPU */
+    uint32_t placement;         /* enum placement_state; atomic */
+    uint32_t threads;           /* that made themselves known; atomic */
+    uint32_t key_ready;         /* thread_key may be used: release, acquire */
+    pthread_key_t thread_key;
+} start;
+
+/* ---- stage 1 -------------------------------------------------------------------------------- */
+
+static HAK_COLD void first_stage(void)
+{
+    hak_lock_acquire(&start.lock);
+    if (!start.ready) {
+        struct hak_heap *heap = hak_heap_default();
+        hak_size_class_start();
+        start.fronts_allowed = hak_page_map_start() == HAK_PAGE_MAP_WHOLE;
+        int refused = hak_heap_start(heap, &hak_policy_fixed);
+        if (refused)
+            __builtin_trap();    /* not 1 MiB from the kernel: no program can run */
+        /* release: pairs with the acquire in hak_start */
+        __atomic_store_n(&start.ready, 1, __ATOMIC_RELEASE);
+    }
+    hak_lock_release(&start.lock);
+}
+
+void hak_start(void)
+{
+    /* acquire: pairs with the release in first_stage */
+    if (hak_unlikely(!__atomic_load_n(&start.ready, __ATOMIC_ACQUIRE)))
+        first_stage();
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+/* Runs among the destructors of a thread's keys. In the first round others may still free what
+ * they own, so we only ask to be called again; in the next the front goes. */
+static void end_thread(void *argument)
+{
+    struct hak_front *front = argument;
+    if (hak_thread_state == HAK_THREAD_RUNNING) {
+        hak_thread_state = HAK_THREAD_ENDING;
+        pthread_setspecific(start.thread_key, front);
+        return;
+    }
+    hak_thread_state = HAK_THREAD_ENDED;
+    hak_front_mine = NULL;
+    hak_front_destroy(front);
+}
+
+static struct hak_front *start_thread(void)
+{
+    hak_start();
+    if (!start.fronts_allowed)
+        return NULL;
+    hak_thread_state = HAK_THREAD_STARTING;
+    hak_grace_register();
+    /* relaxed: a count */
+    if (__atomic_fetch_add(&start.threads, 1, __ATOMIC_RELAXED) != 0)
+        hak_place_shards();
+    struct hak_front *front = start.cpu_fronts ? NULL : hak_front_create();
+    if (front == NULL) {
+        hak_thread_state = start.cpu_fronts ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
+        return NULL;
+    }
+    /* acquire: pairs with the release in second_stage */
+    if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
+        pthread_setspecific(start.thread_key, front);
+    hak_thread_state = HAK_THREAD_RUNNING;
+    hak_front_mine = front;
+    return front;
+}
+
+/* The first call of a thread may be free, which leaves errno alone; what we call may not. */
+struct hak_front *hak_thread_start(void)
+{
+    int saved = errno;
+    struct hak_front *front = start_thread();
+    errno = saved;
+    return front;
+}
+
+struct hak_front *hak_thread_own_front(void)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front != NULL || !start.fronts_allowed || hak_thread_state != HAK_THREAD_RUNNING)
+        return front;
+    hak_thread_state = HAK_THREAD_STARTING;
+    front = hak_front_create();
+    /* acquire: pairs with the release in second_stage */
+    if (front != NULL && __atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
+        pthread_setspecific(start.thread_key, front);
+    hak_thread_state = HAK_THREAD_RUNNING;
+    hak_front_mine = front;
+    return front;
+}
+
+void hak_thread_drop_own_front(void)
+{
+    struct hak_front *front = hak_front_mine;
+    if (front == NULL || !start.cpu_fronts || hak_thread_state != HAK_THREAD_RUNNING)
+        return;
+    hak_front_mine = NULL;
+    /* acquire: pairs with the release in second_stage */
+    if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
+        pthread_setspecific(start.thread_key, NULL);
+    hak_front_destroy(front);
+}
+
+/* ---- stage 2 -------------------------------------------------------------------------------- */
+
+/* The policy is read without a lock, field by field; each field is valid by itself at any time. */
+static void obey_options(struct hak_heap *heap)
+{
+    heap->policy_store.decay_ns = hak_options.decay_ns;
+    hak_heap_set_retain(heap, hak_options.retain_bytes);
+    heap->remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
+                                                                : HAK_REMOTE_ADOPT;
+    hak_region_set_huge(hak_options.huge);
+}
+
+/* Per CPU where that is asked for, by itself or by HAKMEM_SHARD=cpu. */
+static int fronts_per_cpu_wanted(void)
+{
+    if (!start.fronts_allowed)
+        return 0;
+    if (hak_options.front == HAK_FRONT_CHOICE_AUTO)
+        return hak_options.shard.mode == HAK_DOMAIN_CPU;
+    return hak_options.front == HAK_FRONT_CHOICE_CPU;
+}
+
+/* The thread that starts the library may have a front already: it gives that back. */
+static void open_cpu_fronts(unsigned cpu_ids)
+{
+    if (hak_cpu_fronts_start(cpu_ids) != 0)
+        return;    /* no restartable sequences here: fronts per thread, as hakmem_mode() tells */
+    start.cpu_fronts = 1;
+    struct hak_front *front = hak_front_mine;
+    hak_front_mine = NULL;
+    if (front != NULL)
+        hak_front_destroy(front);
+}
+
+int hak_place(const struct hak_domain_request *request)
+{
+    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(request));
+    if (topology == NULL)
+        return -ENOMEM;
+    hak_bind_start(topology, hak_options.bind);
+    int refused = hak_heap_place(hak_heap_default(), topology, request);
+    hak_inform_topology(topology);
+    hak_machine_put(topology);
+    return refused;
+}
+
+int hak_place_by_options(struct hak_domain_request request)
+{
+    request.nodes = hak_options.nodes;
+    return hak_place(&request);
+}
+
+struct hak_domain_request hak_request_in_force(void)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    const struct hak_placement *placement =
+        __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE);
+    return placement->domains != NULL ? placement->request : hak_options.shard;
+}
+
+int hak_place_anew(void)
+{
+    hak_machine_forget();
+    if (hak_heap_default()->placement->domains == NULL)
+        return 0;    /* one shard, whatever the machine is */
+    struct hak_domain_request request = hak_request_in_force();
+    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request));
+    if (topology == NULL)
+        return -ENOMEM;
+    hak_bind_start(topology, hak_options.bind);
+    int refused = hak_heap_refresh(hak_heap_default(), topology, &request);
+    hak_inform_topology(topology);
+    hak_machine_put(topology);
+    return refused;
+}
+
+/* Whether one shard for all is asked for, and memory from wherever it is touched will do. */
+static int machine_matters_not(void)
+{
+    return hak_options.shard.mode == HAK_DOMAIN_SINGLE &&
+           hak_options.front != HAK_FRONT_CHOICE_CPU && hak_options.bind != HAK_BIND_INTERLEAVE;
+}
+
+static void place_shards(void)
+{
+    if (machine_matters_not())
+        return;
+    if (hak_place_by_options(hak_options.shard) != 0)
+        return;
+    const struct hak_domains *domains = hak_heap_default()->placement->domains;
+    if (fronts_per_cpu_wanted())
+        open_cpu_fronts(domains->cpu_ids);
+}
+
+/* Finding out what the machine is takes a tenth of a short program's time, for nothing while it has
+ * one thread: that one is served by one shard, whose memory the kernel takes from its node. */
+static int placement_may_wait(void)
+{
+    return hak_options.shard.mode == HAK_DOMAIN_AUTO &&
+           hak_options.front != HAK_FRONT_CHOICE_CPU &&
+           hak_options.bind != HAK_BIND_STRICT && hak_options.bind != HAK_BIND_INTERLEAVE;
+}
+
+void hak_place_shards(void)
+{
+    /* relaxed, then acquire and release: one thread places, having seen what stage 2 wrote */
+    uint32_t due = PLACEMENT_DUE;
+    if (__atomic_load_n(&start.placement, __ATOMIC_RELAXED) == PLACEMENT_DUE &&
+        __atomic_compare_exchange_n(&start.placement, &due, PLACEMENT_UNDER_WAY, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        place_shards();
+        __atomic_store_n(&start.placement, PLACEMENT_DONE, __ATOMIC_RELEASE);
+    }
+}
+
+void hak_place_shards_and_wait(void)
+{
+    hak_place_shards();
+    /* acquire: pairs with the release above */
+    while (__atomic_load_n(&start.placement, __ATOMIC_ACQUIRE) == PLACEMENT_UNDER_WAY)
+        hak_os_sleep_ns(PLACEMENT_WAIT_NS);
+}
+
+int hak_machine_was_placed(void)
+{
+    /* acquire: pairs with the release in hak_heap_place */
+    return __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE)->domains != NULL;
+}
+
+__attribute__((constructor)) static void second_stage(void)
+{
+    hak_start();
+    hak_options_start();
+    struct hak_heap *heap = hak_heap_default();
+    obey_options(heap);
+    /* release: pairs with hak_place_shards */
+    __atomic_store_n(&start.placement, PLACEMENT_DUE, __ATOMIC_RELEASE);
+    hak_machine_start();
+    if (!placement_may_wait() || hak_machine_is_kept())
+        hak_place_shards();
+    if (pthread_key_create(&start.thread_key, end_thread) == 0) {
+        /* release: pairs with the acquire in hak_thread_start */
+        __atomic_store_n(&start.key_ready, 1, __ATOMIC_RELEASE);
+        /* The thread that starts the library made its front before there was a key. */
+        if (hak_front_mine != NULL)
+            pthread_setspecific(start.thread_key, hak_front_mine);
+    }
+    hak_fork_start();
+    hak_inform_start();
+    if (hak_options.background == HAK_BACKGROUND_CHOICE_YES)
+        hak_background_start();
+}
+
+/* At exit: statistics, if asked for. The allocator itself goes on, for others run after us. */
+__attribute__((destructor)) static void at_exit(void)
+{
+    hak_inform_exit();
+}
