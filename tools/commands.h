@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The subcommands of the program hakmem. Each gets its own name as argv[0] and returns the
+ * program's status: 0, 1 where something failed, 2 where it was called wrongly. */
+#ifndef HAK_TOOLS_COMMANDS_H
+#define HAK_TOOLS_COMMANDS_H
+
+enum {
+    HAK_STATUS_FAILED = 1,
+    HAK_STATUS_USAGE = 2,
+};
+
+int hak_command_topo(int argc, char **argv);
+int hak_command_run(int argc, char **argv);
+
+/* Says on stderr what was wrong with the call, and how it is done; HAK_STATUS_USAGE. */
+int hak_usage(const char *what, const char *argument);
+
+/* Sets HAKMEM_NAME for the option "--name=value", whatever the name: the library says what it does
+ * not know. 0, or -1: no such form. */
+int hak_set_option(const char *argument);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The program hakmem: finds the subcommand. One thread. */
+#include "hakmem.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/commands.h"
+
+static const char usage[] =
+    "hakmem topo [--json|--svg] [--topology=SPEC] [--shard=MODE] [--OPTION=VALUE...]\n"
+    "    shows the machine as the allocator sees it: nodes, L3s, CPUs, shards, who asks whom\n"
+    "hakmem run [--shard=MODE] [--front=...] [--OPTION=VALUE...] [--] COMMAND [ARGUMENT...]\n"
+    "    runs a command under the library; --OPTION=VALUE stands for HAKMEM_OPTION of hakmem(7)\n"
+    "hakmem --help | --version\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"topo", hak_command_topo},
+    {"run", hak_command_run},
+};
+
+int hak_usage(const char *what, const char *argument)
+{
+    fprintf(stderr, "hakmem: %s%s%s\n%s", what, argument != NULL ? ": " : "",
+            argument != NULL ? argument : "", usage);
+    return HAK_STATUS_USAGE;
+}
+
+int hak_set_option(const char *argument)
+{
+    char name[64] = "HAKMEM_";
+    size_t length = strlen(name);
+    const char *equals = strchr(argument, '=');
+    if (strncmp(argument, "--", 2) != 0 || equals == NULL || equals == argument + 2)
+        return -1;
+    for (const char *at = argument + 2; at < equals; at++) {
+        if (length + 1 == sizeof name || !(isalnum((unsigned char)*at) || *at == '_'))
+            return -1;
+        name[length++] = (char)toupper((unsigned char)*at);
+    }
+    return setenv(name, equals + 1, 1);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return hak_usage("no command", NULL);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return printf("hakmem %s\n", hakmem_version()) < 0;
+    if (strcmp(argv[1], "--help") == 0)
+        return fputs(usage, stdout) < 0;
+    return hak_usage("no such command", argv[1]);
+}
