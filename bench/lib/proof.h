@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which allocator really serves this process: a measurement without that is worth nothing.
+ *
+ * Two witnesses must agree: the dynamic linker (dladdr) and the kernel (/proc/self/maps).
+ */
+#ifndef HAK_BENCH_PROOF_H
+#define HAK_BENCH_PROOF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bench_proof {
+    char library[1024];    /* path of the mapped file that malloc lies in */
+    char allocator[256];   /* its last part; "mixed" when free and the rest lie elsewhere,
+                              "disputed" when the two witnesses differ */
+    bool has_refills;      /* the library exports uint64_t hakmem_refills(void) */
+    uint64_t refills;      /* what that said: the library's own count that it was used */
+};
+
+void bench_prove(struct bench_proof *proof);
+
+#endif

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+# The workloads, and what runs and compares them. A new workload: bench/work/NAME.c, a line in
+# bench_programs and its four lines below.
+#
+#     make bench                         a short comparison with the allocators that are installed
+#     make bench BENCHFLAGS='--hakmem HAKMEM_SHARD=cpu larson mesh'
+
+bench_programs = \
+	%D%/work/cache_scratch \
+	%D%/work/cache_thrash \
+	%D%/work/grow \
+	%D%/work/large_churn \
+	%D%/work/larson \
+	%D%/work/mesh \
+	%D%/work/mid_large_mt \
+	%D%/work/orders \
+	%D%/work/random_mixed \
+	%D%/work/remote_free \
+	%D%/work/threads_idle \
+	%D%/work/tiny_hot \
+	%D%/work/wander
+check_PROGRAMS += $(bench_programs)
+check_LTLIBRARIES += %D%/lib/libbench.la
+
+# Without -fno-builtin the compiler knows what malloc is, and leaves out pairs that do nothing.
+bench_cflags = $(AM_CFLAGS) -D_GNU_SOURCE -fno-builtin -pthread
+bench_ldflags = -pthread
+
+%C%_lib_libbench_la_SOURCES = \
+	%D%/lib/bench.c %D%/lib/bench.h \
+	%D%/lib/options.c \
+	%D%/lib/proof.c %D%/lib/proof.h \
+	%D%/lib/ring.h \
+	%D%/lib/writes.h
+%C%_lib_libbench_la_CFLAGS = $(bench_cflags)
+
+%C%_work_cache_scratch_SOURCES = %D%/work/cache_scratch.c
+%C%_work_cache_scratch_CFLAGS = $(bench_cflags)
+%C%_work_cache_scratch_LDADD = %D%/lib/libbench.la
+%C%_work_cache_scratch_LDFLAGS = $(bench_ldflags)
+%C%_work_cache_thrash_SOURCES = %D%/work/cache_thrash.c
+%C%_work_cache_thrash_CFLAGS = $(bench_cflags)
+%C%_work_cache_thrash_LDADD = %D%/lib/libbench.la
+%C%_work_cache_thrash_LDFLAGS = $(bench_ldflags)
+%C%_work_grow_SOURCES = %D%/work/grow.c
+%C%_work_grow_CFLAGS = $(bench_cflags)
+%C%_work_grow_LDADD = %D%/lib/libbench.la
+%C%_work_grow_LDFLAGS = $(bench_ldflags)
+%C%_work_large_churn_SOURCES = %D%/work/large_churn.c
+%C%_work_large_churn_CFLAGS = $(bench_cflags)
+%C%_work_large_churn_LDADD = %D%/lib/libbench.la
+%C%_work_large_churn_LDFLAGS = $(bench_ldflags)
+%C%_work_larson_SOURCES = %D%/work/larson.c
+%C%_work_larson_CFLAGS = $(bench_cflags)
+%C%_work_larson_LDADD = %D%/lib/libbench.la
+%C%_work_larson_LDFLAGS = $(bench_ldflags)
+%C%_work_mesh_SOURCES = %D%/work/mesh.c
+%C%_work_mesh_CFLAGS = $(bench_cflags)
+%C%_work_mesh_LDADD = %D%/lib/libbench.la
+%C%_work_mesh_LDFLAGS = $(bench_ldflags)
+%C%_work_mid_large_mt_SOURCES = %D%/work/mid_large_mt.c
+%C%_work_mid_large_mt_CFLAGS = $(bench_cflags)
+%C%_work_mid_large_mt_LDADD = %D%/lib/libbench.la
+%C%_work_mid_large_mt_LDFLAGS = $(bench_ldflags)
+%C%_work_orders_SOURCES = %D%/work/orders.c
+%C%_work_orders_CFLAGS = $(bench_cflags)
+%C%_work_orders_LDADD = %D%/lib/libbench.la
+%C%_work_orders_LDFLAGS = $(bench_ldflags)
+%C%_work_random_mixed_SOURCES = %D%/work/random_mixed.c
+%C%_work_random_mixed_CFLAGS = $(bench_cflags)
+%C%_work_random_mixed_LDADD = %D%/lib/libbench.la
+%C%_work_random_mixed_LDFLAGS = $(bench_ldflags)
+%C%_work_remote_free_SOURCES = %D%/work/remote_free.c
+%C%_work_remote_free_CFLAGS = $(bench_cflags)
+%C%_work_remote_free_LDADD = %D%/lib/libbench.la
+%C%_work_remote_free_LDFLAGS = $(bench_ldflags)
+%C%_work_threads_idle_SOURCES = %D%/work/threads_idle.c
+%C%_work_threads_idle_CFLAGS = $(bench_cflags)
+%C%_work_threads_idle_LDADD = %D%/lib/libbench.la
+%C%_work_threads_idle_LDFLAGS = $(bench_ldflags)
+%C%_work_tiny_hot_SOURCES = %D%/work/tiny_hot.c
+%C%_work_tiny_hot_CFLAGS = $(bench_cflags)
+%C%_work_tiny_hot_LDADD = %D%/lib/libbench.la
+%C%_work_tiny_hot_LDFLAGS = $(bench_ldflags)
+%C%_work_wander_SOURCES = %D%/work/wander.c
+%C%_work_wander_CFLAGS = $(bench_cflags)
+%C%_work_wander_LDADD = %D%/lib/libbench.la
+%C%_work_wander_LDFLAGS = $(bench_ldflags)
+
+# Every workload in its fast form, contents checked.
+TESTS += %D%/smoke.sh
+%D%/smoke.log: $(bench_programs)
+
+EXTRA_DIST += \
+	%D%/README.md \
+	%D%/instructions.sh \
+	%D%/larson.sh \
+	%D%/run \
+	%D%/smoke.sh \
+	%D%/profiles/churn.profile \
+	%D%/profiles/crowd.profile \
+	%D%/profiles/mid.profile \
+	%D%/profiles/mixed.profile \
+	%D%/profiles/small.profile \
+	%D%/profiles/tiny.profile
+
+.PHONY: bench bench-instructions
+bench: $(bench_programs) libhakmem.la
+	$(srcdir)/%D%/run --build . --rounds 3 --seconds 0.5 $(BENCHFLAGS)
+
+bench-instructions: $(bench_programs) libhakmem.la
+	$(srcdir)/%D%/instructions.sh --build . .libs/libhakmem.so
