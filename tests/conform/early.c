@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * early.c - malloc before anything else: from constructors that run before ours, from the loader,
+ * from inside dlopen, in threads that the loader gives thread-local data.
+ *
+ * The program executes itself anew with the plugin preloaded before and after the library, so that
+ * one of the two constructors runs first whatever the loader's order is.
+ */
+#define _GNU_SOURCE
+#include "tests/conform/sizes.h"
+#include "tests/lib/process.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/threads.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    EARLY = 64
+};
+
+static void *made_by_constructor[200];
+
+/* The program's own earliest constructor: of the executable, before main, after the libraries'. */
+static __attribute__((constructor(101))) void start_early(void)
+{
+    for (unsigned i = 0; i < TAP_COUNT(made_by_constructor); i++) {
+        made_by_constructor[i] = malloc(1 + i * i);
+        if (!made_by_constructor[i])
+            abort();
+        bytes_fill(made_by_constructor[i], i, 1 + i * i);
+    }
+}
+
+static void test_constructor_of_program(void)
+{
+    for (unsigned i = 0; i < TAP_COUNT(made_by_constructor); i++) {
+        EXPECT_EQ(bytes_wrong(made_by_constructor[i], i, 1 + i * i, 1 + i * i), 0);
+        free(made_by_constructor[i]);
+    }
+}
+
+static const char *plugin_path(void)
+{
+    return getenv("HAKMEM_TEST_PLUGIN");
+}
+
+/* Checks and frees what the plugin's constructor made. Whether all of it was as it should be. */
+static int check_plugin(void *handle)
+{
+    void **early = dlsym(handle, "plugin_early");
+    size_t (*size_of)(unsigned) = (size_t(*)(unsigned))dlsym(handle, "plugin_early_size");
+    if (!early || !size_of)
+        return 0;
+    for (unsigned i = 0; i < EARLY; i++) {
+        unsigned char *object = early[i];
+        for (size_t j = 0; j < size_of(i); j++) {
+            if (object[j] != (unsigned char)(i + 1))
+                return 0;
+        }
+        early[i] = NULL;
+        if (i % 2)
+            object = realloc(object, size_of(i) * 2);
+        free(object);
+    }
+    return 1;
+}
+
+static void run_preloaded(const char *before, const char *between, const char *after)
+{
+    char preload[3 * PATH_MAX];
+    snprintf(preload, sizeof(preload), "%s%s%s", before, between, after);
+    pid_t child = process_fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        setenv("LD_PRELOAD", preload, 1);
+        execl("/proc/self/exe", "early", "inside", (char *)NULL);
+        _exit(126);
+    }
+    EXPECT_EQ(process_wait(child, 30), 0);
+}
+
+static void test_preloaded_plugin(void)
+{
+    const char *library = getenv("LD_PRELOAD");
+    REQUIRE(plugin_path() != NULL);
+    if (!library) {
+        run_preloaded(plugin_path(), "", "");
+        return;
+    }
+    run_preloaded(plugin_path(), ":", library);
+    run_preloaded(library, ":", plugin_path());
+}
+
+static void *load_and_use(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 20; i++) {
+        void *handle = dlopen(plugin_path(), RTLD_NOW | RTLD_LOCAL);
+        if (!EXPECT(handle != NULL))
+            break;
+        char *(*local)(void) = (char *(*)(void))dlsym(handle, "plugin_local");
+        if (EXPECT(local != NULL)) {
+            char *bytes = local();
+            EXPECT_GE(bytes[0], 1);
+            EXPECT_EQ(bytes_nonzero(bytes + 1, 19999), 0); /* the loader's calloc was zero */
+            memset(bytes + 1, 0, 100);
+        }
+        dlclose(handle);
+    }
+    return NULL;
+}
+
+static void test_dlopen_in_threads(void)
+{
+    REQUIRE(plugin_path() != NULL);
+    void *handle = dlopen(plugin_path(), RTLD_NOW | RTLD_LOCAL);
+    REQUIRE(handle != NULL);
+    EXPECT(check_plugin(handle));
+    for (unsigned round = 0; round < 10; round++)
+        threads_run(6, load_and_use, NULL, 0);
+    dlclose(handle);
+    load_and_use(NULL); /* alone: here dlopen and dlclose map and unmap it each time */
+}
+
+static void test_dlopen_of_others(void)
+{
+    static const char *const names[] = {"libm.so.6",      "libstdc++.so.6",  "libnuma.so.1",
+                                        "libhwloc.so.15", "libsqlite3.so.0", "libz.so.1",
+                                        "libgcc_s.so.1",  "libresolv.so.2"};
+    unsigned loaded = 0;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < TAP_COUNT(names); i++) {
+            void *handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+            if (!handle)
+                continue; /* not installed */
+            loaded++;
+            dlclose(handle);
+        }
+    }
+    EXPECT_GE(loaded, 6); /* libm and libgcc_s or libresolv are everywhere */
+}
+
+/* In the life that run_preloaded begins: the plugin is one of the preloaded libraries. */
+static int live_inside(void)
+{
+    if (!check_plugin(RTLD_DEFAULT))
+        return 1;
+    for (unsigned i = 0; i < SIZES_COUNT; i++)
+        free(malloc(sizes_of_tiers[i]));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "inside") == 0)
+        return live_inside();
+    static const struct tap_case cases[] = {
+        {"constructors of the program may allocate", test_constructor_of_program},
+        {"constructors of libraries preloaded before and after may allocate",
+         test_preloaded_plugin},
+        {"dlopen in threads, with thread-local data", test_dlopen_in_threads},
+        {"dlopen of other libraries", test_dlopen_of_others},
+    };
+    return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
+}

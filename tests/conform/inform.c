@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inform.c - the calls that tell about malloc or tune it: malloc_trim, malloc_stats, malloc_info,
+ * mallinfo, mallinfo2, mallopt.
+ */
+#define _GNU_SOURCE
+#include "tests/conform/sizes.h"
+#include "tests/lib/process.h"
+#include "tests/lib/tap.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    KEPT = 64
+};
+
+static size_t bytes_in_use(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static void test_mallinfo2_counts(void)
+{
+    static void *objects[KEPT];
+    size_t before = bytes_in_use();
+    for (unsigned i = 0; i < KEPT; i++) {
+        objects[i] = malloc(100 * KIB);
+        REQUIRE(objects[i] != NULL);
+        memset(objects[i], 1, 100 * KIB);
+    }
+    size_t during = bytes_in_use();
+    EXPECT_GE(during, before + KEPT * 100 * KIB);
+    EXPECT_LE(during, before + 3 * KEPT * 100 * KIB);
+    struct mallinfo2 info = mallinfo2();
+    EXPECT_GE(info.arena + info.hblkhd, KEPT * 100 * KIB);
+    for (unsigned i = 0; i < KEPT; i++)
+        free(objects[i]);
+    EXPECT_LE(bytes_in_use(), before + KEPT * 100 * KIB / 2);
+}
+
+static void test_old_mallinfo(void)
+{
+    void *object = malloc(300 * KIB);
+    REQUIRE(object != NULL);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    struct mallinfo info = mallinfo();
+#pragma GCC diagnostic pop
+    EXPECT_GE((unsigned)info.arena + (unsigned)info.hblkhd, 300 * KIB);
+    free(object);
+}
+
+/* The whole text that malloc_info(0) writes, or NULL. */
+static char *read_info(void)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return NULL;
+    EXPECT_EQ(malloc_info(0, stream), 0);
+    fclose(stream);
+    EXPECT_GE(length, 20);
+    return text;
+}
+
+static void test_malloc_info(void)
+{
+    char *text = read_info();
+    REQUIRE(text != NULL);
+    EXPECT(strncmp(text, "<malloc", 7) == 0 || strncmp(text, "<?xml", 5) == 0);
+    EXPECT(strstr(text, "<malloc") != NULL);
+    char *end = strstr(text, "</malloc>");
+    EXPECT(end != NULL && end[9 + strspn(end + 9, " \n")] == '\0');
+    free(text);
+    errno = 0;
+    int result = malloc_info(1, stdout); /* only options == 0 is defined */
+    EXPECT(result == EINVAL || (result == -1 && errno == EINVAL));
+}
+
+static void test_malloc_stats(void)
+{
+    char text[65536];
+    int ends[2];
+    REQUIRE(pipe2(ends, O_NONBLOCK) == 0);
+    int saved = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    malloc_stats();
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, sizeof(text));
+    close(ends[0]);
+    EXPECT_GE(length, 20); /* "prints (on standard error) statistics" */
+}
+
+static void test_malloc_trim(void)
+{
+    enum {
+        COUNT = 300000
+    };
+    static void *objects[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        objects[i] = malloc(400);
+        REQUIRE(objects[i] != NULL);
+        memset(objects[i], 1, 400);
+    }
+    void *last = malloc(400); /* at the end, so that no heap shrinks by itself */
+    for (unsigned i = 0; i < COUNT; i++)
+        free(objects[i]);
+    size_t before = process_resident();
+    int result = malloc_trim(0);
+    size_t after = process_resident();
+    tap_note("malloc_trim(0) = %d: resident %zu KiB before, %zu KiB after", result, before / KIB,
+             after / KIB);
+    EXPECT(result == 0 || result == 1);
+    EXPECT_LE(after, before + MIB);
+    EXPECT_LE(after, 60 * MIB); /* 120 MB of free objects are not kept after a trim */
+    free(last);
+    result = malloc_trim(SIZE_MAX / 2);
+    EXPECT(result == 0 || result == 1);
+    void *object = malloc(400);
+    EXPECT(object != NULL);
+    free(object);
+}
+
+static void test_mallopt(void)
+{
+    const int parameters[][2] = {
+        {M_MXFAST, 64},       {M_TRIM_THRESHOLD, 1 << 20},
+        {M_TOP_PAD, 1 << 16}, {M_MMAP_THRESHOLD, 1 << 18},
+        {M_MMAP_MAX, 1000},   {M_CHECK_ACTION, 1},
+        {M_ARENA_TEST, 4},    {M_ARENA_MAX, 8},
+    };
+    for (unsigned i = 0; i < TAP_COUNT(parameters); i++) {
+        int result = mallopt(parameters[i][0], parameters[i][1]);
+        EXPECT(result == 0 || result == 1);
+        void *object = malloc(100000);
+        EXPECT(object != NULL);
+        free(object);
+    }
+    EXPECT_EQ(mallopt(M_MMAP_THRESHOLD, 1 << 18), 1); /* programs check this one */
+    int unknown = mallopt(12345, 1);
+    EXPECT(unknown == 0 || unknown == 1);
+}
+
+/* glibc's own answer would tell of a malloc that nobody uses. */
+static void test_all_are_ours(void)
+{
+    static const char *const names[] = {
+        "malloc",
+        "free",
+        "calloc",
+        "realloc",
+        "reallocarray",
+        "aligned_alloc",
+        "posix_memalign",
+        "memalign",
+        "valloc",
+        "pvalloc",
+        "malloc_usable_size",
+        "malloc_trim",
+        "malloc_stats",
+        "malloc_info",
+        "mallinfo",
+        "mallinfo2",
+        "mallopt",
+    };
+    for (unsigned i = 0; i < TAP_COUNT(names); i++) {
+        void *function = dlsym(RTLD_DEFAULT, names[i]);
+        if (!EXPECT(function && tap_is_ours(function) == !tap_is_reference()))
+            tap_note("%s is not from the library under test", names[i]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"the whole malloc family comes from one library", test_all_are_ours},
+        {"mallinfo2 counts what is in use", test_mallinfo2_counts},
+        {"mallinfo answers", test_old_mallinfo},
+        {"malloc_info writes a <malloc> element, and refuses options", test_malloc_info},
+        {"malloc_stats prints on stderr", test_malloc_stats},
+        {"malloc_trim gives free memory back", test_malloc_trim},
+        {"mallopt takes glibc's parameters", test_mallopt},
+    };
+    return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
+}

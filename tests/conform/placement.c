@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * placement.c - the placement functions of hakmem.h on whatever machine this is, in every mode: what
+ * they return is memory, goes to plain free, and their refusals set errno. (Where memory really lies
+ * is for machines of several nodes to show: tests/vm/.)
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hakmem.h"
+#include "tests/lib/tap.h"
+
+/* In the mode `reference` there are none. */
+extern __typeof__(hakmem_malloc_on_node) hakmem_malloc_on_node __attribute__((weak));
+extern __typeof__(hakmem_malloc_on_shard) hakmem_malloc_on_shard __attribute__((weak));
+extern __typeof__(hakmem_malloc_interleaved) hakmem_malloc_interleaved __attribute__((weak));
+extern __typeof__(hakmem_pin_thread) hakmem_pin_thread __attribute__((weak));
+extern __typeof__(hakmem_unpin_thread) hakmem_unpin_thread __attribute__((weak));
+extern __typeof__(hakmem_shard_of) hakmem_shard_of __attribute__((weak));
+extern __typeof__(hakmem_node_of) hakmem_node_of __attribute__((weak));
+extern __typeof__(hakmem_node_resident) hakmem_node_resident __attribute__((weak));
+extern __typeof__(hakmem_move) hakmem_move __attribute__((weak));
+extern __typeof__(hakmem_move_shard) hakmem_move_shard __attribute__((weak));
+extern __typeof__(hakmem_shard_info) hakmem_shard_info __attribute__((weak));
+extern __typeof__(hakmem_shard_count) hakmem_shard_count __attribute__((weak));
+
+static const size_t sizes[] = {0, 1, 1000, 30000, 40000, 5 * 1024 * 1024, 9 * 1024 * 1024};
+
+static int has_none(void)
+{
+    if (hakmem_malloc_on_node != NULL)
+        return 0;
+    tap_skip("no hakmem here");
+    return 1;
+}
+
+/* Memory that holds what is written, and can be asked about; then it is freed. */
+static void use(char *object, size_t size)
+{
+    if (!EXPECT(object != NULL))
+        return;
+    memset(object, 0x5a, size);
+    EXPECT(size == 0 || (object[0] == 0x5a && object[size - 1] == 0x5a));
+    EXPECT_GE(hakmem_shard_of(object), 0);
+    EXPECT_LE(hakmem_shard_of(object), (int)hakmem_shard_count() - 1);
+    int node = hakmem_node_of(object);
+    EXPECT(node >= 0 || errno == ENOENT);
+    if (size != 0 && hakmem_node_resident(object) < 0)
+        EXPECT(errno == EPERM || errno == ENOSYS);
+    free(object);
+}
+
+static void test_on_node_zero(void)
+{
+    if (has_none())
+        return;
+    for (unsigned i = 0; i < TAP_COUNT(sizes); i++)
+        use(hakmem_malloc_on_node(sizes[i], 0), sizes[i]);
+    static const int absent[] = {-1, -2, 1000, 100000};
+    for (unsigned i = 0; i < TAP_COUNT(absent); i++) {
+        errno = 0;
+        EXPECT(hakmem_malloc_on_node(8, absent[i]) == NULL);
+        EXPECT_EQ(errno, EINVAL);
+    }
+    errno = 0;
+    EXPECT(hakmem_malloc_on_node(SIZE_MAX / 2 + 1, 0) == NULL && errno == ENOMEM);
+}
+
+static void test_on_each_shard(void)
+{
+    if (has_none())
+        return;
+    unsigned shards = hakmem_shard_count();
+    for (unsigned shard = 0; shard < shards; shard++) {
+        for (unsigned i = 0; i < TAP_COUNT(sizes); i++) {
+            void *object = hakmem_malloc_on_shard(sizes[i], shard);
+            EXPECT_EQ(hakmem_shard_of(object), shard);
+            use(object, sizes[i]);
+        }
+        struct hakmem_shard_info info;
+        EXPECT_EQ(hakmem_shard_info(shard, &info, sizeof info), 0);
+        EXPECT_GE(info.bytes_mapped, 2 * 1024 * 1024);
+    }
+    struct hakmem_shard_info info;
+    errno = 0;
+    EXPECT(hakmem_malloc_on_shard(8, shards) == NULL && errno == EINVAL);
+    EXPECT(hakmem_shard_info(shards, &info, sizeof info) == -1 && errno == EINVAL);
+}
+
+static void test_interleaved(void)
+{
+    if (has_none())
+        return;
+    for (unsigned i = 0; i < TAP_COUNT(sizes); i++) {
+        use(hakmem_malloc_interleaved(sizes[i], 0), sizes[i]);
+        use(hakmem_malloc_interleaved(sizes[i], 1), sizes[i]);
+    }
+}
+
+enum { OBJECTS = 5000 };
+
+static void *pinned(void *argument)
+{
+    void **objects = argument;
+    unsigned last = hakmem_shard_count() - 1;
+    EXPECT_EQ(hakmem_pin_thread(last), 0);
+    /* Small objects may be what a neighbour on the same node had free. */
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        objects[i] = malloc(i % 7 == 0 ? 70000 : i % 700 + 1);
+        if (i % 7 == 0)
+            EXPECT_EQ(hakmem_shard_of(objects[i]), last);
+    }
+    for (unsigned i = 0; i < OBJECTS; i += 2)
+        free(objects[i]);
+    hakmem_unpin_thread();
+    hakmem_unpin_thread(); /* does no harm */
+    void *object = malloc(100);
+    EXPECT(object != NULL);
+    free(object);
+    EXPECT_EQ(hakmem_pin_thread(0), 0);
+    EXPECT(hakmem_pin_thread(last + 1) == -1 && errno == EINVAL);
+    for (unsigned i = 1; i < OBJECTS; i += 2)
+        free(objects[i]);
+    return NULL;
+}
+
+static void test_pinned(void)
+{
+    static void *objects[2][OBJECTS];
+    if (has_none())
+        return;
+    for (unsigned round = 0; round < 3; round++) {
+        pthread_t threads[2];
+        for (unsigned i = 0; i < 2; i++)
+            REQUIRE(pthread_create(&threads[i], NULL, pinned, objects[i]) == 0);
+        for (unsigned i = 0; i < 2; i++)
+            pthread_join(threads[i], NULL);
+    }
+}
+
+static void test_moves(void)
+{
+    if (has_none())
+        return;
+    char *object = malloc(100000);
+    memset(object, 1, 100000);
+    int moved = hakmem_move(object, 0);
+    EXPECT(moved == 0 || errno == EPERM || errno == ENOSYS);
+    moved = hakmem_move_shard(0, 0);
+    EXPECT(moved == 0 || errno == EPERM);
+    EXPECT(object[0] == 1 && object[99999] == 1);
+    errno = 0;
+    EXPECT(hakmem_move(object, 999) == -1 && errno == EINVAL);
+    EXPECT(hakmem_move_shard(hakmem_shard_count(), 0) == -1 && errno == EINVAL);
+    int local;
+    errno = 0;
+    EXPECT(hakmem_shard_of(&local) == -1 && errno == EINVAL);
+    errno = 0;
+    EXPECT(hakmem_node_of(NULL) == -1 && errno == EINVAL);
+    free(object);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"node 0 gives memory of every size, absent nodes EINVAL", test_on_node_zero},
+        {"each shard gives its own memory of every size", test_on_each_shard},
+        {"interleaved memory of every size", test_interleaved},
+        {"a pinned thread allocates from its shard", test_pinned},
+        {"what moves keeps its content", test_moves},
+    };
+    return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
+}

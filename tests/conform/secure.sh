@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# secure.sh - setuid programs ignore the environment. The program is linked with the library by
+# an absolute path (the loader itself drops LD_PRELOAD), and made setuid in a copy.
+
+program=${HAKMEM_TEST_LINKED:?is to name the program linked with the library}
+count=0
+bad=0
+
+skip_all() # REASON
+{
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+report() # STATUS NAME
+{
+    count=$((count + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        sed 's/^/# /' "$work/err"
+        bad=1
+    fi
+}
+
+[ -z "$HAKMEM_TEST_SANITIZE" ] || skip_all "sanitizers and setuid do not go together"
+[ "$(id -u)" -eq 0 ] || skip_all "only root can make a setuid program of another user"
+command -v setpriv >/dev/null || skip_all "setpriv is not installed"
+
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+cp "$program" "$work/program" && chmod 4755 "$work/program"
+
+as_nobody() # COMMAND...
+{
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+as_nobody test -r "$HAKMEM_TEST_LIBRARY" || skip_all "nobody cannot read the library where it is"
+effective=$(as_nobody "$work/program" effective-user 2>/dev/null)
+[ "$effective" = "65534 0" ] || skip_all "setuid has no effect here (nosuid, or no new privileges)"
+
+# The same wrong value, first without the privilege: it must be noticed, or the test shows nothing.
+chmod 755 "$work/program"
+as_nobody env HAKMEM_SHARD=nonsense HAKMEM_TEST_LIBRARY="$HAKMEM_TEST_LIBRARY" \
+    "$work/program" effective-user >"$work/out" 2>"$work/err"
+grep -q HAKMEM_SHARD "$work/err"
+report $? "without the privilege a wrong HAKMEM_SHARD is reported"
+chmod 4755 "$work/program"
+
+as_nobody env HAKMEM_SHARD=nonsense "$work/program" effective-user >"$work/out" 2>"$work/err"
+[ "$(cat "$work/out")" = "65534 0" ] && [ ! -s "$work/err" ]
+report $? "with it, the variable is not even looked at"
+
+as_nobody env HAKMEM_STATS=1 HAKMEM_VERBOSE=1 "$work/program" effective-user \
+    >"$work/out" 2>"$work/err"
+[ "$(cat "$work/out")" = "65534 0" ] && [ ! -s "$work/err" ]
+report $? "with it, statistics cannot be asked for"
+
+echo "1..$count"
+exit $bad

@@ -1,0 +1,148 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# topology.sh - HAKMEM_TOPOLOGY: a real program runs on machines that are not this one, in all modes;
+# nonsense is answered by one line; hwloc is loaded by nobody who did not ask, and leaves neither
+# variables nor plugins with the program. And the tool: `hakmem topo`, `hakmem run`.
+
+library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
+tool=${HAKMEM_TEST_TOOL:?is to name the built program hakmem}
+machines=$HAKMEM_TEST_SOURCE/tests/topologies
+count=0
+bad=0
+
+report() # STATUS NAME
+{
+    count=$((count + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        sed 's/^/# /' "$work/err"
+        bad=1
+    fi
+}
+
+skip() # NAME WHY
+{
+    count=$((count + 1))
+    echo "ok $count - $1 # SKIP $2"
+}
+
+if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
+    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
+    exit 0
+fi
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+: >"$work/err"
+
+# Sorts, with two threads, some megabytes whose order is known.
+awk 'BEGIN { for (i = 0; i < 100000; i++) printf "%07d %d\n", (i * 7919) % 100003, i }' \
+    >"$work/lines"
+sort "$work/lines" >"$work/expected"
+sorter=$(command -v sort)
+run() # NAME=VALUE...
+{
+    # Only the sorter is preloaded: env and timeout keep their malloc.
+    timeout 60 env "$@" LD_PRELOAD="$library" "$sorter" --parallel=2 "$work/lines" \
+        >"$work/out" 2>"$work/err"
+}
+
+"$tool" topo --topology=synthetic:pu:1 >"$work/out" 2>"$work/err"
+hwloc=yes
+grep -q 'cannot be loaded' "$work/err" && hwloc=
+
+# ------------------------------------------------------------------ nonsense
+for value in nonsense synthetic synthetic: xml: sysfs:x; do
+    run HAKMEM_TOPOLOGY=$value && cmp -s "$work/out" "$work/expected" &&
+        [ "$(grep -c 'HAKMEM_TOPOLOGY=' "$work/err")" -eq 1 ] && [ "$(wc -l <"$work/err")" -eq 1 ]
+    report $? "HAKMEM_TOPOLOGY=$value is answered by one line"
+done
+for value in synthetic:nonsense xml:/nonexistent xml:/dev/null; do
+    "$tool" topo --topology=$value >"$work/out" 2>"$work/err" &&
+        [ "$(wc -l <"$work/err")" -eq 1 ] && grep -q "HAKMEM_TOPOLOGY=$value: " "$work/err" &&
+        ! grep -q 'not this one' "$work/out"
+    report $? "HAKMEM_TOPOLOGY=$value is answered by one line and the default"
+done
+
+# ------------------------------------------------------------------ machines
+for machine in "$machines"/*.synthetic "$machines"/*.xml; do
+    name=${machine##*/}
+    case $name in
+        *.xml) value=xml:$machine ;;
+        *) value=synthetic:$(tail -n 1 "$machine") ;;
+    esac
+    if [ -z "$hwloc" ]; then
+        skip "$name in all modes" "libhwloc.so.15 cannot be loaded"
+        continue
+    fi
+    wrong=
+    for mode in auto single node l3 package cpu 3 64; do
+        for front in thread cpu; do
+            run "HAKMEM_TOPOLOGY=$value" HAKMEM_SHARD=$mode HAKMEM_FRONT=$front &&
+                cmp -s "$work/out" "$work/expected" && [ ! -s "$work/err" ] ||
+                wrong="$wrong $mode/$front"
+        done
+    done
+    [ -z "$wrong" ]
+    report $? "$name in all modes${wrong:+, but not in$wrong}"
+done
+
+# ------------------------------------------------------------------ hwloc comes and goes
+maps() # NAME=VALUE...: what is mapped into a process of the library, and its variables
+{
+    env "$@" LD_PRELOAD="$library" cat /proc/self/maps >"$work/maps" 2>"$work/err"
+    env "$@" LD_PRELOAD="$library" env >"$work/variables"
+}
+maps HAKMEM_SHARD=cpu
+! grep -q -e hwloc -e udev "$work/maps"
+report $? "hwloc is not loaded unasked"
+if [ -n "$hwloc" ]; then
+    maps HAKMEM_TOPOLOGY=hwloc PROBE=1
+    ! grep -q -e hwloc -e udev -e libX11 -e OpenCL "$work/maps"
+    report $? "hwloc is unloaded once it has told"
+    grep -q '^PROBE=1$' "$work/variables" && ! grep -q '^HWLOC_' "$work/variables"
+    report $? "the program's environment is as it was"
+    HWLOC_SYNTHETIC="pack:3 core:2 pu:1" "$tool" topo --topology=hwloc >"$work/out" 2>"$work/err"
+    grep -q '^machine from hwloc: ' "$work/out" && [ ! -s "$work/err" ]
+    report $? "hwloc is not led astray by its own variables"
+fi
+
+# ------------------------------------------------------------------ the tool
+"$tool" topo >"$work/out" 2>"$work/err" && grep -q '^machine from ' "$work/out" &&
+    grep -q '^  shard 0: ' "$work/out"
+report $? "hakmem topo shows the machine"
+"$tool" topo --json --shard=cpu >"$work/out" 2>"$work/err"
+if command -v perl >/dev/null && perl -MJSON::PP -e 1 2>/dev/null; then
+    perl -MJSON::PP -0777 -ne '$t = decode_json($_);
+        exit !($t->{by} eq "cpu" && @{$t->{cpus}} >= @{$t->{shards}});' "$work/out" 2>"$work/err"
+    report $? "hakmem topo --json prints one JSON value"
+else
+    skip "hakmem topo --json prints one JSON value" "perl has no JSON::PP"
+fi
+"$tool" topo --svg --shard=cpu >"$work/out" 2>"$work/err" && tail -n 1 "$work/out" | grep -q '^</svg>$'
+report $? "hakmem topo --svg draws a picture"
+if command -v xmllint >/dev/null; then
+    xmllint --noout "$work/out" 2>"$work/err"
+    report $? "the picture is well-formed"
+else
+    skip "the picture is well-formed" "xmllint is not installed"
+fi
+
+# shellcheck disable=SC2016  # the inner shell is to expand it
+"$tool" run --shard=3 --verbose=1 -- sh -c 'echo "$HAKMEM_SHARD"; exit 7' >"$work/out" 2>"$work/err"
+[ $? -eq 7 ] && [ "$(cat "$work/out")" = 3 ] && grep -q '^hakmem: shards=3 ' "$work/err"
+report $? "hakmem run sets options, preloads, and hands on the status"
+"$tool" run /nonexistent/command 2>"$work/err"
+[ $? -eq 127 ]
+report $? "hakmem run of what is not there ends with 127"
+"$tool" run --nonsense true 2>"$work/err"
+[ $? -eq 2 ]
+report $? "hakmem run refuses what is no option"
+"$tool" nonsense 2>"$work/err"
+[ $? -eq 2 ]
+report $? "hakmem refuses what is no command"
+
+echo "1..$count"
+exit $bad

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+# Tests. What a test is linked with and how it is run stands in its suffix:
+#
+#   (none)    links libhakmem-core.la and runs on libc's malloc: unit tests
+#   .modes    links nothing of ours; tests/lib/modes.sh preloads the library, once in each mode
+#   .direct   finds the library by itself (linked, static, dlopen); run once in each mode
+#   .sh       a script that speaks TAP
+#
+# Automake names a log after the test without its suffix: no two in a folder may differ in it alone.
+#
+# New unit test: a line in unit_tests, and NAME_SOURCES if it has more files than NAME.c.
+
+# A list of its own, so that a test of a folder is one line here.
+unit_tests = \
+	%D%/unit/tiers/size_class \
+	%D%/unit/tiers/object \
+	%D%/unit/tiers/page_map \
+	%D%/unit/tiers/meta \
+	%D%/unit/tiers/region \
+	%D%/unit/tiers/slab \
+	%D%/unit/tiers/pool \
+	%D%/unit/shard/transfer_cache \
+	%D%/unit/shard/inbox \
+	%D%/unit/shard/front \
+	%D%/unit/shard/front_cpu_answers \
+	%D%/unit/shard/refill \
+	%D%/unit/shard/flush \
+	%D%/unit/shard/shard \
+	%D%/unit/shard/heap \
+	%D%/unit/shard/grace \
+	%D%/unit/os/rseq \
+	%D%/unit/os/inject \
+	%D%/unit/learn/policy \
+	%D%/unit/shard/front_cpu \
+	%D%/unit/api/options \
+	%D%/unit/os/clock \
+	%D%/unit/os/cpu \
+	%D%/unit/os/file \
+	%D%/unit/os/lock \
+	%D%/unit/os/memory \
+	%D%/unit/os/numa \
+	%D%/unit/os/print \
+	%D%/unit/stats/counters \
+	%D%/unit/stats/render_json \
+	%D%/unit/stats/render_text \
+	%D%/unit/stats/report \
+	%D%/unit/stats/snapshot \
+	%D%/unit/topology/allowed \
+	%D%/unit/topology/bind \
+	%D%/unit/topology/cpu_set \
+	%D%/unit/topology/discover \
+	%D%/unit/topology/domains \
+	%D%/unit/topology/from_hwloc \
+	%D%/unit/topology/from_sysfs \
+	%D%/unit/topology/topology \
+	%D%/unit/tiers/large \
+	%D%/unit/tiers/large_segment \
+	%D%/unit/tiers/whale
+
+TEST_EXTENSIONS += .modes .direct
+MODES_LOG_DRIVER = $(TAP_DRIVER)
+MODES_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/lib/modes.sh
+DIRECT_LOG_DRIVER = $(TAP_DRIVER)
+DIRECT_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/lib/modes.sh --direct
+
+# The environment that the scripts and the programs read. HAKMEM_TEST_MODES and HAKMEM_CHECK_HEAVY
+# may be given by the person; HAKMEM_* of the person's own must not change what is tested.
+AM_TESTS_ENVIRONMENT = \
+	unset HAKMEM_SHARD HAKMEM_NODES HAKMEM_TOPOLOGY HAKMEM_BIND HAKMEM_FRONT HAKMEM_STATS; \
+	unset HAKMEM_VERBOSE LD_PRELOAD; \
+	HAKMEM_TEST_LIBRARY='$(abs_top_builddir)/.libs/libhakmem.so'; \
+	HAKMEM_TEST_TOOL='$(abs_top_builddir)/tools/hakmem'; \
+	HAKMEM_TEST_ARCHIVE='$(abs_top_builddir)/.libs/libhakmem.a'; \
+	HAKMEM_TEST_PLUGIN='$(abs_top_builddir)/%D%/conform/.libs/plugin.so'; \
+	HAKMEM_TEST_LINKED='$(abs_top_builddir)/%D%/conform/linked.direct'; \
+	HAKMEM_TEST_SOURCE='$(abs_top_srcdir)'; \
+	HAKMEM_TEST_SANITIZE='$(HAK_SANITIZE)'; \
+	HAKMEM_TEST_CFLAGS='$(CFLAGS)'; \
+	HAKMEM_TEST_STATIC_LIBS='$(URCU_STATIC_LIBS)'; \
+	CC='$(CC)'; CXX='$(CXX)'; \
+	export HAKMEM_TEST_LIBRARY HAKMEM_TEST_TOOL HAKMEM_TEST_ARCHIVE HAKMEM_TEST_PLUGIN HAKMEM_TEST_LINKED \
+	  HAKMEM_TEST_SOURCE HAKMEM_TEST_SANITIZE HAKMEM_TEST_CFLAGS \
+	  HAKMEM_TEST_STATIC_LIBS CC CXX;
+
+# In a fully static link every part of liburcu-bp must be named.
+URCU_STATIC_LIBS = -lurcu-bp -lurcu-common
+
+# ------------------------------------------------------------------ lib
+check_LTLIBRARIES += %D%/lib/libtest.la
+%C%_lib_libtest_la_SOURCES = \
+	%D%/lib/tap.c \
+	%D%/lib/tap.h \
+	%D%/lib/shadow.c \
+	%D%/lib/shadow.h \
+	%D%/lib/prng.h \
+	%D%/lib/process.h \
+	%D%/lib/threads.h
+EXTRA_DIST += %D%/lib/modes.sh
+
+# ------------------------------------------------------------------ unit
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+EXTRA_DIST += %D%/unit/tiers/child.h %D%/unit/shard/shaker.h %D%/unit/shard/world.h
+# Topologies are machines: a .sysfs is unpacked by tests/lib/machine.h, a .synthetic or .xml is read
+# by hwloc. HAKMEM_TEST_RECORD=1 writes the .expect of each anew.
+topology_machines = \
+	%D%/topologies/1cpu.expect \
+	%D%/topologies/1cpu.sysfs \
+	%D%/topologies/1node-4l3.expect \
+	%D%/topologies/1node-4l3.sysfs \
+	%D%/topologies/1node-hybrid.expect \
+	%D%/topologies/1node-hybrid.sysfs \
+	%D%/topologies/2node-1l3.expect \
+	%D%/topologies/2node-1l3.sysfs \
+	%D%/topologies/2node-2socket-interleaved.expect \
+	%D%/topologies/2node-2socket-interleaved.sysfs \
+	%D%/topologies/2node-orphans.expect \
+	%D%/topologies/2node-orphans.sysfs \
+	%D%/topologies/2node-sparse-ids.expect \
+	%D%/topologies/2node-sparse-ids.sysfs \
+	%D%/topologies/2socket-offline.expect \
+	%D%/topologies/2socket-offline.sysfs \
+	%D%/topologies/laptop.expect \
+	%D%/topologies/laptop.synthetic \
+	%D%/topologies/8node-256pu.expect \
+	%D%/topologies/8node-256pu.synthetic \
+	%D%/topologies/nps4.expect \
+	%D%/topologies/nps4.synthetic \
+	%D%/topologies/knl-flat.expect \
+	%D%/topologies/knl-flat.synthetic \
+	%D%/topologies/knl-snc4.expect \
+	%D%/topologies/knl-snc4.synthetic \
+	%D%/topologies/one-pu.expect \
+	%D%/topologies/one-pu.synthetic \
+	%D%/topologies/sparse-pus.expect \
+	%D%/topologies/sparse-pus.synthetic \
+	%D%/topologies/16l3.expect \
+	%D%/topologies/16l3.synthetic \
+	%D%/topologies/node-without-package.expect \
+	%D%/topologies/node-without-package.synthetic \
+	%D%/topologies/half-forbidden.expect \
+	%D%/topologies/half-forbidden.xml \
+	%D%/topologies/snc3.expect \
+	%D%/topologies/snc3.xml \
+	%D%/topologies/4node-memoryless.expect \
+	%D%/topologies/4node-memoryless.sysfs
+EXTRA_DIST += $(topology_machines) %D%/lib/described.h %D%/lib/machine.h
+%C%_unit_api_options_SOURCES = %D%/unit/api/options.c api/options.c
+# Own flags give the object a name of its own beside the library's.
+%C%_unit_api_options_CPPFLAGS = $(AM_CPPFLAGS)
+# Of all programs that name no libraries of their own.
+LDADD = %D%/lib/libtest.la libhakmem-core.la -lpthread
+
+# ------------------------------------------------------------------ conform
+conform_tests = \
+	%D%/conform/malloc.modes \
+	%D%/conform/calloc.modes \
+	%D%/conform/realloc.modes \
+	%D%/conform/memalign.modes \
+	%D%/conform/usable.modes \
+	%D%/conform/sized.modes \
+	%D%/conform/inform.modes \
+	%D%/conform/placement.modes \
+	%D%/conform/libc.modes \
+	%D%/conform/cxx.modes \
+	%D%/conform/threads.modes \
+	%D%/conform/fork.modes \
+	%D%/conform/limits.modes \
+	%D%/conform/early.modes
+direct_tests = \
+	%D%/conform/linked.direct \
+	%D%/conform/static.direct \
+	%D%/conform/dlopen.direct
+conform_scripts = \
+	%D%/conform/elf.sh \
+	%D%/conform/options.sh \
+	%D%/conform/secure.sh \
+	%D%/conform/topology.sh \
+	%D%/conform/wholly_static.sh
+check_PROGRAMS += $(conform_tests) $(direct_tests)
+TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
+EXTRA_DIST += $(conform_scripts)
+
+%C%_conform_malloc_modes_SOURCES = %D%/conform/malloc.c %D%/conform/sizes.h
+%C%_conform_malloc_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_calloc_modes_SOURCES = %D%/conform/calloc.c
+%C%_conform_calloc_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_realloc_modes_SOURCES = %D%/conform/realloc.c
+%C%_conform_realloc_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_memalign_modes_SOURCES = %D%/conform/memalign.c
+%C%_conform_memalign_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_usable_modes_SOURCES = %D%/conform/usable.c
+%C%_conform_usable_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_sized_modes_SOURCES = %D%/conform/sized.c
+%C%_conform_sized_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_inform_modes_SOURCES = %D%/conform/inform.c
+%C%_conform_inform_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_placement_modes_SOURCES = %D%/conform/placement.c
+%C%_conform_placement_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_libc_modes_SOURCES = %D%/conform/libc.c
+%C%_conform_libc_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_cxx_modes_SOURCES = %D%/conform/cxx.cc
+%C%_conform_cxx_modes_LDADD = %D%/lib/libtest.la
+# clang 14 declares the sized deletes only when it is told to.
+%C%_conform_cxx_modes_CXXFLAGS = $(AM_CXXFLAGS) -fsized-deallocation
+%C%_conform_threads_modes_SOURCES = %D%/conform/threads.c
+%C%_conform_threads_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_fork_modes_SOURCES = %D%/conform/fork.c
+%C%_conform_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_limits_modes_SOURCES = %D%/conform/limits.c
+%C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_early_modes_SOURCES = %D%/conform/early.c
+%C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
+
+# A shared library that only tests load: without an -rpath libtool would make an archive.
+check_LTLIBRARIES += %D%/conform/plugin.la
+%C%_conform_plugin_la_SOURCES = %D%/conform/plugin.c
+%C%_conform_plugin_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+
+# -no-install: no wrapper script, but an absolute run path, which setuid programs obey too.
+%C%_conform_linked_direct_SOURCES = %D%/conform/linked.c %D%/conform/linking.h
+%C%_conform_linked_direct_LDADD = %D%/lib/libtest.la libhakmem.la -lpthread
+%C%_conform_linked_direct_LDFLAGS = -no-install
+# -static: libhakmem.a, beside a shared libc. It is given whole, as malloc's callers are in libc.
+%C%_conform_static_direct_SOURCES = %D%/conform/static.c
+%C%_conform_static_direct_LDADD = %D%/lib/libtest.la libhakmem.la -lpthread
+%C%_conform_static_direct_LDFLAGS = -static
+%C%_conform_dlopen_direct_SOURCES = %D%/conform/dlopen.c
+%C%_conform_dlopen_direct_LDADD = %D%/lib/libtest.la -lpthread -ldl
+
+# ------------------------------------------------------------------ stress
+stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
+stress_programs = %D%/stress/storm %D%/stress/blowup
+stress_scripts = %D%/stress/storm.sh %D%/stress/blowup.sh
+stress_engine = %D%/stress/engine.c %D%/stress/engine.h %D%/stress/allocator.h
+check_PROGRAMS += $(stress_tests) $(stress_programs) %D%/stress/prefixed
+TESTS += $(stress_tests) $(stress_scripts) %D%/stress/prefixed
+EXTRA_DIST += $(stress_scripts)
+
+%C%_stress_random_modes_SOURCES = %D%/stress/random.c $(stress_engine)
+%C%_stress_random_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_stress_fork_modes_SOURCES = %D%/stress/fork.c
+%C%_stress_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
+# The same stress by hakmem_malloc and its sisters: the one that sanitizer builds run.
+%C%_stress_prefixed_SOURCES = %D%/stress/random.c $(stress_engine)
+%C%_stress_prefixed_CPPFLAGS = $(AM_CPPFLAGS) -DSTRESS_PREFIXED
+%C%_stress_prefixed_LDADD = %D%/lib/libtest.la libhakmem.la -lpthread
+# Run by their scripts, each in settings of its own.
+%C%_stress_storm_SOURCES = %D%/stress/storm.c $(stress_engine)
+%C%_stress_storm_LDADD = %D%/lib/libtest.la -lpthread -ldl
+%C%_stress_blowup_SOURCES = %D%/stress/blowup.c
+%C%_stress_blowup_LDADD = -lpthread -ldl
+%D%/stress/storm.log: %D%/stress/storm
+%D%/stress/blowup.log: %D%/stress/blowup
+
+# ------------------------------------------------------------------ fault
+check_PROGRAMS += %D%/fault/refuse
+TESTS += %D%/fault/refused.sh
+EXTRA_DIST += %D%/fault/refused.sh
+%C%_fault_refuse_SOURCES = %D%/fault/refuse.c
+%C%_fault_refuse_LDADD =
+%D%/fault/refused.log: %D%/fault/refuse $(conform_tests) %D%/conform/linked.direct
+
+# ------------------------------------------------------------------ vm
+# Machines of several nodes, as guests, by `make check-numa`.
+check_PROGRAMS += %D%/vm/placement
+EXTRA_DIST += %D%/vm/guest %D%/vm/inside.sh %D%/vm/numa.sh
+%C%_vm_placement_SOURCES = %D%/vm/placement.c
+%C%_vm_placement_LDADD = %D%/lib/libtest.la -lpthread
+
+.PHONY: check-numa
+check-numa: libhakmem.la %D%/vm/placement %D%/fault/refuse
+	@$(AM_TESTS_ENVIRONMENT) \
+	HAKMEM_TEST_PLACEMENT='$(abs_builddir)/%D%/vm/placement' \
+	  $(SHELL) $(abs_srcdir)/%D%/vm/numa.sh
+
+# ------------------------------------------------------------------ golden
+check_PROGRAMS += %D%/golden/pairs
+TESTS += %D%/golden/check.sh
+EXTRA_DIST += %D%/golden/check.sh %D%/golden/ways.awk %D%/golden/x86_64.golden
+%C%_golden_pairs_SOURCES = %D%/golden/pairs.c
+%C%_golden_pairs_LDADD =
+%D%/golden/check.log: %D%/golden/pairs
+
+# What the fast paths are made of, written anew: for when they were changed on purpose.
+.PHONY: golden
+golden: libhakmem.la
+	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(srcdir)/%D%/golden/check.sh --rewrite
+
+# ------------------------------------------------------------------ model
+include %D%/model/local.mk
+
+# ------------------------------------------------------------------ real
+real_programs = \
+	%D%/real/compilers.sh \
+	%D%/real/git.sh \
+	%D%/real/postgres.sh \
+	%D%/real/python.sh \
+	%D%/real/redis.sh \
+	%D%/real/scripts.sh \
+	%D%/real/sqlite.sh
+TESTS += %D%/real/run.sh
+EXTRA_DIST += %D%/real/run.sh $(real_programs)

@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# blowup.sh - bounds on the memory that blowup.c takes, in three modes and beside glibc.
+#
+#     peak <= 1.25 times the live set, and <= 1.15 times glibc's of the same run
+#     a queue: resident memory is flat after the first seconds
+#
+# Memory only: no time is measured. HAKMEM_CHECK_HEAVY=1: as long as it takes to trust it.
+#
+# HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_BLOWUP   the program
+# HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
+
+if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
+    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
+    exit 0
+fi
+library=$(realpath "${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}")
+program=${HAKMEM_TEST_BLOWUP:-tests/stress/blowup}
+modes="cpu 64 single"
+number=0
+failed=0
+
+if [ -n "$HAKMEM_CHECK_HEAVY" ]; then
+    walk="--stops 16 --turnovers 3"
+    hand_on="--stops 70 --turnovers 2"
+    remote="--stops 40 --turnovers 1"
+    queue="--seconds 60 --settle 5"
+else
+    walk="--stops 4 --turnovers 2"
+    hand_on="--stops 12 --turnovers 1"
+    remote="--stops 8 --turnovers 1"
+    queue="--seconds 4 --settle 2"
+fi
+
+# figure NAME: the number behind NAME= in $line; 0 where there is none
+figure() {
+    printf '%s\n' "$line" | awk -v name="$1" '{
+        for (i = 1; i <= NF; i++) if (index($i, name "=") == 1) value = substr($i, length(name) + 2)
+    } END { print value + 0 }'
+}
+
+# verdict NAME CONDITION: CONDITION is arithmetic
+verdict() {
+    number=$((number + 1))
+    if [ $(($2)) -ne 0 ]; then
+        echo "ok $number - $1"
+    else
+        echo "not ok $number - $1: does not hold: $2"
+        failed=1
+    fi
+}
+
+# measure MODE SCENARIO OPTION...: sets line. In no mode (reference) it is glibc's.
+measure() {
+    mode=$1
+    shift
+    if [ "$mode" = reference ]; then
+        line=$(timeout -k 5 600 "$program" "$@" 2>&1)
+        served=/libc.
+    else
+        line=$(timeout -k 5 600 env HAKMEM_SHARD="$mode" LD_PRELOAD="$library" "$program" "$@" 2>&1)
+        served=library=$library
+    fi
+    case $line in
+    *"$served"*) ;;
+    *) line="no figures: $line" ;;
+    esac
+    echo "# $mode: $1 $line"
+}
+
+# bounded NAME OPTION...: a scenario that has a live set
+bounded() {
+    name=$1
+    shift
+    measure reference "$name" "$@"
+    glibc=$(figure peak_kib)
+    for mode in $modes; do
+        measure "$mode" "$name" "$@"
+        live=$(figure live_kib)
+        peak=$(figure peak_kib)
+        verdict "$name, $mode: the peak is at most 1.25 times the live set" \
+            "$live > 0 && $peak * 100 <= $live * 125"
+        verdict "$name, $mode: the peak is at most 1.15 times glibc's" \
+            "$peak > 0 && $peak * 100 <= $glibc * 115"
+    done
+}
+
+echo "1..21"
+# shellcheck disable=SC2086  # options are several words
+{
+    bounded walk $walk
+    bounded hand_on $hand_on
+    bounded remote $remote
+    for mode in $modes; do
+        measure "$mode" queue $queue
+        first=$(figure first_kib)
+        later=$(figure later_kib)
+        # 16 MiB: caches that fill after the first look; a leak of one in eight adds hundreds.
+        verdict "queue, $mode: resident memory is flat" \
+            "$first > 0 && $later <= $first + $first / 10 + 16384"
+    done
+}
+exit $failed

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# storm.sh - the storm in each kind of front, one process each; what a process prints stands as a
+# comment before its line.
+#
+# HAKMEM_STRESS_SECONDS   for each process (4)
+# HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_STORM   the program
+# HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
+
+if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
+    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
+    exit 0
+fi
+library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
+program=${HAKMEM_TEST_STORM:-tests/stress/storm}
+seconds=${HAKMEM_STRESS_SECONDS:-4}
+number=0
+failed=0
+output=$(mktemp) || exit 99
+trap 'rm -f "$output"' EXIT
+
+# storm NAME FRONT VARIABLE=VALUE... -- OPTION...
+storm() {
+    name=$1
+    front=$2
+    shift 2
+    settings=
+    while [ "$1" != -- ]; do
+        settings="$settings $1"
+        shift
+    done
+    shift
+    number=$((number + 1))
+    # shellcheck disable=SC2086  # several words
+    timeout -k 5 $((seconds * 4 + 150)) env $settings LD_PRELOAD="$library" "$program" \
+        --threads 16 --seconds "$seconds" --front "$front" "$@" >"$output" 2>&1
+    status=$?
+    sed 's/^#* */# /' "$output"
+    if [ $status -eq 0 ]; then
+        echo "ok $number - $name"
+    else
+        echo "not ok $number - $name: ended with status $status"
+        failed=1
+    fi
+}
+
+echo "1..6"
+storm "CPU fronts, a shard for each CPU: moved, signalled, trimmed" cpu \
+    HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50
+storm "CPU fronts that are closed and emptied a thousand times a second" cpu \
+    HAKMEM_SHARD=cpu -- --threads 4 --trim 3000
+storm "CPU fronts over a single shard: moved, signalled" cpu \
+    HAKMEM_SHARD=single HAKMEM_FRONT=cpu -- --move yes --signals 1000
+storm "CPU fronts across re-shardings: moved, signalled, trimmed" cpu \
+    HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50 --reshard $((seconds * 15))
+storm "thread fronts across re-shardings: moved, signalled, trimmed" thread \
+    HAKMEM_SHARD=node HAKMEM_FRONT=thread -- --move yes --signals 1000 --trim 50 \
+    --reshard $((seconds * 15))
+storm "thread fronts where threads have no restartable sequences" thread \
+    HAKMEM_SHARD=cpu HAKMEM_FRONT=cpu GLIBC_TUNABLES=glibc.pthread.rseq=0 -- \
+    --move yes --signals 1000 --trim 50
+exit $failed
