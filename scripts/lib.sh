@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+# What the check scripts share. Sourced from the top folder of the source tree.
+# shellcheck shell=sh
+
+# Top layer first: each may include those to its right.
+LAYERS="api shard tiers learn topology stats os"
+
+# Prints one line of the table that `make lint` makes, and keeps the exit status.
+# verdict NAME COUNT-OF-FAULTS WHAT
+verdict() {
+    if [ "$2" -eq 0 ]; then
+        printf 'ok      %-16s %s\n' "$1" "$3"
+        return 0
+    fi
+    printf 'FAILED  %-16s %s\n' "$1" "$3"
+    return 1
+}
+
+skipped() {
+    printf 'skipped %-16s %s\n' "$1" "$2"
+}
+
+existing_layers() {
+    for layer in $LAYERS; do
+        [ ! -d "$layer" ] || printf '%s\n' "$layer"
+    done
+}
+
+# All C sources, all headers of the layers, in a stable order.
+layer_files() {
+    existing_layers | while read -r layer; do
+        find "$layer" -name "$1"
+    done | LC_ALL=C sort
+}

@@ -1,0 +1,301 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The two commands of README, each doing everything on a fresh Debian 12:
+#   ./setup.sh run          install what is missing, build, show redis-server under hakmem
+#   ./setup.sh check        the same, then every part of the table below, and the totals
+#   ./setup.sh part NAME    one part alone, its output on the screen
+#   ./setup.sh parts        the table
+# As root, or with sudo where packages are missing.
+set -u
+
+top=$(cd "$(dirname "$0")" && pwd)
+self=$top/setup.sh
+cd "$top" || exit 1
+jobs=$(nproc 2>/dev/null || echo 2)
+
+build_packages="gcc g++ libc6-dev make autoconf automake libtool pkg-config xz-utils
+    liburcu-dev libnuma-dev libhwloc-dev redis-server redis-tools"
+# Without one of these a test says so and is skipped.
+check_packages="binutils clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross shellcheck
+    spin universal-ctags valgrind git perl python3 libpython3.11-testsuite sqlite3 postgresql
+    qemu-system-x86 busybox-static cpio nodejs libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 libtbbmalloc2"
+
+# ------------------------------------------------------------------ the parts of a check
+# A new part is one line here and one function part_NAME below. A part fails by its status, skips
+# by status 77, and counts as one test unless its output holds a summary of its own.
+parts() {
+    cat <<'END'
+build           the build that ./setup.sh run uses, in build/
+demo            redis-server under hakmem, beside the same on glibc
+tests           make check, the real programs too
+model           Spin searches the model of the bundle protocol, and its mutations
+lint            layers, headers, lengths, tests, shell scripts
+aarch64         every source through the cross-compiler
+gcc             no warning from gcc
+clang           no warning from clang
+debug           make check with --enable-debug --enable-inject, in mode cpu
+asan            make check with the address and undefined sanitizers
+tsan            make check with the thread sanitizer
+numa            placement in guests of 3 and 4 nodes
+install         make install, and a program linked by hakmem.pc
+distcheck       make distcheck, in mode single
+END
+}
+
+part_build() {
+    configure_in build && make -C build -j "$jobs"
+}
+
+part_demo() {
+    need_build && scripts/demo-redis build
+}
+
+part_tests() {
+    need_build && HAKMEM_CHECK_HEAVY=1 make -C build -j "$jobs" check
+}
+
+part_model() {
+    configure_in build && make -C build --no-print-directory model
+}
+
+part_lint() {
+    configure_in build && make -C build --no-print-directory lint
+}
+
+part_aarch64() {
+    configure_in build && make -C build --no-print-directory check-aarch64
+}
+
+part_gcc() {
+    build_strictly gcc g++
+}
+
+part_clang() {
+    command -v clang >/dev/null || return 77
+    build_strictly clang clang++
+}
+
+part_debug() {
+    HAKMEM_TEST_MODES=cpu check_in build-debug --enable-debug --enable-inject
+}
+
+part_asan() {
+    check_in build-asan --enable-sanitize=address,undefined
+}
+
+part_tsan() {
+    check_in build-tsan --enable-sanitize=thread
+}
+
+part_numa() {
+    need_build || return 1
+    make -C build --no-print-directory check-numa >build/numa.tap 2>&1
+    status=$?
+    cat build/numa.tap
+    # No guest to be had here: the line above says why.
+    ! grep -q '^1\.\.0 # SKIP' build/numa.tap || return 77
+    return $status
+}
+
+part_install() {
+    need_build || return 1
+    prefix=$top/build/installed
+    rm -rf "$prefix"
+    configure_in build-install --prefix="$prefix" &&
+        make -C build-install -j "$jobs" install || return 1
+    printf '#include <hakmem.h>\n#include <stdlib.h>\nint main(void) { return !malloc(1); }\n' \
+        >build-install/linked.c
+    # shellcheck disable=SC2046  # flags are words
+    gcc -fno-builtin -o build-install/linked build-install/linked.c -Wl,--no-as-needed \
+        $(PKG_CONFIG_PATH="$prefix/lib/pkgconfig" pkg-config --cflags --libs hakmem) \
+        -Wl,-rpath,"$prefix/lib" || return 1
+    build-install/linked || return 1
+    LD_DEBUG=bindings build-install/linked 2>&1 |
+        grep "file build-install/linked .*libhakmem.so.*symbol .malloc'" || return 1
+    # A library that a C program preloads must not bring these along.
+    if readelf -d "$prefix/lib/libhakmem.so" | grep -E 'libstdc|libgcc|libpthread'; then
+        echo "libhakmem.so needs a library that it must not need"
+        return 1
+    fi
+}
+
+part_distcheck() {
+    need_build && HAKMEM_TEST_MODES=single make -C build -j "$jobs" distcheck
+}
+
+# ------------------------------------------------------------------ what parts are made of
+# configure_in FOLDER OPTION...: configures once, and again when the options have changed.
+configure_in() {
+    folder=$1
+    shift
+    # Once made, make itself remakes them when configure.ac or a Makefile.am changes.
+    if [ ! -x configure ] || [ ! -f Makefile.in ]; then
+        autoreconf -fi || return 1
+    fi
+    mkdir -p "$folder"
+    if [ -f "$folder/Makefile" ] && [ "$(cat "$folder/.options" 2>/dev/null)" = "$*" ]; then
+        return 0
+    fi
+    # Objects of other options would be taken for up to date.
+    [ ! -f "$folder/Makefile" ] || make -C "$folder" -s clean
+    (cd "$folder" && "$top/configure" "$@" && printf '%s\n' "$*" >.options)
+}
+
+need_build() {
+    [ -f build/.libs/libhakmem.so ] || part_build
+}
+
+check_in() {
+    configure_in "$@" && make -C "$1" -j "$jobs" && make -C "$1" -j "$jobs" check
+}
+
+# build_strictly CC CXX: the library alone, a warning being an error.
+build_strictly() {
+    configure_in "build-$1" CC="$1" CXX="$2" CFLAGS='-O2 -g -Werror' CXXFLAGS='-O2 -g -Werror' &&
+        make -C "build-$1" -j "$jobs"
+}
+
+# ------------------------------------------------------------------ packages
+missing_of() {
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' ||
+            printf '%s ' "$package"
+    done
+}
+
+# Services that packages bring (redis, postgresql) are not to be started by their installation.
+apt_install() {
+    root=
+    [ "$(id -u)" -eq 0 ] || root=sudo
+    policy=
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null && $root chmod +x $policy
+    fi
+    # shellcheck disable=SC2086  # root may be empty
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+    status=$?
+    [ -z "$policy" ] || $root rm -f $policy
+    return $status
+}
+
+# install_packages required|optional PACKAGE...
+install_packages() {
+    kind=$1
+    shift
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        echo "setup.sh: no apt-get here; configure will say what is missing" >&2
+        return 0
+    fi
+    missing=$(missing_of "$@")
+    [ -n "$missing" ] || return 0
+    echo "setup.sh: installing $missing"
+    if [ -z "${updated:-}" ]; then
+        if [ "$(id -u)" -eq 0 ]; then apt-get update -q; else sudo apt-get update -q; fi
+        updated=yes
+    fi
+    # shellcheck disable=SC2086  # a list of names
+    apt_install $missing && return 0
+    [ "$kind" = optional ] || {
+        echo "setup.sh: could not install: $missing" >&2
+        return 1
+    }
+    # One name that this system does not know must not cost the others.
+    for package in $missing; do
+        apt_install "$package" || echo "setup.sh: going on without $package" >&2
+    done
+}
+
+# ------------------------------------------------------------------ check
+# tally STATUS LOG: prints "passed failed skipped" of one part.
+tally() {
+    awk -v status="$1" '
+    /^# (PASS|XFAIL): +[0-9]+$/       { passed += $3 }
+    /^# (FAIL|XPASS|ERROR): +[0-9]+$/ { failed += $3 }
+    /^# SKIP: +[0-9]+$/               { skipped += $3 }
+    /^ok [0-9]+ /                     { tap_passed++ }
+    /^not ok [0-9]+ /                 { tap_failed++ }
+    /^ok +check-[a-z0-9]+ /           { passed++ }
+    /^FAILED +check-[a-z0-9]+ /       { failed++ }
+    /^skipped +check-[a-z0-9]+ /      { skipped++ }
+    END {
+        # A script that speaks TAP by itself, without a summary by automake.
+        if (!passed && !failed && !skipped) {
+            passed += tap_passed
+            failed += tap_failed
+        }
+        if (status == 77 && !failed)
+            skipped++
+        else if (status != 0 && !failed)
+            failed++
+        else if (status == 0 && !passed && !failed && !skipped)
+            passed++
+        print passed + 0, failed + 0, skipped + 0
+    }' "$2"
+}
+
+# What a person wants to see of a part that failed, without opening its log.
+show_failure() {
+    {
+        grep -E '^(FAIL|ERROR|XPASS|FAILED)|^not ok|: (fatal )?error:|\*\*\* |^configure: error' "$1" ||
+            tail -n 15 "$1"
+    } | head -n 25 | sed 's/^/    /'
+    echo "    ... the whole output: $1"
+}
+
+check() {
+    # shellcheck disable=SC2086  # a list of names
+    install_packages required $build_packages || exit 1
+    # shellcheck disable=SC2086
+    install_packages optional $check_packages
+    passed=0
+    failed=0
+    skipped=0
+    logs=$top/build/check
+    mkdir -p "$logs"
+    for name in $(parts | awk '{ print $1 }'); do
+        began=$(date +%s)
+        printf '%-10s ' "$name"
+        timeout 900 "$self" part "$name" >"$logs/$name.log" 2>&1
+        status=$?
+        # shellcheck disable=SC2046  # three numbers
+        set -- $(tally $status "$logs/$name.log")
+        passed=$((passed + $1))
+        failed=$((failed + $2))
+        skipped=$((skipped + $3))
+        printf '%4d passed %4d failed %4d skipped  %4d s\n' "$1" "$2" "$3" $(($(date +%s) - began))
+        if [ "$2" -gt 0 ]; then
+            show_failure "$logs/$name.log"
+        elif [ "$name" = demo ]; then
+            cat "$logs/$name.log"
+        fi
+    done
+    printf '%d passed, %d failed, %d skipped\n' $passed $failed $skipped
+    [ $failed -eq 0 ]
+}
+
+# ------------------------------------------------------------------ the command
+case "${1:-}" in
+run)
+    # shellcheck disable=SC2086  # a list of names
+    install_packages required $build_packages && part_build && part_demo
+    ;;
+check)
+    check
+    ;;
+part)
+    parts | awk '{ print $1 }' | grep -qx -- "${2:-}" || {
+        echo "setup.sh: no part '${2:-}'; there are:" >&2
+        parts >&2
+        exit 2
+    }
+    "part_$2"
+    ;;
+parts)
+    parts
+    ;;
+*)
+    sed -n '3,8s/^# \{0,1\}//p' "$self" >&2
+    exit 2
+    ;;
+esac
