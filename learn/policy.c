@@ -6,12 +6,28 @@ enum {
     MIB = 1024 * 1024
 };
 
+/* The price of memory: a server's CPU costs about as much as 7.5 GiB of its memory, so a MiB for a
+ * second is worth 1 s / 7680 of a CPU. Giving a MiB back and faulting it in again costs about as
+ * much: what is reused within a second or so is better kept. */
 const struct hak_policy hak_policy_fixed = {
+    .mode = HAK_LEARN_OFF,
     .large_arm = HAK_ARM_KEEP,
+    .price_ns = 130 * 1000,
     .large_retain_bytes = 256ul * MIB,
     .slab_retain_bytes = 8ul * MIB,
     .whale_retain_bytes = 256ul * MIB,
     .decay_ns = 1000ul * 1000 * 1000,
     .large_segment_bytes = 32ul * MIB,
     .batch_runs = 16,
+};
+
+const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS] = {
+    "64K", "128K", "256K", "512K", "1M", "2M", "4M", "8M", "16M", "32M", "64M", "64M+",
+};
+
+const char *const hak_arm_names[HAK_ARM_COUNT] = {
+    [HAK_ARM_KEEP] = "keep",
+    [HAK_ARM_FREE] = "free",
+    [HAK_ARM_DONTNEED] = "dontneed",
+    [HAK_ARM_BATCH] = "batch",
 };

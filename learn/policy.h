@@ -1,30 +1,68 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tiers are told to do with memory nobody uses: an immutable snapshot of decisions. Today
- * it is fixed; the learner will publish its own. Readers take it as an argument. */
+/* What the tiers are told to do with memory nobody uses. One policy a heap: what the options say,
+ * constant once threads run but for the limits of bytes. What is learned beyond it belongs to a
+ * shard (learn/learner.h). Readers take it as an argument. */
 #ifndef HAK_LEARN_POLICY_H
 #define HAK_LEARN_POLICY_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* What happens to the pages of a freed run (the arms of the learner). */
+/* What happens to the pages of a freed run: the arms among which the learner chooses. */
 enum hak_arm {
-    HAK_ARM_KEEP,        /* stay mapped and dirty until retention runs out */
+    HAK_ARM_KEEP,        /* stay mapped and dirty until nobody needed them for a time of decay */
     HAK_ARM_FREE,        /* MADV_FREE at once */
     HAK_ARM_DONTNEED,    /* MADV_DONTNEED at once */
-    HAK_ARM_BATCH,       /* collected, released many at a time by MADV_DONTNEED */
+    HAK_ARM_BATCH,       /* collected for some milliseconds, released many at a time */
     HAK_ARM_COUNT
 };
 
+enum {
+    HAK_LEARN_BUCKETS = 12,    /* a size bucket for each doubling, from 64 KiB on */
+    HAK_LEARN_BUCKET_FIRST_SHIFT = 16,
+};
+
+/* In the order of HAKMEM_LEARN's values. */
+enum hak_learn_mode {
+    HAK_LEARN_ON,        /* watch, choose and go on watching */
+    HAK_LEARN_OFF,       /* the fixed policy, or what is pinned */
+    HAK_LEARN_FROZEN,    /* as it was learned before (HAKMEM_LEARN_FILE), and no further */
+    HAK_LEARN_SHADOW,    /* watch, and tell what would have been chosen */
+};
+
+struct hak_audit;
+struct hak_learn_saved;
+
 struct hak_policy {
-    enum hak_arm large_arm;          /* for freed large runs */
+    enum hak_learn_mode mode;
+    struct hak_audit *audit;         /* where decisions are put down; NULL: nowhere */
+    const struct hak_learn_saved *saved;  /* what was learned before; NULL: nothing */
+    enum hak_arm large_arm;          /* for freed runs, where nothing was learned or pinned */
+    uint8_t pinned[HAK_LEARN_BUCKETS];    /* enum hak_arm + 1; 0: not pinned */
+    uint8_t by_site;                 /* call sites are told apart, too */
+    uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
     size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
+    size_t limit_bytes;              /* the memory limit of the process's cgroup; 0: none */
     uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */
     size_t large_segment_bytes;      /* growth step of the large tier, a multiple of 2 MiB */
     unsigned batch_runs;             /* HAK_ARM_BATCH: runs in a batch */
 };
+
+/* The size bucket of a freed run or whale. */
+static inline unsigned hak_learn_bucket(size_t bytes)
+{
+    size_t rounds = (bytes - 1) >> HAK_LEARN_BUCKET_FIRST_SHIFT;
+    unsigned bucket = rounds == 0 ? 0 : 64 - (unsigned)__builtin_clzll(rounds);
+    return bucket < HAK_LEARN_BUCKETS ? bucket : HAK_LEARN_BUCKETS - 1;
+}
+
+/* "64K", "128K" .. "64M", "64M+": the largest size of a bucket. */
+extern const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS];
+
+/* "keep", "free", "dontneed", "batch". */
+extern const char *const hak_arm_names[HAK_ARM_COUNT];
 
 /* A limit of bytes. relaxed: they are changed one by one, when shards are placed, and any recent
  * value will do; the other fields are constant once threads run. */
@@ -38,7 +76,7 @@ static inline void hak_policy_set_bytes(size_t *limit, size_t bytes)
     __atomic_store_n(limit, bytes, __ATOMIC_RELAXED);
 }
 
-/* The policy in force where nothing was learned. */
+/* The policy in force where no option says otherwise. */
 extern const struct hak_policy hak_policy_fixed;
 
 #endif

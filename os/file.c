@@ -8,9 +8,14 @@
 
 #include "os/syscall.h"
 
+enum {
+    READABLE_BY_ALL = 0644,    /* less what the process's mask says */
+};
+
 static long open_at(int folder, const char *path, int flags)
 {
-    return hak_syscall4(SYS_openat, (uintptr_t)folder, (uintptr_t)path, (uintptr_t)flags, 0);
+    return hak_syscall4(SYS_openat, (uintptr_t)folder, (uintptr_t)path, (uintptr_t)flags,
+                        READABLE_BY_ALL);
 }
 
 int hak_os_open_folder(const char *path)
@@ -55,4 +60,15 @@ long hak_os_read_file(int folder, const char *path, char *buffer, size_t capacit
     hak_os_close((int)descriptor);
     buffer[length < 0 ? 0 : length] = '\0';
     return length;
+}
+
+int hak_os_open_to_write(const char *path, enum hak_os_write how)
+{
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+    return (int)open_at(AT_FDCWD, path, flags | (how == HAK_WRITE_ANEW ? O_TRUNC : O_APPEND));
+}
+
+unsigned hak_os_process_id(void)
+{
+    return (unsigned)hak_syscall1(SYS_getpid, 0);
 }

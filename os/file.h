@@ -10,8 +10,21 @@
 int hak_os_open_folder(const char *path);
 void hak_os_close(int descriptor);
 
-/* Reads at most capacity - 1 bytes of a file named relative to `folder` (AT_FDCWD allowed) and ends
- * them by NUL. Bytes read or -errno. */
+enum {
+    HAK_OS_HERE = -100,    /* as a folder: where the process is (AT_FDCWD) */
+};
+
+/* Reads at most capacity - 1 bytes of a file named relative to `folder` (perhaps HAK_OS_HERE), and
+ * ends them by NUL. Bytes read or -errno. */
 long hak_os_read_file(int folder, const char *path, char *buffer, size_t capacity);
+
+/* How a file is opened for writing, close-on-exec, made if there is none. */
+enum hak_os_write { HAK_WRITE_ANEW, HAK_WRITE_APPEND };
+
+/* Descriptor or -errno. */
+int hak_os_open_to_write(const char *path, enum hak_os_write how);
+
+/* The process's id. */
+unsigned hak_os_process_id(void);
 
 #endif

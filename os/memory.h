@@ -45,6 +45,14 @@ int hak_os_unmap(void *address, size_t size);
 /* Gives back the pages, keeps the addresses. 0 or -errno (EINVAL where MADV_FREE is unknown). */
 int hak_os_purge(void *address, size_t size, enum hak_os_purge how);
 
+/* Gives back the pages of many ranges (HAK_PURGE_NOW) by as few system calls as the kernel allows:
+ * one since Linux 6.14, which knows a process's name for itself. 0 or -errno. */
+struct hak_os_range {
+    void *address;
+    size_t size;
+};
+int hak_os_purge_ranges(const struct hak_os_range *ranges, unsigned count);
+
 /* Grows or shrinks a mapping, moving it if it must and `may_move` says so; NULL when refused
  * (the old mapping is then untouched). */
 enum hak_os_move { HAK_MOVE_NEVER, HAK_MOVE_ALLOWED };

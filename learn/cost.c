@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Arithmetic of costs, and running means of what was measured. See the header for the formula and
+ * for who may be in here. */
+#include "learn/cost.h"
+
+enum {
+    UNITS_OF_MIB = 256,
+    /* Until the first measurement: what 2020's machines take, about. */
+    FIRST_FAULT_NS = 300,
+    FIRST_PURGE_NS = 80,
+    FIRST_LAZY_NS = 40,
+    FIRST_BATCH_NS = 5 * 1000 * 1000,
+    MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
+    FAULT_SHIFT = 4,        /* fault_ns16 */
+    OUTLIER = 8,            /* so many times the mean, a measurement counts no more: preemption */
+};
+
+void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
+{
+    cost->price = (double)price_ns / UNITS_OF_MIB / 1e9;
+    cost->act_ns[HAK_ARM_KEEP] = FIRST_PURGE_NS;
+    cost->act_ns[HAK_ARM_DONTNEED] = FIRST_PURGE_NS;
+    cost->act_ns[HAK_ARM_BATCH] = FIRST_PURGE_NS;
+    cost->act_ns[HAK_ARM_FREE] = FIRST_LAZY_NS;
+    cost->batch_hold_ns = FIRST_BATCH_NS;
+    cost->decay_ns = decay_ns;
+    /* relaxed: as in hak_cost_saw_faults */
+    __atomic_store_n(&cost->fault_ns16, FIRST_FAULT_NS << FAULT_SHIFT, __ATOMIC_RELAXED);
+}
+
+double hak_cost_fault_ns(const struct hak_cost *cost)
+{
+    /* relaxed: a mean, any recent one will do */
+    return (double)__atomic_load_n(&cost->fault_ns16, __ATOMIC_RELAXED) / (1 << FAULT_SHIFT);
+}
+
+double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
+{
+    switch (arm) {
+    case HAK_ARM_KEEP:
+    case HAK_ARM_FREE:    /* the kernel leaves them as long as it has others: they count as held */
+        return (double)cost->decay_ns;
+    case HAK_ARM_BATCH:
+        return cost->batch_hold_ns;
+    default:
+        return 0;
+    }
+}
+
+/* Of [from, to) the part before `hold`, at the price; a purge where `hold` lies in it; faults for
+ * what was purged by the time that it is used. */
+static double held_and_purged(const struct hak_cost *cost, double hold, double purge_ns,
+                              double from, double to, enum hak_cost_end end)
+{
+    double ns = 0;
+    if (from < hold)
+        ns += cost->price * ((to < hold ? to : hold) - from);
+    if (from <= hold && to > hold)
+        ns += purge_ns;
+    if (end == HAK_COST_REUSED && to > hold)
+        ns += hak_cost_fault_ns(cost);
+    return ns;
+}
+
+double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from, uint64_t to,
+                   enum hak_cost_end end)
+{
+    double hold = hak_cost_hold(cost, arm);
+    /* What is marked for the kernel is purged by decay in the end. */
+    double purge_ns = cost->act_ns[arm == HAK_ARM_FREE ? HAK_ARM_KEEP : arm];
+    double ns = held_and_purged(cost, hold, purge_ns, (double)from, (double)to, end);
+    /* What waits in a batch is nobody's: other memory serves, and this goes all the same. */
+    if (arm == HAK_ARM_BATCH && end == HAK_COST_REUSED && (double)to <= hold)
+        ns += purge_ns + hak_cost_fault_ns(cost);
+    if (arm == HAK_ARM_FREE && from == 0)
+        ns += cost->act_ns[HAK_ARM_FREE];
+    return ns;
+}
+
+double hak_cost_of_keeping(const struct hak_cost *cost, double hold_ns, uint64_t from, uint64_t to,
+                           enum hak_cost_end end)
+{
+    return held_and_purged(cost, hold_ns, cost->act_ns[HAK_ARM_KEEP], (double)from, (double)to,
+                           end);
+}
+
+/* A running mean that one preempted measurement does not spoil. */
+static double mean_with(double mean, double seen)
+{
+    double most = mean * OUTLIER;
+    return mean + ((seen < most ? seen : most) - mean) / MEAN_SHARE;
+}
+
+void hak_cost_saw_purge(struct hak_cost *cost, enum hak_arm arm, uint32_t units, uint64_t ns)
+{
+    if (units != 0)
+        cost->act_ns[arm] = mean_with(cost->act_ns[arm], (double)ns / units);
+}
+
+void hak_cost_saw_batch(struct hak_cost *cost, uint64_t ns)
+{
+    /* Runs came evenly, so the mean one waited half as long. */
+    cost->batch_hold_ns = mean_with(cost->batch_hold_ns, (double)ns / 2);
+}
+
+void hak_cost_saw_faults(struct hak_cost *cost, uint32_t units, uint64_t ns)
+{
+    if (units == 0)
+        return;
+    double mean = mean_with(hak_cost_fault_ns(cost), (double)ns / units);
+    /* relaxed: of two threads that measure at once, one measurement is lost */
+    __atomic_store_n(&cost->fault_ns16, (uint32_t)(mean * (1 << FAULT_SHIFT)), __ATOMIC_RELAXED);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* What a cache tells its learner, and asks it (see the header). Under the lock of that cache. */
+#include "learn/learner.h"
+
+#include "learn/sample.h"
+#include "learn/saved.h"
+#include "os/compiler.h"
+
+enum {
+    BEGUN_WHOLE = 48,             /* samples of a key between two ticks, then one give in */
+    BEGUN_SHARE = 16,             /* so many */
+    CROWDED = HAK_LEARN_SAMPLES * 3 / 4,
+    TRIES_ONE_IN = 32,            /* gives, in which another arm may be tried */
+    UNIT = 4096,
+    DECAY_SPAN = 32,              /* the time of decay may be so much shorter than the option's */
+};
+
+void hak_learner_start(struct hak_learner *learner, const struct hak_policy *policy, uint32_t id)
+{
+    learner->id = id;
+    hak_cost_start(&learner->cost, policy->price_ns, policy->decay_ns);
+    double most = (double)policy->decay_ns;
+    double least = most / DECAY_SPAN;
+    hak_climb_start(&learner->decay, most, least < 1 ? 1 : least, most < 1 ? 1 : most, 2);
+    if (policy->saved != NULL)
+        hak_learn_recall(policy->saved, learner);
+}
+
+/* ---- what the cache tells ------------------------------------------------------------------- */
+
+unsigned hak_learner_site_key(struct hak_learner *learner, uint32_t site, unsigned bucket)
+{
+    enum { PROBES = 4 };
+    for (unsigned probe = 0; probe < PROBES; probe++) {
+        unsigned place = (site + probe) % HAK_LEARN_SITES;
+        if (learner->sites[place] == 0)
+            learner->sites[place] = site;
+        if (learner->sites[place] == site)
+            return HAK_LEARN_BUCKETS + place;
+    }
+    return bucket;
+}
+
+/* The arm with the best rating but for `not`. */
+static unsigned runner_up(const struct hak_learn_key *key, unsigned not)
+{
+    unsigned best = not == 0 ? 1 : 0;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        if (arm != not && key->ratings[arm] > key->ratings[best])
+            best = arm;
+    return best;
+}
+
+/* Another arm, if what it is expected to cost more can be afforded. */
+static HAK_COLD enum hak_arm try_another(struct hak_learner *learner,
+                                         const struct hak_learn_key *key, uint32_t units)
+{
+    unsigned other = runner_up(key, key->arm);
+    double excess = (key->unit_costs[other] - key->unit_costs[key->arm]) * units;
+    int is_known = learner->arms == 0 || (learner->arms & 1u << other) != 0;
+    if (excess > learner->budget_ns || key->matches == 0 || !is_known)
+        return key->arm;
+    if (excess > 0)
+        learner->budget_ns -= excess;
+    return other;
+}
+
+enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_policy *policy,
+                                unsigned key_id, uint32_t units)
+{
+    if (policy->mode == HAK_LEARN_OFF || policy->mode == HAK_LEARN_SHADOW)
+        return policy->large_arm;
+    struct hak_learn_key *key = &learner->keys[key_id];
+    if (hak_likely(++key->turn % TRIES_ONE_IN != 0) || policy->mode != HAK_LEARN_ON ||
+        key->regime.state == HAK_REGIME_FROZEN)
+        return key->arm;
+    return try_another(learner, key, units);
+}
+
+int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *give)
+{
+    struct hak_learn_key *key = &learner->keys[give->key];
+    double weight = 1;
+    key->bytes += (uint64_t)give->units * UNIT;
+    if (key->begun >= BEGUN_WHOLE || learner->open >= CROWDED) {
+        if (++key->begun % BEGUN_SHARE != 0)
+            return 0;
+        weight = BEGUN_SHARE;
+    } else {
+        key->begun++;
+    }
+    uint16_t *old = hak_learn_find_sample(learner, give->id);
+    if (*old != 0)
+        hak_learn_drop_sample(learner, old);    /* one whose end nobody told */
+    struct hak_learn_sample *sample = hak_learn_new_sample(learner, give->id);
+    if (sample == NULL)
+        return 0;
+    sample->given_ns = give->now_ns;
+    sample->accounted_ns = give->now_ns;
+    sample->purged_ns = give->is_purged ? give->now_ns : 0;
+    sample->units = give->units * weight;
+    sample->spent_ns = (double)give->spent_ns * weight;
+    sample->key = give->key;
+    sample->arm = give->arm;
+    key->samples++;
+    return 1;
+}
+
+void hak_learner_purged(struct hak_learner *learner, uintptr_t id, uint64_t now_ns)
+{
+    uint16_t *link = hak_learn_find_sample(learner, id);
+    if (*link != 0 && learner->samples[*link - 1].purged_ns == 0)
+        learner->samples[*link - 1].purged_ns = now_ns;
+}
+
+void hak_learner_reused(struct hak_learner *learner, uintptr_t id, uint64_t now_ns)
+{
+    uint16_t *link = hak_learn_find_sample(learner, id);
+    if (*link == 0)
+        return;
+    hak_learn_account(learner, &learner->samples[*link - 1], now_ns, HAK_COST_REUSED);
+    hak_learn_drop_sample(learner, link);
+}
+
+void hak_learner_gone(struct hak_learner *learner, uintptr_t id, uint64_t now_ns)
+{
+    uint16_t *link = hak_learn_find_sample(learner, id);
+    if (*link == 0)
+        return;
+    hak_learner_purged(learner, id, now_ns);
+    hak_learn_account(learner, &learner->samples[*link - 1], now_ns, HAK_COST_OPEN);
+    hak_learn_drop_sample(learner, link);
+}
+
+void hak_learner_missed(struct hak_learner *learner, unsigned key, uint64_t now_ns)
+{
+    const struct hak_learn_sample *last = NULL;
+    for (unsigned place = 0; place < learner->fresh; place++) {
+        const struct hak_learn_sample *sample = &learner->samples[place];
+        if (sample->id != 0 && sample->key == key && sample->purged_ns != 0 &&
+            (last == NULL || sample->given_ns > last->given_ns))
+            last = sample;
+    }
+    if (last != NULL)
+        hak_learner_reused(learner, last->id, now_ns);
+}
+
+void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units)
+{
+    learner->purged_units[why] += units;
+    if (why == HAK_LEARN_EXCESS)
+        learner->evicted += (double)units;
+}
+
+void hak_learner_saw_miss(struct hak_learner *learner, size_t units)
+{
+    learner->missed += (double)units;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* learn, frozen, canary (see the header). A match is 50 ms of time in which something happened. */
+#include "learn/regime.h"
+
+enum {
+    SETTLED_MATCHES = 30,     /* the same arm best for so long: frozen */
+    FROZEN_MATCHES = 200,     /* then a look */
+    CANARY_MATCHES = 20,
+    LOSS_MATCHES = 25,        /* a loss of so many matches' usual cost: thaw */
+    USUAL_SHARE = 32,
+};
+
+static const double MARGIN = 1.10;    /* an arm that is cheaper by less is no loss */
+static const double LEAST_LOSS_NS = 200 * 1000;
+
+const char *const hak_regime_names[] = {
+    [HAK_REGIME_LEARN] = "learn",
+    [HAK_REGIME_FROZEN] = "frozen",
+    [HAK_REGIME_CANARY] = "canary",
+};
+
+static void enter(struct hak_regime *regime, enum hak_regime_state state)
+{
+    regime->state = state;
+    regime->matches = 0;
+    regime->settled = 0;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        regime->loss[arm] = 0;
+}
+
+/* Adds to the losses; whether one of them says that times have changed. */
+static int is_losing(struct hak_regime *regime, const double *costs, enum hak_arm in_force)
+{
+    double most = LEAST_LOSS_NS + LOSS_MATCHES * regime->usual;
+    int losing = 0;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        double loss = regime->loss[arm] + costs[in_force] - MARGIN * costs[arm];
+        regime->loss[arm] = loss > 0 ? loss : 0;
+        losing |= regime->loss[arm] > most;
+    }
+    return losing;
+}
+
+enum hak_regime_event hak_regime_match(struct hak_regime *regime, const double *costs,
+                                       enum hak_arm in_force, enum hak_arm best)
+{
+    int losing = is_losing(regime, costs, in_force);
+    regime->usual += (costs[in_force] - regime->usual) / USUAL_SHARE;
+    regime->matches++;
+    regime->settled = best == regime->best ? regime->settled + 1 : 0;
+    regime->best = best;
+    if (losing && regime->state != HAK_REGIME_LEARN) {
+        regime->usual = costs[in_force];
+        enter(regime, HAK_REGIME_LEARN);
+        return HAK_REGIME_THAWS;
+    }
+    if (regime->state == HAK_REGIME_LEARN && regime->settled >= SETTLED_MATCHES) {
+        enter(regime, HAK_REGIME_FROZEN);
+        return HAK_REGIME_FREEZES;
+    }
+    if (regime->state == HAK_REGIME_FROZEN && regime->matches >= FROZEN_MATCHES) {
+        enter(regime, HAK_REGIME_CANARY);
+        return HAK_REGIME_TRIES;
+    }
+    if (regime->state == HAK_REGIME_CANARY && regime->matches >= CANARY_MATCHES) {
+        enter(regime, HAK_REGIME_FROZEN);
+        return HAK_REGIME_FREEZES;
+    }
+    return HAK_REGIME_STAYS;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* What was learned, written and read again. No libc but memory and string functions. */
+#include "learn/saved.h"
+
+#include <string.h>
+
+#include "learn/elo.h"
+#include "learn/learner.h"
+
+static const char first_line[] = "hakmem-learned 1";
+
+enum {
+    RATING_FARTHEST = 3000,    /* from the start: no match leads there */
+    NOTHING = -1,
+};
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* The next word of a line: its length, 0 at the end. *text is moved to its start. */
+static size_t next_word(const char **text)
+{
+    *text += strspn(*text, " \t");
+    return strcspn(*text, " \t\n");
+}
+
+/* A whole number, perhaps negative, within +-most. 1, or 0. */
+static int take_number(const char **text, int64_t most, int64_t *number)
+{
+    size_t length = next_word(text);
+    const char *at = *text;
+    const char *end = at + length;
+    int negative = at < end && *at == '-';
+    int64_t value = 0;
+    at += negative;
+    if (at == end)
+        return 0;
+    for (; at < end; at++) {
+        if (*at < '0' || *at > '9' || value > most / 10)
+            return 0;
+        value = value * 10 + (*at - '0');
+    }
+    *text = end;
+    *number = negative ? -value : value;
+    return value <= most;
+}
+
+/* The place of the next word in a list of names, or NOTHING. */
+static int take_name(const char **text, const char *const *names, int count)
+{
+    size_t length = next_word(text);
+    for (int place = 0; place < count; place++) {
+        if (strlen(names[place]) == length && memcmp(*text, names[place], length) == 0) {
+            *text += length;
+            return place;
+        }
+    }
+    return NOTHING;
+}
+
+static int is_at_end(const char *text)
+{
+    next_word(&text);
+    return *text == '\n' || *text == '\0';
+}
+
+static int parse_bucket(struct hak_learn_saved *saved, unsigned shard, const char *line)
+{
+    int bucket = take_name(&line, hak_learn_bucket_names, HAK_LEARN_BUCKETS);
+    int arm = take_name(&line, hak_arm_names, HAK_ARM_COUNT);
+    int64_t ratings[HAK_ARM_COUNT];
+    if (bucket == NOTHING || arm == NOTHING)
+        return 0;
+    for (unsigned i = 0; i < HAK_ARM_COUNT; i++)
+        if (!take_number(&line, RATING_FARTHEST + HAK_ELO_START, &ratings[i]))
+            return 0;
+    if (!is_at_end(line))
+        return 0;
+    saved->shards[shard].buckets[bucket].arm = (uint8_t)(arm + 1);
+    for (unsigned i = 0; i < HAK_ARM_COUNT; i++)
+        saved->shards[shard].buckets[bucket].ratings[i] = (int32_t)ratings[i];
+    return 1;
+}
+
+static int parse_line(struct hak_learn_saved *saved, const char *line)
+{
+    static const char *const numbers[] = {"retain", "decay"};
+    int64_t shard, number;
+    if (!take_number(&line, HAK_LEARN_SAVED_SHARDS, &shard) || shard < 0)
+        return 0;
+    const char *rest = line;
+    int which = take_name(&rest, numbers, 2);
+    if (which == NOTHING)
+        return parse_bucket(saved, (unsigned)shard, line);
+    if (!take_number(&rest, INT64_MAX / 16, &number) || number < 0 || !is_at_end(rest))
+        return 0;
+    if (which == 0)
+        saved->shards[shard].retain_bytes = (size_t)number;
+    else
+        saved->shards[shard].decay_ns = (uint64_t)number;
+    return 1;
+}
+
+unsigned hak_learn_parse(struct hak_learn_saved *saved, const char *text)
+{
+    size_t length = strlen(first_line);
+    memset(saved, 0, sizeof *saved);
+    if (strncmp(text, first_line, length) != 0 || (text[length] != '\n' && text[length] != '\0'))
+        return 1;
+    for (unsigned number = 1;; number++) {
+        if (number > 1 && !is_at_end(text) && !parse_line(saved, text))
+            return number;
+        text = strchr(text, '\n');
+        if (text == NULL)
+            return 0;
+        text++;
+    }
+}
+
+void hak_learn_recall(const struct hak_learn_saved *saved, struct hak_learner *learner)
+{
+    unsigned shard = learner->id;
+    if (shard > HAK_LEARN_SAVED_SHARDS)
+        shard = (shard - 1) % HAK_LEARN_SAVED_SHARDS + 1;
+    learner->retain_bytes = saved->shards[shard].retain_bytes;
+    uint64_t decay_ns = saved->shards[shard].decay_ns;
+    if (decay_ns != 0 && (double)decay_ns <= learner->decay.most) {
+        learner->decay.value = (double)decay_ns;
+        learner->cost.decay_ns = decay_ns;
+    }
+    for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
+        struct hak_learn_key *key = &learner->keys[bucket];
+        if (saved->shards[shard].buckets[bucket].arm == 0)
+            continue;
+        key->arm = (uint8_t)(saved->shards[shard].buckets[bucket].arm - 1);
+        for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+            key->ratings[arm] =
+                saved->shards[shard].buckets[bucket].ratings[arm] - HAK_ELO_START;
+    }
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+void hak_learn_write_first(struct hak_writer *writer)
+{
+    hak_put(writer, "%s\n", first_line);
+}
+
+void hak_learn_write(struct hak_writer *writer, const struct hak_learner *learner)
+{
+    if (learner->id > HAK_LEARN_SAVED_SHARDS)
+        return;
+    for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
+        const struct hak_learn_key *key = &learner->keys[bucket];
+        /* Of sizes that were not freed nothing is known that was not known before. */
+        if (key->matches == 0)
+            continue;
+        hak_put(writer, "%u %s %s", learner->id, hak_learn_bucket_names[bucket],
+                hak_arm_names[key->arm]);
+        for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+            hak_put(writer, " %ld", (long)(key->ratings[arm] + HAK_ELO_START));
+        hak_put_text(writer, "\n");
+    }
+    if (learner->retain_bytes != 0)
+        hak_put(writer, "%u retain %lu\n", learner->id, (unsigned long)learner->retain_bytes);
+    if (learner->tick_ns != 0 && learner->cost.decay_ns != UINT64_MAX)
+        hak_put(writer, "%u decay %lu\n", learner->id, (unsigned long)learner->cost.decay_ns);
+}

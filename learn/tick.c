@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* The learner's tick: matches, the arms that follow from them, and the numbers that climb. Under
+ * the lock of the cache that the learner serves. */
+#include "learn/learner.h"
+
+#include "learn/audit.h"
+#include "learn/elo.h"
+#include "learn/sample.h"
+
+enum {
+    MATCH_SAMPLES = 4,            /* a match has begun so many, or is so old */
+    STAKE_SHARE = 16,             /* of the running mean of stakes */
+    UNIT_COST_SHARE = 8,
+    BUDGET_SHARE = 64,            /* of what was paid, what trying may cost */
+    RETAIN_FIRST_SHARE = 8,       /* of what the policy allows */
+    RETAIN_LEAST = 2 * 1024 * 1024,
+    RETAIN_SHRINK_SHARE = 32,
+    UNIT = 4096,
+};
+
+static const uint64_t NS_OF_SECOND = 1000ul * 1000 * 1000;
+static const uint64_t MATCH_AGE_NS = 200ul * 1000 * 1000;
+static const double K_LEARN = 48;
+static const double K_FROZEN = 12;
+static const double STAKE_MOST = 4;           /* times the mean stake: the weightiest match */
+static const double STAKE_LEAST_NS = 1000;
+static const double BUDGET_MOST_NS = 50e6;
+static const double SWITCH_GAP = 10;          /* points: an arm that is 6% cheaper */
+static const double CLIMB_MARGIN = 0.02;
+
+static void audit_match(const struct hak_learner *learner, struct hak_audit *audit,
+                        unsigned key_id, const char *why, uint64_t now_ns)
+{
+    const struct hak_learn_key *key = &learner->keys[key_id];
+    if (audit == NULL)
+        return;
+    struct hak_audit_record record = {
+        .now_ns = now_ns,
+        .kind = HAK_AUDIT_MATCH,
+        .shard = learner->id,
+        .state = (uint8_t)key->regime.state,
+        .played = key->played,
+        .next = key->arm,
+        .why = why,
+        .bytes = key->bytes,
+        .samples = key->samples,
+        .paid = key->paid,
+        .decay_ns = learner->cost.decay_ns,
+        .retain_bytes = learner->retain_bytes,
+    };
+    if (key_id >= HAK_LEARN_BUCKETS)
+        record.site = learner->sites[key_id - HAK_LEARN_BUCKETS];
+    else
+        record.bucket = (uint8_t)key_id;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        record.costs[arm] = key->costs[arm];
+        record.ratings[arm] = key->ratings[arm];
+    }
+    hak_audit_put(audit, &record);
+}
+
+/* ---- a match -------------------------------------------------------------------------------- */
+
+/* Costs a unit, for whoever asks what trying another arm will cost; sums for the report; then
+ * everything begins anew. */
+static void end_match(struct hak_learner *learner, struct hak_learn_key *key, uint64_t now_ns)
+{
+    double units = (double)(key->bytes / UNIT);
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        if (units > 0)
+            key->unit_costs[arm] += (key->costs[arm] / units - key->unit_costs[arm]) /
+                                    UNIT_COST_SHARE;
+        key->all_costs[arm] += key->costs[arm];
+    }
+    key->all_chosen += key->costs[key->played];
+    key->all_paid += key->paid;
+    key->all_bytes += key->bytes;
+    learner->budget_ns += key->paid / BUDGET_SHARE;
+    if (learner->budget_ns > BUDGET_MOST_NS)
+        learner->budget_ns = BUDGET_MOST_NS;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        key->costs[arm] = 0;
+    key->paid = 0;
+    key->bytes = 0;
+    key->samples = 0;
+    key->match_ns = now_ns;
+    key->matches++;
+}
+
+static double greatest(const double *costs)
+{
+    double most = 0;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        most = costs[arm] > most ? costs[arm] : most;
+    return most;
+}
+
+/* How far this match moves ratings: by what is at stake, so that ratings follow sums of costs and
+ * not the number of matches won. */
+static double weight_of(struct hak_learn_key *key, double stake)
+{
+    if (key->stake == 0)
+        key->stake = stake;
+    key->stake += (stake - key->stake) / STAKE_SHARE;
+    double weight = stake / key->stake;
+    return weight < STAKE_MOST ? weight : STAKE_MOST;
+}
+
+/* Arms that this cache does not know lose every match. */
+static void forbid(const struct hak_learner *learner, struct hak_learn_key *key)
+{
+    if (learner->arms == 0)
+        return;
+    double most = greatest(key->costs);
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        if ((learner->arms & 1u << arm) == 0)
+            key->costs[arm] = 2 * most;
+}
+
+static const char *follow_regime(struct hak_learn_key *key, unsigned best)
+{
+    switch (hak_regime_match(&key->regime, key->costs, key->arm, best)) {
+    case HAK_REGIME_FREEZES:
+        return "freeze";
+    case HAK_REGIME_TRIES:
+        return "canary";
+    case HAK_REGIME_THAWS:
+        /* What was won in other times counts no more; these costs do, at once. */
+        hak_elo_pull(key->ratings, HAK_ARM_COUNT, 1);
+        hak_elo_play(key->ratings, key->costs, HAK_ARM_COUNT, K_LEARN);
+        return "thaw";
+    default:
+        return "rating";
+    }
+}
+
+static void play(struct hak_learner *learner, const struct hak_policy *policy, unsigned key_id,
+                 uint64_t now_ns)
+{
+    struct hak_learn_key *key = &learner->keys[key_id];
+    double stake = greatest(key->costs);
+    int is_ripe = key->samples >= MATCH_SAMPLES || now_ns - key->match_ns >= MATCH_AGE_NS;
+    if (!is_ripe || stake < STAKE_LEAST_NS)
+        return;
+    forbid(learner, key);
+    key->played = key->arm;
+    double k = key->regime.state == HAK_REGIME_LEARN ? K_LEARN : K_FROZEN;
+    hak_elo_play(key->ratings, key->costs, HAK_ARM_COUNT, k * weight_of(key, stake));
+    const char *why = follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
+    unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
+    double gap = why[0] == 't' ? 0 : SWITCH_GAP;
+    if (policy->mode != HAK_LEARN_FROZEN && key->ratings[best] > key->ratings[key->played] + gap) {
+        key->arm = (uint8_t)best;
+        key->switches++;
+    }
+    audit_match(learner, policy->audit, key_id, why, now_ns);
+    end_match(learner, key, now_ns);
+}
+
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+static void audit_number(const struct hak_learner *learner, struct hak_audit *audit,
+                         enum hak_audit_kind kind, const char *why, uint64_t from,
+                         uint64_t now_ns)
+{
+    if (audit == NULL)
+        return;
+    const struct hak_audit_record record = {
+        .now_ns = now_ns,
+        .kind = kind,
+        .shard = learner->id,
+        .why = why,
+        .from = from,
+        .decay_ns = learner->cost.decay_ns,
+        .retain_bytes = learner->retain_bytes,
+    };
+    hak_audit_put(audit, &record);
+}
+
+/* Once a second towards the time of decay that would have been cheapest. */
+static void climb_decay(struct hak_learner *learner, const struct hak_policy *policy,
+                        uint64_t now_ns)
+{
+    int is_said = policy->decay_ns == 0 || policy->decay_ns == UINT64_MAX;
+    if (is_said || now_ns - learner->climb_ns < NS_OF_SECOND)
+        return;
+    learner->climb_ns = now_ns;
+    uint64_t from = learner->cost.decay_ns;
+    if (hak_climb_move(&learner->decay, CLIMB_MARGIN) == 0)
+        return;
+    learner->cost.decay_ns = (uint64_t)learner->decay.value;
+    audit_number(learner, policy->audit, HAK_AUDIT_DECAY, "climb", from, now_ns);
+}
+
+static size_t first_retain(size_t most)
+{
+    size_t first = most / RETAIN_FIRST_SHARE;
+    if (first < RETAIN_LEAST)
+        first = RETAIN_LEAST;
+    return first < most ? first : most;
+}
+
+/* Half as much again, if that had spared faults worth more than the price of keeping it; slowly
+ * back when much less was there. */
+static void climb_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                         size_t most, uint64_t now_ns)
+{
+    size_t from = learner->retain_bytes;
+    size_t least = first_retain(most);
+    size_t step = from / 2;
+    double spared = learner->evicted < learner->missed ? learner->evicted : learner->missed;
+    double gain = spared * (hak_cost_fault_ns(&learner->cost) +
+                            learner->cost.act_ns[HAK_ARM_KEEP]);
+    double price = learner->cost.price * (double)(step / UNIT) * (double)NS_OF_SECOND;
+    const char *why = "miss";
+    if (gain > price && from < most) {
+        learner->retain_bytes = from + step < most ? from + step : most;
+        learner->evicted = 0;
+        learner->missed = 0;
+    } else if (learner->peak_units * UNIT < from / 2 && from > least) {
+        learner->retain_bytes = from - from / RETAIN_SHRINK_SHARE;
+        why = "idle";
+    }
+    if (learner->retain_bytes < least || learner->retain_bytes > most)
+        learner->retain_bytes = least < most ? least : most;
+    if (learner->retain_bytes != from)
+        audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, why, from, now_ns);
+}
+
+static void tell_purges(struct hak_learner *learner, struct hak_audit *audit, uint64_t now_ns)
+{
+    static const char *const names[] = {
+        [HAK_LEARN_EXCESS] = "excess",
+        [HAK_LEARN_DECAY] = "decay",
+    };
+    for (unsigned why = 0; why < HAK_LEARN_PURGES; why++) {
+        if (learner->purged_units[why] != 0 && audit != NULL) {
+            const struct hak_audit_record record = {
+                .now_ns = now_ns,
+                .kind = HAK_AUDIT_RETAIN,
+                .shard = learner->id,
+                .why = names[why],
+                .from = learner->retain_bytes,
+                .bytes = learner->purged_units[why] * UNIT,
+                .retain_bytes = learner->retain_bytes,
+            };
+            hak_audit_put(audit, &record);
+        }
+        learner->purged_units[why] = 0;
+    }
+}
+
+/* What was lately: forgotten within a second. */
+static void fade(struct hak_learner *learner, uint64_t elapsed_ns)
+{
+    double rest = elapsed_ns >= NS_OF_SECOND ? 0 : 1 - (double)elapsed_ns / (double)NS_OF_SECOND;
+    learner->evicted *= rest;
+    learner->missed *= rest;
+    learner->peak_units = 0;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        learner->predicted[arm] *= rest;
+        learner->real[arm] *= rest;
+    }
+}
+
+void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
+                      uint64_t now_ns)
+{
+    uint64_t elapsed = now_ns - learner->tick_ns;
+    learner->tick_ns = now_ns;
+    hak_learn_account_open(learner, now_ns);
+    for (unsigned key = 0; key < HAK_LEARN_KEYS; key++) {
+        learner->keys[key].begun = 0;
+        play(learner, policy, key, now_ns);
+    }
+    tell_purges(learner, policy->audit, now_ns);
+    if (policy->mode == HAK_LEARN_ON) {
+        climb_decay(learner, policy, now_ns);
+        climb_retain(learner, policy, most, now_ns);
+    }
+    fade(learner, elapsed);
+}
+
+size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+{
+    if (!hak_learner_decides(policy))
+        return most;
+    if (hak_unlikely(learner->retain_bytes == 0))
+        learner->retain_bytes = first_retain(most);
+    return learner->retain_bytes < most ? learner->retain_bytes : most;
+}
+
+uint64_t hak_learner_decay_ns(const struct hak_learner *learner, const struct hak_policy *policy)
+{
+    return hak_learner_decides(policy) ? learner->cost.decay_ns : policy->decay_ns;
+}
