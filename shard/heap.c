@@ -4,7 +4,9 @@
 
 #include <errno.h>
 
+#include "learn/audit.h"
 #include "os/bits.h"
+#include "os/clock.h"
 #include "os/inject.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
@@ -65,9 +67,27 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
         return -ENOMEM;
     placement->shards[0] = shard;
     share_out(heap, 1);
+    hak_whale_start(&heap->whales, heap->policy);
     /* release: pairs with the acquire in hak_heap_shard_here */
     __atomic_store_n(&heap->placement, placement, __ATOMIC_RELEASE);
     return 0;
+}
+
+void hak_heap_start_learning(struct hak_heap *heap)
+{
+    hak_whale_start(&heap->whales, heap->policy);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        hak_shard_start_learning(hak_shard_of_id(id));
+}
+
+void hak_heap_end_learning(struct hak_heap *heap)
+{
+    uint64_t now = hak_os_now_ns();
+    if (!hak_learner_watches(heap->policy))
+        return;
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        hak_large_end_learning(&hak_shard_of_id(id)->large, heap->policy, now);
+    hak_whale_end_learning(&heap->whales, heap->policy, now);
 }
 
 enum {
@@ -231,6 +251,8 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
     unsigned turn = __atomic_fetch_add(&heap->next_tick, 1, __ATOMIC_RELAXED);
     hak_shard_tick(hak_shard_of_id(turn % hak_shard_last_id() + 1), now_ns);
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    if (heap->policy->audit != NULL && hak_audit_waiting(heap->policy->audit) >= HAK_AUDIT_MANY)
+        hak_audit_flush(heap->policy->audit);
 }
 
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
@@ -238,6 +260,8 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_shard_tick(hak_shard_of_id(id), now_ns);
+    if (heap->policy->audit != NULL)
+        hak_audit_flush(heap->policy->audit);
 }
 
 void hak_heap_reap(struct hak_heap *heap)

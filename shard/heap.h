@@ -70,6 +70,13 @@ int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
 int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
                      const struct hak_domain_request *request);
 
+/* What the options made of the heap's policy is obeyed by the learners of shards and whales from
+ * now on. By the starting thread, before there are others. */
+void hak_heap_start_learning(struct hak_heap *heap);
+
+/* A last tick of all learners, so that nothing of what they saw is missing in a report. */
+void hak_heap_end_learning(struct hak_heap *heap);
+
 /* How many unused bytes all shards together may keep from the kernel. */
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);
 

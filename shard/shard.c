@@ -32,7 +32,8 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
         shard->source = (struct hak_region_source){ &shard->counters, node, (uint16_t)id };
         hak_pool_init(&shard->tiny, &shard->source, 1, HAK_CLASS_TINY_LAST);
         hak_pool_init(&shard->mid, &shard->source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
-        hak_large_init(&shard->large, &shard->source);
+        hak_learner_start(&shard->learner, policy, id);
+        hak_large_init(&shard->large, &shard->source, &shard->learner);
         hak_transfer_cache_init(&shard->bundles);
         /* release: pairs with hak_shard_of_id and hak_shard_last_id */
         __atomic_store_n(&hak_shards[id], shard, __ATOMIC_RELEASE);
@@ -40,6 +41,13 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
     }
     hak_lock_release(&registry.lock);
     return id < HAK_SHARD_IDS ? shard : NULL;
+}
+
+void hak_shard_start_learning(struct hak_shard *shard)
+{
+    hak_lock_acquire(&shard->large.lock);
+    hak_learner_start(&shard->learner, shard->policy, shard->id);
+    hak_lock_release(&shard->large.lock);
 }
 
 /* As many bundles as there were: whoever goes on pushing does not keep us here. */

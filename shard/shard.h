@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "learn/learner.h"
 #include "learn/policy.h"
 #include "os/compiler.h"
 #include "shard/inbox.h"
@@ -37,12 +38,16 @@ struct hak_shard {
     struct hak_pool tiny;                   /* objects up to 1 KiB */
     struct hak_pool mid;                    /* up to 32 KiB */
     struct hak_large_cache large;           /* runs from there on, whales apart */
+    struct hak_learner learner;             /* what becomes of freed runs; under large's lock */
     struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
     struct hak_inbox inbox;                 /* bundles that came home */
 };
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */
 struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy);
+
+/* The policy has changed: the learner begins anew. By the starting thread. */
+void hak_shard_start_learning(struct hak_shard *shard);
 
 /* id -> shard, NULL where there is none. */
 extern struct hak_shard *hak_shards[HAK_SHARD_IDS];

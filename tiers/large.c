@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking, giving and purging large runs (see large.h for the structure, large_segment.h for the
- * memory). Any thread, under the lock of the cache; static functions are called with the lock held
- * unless they say otherwise. */
+/* Taking and giving large runs: see large.h for the structure, large_segment.h for the memory,
+ * large_purge.h for what goes back to the kernel. Any thread, under the lock of the cache; static
+ * functions are called with the lock held unless they say otherwise. */
 #include "tiers/large.h"
 
+#include "os/clock.h"
 #include "os/memory.h"
+#include "tiers/large_purge.h"
 #include "topology/bind.h"
 
 enum {
-    TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
     FIRST_SEGMENT = 4 * 1024 * 1024,
-    PURGE_STEP = 64,               /* units; a run is not purged in smaller parts */
-    PURGES_AT_ONCE = 16,           /* runs purged by one call, so that no call takes long */
-    DECAY_STEPS = 8,               /* purging what decayed takes so many steps of a tick */
+    TOUCHED_UNITS = 4,             /* whose first touch is timed, in */
+    TOUCH_ONE_IN = 16,             /* takes of memory without pages */
 };
 
 /* ---- segments ---- */
@@ -64,185 +64,29 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
     return 1;
 }
 
-static int is_whole(const struct hak_large_segment *segment, const struct hak_unit *run)
-{
-    return run->number == segment->units - segment->first;
-}
-
-/* Gives a segment of one run, that is in no list, back to the kernel. Lets the lock go. */
-static void release_segment(struct hak_large_cache *cache, struct hak_large_segment *segment)
-{
-    if (segment->next != NULL)
-        segment->next->previous = segment->previous;
-    if (segment->previous != NULL)
-        segment->previous->next = segment->next;
-    else
-        cache->segments = segment->next;
-    /* relaxed: see grow */
-    __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes - segment->size, __ATOMIC_RELAXED);
-    hak_lock_release(&cache->lock);
-    hak_large_segment_withdraw(segment);
-    hak_region_unmap(cache->source, segment, segment->size);
-    hak_lock_acquire(&cache->lock);
-}
-
-/* ---- freeing ---- */
-
-/* Units that belong to no run become free, together with the free ones on both sides, and the
- * youngest. Returns the run. */
-static struct hak_unit *file_merged(struct hak_large_cache *cache,
-                                    struct hak_large_segment *segment, uint32_t index,
-                                    uint32_t units, uint32_t dirty)
-{
-    struct hak_unit *before = hak_large_segment_free_before(segment, index);
-    struct hak_unit *behind = hak_large_segment_free_at(segment, index + units);
-    struct hak_unit *unused;
-    if (behind != NULL) {
-        units += behind->number;
-        dirty += hak_large_unfile(cache, segment, behind, &unused);
-    }
-    if (before != NULL) {
-        units += before->number;
-        index -= before->number;
-        dirty += hak_large_unfile(cache, segment, before, &unused);
-    }
-    hak_large_file(cache, segment, index, units, dirty, cache->newest);
-    return &segment->unit[index];
-}
-
-/* Purges the whole kernel pages within a run that is in no list, and notes it; returns bytes. Lets
- * the lock go meanwhile. */
-static size_t purge_units(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                          uint32_t index, uint32_t units)
-{
-    size_t page = hak_os_page_size();
-    size_t dirty = hak_large_segment_count_dirty(segment, index, units);
-    uintptr_t start = (uintptr_t)hak_large_segment_address(segment, index);
-    uintptr_t end = hak_align_down(start + ((size_t)units << HAK_LARGE_UNIT_SHIFT), page);
-    start = hak_align_up(start, page);
-    if (start >= end)
-        return 0;
-    hak_lock_release(&cache->lock);
-    int result = hak_os_purge((void *)start, end - start, HAK_PURGE_NOW);
-    hak_lock_acquire(&cache->lock);
-    if (result != 0)
-        return 0; /* locked in memory: stays dirty */
-    index = (uint32_t)((start - (uintptr_t)segment) >> HAK_LARGE_UNIT_SHIFT);
-    hak_large_segment_set_clean(segment, index, (uint32_t)((end - start) >> HAK_LARGE_UNIT_SHIFT));
-    hak_count(cache->source->counters, HAK_COUNTER_BYTES_PURGED, dirty << HAK_LARGE_UNIT_SHIFT);
-    return dirty << HAK_LARGE_UNIT_SHIFT;
-}
-
-/* From which unit on a free run holds `most` dirty units, about; its first, if it has no more. */
-static uint32_t tail_with(const struct hak_large_segment *segment, const struct hak_unit *run,
-                          size_t most)
-{
-    uint32_t index = hak_large_segment_index(segment, run);
-    uint32_t from = index + run->number;
-    for (size_t dirty = 0; dirty < most && from > index;) {
-        uint32_t step = from - index < PURGE_STEP ? from - index : PURGE_STEP;
-        from -= step;
-        dirty += hak_large_segment_count_dirty(segment, from, step);
-    }
-    return from - index < PURGE_STEP ? index : from;
-}
-
-/* Gives about `most` dirty units of a free run back, from its end since runs are cut from the
- * start; if that is all of them, and of the segment, the segment goes. Returns bytes. Lets the lock
- * go meanwhile. */
-static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, size_t most)
-{
-    struct hak_large_segment *segment = hak_large_segment_of(run);
-    struct hak_unit *older = NULL;
-    uint32_t index = hak_large_segment_index(segment, run);
-    uint32_t units = run->number;
-    uint32_t from = most < run[1].number ? tail_with(segment, run, most) : index;
-    int whole = is_whole(segment, run) && from == index;
-    uint32_t dirty = hak_large_unfile(cache, segment, run, &older);
-    if (whole) {
-        release_segment(cache, segment);
-        return (size_t)dirty << HAK_LARGE_UNIT_SHIFT;
-    }
-    if (from != index) {
-        uint32_t kept = hak_large_segment_count_dirty(segment, index, from - index);
-        hak_large_file(cache, segment, index, from - index, kept, older);
-        units -= from - index;
-    }
-    hak_large_segment_mark(segment, from, units, HAK_UNIT_BUSY);
-    cache->used_units += units;
-    size_t bytes = purge_units(cache, segment, from, units);
-    cache->used_units -= units;
-    hak_large_segment_unmark(segment, from);
-    uint32_t left = hak_large_segment_count_dirty(segment, from, units);
-    file_merged(cache, segment, from, units, left);
-    return bytes;
-}
-
-/* Purges from the old end until `units` are purged or no more than `keep` are left dirty. */
-static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < PURGES_AT_ONCE && cache->dirty_units > keep; i++) {
-        size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
-        if (cache->oldest == NULL || purged >= units)
-            break;
-        size_t excess = cache->dirty_units - keep;
-        bytes += purge_run(cache, cache->oldest, excess < units - purged ? excess : units - purged);
-    }
-    return bytes;
-}
-
-/* Once in a time of decay: so many units as were free and dirty all that time, nobody needed. They
- * are purged oldest first, in steps. (The age of a run says little: those out of which others are
- * cut, and with which others merge, may be as old as the program, and in constant use.) */
-static void decay(struct hak_large_cache *cache, uint32_t ticks)
-{
-    if (cache->now - cache->window >= ticks) {
-        cache->window = cache->now;
-        cache->surplus = cache->least_dirty;
-        cache->least_dirty = cache->dirty_units;
-    }
-    if (cache->surplus == 0)
-        return;
-    size_t purged = purge_oldest(cache, 0, cache->surplus) >> HAK_LARGE_UNIT_SHIFT;
-    int ended = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
-    cache->surplus = ended ? 0 : cache->surplus - purged;
-    if (cache->least_dirty > cache->dirty_units)
-        cache->least_dirty = cache->dirty_units;
-}
-
-/* Dirty units that may stay: what the policy says, and half of what is in use, since so much comes
- * and goes when sizes are mixed (with an eighth, 120 MiB of mixed runs of 64 KiB to 4 MiB were
- * purged all the time, and a third as fast). This bounds bursts; decay finds what is not needed.
- * When there are more, some are purged at once, so that not each give pays a system call. */
-static void obey_retention(struct hak_large_cache *cache, const struct hak_policy *policy)
-{
-    size_t most = (hak_policy_bytes(&policy->large_retain_bytes) >> HAK_LARGE_UNIT_SHIFT) +
-                  cache->used_units / 2;
-    if (hak_unlikely(cache->dirty_units > most))
-        purge_oldest(cache, most - most / 8, SIZE_MAX);
-}
-
 /* What the policy wants done at once with the pages of a run on its way into the lists. Returns how
- * many units are still dirty. Lets the lock go where there is something to do. */
+ * many units are still dirty, and notes in *give what was done. Lets the lock go where there is
+ * something to do. */
 static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                          struct hak_unit *run, const struct hak_policy *policy)
+                          struct hak_unit *run, struct hak_learn_give *give)
 {
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t units = run->number;
     hak_large_segment_set_dirty(segment, index, units);
-    if (policy->large_arm != HAK_ARM_FREE && policy->large_arm != HAK_ARM_DONTNEED)
-        return units;
-    hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
-    if (policy->large_arm == HAK_ARM_DONTNEED) {
-        purge_units(cache, segment, index, units);
-        return hak_large_segment_count_dirty(segment, index, units);
+    if (give->arm == HAK_ARM_DONTNEED) {
+        hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
+        hak_large_purge_units(cache, segment, index, units, &give->spent_ns);
+        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_DONTNEED, units, give->spent_ns);
+        uint32_t left = hak_large_segment_count_dirty(segment, index, units);
+        give->is_purged = left == 0;
+        return left;
     }
-    /* The kernel may take them, but need not: they count as dirty until decay. */
-    hak_lock_release(&cache->lock);
-    hak_os_purge(hak_large_segment_address(segment, index), (size_t)units << HAK_LARGE_UNIT_SHIFT,
-                 HAK_PURGE_LAZY);
-    hak_lock_acquire(&cache->lock);
+    if (give->arm == HAK_ARM_FREE) {
+        /* The kernel may take them, but need not: they count as dirty until decay. */
+        hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
+        hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
+        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_FREE, units, give->spent_ns);
+    }
     return units;
 }
 
@@ -278,6 +122,8 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     if (rest != 0)
         hak_large_file(cache, segment, index + lead + units, rest, behind, older);
     hak_large_segment_mark(segment, index + lead, units, HAK_UNIT_USED);
+    segment->unit[index + lead].link = NULL;
+    hak_large_tell_reused(cache, segment, index + lead, units);
     cache->used_units += units;
     if (cache->least_dirty > cache->dirty_units)
         cache->least_dirty = cache->dirty_units;
@@ -289,10 +135,12 @@ static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, 
                                  int *dirty)
 {
     struct hak_unit *run = hak_large_find(cache, HAK_LARGE_DIRTY, units, alignment);
-    if (run != NULL)
+    if (run != NULL) {
         hak_count(cache->source->counters, HAK_COUNTER_LARGE_CACHED_HITS, 1);
-    else
+    } else {
         run = hak_large_find(cache, HAK_LARGE_CLEAN, units, alignment);
+        hak_learner_saw_miss(cache->learner, units);
+    }
     if (run == NULL)
         return NULL;
     return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
@@ -300,9 +148,11 @@ static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, 
 
 /* ---- what others call ---- */
 
-void hak_large_init(struct hak_large_cache *cache, const struct hak_region_source *source)
+void hak_large_init(struct hak_large_cache *cache, const struct hak_region_source *source,
+                    struct hak_learner *learner)
 {
     cache->source = source;
+    cache->learner = learner;
 }
 
 size_t hak_large_round(size_t size)
@@ -332,6 +182,20 @@ static struct hak_unit *take_or_grow(struct hak_large_cache *cache, uint32_t uni
     return run;
 }
 
+/* Now and then the first touches of fresh memory are ours, to know what they cost. It is zero, and
+ * stays so; who asked for a run of this size will touch its beginning anyway. Lock not held. */
+static void time_first_touch(struct hak_large_cache *cache, void *object)
+{
+    /* relaxed: turns, of which two threads may take one */
+    uint32_t turn = __atomic_fetch_add(&cache->touches, 1, __ATOMIC_RELAXED);
+    if (turn % TOUCH_ONE_IN != 0)
+        return;
+    uint64_t began = hak_os_now_ns();
+    for (unsigned unit = 0; unit < TOUCHED_UNITS; unit++)
+        ((volatile char *)object)[(size_t)unit << HAK_LARGE_UNIT_SHIFT] = 0;
+    hak_cost_saw_faults(&cache->learner->cost, TOUCHED_UNITS, hak_os_now_ns() - began);
+}
+
 void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
                      enum hak_zero zero, const struct hak_policy *policy)
 {
@@ -347,8 +211,10 @@ void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignmen
 
     struct hak_large_segment *segment = hak_large_segment_of(run);
     uint32_t index = hak_large_segment_index(segment, run);
-    if (zero == HAK_ZERO_YES && dirty)
+    if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
+    else if (!dirty && hak_learner_watches(policy))
+        time_first_touch(cache, hak_large_segment_address(segment, index));
     return hak_large_segment_address(segment, index);
 }
 
@@ -371,6 +237,43 @@ size_t hak_large_size(const void *object)
     return run != NULL ? (size_t)run->number << HAK_LARGE_UNIT_SHIFT : 0;
 }
 
+void hak_large_set_site(void *object, uint32_t site)
+{
+    struct hak_unit *run = find_used(object);
+    if (run == NULL || site == 0)
+        return;
+    struct hak_large_cache *cache = hak_large_segment_of(run)->cache;
+    unsigned bucket = hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT);
+    hak_lock_acquire(&cache->lock);
+    run->link = (struct hak_unit *)(uintptr_t)hak_learner_site_key(cache->learner, site, bucket);
+    hak_lock_release(&cache->lock);
+}
+
+static unsigned key_of(const struct hak_unit *run)
+{
+    unsigned site_key = (unsigned)(uintptr_t)run->link;
+    return site_key != 0 ? site_key
+                         : hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT);
+}
+
+/* The choice, before the act. */
+static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *object,
+                                        const struct hak_unit *run,
+                                        const struct hak_policy *policy)
+{
+    struct hak_learn_give give = {
+        .id = (uintptr_t)object,
+        .units = run->number,
+        .key = (uint8_t)key_of(run),
+    };
+    if (hak_learner_watches(policy))
+        give.now_ns = hak_os_coarse_now_ns();
+    unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
+    give.arm = pin != 0 ? (uint8_t)(pin - 1)
+                        : (uint8_t)hak_learner_choose(cache->learner, policy, give.key, give.units);
+    return give;
+}
+
 int hak_large_give(void *object, const struct hak_policy *policy)
 {
     struct hak_unit *run = find_used(object);
@@ -385,20 +288,15 @@ int hak_large_give(void *object, const struct hak_policy *policy)
         hak_lock_release(&cache->lock);
         return 0;
     }
-    uint32_t units = run->number;
-    uint32_t index = hak_large_segment_index(segment, run);
-    uint32_t dirty = apply_arm(cache, segment, run, policy);
-    hak_large_segment_unmark(segment, index);
-    cache->used_units -= units;
-    run = file_merged(cache, segment, index, units, dirty);
-    if (run->kind == HAK_UNIT_FREE && run[1].number == 0 && is_whole(segment, run)
-        && (segment->next != NULL || segment->previous != NULL))
-        purge_run(cache, run, SIZE_MAX);
-    if (policy->large_arm == HAK_ARM_BATCH && ++cache->batched >= policy->batch_runs) {
-        cache->batched = 0;
-        purge_oldest(cache, 0, SIZE_MAX);
-    }
-    obey_retention(cache, policy);
+    struct hak_learn_give give = begin_give(cache, object, run, policy);
+    uint32_t dirty = apply_arm(cache, segment, run, &give);
+    if (hak_learner_watches(policy) && hak_learner_gave(cache->learner, &give))
+        hak_large_segment_watch(segment, hak_large_segment_index(segment, run));
+    if (give.arm == HAK_ARM_BATCH)
+        hak_large_batch(cache, run, policy);
+    else
+        hak_large_file_given(cache, segment, run, dirty);
+    hak_large_obey(cache, policy, give.now_ns);
     hak_lock_release(&cache->lock);
     return 1;
 }
@@ -428,7 +326,7 @@ static void cut(struct hak_large_cache *cache, struct hak_large_segment *segment
     run->number = units;
     cache->used_units -= spare;
     hak_large_segment_set_dirty(segment, index + units, spare);
-    file_merged(cache, segment, index + units, spare, spare);
+    hak_large_file_merged(cache, segment, index + units, spare, spare);
 }
 
 int hak_large_resize(void *object, size_t size, const struct hak_policy *policy)
@@ -445,53 +343,10 @@ int hak_large_resize(void *object, size_t size, const struct hak_policy *policy)
         done = extend(cache, segment, run, units);
     } else if (run->number - units >= HAK_LARGE_RUN_MIN && run->number - units >= run->number / 8) {
         cut(cache, segment, run, units);
-        obey_retention(cache, policy);
+        hak_large_obey(cache, policy, 0);
     }
     hak_lock_release(&cache->lock);
     return done;
-}
-
-void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
-                    uint64_t now_ns)
-{
-    uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
-    uint32_t ticks = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
-    /* relaxed: a hint; a thread that comes with an older time is turned back under the lock */
-    if (now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED) < ticks / DECAY_STEPS)
-        return;
-    hak_lock_acquire(&cache->lock);
-    if (cache->now == 0 || (int32_t)(now - cache->now) >= 0) {
-        /* relaxed: as above */
-        __atomic_store_n(&cache->now, now, __ATOMIC_RELAXED);
-        decay(cache, ticks);
-    }
-    hak_lock_release(&cache->lock);
-}
-
-/* Releases one segment that is free as a whole; 0 if there was none. */
-static int release_one(struct hak_large_cache *cache)
-{
-    for (struct hak_large_segment *segment = cache->segments; segment; segment = segment->next) {
-        struct hak_unit *run = &segment->unit[segment->first];
-        if (run->kind != HAK_UNIT_FREE || !is_whole(segment, run))
-            continue;
-        purge_run(cache, run, SIZE_MAX);
-        return 1;
-    }
-    return 0;
-}
-
-size_t hak_large_trim(struct hak_large_cache *cache)
-{
-    size_t bytes = 0;
-    hak_lock_acquire(&cache->lock);
-    /* A round that gives nothing back ends it: memory may be locked. */
-    for (size_t got = 1; got != 0 && cache->oldest != NULL; bytes += got)
-        got = purge_oldest(cache, 0, SIZE_MAX);
-    while (release_one(cache))
-        continue;
-    hak_lock_release(&cache->lock);
-    return bytes;
 }
 
 void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages)
@@ -514,8 +369,8 @@ struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache)
 {
     hak_lock_acquire(&cache->lock);
     struct hak_large_bytes bytes = {
-        .used = cache->used_units << HAK_LARGE_UNIT_SHIFT,
-        .dirty = cache->dirty_units << HAK_LARGE_UNIT_SHIFT,
+        .used = (cache->used_units - cache->batched_units) << HAK_LARGE_UNIT_SHIFT,
+        .dirty = (cache->dirty_units + cache->batched_units) << HAK_LARGE_UNIT_SHIFT,
         .mapped = cache->mapped_bytes,
     };
     hak_lock_release(&cache->lock);

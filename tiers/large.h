@@ -23,11 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learn/learner.h"
 #include "learn/policy.h"
 #include "os/lock.h"
+#include "os/numa.h"
 #include "stats/counters.h"
 #include "tiers/large_segment.h"
-#include "os/numa.h"
 #include "tiers/region.h"
 
 enum {
@@ -35,6 +36,7 @@ enum {
     HAK_LARGE_ALIGNMENT_MAX = HAK_REGION_SIZE,   /* above: whales */
     HAK_LARGE_BINS = 224,                        /* up to 2^17 units, more than any segment has */
     HAK_LARGE_BIN_WORDS = (HAK_LARGE_BINS + 63) / 64,
+    HAK_LARGE_BATCH_MAX = 32,                    /* runs in a batch */
 };
 
 enum hak_zero { HAK_ZERO_NO, HAK_ZERO_YES };
@@ -47,8 +49,12 @@ struct hak_large_cache {
     struct hak_lock lock;                    /* over all that follows where not said otherwise */
     uint32_t now;                            /* the last tick's time; ticks read it atomically */
     uint32_t window;                         /* when the present time of decay began */
-    uint32_t batched;                        /* HAK_ARM_BATCH: runs given since the last batch */
+    uint32_t batched;                        /* HAK_ARM_BATCH: runs that wait, BUSY, */
+    uint32_t batched_units;
+    uint32_t touches;                        /* takes of clean memory; relaxed atomic */
+    uint64_t batch_ns;                       /* since then */
     const struct hak_region_source *source;  /* constant */
+    struct hak_learner *learner;             /* constant */
     struct hak_large_segment *segments;
     struct hak_unit *oldest;                 /* dirty free runs by time of freeing */
     struct hak_unit *newest;
@@ -59,6 +65,7 @@ struct hak_large_cache {
     size_t surplus;                          /* what is still to purge of the last window's least */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
     struct hak_unit *bins[HAK_LARGE_SETS][HAK_LARGE_BINS];
+    struct hak_unit *batch[HAK_LARGE_BATCH_MAX];
 };
 
 /* Bytes of a cache, for statistics. */
@@ -68,8 +75,9 @@ struct hak_large_bytes {
     size_t mapped;   /* in segments, headers included */
 };
 
-/* source must live as long as the cache. */
-void hak_large_init(struct hak_large_cache *cache, const struct hak_region_source *source);
+/* source and learner must live as long as the cache; the learner is used under the cache's lock. */
+void hak_large_init(struct hak_large_cache *cache, const struct hak_region_source *source,
+                    struct hak_learner *learner);
 
 /* Bytes that a request of `size` gets at least (its usable size). size <= HAK_LARGE_MAX. */
 size_t hak_large_round(size_t size);
@@ -86,6 +94,9 @@ void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignmen
 /* Any thread; finds the cache by itself. 1, or 0 and nothing done when no live run begins there. */
 int hak_large_give(void *object, const struct hak_policy *policy);
 
+/* Notes the hash (not 0) of the call site that a live run was allocated by, for the learner. */
+void hak_large_set_site(void *object, uint32_t site);
+
 /* Usable bytes; 0 when no live run begins there. No lock. */
 size_t hak_large_size(const void *object);
 
@@ -101,6 +112,10 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
 /* Gives all dirty pages back to the kernel now, wholly free segments with their addresses. Bytes
  * given back. */
 size_t hak_large_trim(struct hak_large_cache *cache);
+
+/* A last tick of the learner. */
+void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
+                            uint64_t now_ns);
 
 /* Binds all segments to the source's node; what is in them stays, or moves, which may take long. */
 void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages);

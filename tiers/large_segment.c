@@ -17,11 +17,15 @@ enum {
     REGION_PAGES = HAK_REGION_SIZE >> HAK_PAGE_SHIFT,
 };
 
-/* The descriptors stand on a cache line of their own after the bits. */
+static size_t words_for(size_t units)
+{
+    return (units + WORD_BITS - 1) / WORD_BITS;
+}
+
+/* The descriptors stand on a cache line of their own after both sets of bits. */
 static size_t descriptors_offset(size_t units)
 {
-    size_t words = (units + WORD_BITS - 1) / WORD_BITS;
-    return hak_align_up(sizeof(struct hak_large_segment) + words * sizeof(uint64_t),
+    return hak_align_up(sizeof(struct hak_large_segment) + 2 * words_for(units) * sizeof(uint64_t),
                         HAK_CACHE_LINE);
 }
 
@@ -40,6 +44,7 @@ void hak_large_segment_start(struct hak_large_segment *segment, struct hak_large
     segment->units = (uint32_t)(size >> HAK_LARGE_UNIT_SHIFT);
     segment->first = hak_large_segment_overhead(size);
     segment->unit = (struct hak_unit *)((char *)segment + descriptors_offset(segment->units));
+    segment->watched = segment->dirty + words_for(segment->units);
 }
 
 void hak_large_segment_publish(struct hak_large_segment *segment)
@@ -188,6 +193,29 @@ void hak_large_segment_clear(const struct hak_large_segment *segment, uint32_t i
                (size_t)(to - from) << HAK_LARGE_UNIT_SHIFT);
         from = find_dirty(segment, to, end, ~(uint64_t)0);
     }
+}
+
+/* ---- what the learner watches ---- */
+
+void hak_large_segment_watch(struct hak_large_segment *segment, uint32_t index)
+{
+    segment->watched[index / WORD_BITS] |= (uint64_t)1 << index % WORD_BITS;
+}
+
+void hak_large_segment_unwatch(struct hak_large_segment *segment, uint32_t index)
+{
+    segment->watched[index / WORD_BITS] &= ~((uint64_t)1 << index % WORD_BITS);
+}
+
+uint32_t hak_large_segment_next_watched(const struct hak_large_segment *segment, uint32_t index,
+                                        uint32_t end)
+{
+    for (uint32_t bit = index; bit < end; bit = next_word(bit)) {
+        uint64_t found = segment->watched[bit / WORD_BITS] & mask_in_word(bit, end);
+        if (found != 0)
+            return bit / WORD_BITS * WORD_BITS + hak_lowest_bit(found);
+    }
+    return end;
 }
 
 /* ---- lists ---- */

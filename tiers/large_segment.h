@@ -5,15 +5,16 @@
  *
  *    segment, a multiple of 2 MiB
  *   +--------+-----------+---------------------+--------+------------+--------------------+
- *   | fields | dirty     | unit[0 .. units)    |  run   |    run     |        run         |
- *   |        | 1 bit/unit| 16 bytes/unit       |        |            |                    |
+ *   | fields | dirty,    | unit[0 .. units)    |  run   |    run     |        run         |
+ *   |        | watched:  | 16 bytes/unit       |        |            |                    |
+ *   |        | 1 bit/unit|                     |        |            |                    |
  *   +--------+-----------+---------------------+--------+------------+--------------------+
  *    header: units [0, first)                   units [first, units)
  *
  * Only the descriptors at both ends of a run are written, so header pages are touched as the
  * segment fills, and neither user memory nor purged pages ever serve for bookkeeping:
  *
- *   used, busy:  [USED n] inner ... inner                       (busy: being purged)
+ *   used, busy:  [USED n] inner ... inner                       (busy: purged, or in a batch)
  *   free:        [FREE n] inner ... [FREE_END n]                4 units or more, in the lists
  *   sliver:      [SLIVER n] inner [SLIVER n]                    1 to 3 units, in no list
  *
@@ -26,8 +27,11 @@
  *   run[2]                        older by time of freeing
  *   run[3]   (the end's, if 4)    newer
  *
+ * The link of a used run holds the key by which the learner knows its call site, 0 if it does not.
+ *
  * A dirty bit says that a unit may hold something else than zeroes and has pages behind it. The
- * bits of a used run are those of the time before it was taken; giving it sets them all. */
+ * bits of a used run are those of the time before it was taken; giving it sets them all. A watched
+ * bit says that the learner wants to know what becomes of a free unit. */
 #ifndef HAK_TIERS_LARGE_SEGMENT_H
 #define HAK_TIERS_LARGE_SEGMENT_H
 
@@ -70,6 +74,7 @@ struct hak_large_segment {
     uint32_t first;                     /* units of the header */
     int node;                           /* that it is bound to; under the lock, read relaxed */
     struct hak_unit *unit;
+    uint64_t *watched;                  /* one bit a unit */
     uint64_t dirty[];                   /* one bit a unit */
 };
 
@@ -102,6 +107,14 @@ void hak_large_segment_set_dirty(struct hak_large_segment *segment, uint32_t ind
 void hak_large_segment_set_clean(struct hak_large_segment *segment, uint32_t index, uint32_t units);
 uint32_t hak_large_segment_count_dirty(const struct hak_large_segment *segment, uint32_t index,
                                        uint32_t units);
+
+/* Sets the watched bit of a unit. */
+void hak_large_segment_watch(struct hak_large_segment *segment, uint32_t index);
+
+/* The first watched unit of [index, end), or end. */
+uint32_t hak_large_segment_next_watched(const struct hak_large_segment *segment, uint32_t index,
+                                        uint32_t end);
+void hak_large_segment_unwatch(struct hak_large_segment *segment, uint32_t index);
 
 /* Zeroes the dirty ones of a used run's units; by the run's holder, no lock: the bits of a used run
  * do not change, those beside them in a word may. */

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "os/clock.h"
 #include "tiers/meta.h"
 #include "tiers/page_map.h"
 #include "topology/bind.h"
@@ -17,6 +18,7 @@ enum {
     MAP_PAGES = 2,                 /* entries of the page map */
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
+    LOOK_MOST = 100,               /* ticks between two looks at the cache's oldest */
     FIT_SHARE = 8,                 /* a cached whale serves if no more than 1/8 would be wasted */
 };
 
@@ -132,13 +134,24 @@ static struct hak_whale *cache_find(struct hak_whales *whales, size_t size, size
     return best != NULL ? cache_pop(whales, best) : NULL;
 }
 
+static uint32_t units_of(const struct hak_whale *whale)
+{
+    return (uint32_t)(whale->size >> HAK_LARGE_UNIT_SHIFT);
+}
+
 /* Unmaps a whale that is in no list, and frees its descriptor. Lock not held. */
 static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
 {
     withdraw(whale->address, HAK_PAGE_FOREIGN);
+    uint64_t began = hak_os_now_ns();
     hak_os_unmap(whale->address, whale->size);
+    uint64_t now = hak_os_now_ns();
     hak_count(whale->source->counters, HAK_COUNTER_BYTES_UNMAPPED, whale->size);
     hak_lock_acquire(&whales->lock);
+    /* By whatever arm it went: the same system call. */
+    hak_cost_saw_purge(&whales->learner.cost, HAK_ARM_KEEP, units_of(whale), now - began);
+    hak_cost_saw_purge(&whales->learner.cost, HAK_ARM_DONTNEED, units_of(whale), now - began);
+    hak_learner_purged(&whales->learner, (uintptr_t)whale->address, hak_os_coarse_now_ns());
     drop_descriptor(whales, whale);
     hak_lock_release(&whales->lock);
 }
@@ -210,6 +223,30 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
     return 1;
 }
 
+void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
+{
+    whales->learner = (struct hak_learner){0};
+    whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
+    hak_learner_start(&whales->learner, policy, 0);
+}
+
+/* A whale for a request, out of the cache (*cached) or only its descriptor; the learner is told.
+ * Lock held. */
+static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, size_t alignment,
+                                     int node, int *cached)
+{
+    uint64_t now = hak_os_coarse_now_ns();
+    struct hak_whale *whale = cache_find(whales, size, alignment, node);
+    *cached = whale != NULL;
+    if (whale != NULL) {
+        hak_learner_reused(&whales->learner, (uintptr_t)whale->address, now);
+        return whale;
+    }
+    hak_learner_missed(&whales->learner, hak_learn_bucket(size), now);
+    hak_learner_saw_miss(&whales->learner, size >> HAK_LARGE_UNIT_SHIFT);
+    return new_descriptor(whales);
+}
+
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
                      size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
 {
@@ -220,10 +257,8 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     if (alignment < HAK_REGION_SIZE)
         alignment = HAK_REGION_SIZE;
     hak_lock_acquire(&whales->lock);
-    struct hak_whale *whale = cache_find(whales, size, alignment, source->node);
-    int cached = whale != NULL;
-    if (!cached)
-        whale = new_descriptor(whales);
+    int cached;
+    struct hak_whale *whale = find_or_new(whales, size, alignment, source->node, &cached);
     hak_lock_release(&whales->lock);
     if (whale == NULL)
         return NULL;
@@ -250,6 +285,56 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     return whale->address;
 }
 
+static size_t most_retained(const struct hak_policy *policy)
+{
+    return hak_policy_bytes(&policy->whale_retain_bytes);
+}
+
+/* Puts a whale that nobody has any more into the cache, or into the list of those to be unmapped,
+ * which is returned, as the policy and the learner say. Lock held. */
+static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale *whale,
+                                     const struct hak_policy *policy)
+{
+    struct hak_learner *learner = &whales->learner;
+    size_t most = hak_learner_retain(learner, policy, most_retained(policy));
+    struct hak_learn_give give = {
+        .id = (uintptr_t)whale->address,
+        .units = units_of(whale),
+        .key = (uint8_t)hak_learn_bucket(whale->size),
+        .now_ns = hak_os_coarse_now_ns(),
+    };
+    unsigned pin = policy->pinned[give.key];
+    give.arm = pin != 0 ? (uint8_t)(pin - 1)
+                        : (uint8_t)hak_learner_choose(learner, policy, give.key, give.units);
+    /* What is spread over nodes of the program's choice serves no other request. */
+    int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD &&
+               give.arm != HAK_ARM_DONTNEED;
+    if (hak_learner_watches(policy)) {
+        give.is_purged = give.arm == HAK_ARM_DONTNEED;
+        give.spent_ns =
+            give.is_purged ? (uint64_t)(learner->cost.act_ns[HAK_ARM_DONTNEED] * give.units) : 0;
+        hak_learner_gave(learner, &give);
+        if (!kept && !give.is_purged)
+            hak_learner_saw_purge(learner, HAK_LEARN_EXCESS, give.units);
+    }
+    if (!kept)
+        return whale;
+    cache_push(whales, whale);
+    size_t before = whales->cached_bytes;
+    hak_learner_saw_dirty(learner, before >> HAK_LARGE_UNIT_SHIFT);
+    struct hak_whale *evicted = cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
+    hak_learner_saw_purge(learner, HAK_LEARN_EXCESS,
+                          (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT);
+    return evicted;
+}
+
+static void tick_learner(struct hak_whales *whales, const struct hak_policy *policy,
+                         uint64_t now_ns)
+{
+    if (hak_learner_watches(policy) && hak_learner_is_due(&whales->learner, now_ns))
+        hak_learner_tick(&whales->learner, policy, most_retained(policy), now_ns);
+}
+
 int hak_whale_give(struct hak_whales *whales, void *object, const struct hak_policy *policy)
 {
     hak_lock_acquire(&whales->lock);
@@ -263,13 +348,8 @@ int hak_whale_give(struct hak_whales *whales, void *object, const struct hak_pol
     hak_count(whale->source->counters, HAK_COUNTER_WHALE_UNMAPS, 1);
     /* Ours still, but nobody's: a second free of it is told from a foreign pointer. */
     withdraw(object, HAK_PAGE_RESERVED);
-    struct hak_whale *excess = whale;
-    /* What is spread over nodes of the program's choice serves no other request. */
-    size_t most = hak_policy_bytes(&policy->whale_retain_bytes);
-    if (whale->size <= most && whale->source->node != HAK_NODE_SPREAD) {
-        cache_push(whales, whale);
-        excess = cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
-    }
+    struct hak_whale *excess = keep_or_not(whales, whale, policy);
+    tick_learner(whales, policy, hak_os_coarse_now_ns());
     hak_lock_release(&whales->lock);
     unmap_list(whales, excess);
     return 1;
@@ -367,22 +447,34 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
 void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, uint64_t now_ns)
 {
     uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
-    uint32_t decay = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
+    uint32_t look = (uint32_t)(policy->decay_ns >> TICK_SHIFT) / HAK_WHALE_CACHED_MAX;
+    look = look < LOOK_MOST ? look : LOOK_MOST;
     /* relaxed: a hint; a thread that comes with an older time is turned back under the lock */
-    if (now - __atomic_load_n(&whales->now, __ATOMIC_RELAXED) < decay / HAK_WHALE_CACHED_MAX)
+    if (now - __atomic_load_n(&whales->now, __ATOMIC_RELAXED) < look)
         return;
     struct hak_whale *old = NULL;
     hak_lock_acquire(&whales->lock);
+    uint32_t decay = (uint32_t)(hak_learner_decay_ns(&whales->learner, policy) >> TICK_SHIFT);
     if (whales->now == 0 || (int32_t)(now - whales->now) >= 0) {
         __atomic_store_n(&whales->now, now, __ATOMIC_RELAXED); /* relaxed: as above */
         while (whales->oldest != NULL && now - whales->oldest->freed >= decay) {
             struct hak_whale *whale = cache_pop(whales, &whales->oldest);
+            hak_learner_saw_purge(&whales->learner, HAK_LEARN_DECAY, units_of(whale));
             whale->next = old;
             old = whale;
         }
     }
+    tick_learner(whales, policy, now_ns);
     hak_lock_release(&whales->lock);
     unmap_list(whales, old);
+}
+
+void hak_whale_end_learning(struct hak_whales *whales, const struct hak_policy *policy,
+                            uint64_t now_ns)
+{
+    hak_lock_acquire(&whales->lock);
+    hak_learner_tick(&whales->learner, policy, most_retained(policy), now_ns);
+    hak_lock_release(&whales->lock);
 }
 
 size_t hak_whale_trim(struct hak_whales *whales)

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learn/learner.h"
 #include "learn/policy.h"
 #include "os/lock.h"
 #include "os/memory.h"
@@ -44,7 +45,7 @@ struct hak_whale {
     uint32_t live;                           /* in the program's hands */
 };
 
-/* All zero: valid, and empty. */
+/* All zero, then hak_whale_start: valid, and empty. */
 struct hak_whales {
     struct hak_lock lock;                    /* over all that follows */
     uint32_t now;                            /* the last tick's time; ticks read it atomically */
@@ -55,6 +56,7 @@ struct hak_whales {
     struct hak_whale *oldest;                /* the cache, in the order of freeing */
     size_t used_bytes;
     size_t cached_bytes;
+    struct hak_learner learner;              /* whether a freed one is kept or given back */
 };
 
 /* Bytes of all whales, for statistics. */
@@ -62,6 +64,9 @@ struct hak_whale_bytes {
     size_t used;
     size_t cached;
 };
+
+/* Begins to learn anew, by the policy; nobody may be in here. */
+void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy);
 
 /* size: any up to PTRDIFF_MAX; alignment: a power of two, honoured up to what the address space
  * holds (2 MiB is always given). NULL: out of memory. source must live as long as the whale. */
@@ -88,6 +93,10 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size,
 
 /* Tells the time, and unmaps cached whales older than policy->decay_ns. For slow paths. */
 void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, uint64_t now_ns);
+
+/* A last tick of the learner. */
+void hak_whale_end_learning(struct hak_whales *whales, const struct hak_policy *policy,
+                            uint64_t now_ns);
 
 /* Unmaps all cached whales; bytes given back. */
 size_t hak_whale_trim(struct hak_whales *whales);

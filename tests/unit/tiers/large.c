@@ -23,6 +23,7 @@ static const uint64_t second_ns = 1000u * 1000 * 1000;
 
 static struct hak_counters counters;
 static const struct hak_region_source source = { &counters, -1, 0 };
+static struct hak_learner learner;
 
 /* What a test believes of one allocation. */
 struct slot {
@@ -35,7 +36,8 @@ static struct hak_large_cache *new_cache(void)
 {
     struct hak_large_cache *cache = calloc(1, sizeof *cache);
     EXPECT(hak_page_map_start() != HAK_PAGE_MAP_NONE);
-    hak_large_init(cache, &source);
+    hak_learner_start(&learner, &hak_policy_fixed, 1);
+    hak_large_init(cache, &source, &learner);
     return cache;
 }
 
@@ -64,7 +66,7 @@ static void walk_segment(struct hak_large_segment *segment, struct sums *sums)
         const struct hak_unit *run = &segment->unit[index];
         int is_free = run->kind == HAK_UNIT_FREE || run->kind == HAK_UNIT_SLIVER;
         REQUIRE(run->number > 0 && index + run->number <= segment->units);
-        REQUIRE(is_free || run->kind == HAK_UNIT_USED);
+        REQUIRE(is_free || run->kind == HAK_UNIT_USED || run->kind == HAK_UNIT_BUSY);
         EXPECT(!(is_free && was_free));
         if (run->kind == HAK_UNIT_FREE) {
             EXPECT_GE(run->number, HAK_LARGE_RUN_MIN);

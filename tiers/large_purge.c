@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/* What of the large tier goes back to the kernel, and when: arms that purge at once or in batches,
+ * too many dirty units, decay, trims. Called with the cache's lock held unless a function says
+ * otherwise; where a system call is made the lock is let go, the run meanwhile being BUSY. */
+#include "tiers/large_purge.h"
+
+#include "os/clock.h"
+#include "os/memory.h"
+
+enum {
+    TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
+    PURGE_STEP = 64,               /* units; a run is not purged in smaller parts */
+    PURGES_AT_ONCE = 16,           /* runs purged by one call, so that no call takes long */
+    DECAY_STEPS = 8,               /* purging what decayed takes so many steps of a tick */
+    BATCH_BYTES = 16 * 1024 * 1024,    /* a batch holds no more */
+    FIXED_SHARE = 2,               /* of what is in use, may be dirty beside what the policy says */
+    LEARNT_SHARE = 8,
+    JITTER_STEPS = 8,
+};
+
+static const uint64_t BATCH_NS = 20ul * 1000 * 1000;
+
+/* ---- what the learner is told ---- */
+
+enum fate { REUSED, PURGED, GONE };
+
+/* Tells what became of the watched units of a stretch. */
+static HAK_COLD void tell(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                          uint32_t index, uint32_t end, enum fate fate)
+{
+    uint64_t now = hak_os_coarse_now_ns();
+    for (; index < end; index = hak_large_segment_next_watched(segment, index + 1, end)) {
+        uintptr_t id = (uintptr_t)hak_large_segment_address(segment, index);
+        if (fate == PURGED) {
+            hak_learner_purged(cache->learner, id, now);
+            continue;
+        }
+        hak_large_segment_unwatch(segment, index);
+        if (fate == REUSED)
+            hak_learner_reused(cache->learner, id, now);
+        else
+            hak_learner_gone(cache->learner, id, now);
+    }
+}
+
+static void tell_if_watched(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                            uint32_t index, uint32_t units, enum fate fate)
+{
+    uint32_t first = hak_large_segment_next_watched(segment, index, index + units);
+    if (first != index + units)
+        tell(cache, segment, first, index + units, fate);
+}
+
+void hak_large_tell_reused(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                           uint32_t index, uint32_t units)
+{
+    tell_if_watched(cache, segment, index, units, REUSED);
+}
+
+static int is_whole(const struct hak_large_segment *segment, const struct hak_unit *run)
+{
+    return run->number == segment->units - segment->first;
+}
+
+/* Gives a segment of one run, that is in no list, back to the kernel. Lets the lock go. */
+static void release_segment(struct hak_large_cache *cache, struct hak_large_segment *segment)
+{
+    if (segment->next != NULL)
+        segment->next->previous = segment->previous;
+    if (segment->previous != NULL)
+        segment->previous->next = segment->next;
+    else
+        cache->segments = segment->next;
+    /* relaxed: see grow in large.c */
+    __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes - segment->size, __ATOMIC_RELAXED);
+    tell_if_watched(cache, segment, segment->first, segment->units - segment->first, GONE);
+    hak_lock_release(&cache->lock);
+    hak_large_segment_withdraw(segment);
+    hak_region_unmap(cache->source, segment, segment->size);
+    hak_lock_acquire(&cache->lock);
+}
+
+struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,
+                                       struct hak_large_segment *segment, uint32_t index,
+                                       uint32_t units, uint32_t dirty)
+{
+    struct hak_unit *before = hak_large_segment_free_before(segment, index);
+    struct hak_unit *behind = hak_large_segment_free_at(segment, index + units);
+    struct hak_unit *unused;
+    if (behind != NULL) {
+        units += behind->number;
+        dirty += hak_large_unfile(cache, segment, behind, &unused);
+    }
+    if (before != NULL) {
+        units += before->number;
+        index -= before->number;
+        dirty += hak_large_unfile(cache, segment, before, &unused);
+    }
+    hak_large_file(cache, segment, index, units, dirty, cache->newest);
+    return &segment->unit[index];
+}
+
+/* The whole kernel pages within a run: from *index, in units; 0 if there are none. */
+static uint32_t whole_pages(const struct hak_large_segment *segment, uint32_t *index,
+                            uint32_t units)
+{
+    size_t page = hak_os_page_size();
+    uintptr_t start = (uintptr_t)hak_large_segment_address(segment, *index);
+    uintptr_t end = hak_align_down(start + ((size_t)units << HAK_LARGE_UNIT_SHIFT), page);
+    start = hak_align_up(start, page);
+    if (start >= end)
+        return 0;
+    *index = (uint32_t)((start - (uintptr_t)segment) >> HAK_LARGE_UNIT_SHIFT);
+    return (uint32_t)((end - start) >> HAK_LARGE_UNIT_SHIFT);
+}
+
+/* Notes that units have no pages any more; bytes. */
+static size_t note_purged(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                          uint32_t index, uint32_t units)
+{
+    size_t dirty = hak_large_segment_count_dirty(segment, index, units);
+    hak_large_segment_set_clean(segment, index, units);
+    tell_if_watched(cache, segment, index, units, PURGED);
+    hak_count(cache->source->counters, HAK_COUNTER_BYTES_PURGED, dirty << HAK_LARGE_UNIT_SHIFT);
+    return dirty << HAK_LARGE_UNIT_SHIFT;
+}
+
+/* System calls for the memory of a BUSY run. Lets the lock go meanwhile. 0 or -errno. */
+static int advise_unlocked(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                           uint32_t index, uint32_t units, enum hak_os_purge how,
+                           uint64_t *spent_ns)
+{
+    hak_lock_release(&cache->lock);
+    uint64_t began = hak_os_now_ns();
+    int result = hak_os_purge(hak_large_segment_address(segment, index),
+                              (size_t)units << HAK_LARGE_UNIT_SHIFT, how);
+    *spent_ns = hak_os_now_ns() - began;
+    hak_lock_acquire(&cache->lock);
+    return result;
+}
+
+size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                             uint32_t index, uint32_t units, uint64_t *spent_ns)
+{
+    units = whole_pages(segment, &index, units);
+    *spent_ns = 0;
+    if (units == 0)
+        return 0;
+    if (advise_unlocked(cache, segment, index, units, HAK_PURGE_NOW, spent_ns) != 0)
+        return 0; /* locked in memory: stays dirty */
+    return note_purged(cache, segment, index, units);
+}
+
+void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                         uint32_t index, uint32_t units, uint64_t *spent_ns)
+{
+    units = whole_pages(segment, &index, units);
+    *spent_ns = 0;
+    if (units != 0)
+        (void)advise_unlocked(cache, segment, index, units, HAK_PURGE_LAZY, spent_ns);
+}
+
+/* From which unit on a free run holds `most` dirty units, about; its first, if it has no more. */
+static uint32_t tail_with(const struct hak_large_segment *segment, const struct hak_unit *run,
+                          size_t most)
+{
+    uint32_t index = hak_large_segment_index(segment, run);
+    uint32_t from = index + run->number;
+    for (size_t dirty = 0; dirty < most && from > index;) {
+        uint32_t step = from - index < PURGE_STEP ? from - index : PURGE_STEP;
+        from -= step;
+        dirty += hak_large_segment_count_dirty(segment, from, step);
+    }
+    return from - index < PURGE_STEP ? index : from;
+}
+
+/* Gives about `most` dirty units of a free run back, from its end since runs are cut from the
+ * start; if that is all of them, and of the segment, the segment goes. Returns bytes. Lets the lock
+ * go meanwhile. */
+static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, size_t most)
+{
+    struct hak_large_segment *segment = hak_large_segment_of(run);
+    struct hak_unit *older = NULL;
+    uint32_t index = hak_large_segment_index(segment, run);
+    uint32_t units = run->number;
+    uint32_t from = most < run[1].number ? tail_with(segment, run, most) : index;
+    int whole = is_whole(segment, run) && from == index;
+    uint32_t dirty = hak_large_unfile(cache, segment, run, &older);
+    if (whole) {
+        release_segment(cache, segment);
+        return (size_t)dirty << HAK_LARGE_UNIT_SHIFT;
+    }
+    if (from != index) {
+        uint32_t kept = hak_large_segment_count_dirty(segment, index, from - index);
+        hak_large_file(cache, segment, index, from - index, kept, older);
+        units -= from - index;
+    }
+    hak_large_segment_mark(segment, from, units, HAK_UNIT_BUSY);
+    cache->used_units += units;
+    uint64_t spent_ns;
+    size_t bytes = hak_large_purge_units(cache, segment, from, units, &spent_ns);
+    hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_KEEP,
+                       (uint32_t)(bytes >> HAK_LARGE_UNIT_SHIFT), spent_ns);
+    cache->used_units -= units;
+    hak_large_segment_unmark(segment, from);
+    uint32_t left = hak_large_segment_count_dirty(segment, from, units);
+    hak_large_file_merged(cache, segment, from, units, left);
+    return bytes;
+}
+
+/* Purges from the old end until `units` are purged or no more than `keep` are left dirty. */
+static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < PURGES_AT_ONCE && cache->dirty_units > keep; i++) {
+        size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
+        if (cache->oldest == NULL || purged >= units)
+            break;
+        size_t excess = cache->dirty_units - keep;
+        bytes += purge_run(cache, cache->oldest, excess < units - purged ? excess : units - purged);
+    }
+    return bytes;
+}
+
+/* A run that was in use, BUSY till now, becomes free; a segment that is free as a whole and clean
+ * goes, if it is not the only one. */
+void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                          struct hak_unit *run, uint32_t dirty)
+{
+    uint32_t index = hak_large_segment_index(segment, run);
+    uint32_t units = run->number;
+    hak_large_segment_unmark(segment, index);
+    cache->used_units -= units;
+    run = hak_large_file_merged(cache, segment, index, units, dirty);
+    if (run->kind == HAK_UNIT_FREE && run[1].number == 0 && is_whole(segment, run) &&
+        (segment->next != NULL || segment->previous != NULL))
+        purge_run(cache, run, SIZE_MAX);
+}
+
+/* ---- batches ---- */
+
+struct stretch {
+    struct hak_large_segment *segment;
+    uint32_t index;
+    uint32_t units;
+};
+
+/* Takes the batch over: runs of neighbours become one stretch. Lock held. */
+static unsigned unload(struct hak_large_cache *cache, struct stretch *stretches)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < cache->batched; i++) {
+        struct hak_unit *run = cache->batch[i];
+        struct hak_large_segment *segment = hak_large_segment_of(run);
+        uint32_t index = hak_large_segment_index(segment, run);
+        struct stretch *last = count != 0 ? &stretches[count - 1] : NULL;
+        uint32_t units = run->number;
+        hak_large_segment_unmark(segment, index);
+        if (last != NULL && last->segment == segment && last->index + last->units == index) {
+            last->units += units;
+        } else if (last != NULL && last->segment == segment && index + units == last->index) {
+            last->index = index;
+            last->units += units;
+        } else {
+            stretches[count++] = (struct stretch){segment, index, units};
+        }
+    }
+    for (unsigned i = 0; i < count; i++)
+        hak_large_segment_mark(stretches[i].segment, stretches[i].index, stretches[i].units,
+                               HAK_UNIT_BUSY);
+    cache->batched = 0;
+    cache->batched_units = 0;
+    return count;
+}
+
+/* Purges the stretches by as few calls as the kernel allows. Lock not held. */
+static int purge_stretches(const struct stretch *stretches, unsigned count)
+{
+    struct hak_os_range ranges[HAK_LARGE_BATCH_MAX];
+    unsigned used = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t index = stretches[i].index;
+        uint32_t units = whole_pages(stretches[i].segment, &index, stretches[i].units);
+        if (units != 0)
+            ranges[used++] = (struct hak_os_range){
+                hak_large_segment_address(stretches[i].segment, index),
+                (size_t)units << HAK_LARGE_UNIT_SHIFT};
+    }
+    return hak_os_purge_ranges(ranges, used);
+}
+
+void hak_large_release_batch(struct hak_large_cache *cache)
+{
+    struct stretch stretches[HAK_LARGE_BATCH_MAX];
+    if (cache->batched == 0)
+        return;
+    uint64_t now = hak_os_coarse_now_ns();
+    hak_cost_saw_batch(&cache->learner->cost, now - cache->batch_ns);
+    uint32_t all = cache->batched_units;
+    unsigned count = unload(cache, stretches);
+    hak_lock_release(&cache->lock);
+    uint64_t began = hak_os_now_ns();
+    int result = purge_stretches(stretches, count);
+    uint64_t spent = hak_os_now_ns() - began;
+    hak_lock_acquire(&cache->lock);
+    hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_BATCH, all, spent);
+    for (unsigned i = 0; i < count; i++) {
+        struct hak_large_segment *segment = stretches[i].segment;
+        uint32_t index = stretches[i].index;
+        uint32_t units = whole_pages(segment, &index, stretches[i].units);
+        if (result == 0 && units != 0)
+            note_purged(cache, segment, index, units);
+        struct hak_unit *run = &segment->unit[stretches[i].index];
+        hak_large_file_given(cache, segment, run,
+                             hak_large_segment_count_dirty(segment, stretches[i].index,
+                                                           stretches[i].units));
+    }
+}
+
+void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
+                     const struct hak_policy *policy)
+{
+    struct hak_large_segment *segment = hak_large_segment_of(run);
+    hak_large_segment_mark(segment, hak_large_segment_index(segment, run), run->number,
+                           HAK_UNIT_BUSY);
+    if (cache->batched == 0)
+        cache->batch_ns = hak_os_coarse_now_ns();
+    cache->batch[cache->batched++] = run;
+    cache->batched_units += run->number;
+    if (cache->batched >= policy->batch_runs || cache->batched == HAK_LARGE_BATCH_MAX ||
+        (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT >= BATCH_BYTES)
+        hak_large_release_batch(cache);
+}
+
+
+/* ---- decay and retention ---- */
+
+/* Once in a time of decay: so many units as were free and dirty all that time, nobody needed. They
+ * are purged oldest first, in steps. (The age of a run says little: those out of which others are
+ * cut, and with which others merge, may be as old as the program, and in constant use.) */
+static void decay(struct hak_large_cache *cache, uint32_t ticks)
+{
+    if (cache->now - cache->window >= ticks) {
+        cache->window = cache->now;
+        cache->surplus = cache->least_dirty;
+        cache->least_dirty = cache->dirty_units;
+    }
+    if (cache->surplus == 0)
+        return;
+    size_t purged = purge_oldest(cache, 0, cache->surplus) >> HAK_LARGE_UNIT_SHIFT;
+    hak_learner_saw_purge(cache->learner, HAK_LEARN_DECAY, purged);
+    int ended = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
+    cache->surplus = ended ? 0 : cache->surplus - purged;
+    if (cache->least_dirty > cache->dirty_units)
+        cache->least_dirty = cache->dirty_units;
+}
+
+static size_t most_retained(const struct hak_policy *policy)
+{
+    return hak_policy_bytes(&policy->large_retain_bytes);
+}
+
+/* Dirty units that may stay: what the learner found to pay, or what the policy says, and a share of
+ * what is in use, since so much comes and goes when sizes are mixed (a fixed policy needs half:
+ * with an eighth, 120 MiB of mixed runs of 64 KiB to 4 MiB were purged all the time, and a third as
+ * fast; the learner soon allows what is missing). This bounds bursts; decay finds what is not
+ * needed. */
+static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    size_t share = hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE;
+    return (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>
+            HAK_LARGE_UNIT_SHIFT) +
+           cache->used_units / share;
+}
+
+/* When there are more, some are purged at once, so that not each give pays a system call. */
+static void obey_retention(struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    size_t most = most_dirty(cache, policy);
+    hak_learner_saw_dirty(cache->learner, cache->dirty_units);
+    if (hak_likely(cache->dirty_units <= most))
+        return;
+    size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX);
+    hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
+}
+
+void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy,
+                    uint64_t now_ns)
+{
+    obey_retention(cache, policy);
+    if (now_ns == 0)
+        return;
+    if (cache->batched != 0 && now_ns - cache->batch_ns >= BATCH_NS)
+        hak_large_release_batch(cache);
+    if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns)))
+        hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+}
+
+/* ---- what others call ---- */
+
+/* Shards that were busy together must not purge together: each has a window of its own length. */
+static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    uint32_t ticks = (uint32_t)(hak_learner_decay_ns(cache->learner, policy) >> TICK_SHIFT);
+    return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
+}
+
+void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
+                    uint64_t now_ns)
+{
+    uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
+    /* relaxed: hints; a thread that comes with an older time is turned back under the lock */
+    uint32_t since = now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED);
+    if (since < (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS)
+        return;
+    hak_lock_acquire(&cache->lock);
+    uint32_t ticks = decay_ticks(cache, policy);
+    if (cache->now == 0 || ((int32_t)since >= 0 && since >= ticks / DECAY_STEPS)) {
+        /* relaxed: as above */
+        __atomic_store_n(&cache->now, now, __ATOMIC_RELAXED);
+        decay(cache, ticks);
+    }
+    if (cache->batched != 0)
+        hak_large_release_batch(cache);
+    if (hak_learner_watches(policy) && hak_learner_is_due(cache->learner, now_ns))
+        hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+    hak_lock_release(&cache->lock);
+}
+
+void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
+                            uint64_t now_ns)
+{
+    hak_lock_acquire(&cache->lock);
+    hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+    hak_lock_release(&cache->lock);
+}
+
+/* Releases one segment that is free as a whole; 0 if there was none. */
+static int release_one(struct hak_large_cache *cache)
+{
+    for (struct hak_large_segment *segment = cache->segments; segment; segment = segment->next) {
+        struct hak_unit *run = &segment->unit[segment->first];
+        if (run->kind != HAK_UNIT_FREE || !is_whole(segment, run))
+            continue;
+        purge_run(cache, run, SIZE_MAX);
+        return 1;
+    }
+    return 0;
+}
+
+size_t hak_large_trim(struct hak_large_cache *cache)
+{
+    size_t bytes = 0;
+    hak_lock_acquire(&cache->lock);
+    bytes += (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT;
+    hak_large_release_batch(cache);
+    /* A round that gives nothing back ends it: memory may be locked. */
+    for (size_t got = 1; got != 0 && cache->oldest != NULL; bytes += got)
+        got = purge_oldest(cache, 0, SIZE_MAX);
+    while (release_one(cache))
+        continue;
+    hak_lock_release(&cache->lock);
+    return bytes;
+}
