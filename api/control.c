@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "api/entry.h"
+#include "api/learning.h"
 #include "api/start.h"
 #include "os/compiler.h"
 #include "os/print.h"
@@ -103,6 +104,10 @@ void hak_print_stats(int fd, enum hakmem_format format)
     struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
     hak_heap_report(heap, "hakmem " PACKAGE_VERSION, facts, HAK_ARRAY_LENGTH(facts),
                     format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, &writer);
+    if (format != HAKMEM_JSON) {
+        hak_learning_report(heap, &writer);
+        hak_writer_flush(&writer);
+    }
 }
 
 /* ------------------------------------------------------------------ public */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "tiers/large.h"
+#include "tiers/size_class.h"
 
 /* An object of at least size bytes (0 counts as 1), 16-byte aligned; NULL when out of memory or
  * size > PTRDIFF_MAX. */
@@ -29,6 +30,15 @@ size_t hak_usable_size(const void *object);
 /* Tries to make object hold new_size bytes where it is, or (whales) by moving pages without
  * copying. The object's address, the new address, or NULL: then nothing has changed. */
 void *hak_resize(void *object, size_t new_size);
+
+/* Tells the learner, if it wants to know, from where a large object was asked for. */
+void hak_note_site_of_large(void *object, const void *site);
+
+static inline void hak_note_site(void *object, size_t size, const void *site)
+{
+    if (size > HAK_MID_MAX)
+        hak_note_site_of_large(object, site);
+}
 
 /* Start-up, idempotent and re-entrant; needed by nobody but entry points that do not allocate. */
 void hak_start(void);

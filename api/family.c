@@ -56,7 +56,9 @@ static inline void release(void *object)
 
 static __attribute__((noinline)) void *calloc_slow(size_t size)
 {
-    return allocated(hak_allocate_zeroed(size));
+    void *object = hak_allocate_zeroed(size);
+    hak_note_site(object, size, __builtin_return_address(0));
+    return allocated(object);
 }
 
 void *hakmem_calloc(size_t count, size_t size)
@@ -111,7 +113,11 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
         if (resized != NULL)
             return resized;
     }
-    return fits(usable, size) ? object : move(object, usable, size);
+    if (fits(usable, size))
+        return object;
+    void *moved = move(object, usable, size);
+    hak_note_site(moved, size, __builtin_return_address(0));
+    return moved;
 }
 
 void *hakmem_realloc(void *object, size_t size)

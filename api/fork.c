@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "api/background.h"
+#include "api/learning.h"
 #include "api/malloc.h"
 #include "api/placement.h"
 #include "shard/front.h"
@@ -40,6 +41,7 @@ static void after_in_child(void)
     hak_grace_after_fork_in_child();
     hak_front_reset_list(hak_front_mine);
     hak_placement_after_fork();
+    hak_learning_after_fork(hak_heap_default());
     hak_background_after_fork();
 }
 

@@ -179,6 +179,13 @@ void hak_release(void *object)
         release_other(object, page);
 }
 
+void hak_note_site_of_large(void *object, const void *site)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)site * UINT64_C(0x9E3779B97F4A7C15) >> 32;
+    if (object != NULL && hak_heap_default()->policy->by_site)
+        hak_large_set_site(object, (uint32_t)hash | 1);
+}
+
 size_t hak_usable_size(const void *object)
 {
     struct hak_page page = hak_page_find(object);
@@ -208,9 +215,12 @@ void *hak_resize(void *object, size_t new_size)
 
 /* ---- the slow halves of malloc.c ------------------------------------------------------------ */
 
+/* malloc and malloc_again leave by jumps, so who called malloc is who we return to (where the
+ * compiler does not make them jumps, sites are fewer, no more). */
 void *hak_malloc_slow(size_t size)
 {
     void *object = hak_allocate(size);
+    hak_note_site(object, size, __builtin_return_address(0));
     if (hak_unlikely(object == NULL))
         errno = ENOMEM;
     return object;

@@ -32,6 +32,9 @@ enum {
     FIELD_SIZE_DOMAINS = sizeof(struct hak_domain_request),
     FIELD_SIZE_MACHINE = sizeof(struct hak_discover_wish),
     FIELD_SIZE_LIST = sizeof(struct hak_cpu_set),
+    FIELD_SIZE_PINS = sizeof(struct hak_learn_pins),
+    FIELD_SIZE_PATH = sizeof(const char *),
+    FIELD_SIZE_LIMIT = sizeof(size_t),
 };
 
 #define OPTION(name, type, default_text, allowed, field, since, sentence) \
@@ -201,11 +204,96 @@ static int parse_machine(const struct hak_option *option, const char *text, void
     return 1;
 }
 
+/* The field points into the environment, or is NULL. Absolute: a program may change its folder
+ * between start and exit. */
+static int parse_path(const struct hak_option *option, const char *text, void *field)
+{
+    (void)option;
+    if (*text != '/' && *text != '\0')
+        return 0;
+    const char *path = *text != '\0' ? text : NULL;
+    memcpy(field, &path, sizeof path);
+    return 1;
+}
+
+static int parse_limit(const struct hak_option *option, const char *text, void *field)
+{
+    (void)option;
+    uint64_t bytes = HAK_LIMIT_AUTO;
+    if (strcmp(text, "none") == 0)
+        bytes = HAK_LIMIT_NONE;
+    else if (strcmp(text, "auto") != 0 &&
+             (!parse_number(text, strlen(text), size_units, &bytes) || bytes <= HAK_LIMIT_NONE))
+        return 0;
+    size_t limit = bytes;
+    memcpy(field, &limit, sizeof limit);
+    return 1;
+}
+
+/* A size as the bucket that it falls into. 1, or 0. */
+static int parse_bucket(const char *text, size_t length, unsigned *bucket)
+{
+    uint64_t bytes;
+    if (!parse_number(text, length, size_units, &bytes) || bytes == 0)
+        return 0;
+    *bucket = hak_learn_bucket(bytes);
+    return 1;
+}
+
+/* "FROM-TO", "SIZE" or "all": the buckets from *first to *last. */
+static int parse_buckets(const char *text, size_t length, unsigned *first, unsigned *last)
+{
+    *first = 0;
+    *last = HAK_LEARN_BUCKETS - 1;
+    if (equals(text, length, "all"))
+        return 1;
+    const char *dash = memchr(text, '-', length);
+    if (dash == NULL)
+        return parse_bucket(text, length, first) && parse_bucket(text, length, last);
+    size_t before = (size_t)(dash - text);
+    return parse_bucket(text, before, first) &&
+           parse_bucket(dash + 1, length - before - 1, last) && *first <= *last;
+}
+
+/* "BUCKETS=ARM". */
+static int parse_pin(const char *text, size_t length, struct hak_learn_pins *pins)
+{
+    unsigned first, last;
+    const char *is = memchr(text, '=', length);
+    if (is == NULL || !parse_buckets(text, (size_t)(is - text), &first, &last))
+        return 0;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        if (!equals(is + 1, length - (size_t)(is + 1 - text), hak_arm_names[arm]))
+            continue;
+        for (unsigned bucket = first; bucket <= last; bucket++)
+            pins->arm[bucket] = (uint8_t)(arm + 1);
+        return 1;
+    }
+    return 0;
+}
+
+static int parse_pins(const struct hak_option *option, const char *text, void *field)
+{
+    (void)option;
+    struct hak_learn_pins pins = {{0}};
+    while (*text != '\0') {
+        size_t length = strcspn(text, ",");
+        if (!parse_pin(text, length, &pins))
+            return 0;
+        text += length;
+        text += *text == ',';
+    }
+    memcpy(field, &pins, sizeof pins);
+    return 1;
+}
+
 static int (*const parsers[HAK_OPTION_TYPES])(const struct hak_option *, const char *, void *) = {
     [HAK_OPTION_BOOL] = parse_choice,       [HAK_OPTION_CHOICE] = parse_choice,
     [HAK_OPTION_COUNT] = parse_count,       [HAK_OPTION_SIZE] = parse_size,
     [HAK_OPTION_DURATION] = parse_duration, [HAK_OPTION_DOMAINS] = parse_domains,
     [HAK_OPTION_MACHINE] = parse_machine,   [HAK_OPTION_LIST] = parse_list,
+    [HAK_OPTION_PINS] = parse_pins,         [HAK_OPTION_PATH] = parse_path,
+    [HAK_OPTION_LIMIT] = parse_limit,
 };
 
 static int set_field(struct hak_options *options, const struct hak_option *option, const char *text)

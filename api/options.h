@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learn/policy.h"
 #include "os/memory.h"
 #include "os/print.h"
 #include "topology/bind.h"
@@ -47,6 +48,21 @@ enum hak_background_choice {
     HAK_BACKGROUND_CHOICE_YES,
 };
 
+enum hak_learn_site_choice {
+    HAK_LEARN_SITE_CHOICE_NO,
+    HAK_LEARN_SITE_CHOICE_YES,
+};
+
+/* Arms by size bucket: enum hak_arm + 1; 0: not pinned. */
+struct hak_learn_pins {
+    uint8_t arm[HAK_LEARN_BUCKETS];
+};
+
+enum {
+    HAK_LIMIT_AUTO = 0,    /* of the cgroup */
+    HAK_LIMIT_NONE = 1,    /* other values are bytes */
+};
+
 struct hak_options {
     struct hak_domain_request shard;
     struct hak_cpu_set nodes; /* empty: all */
@@ -56,6 +72,13 @@ struct hak_options {
     enum hak_remote_choice remote;
     uint64_t decay_ns;   /* HAK_DURATION_NEVER: keep for good */
     size_t retain_bytes; /* of all shards */
+    enum hak_learn_mode learn;
+    struct hak_learn_pins learn_pins;
+    enum hak_learn_site_choice learn_site;
+    const char *learn_file; /* in the environment: NULL, none. For start and exit */
+    const char *learn_log;
+    uint64_t price_ns; /* of a MiB for a second */
+    size_t limit; /* HAK_LIMIT_AUTO, HAK_LIMIT_NONE or bytes */
     enum hak_background_choice background;
     enum hak_os_huge huge;
     enum hak_misuse_choice misuse;
@@ -74,6 +97,9 @@ enum hak_option_type {
     HAK_OPTION_DOMAINS,
     HAK_OPTION_MACHINE,
     HAK_OPTION_LIST,
+    HAK_OPTION_PINS,
+    HAK_OPTION_PATH,
+    HAK_OPTION_LIMIT,
     HAK_OPTION_TYPES
 };
 

@@ -19,6 +19,7 @@
 #include "api/entry.h"
 #include "api/fork.h"
 #include "api/inform.h"
+#include "api/learning.h"
 #include "api/machine.h"
 #include "api/options.h"
 #include "os/clock.h"
@@ -167,6 +168,7 @@ static void obey_options(struct hak_heap *heap)
     heap->remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
                                                                 : HAK_REMOTE_ADOPT;
     hak_region_set_huge(hak_options.huge);
+    hak_learning_start(heap);
 }
 
 /* Per CPU where that is asked for, by itself or by HAKMEM_SHARD=cpu. */
@@ -314,4 +316,5 @@ __attribute__((constructor)) static void second_stage(void)
 __attribute__((destructor)) static void at_exit(void)
 {
     hak_inform_exit();
+    hak_learning_exit(hak_heap_default());
 }

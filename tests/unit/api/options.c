@@ -114,6 +114,39 @@ static void test_rows_refuse_nonsense(void)
     }
 }
 
+static void test_learn(void)
+{
+    expect_silence("HAKMEM_LEARN=shadow");
+    EXPECT_EQ(options.learn, HAK_LEARN_SHADOW);
+    expect_silence("HAKMEM_LEARN_FILE=/a/file");
+    EXPECT(strcmp(options.learn_file, "/a/file") == 0);
+    expect_refusal("HAKMEM_LEARN_LOG=a/file");
+    expect_silence("HAKMEM_MEMORY_PRICE=2ms");
+    EXPECT_EQ(options.price_ns, 2000000);
+    expect_silence("HAKMEM_MEMORY_LIMIT=none");
+    EXPECT_EQ(options.limit, HAK_LIMIT_NONE);
+    expect_silence("HAKMEM_MEMORY_LIMIT=512M");
+    EXPECT_EQ(options.limit, 512u << 20);
+}
+
+static void test_learn_pins(void)
+{
+    expect_silence("HAKMEM_LEARN_PIN=256K-1M=keep,8M=dontneed");
+    for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
+        unsigned wanted = bucket >= 2 && bucket <= 4 ? HAK_ARM_KEEP + 1
+                          : bucket == 7              ? HAK_ARM_DONTNEED + 1
+                                                     : 0;
+        EXPECT_EQ(options.learn_pins.arm[bucket], wanted);
+    }
+    expect_silence("HAKMEM_LEARN_PIN=all=batch,1T=free");
+    EXPECT_EQ(options.learn_pins.arm[0], HAK_ARM_BATCH + 1);
+    EXPECT_EQ(options.learn_pins.arm[HAK_LEARN_BUCKETS - 1], HAK_ARM_FREE + 1);
+    expect_refusal("HAKMEM_LEARN_PIN=1M-256K=keep");
+    expect_refusal("HAKMEM_LEARN_PIN=1M=hold");
+    expect_refusal("HAKMEM_LEARN_PIN=all");
+    expect_refusal("HAKMEM_LEARN_PIN=all=keep,,");
+}
+
 static void test_topology(void)
 {
     expect_silence("HAKMEM_TOPOLOGY=hwloc");
@@ -279,6 +312,8 @@ int main(int argc, char **argv)
         {"each row allows its default", test_rows_allow_their_defaults},
         {"each row refuses nonsense and ignores emptiness", test_rows_refuse_nonsense},
         {"SHARD", test_shard},
+        {"the learner's options", test_learn},
+        {"arms are pinned by size", test_learn_pins},
         {"HAKMEM_TOPOLOGY names a machine", test_topology},
         {"choices", test_choices},
         {"counts and sizes", test_numbers},

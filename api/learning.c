@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* The learner as options want it. Starting and ending by one thread each; the report by any. */
+#include "api/learning.h"
+
+#include <string.h>
+
+#include "api/options.h"
+#include "learn/audit.h"
+#include "learn/saved.h"
+#include "os/bits.h"
+#include "os/file.h"
+#include "tiers/meta.h"
+
+enum {
+    STDERR = 2,
+    PATH_BYTES = 1024,
+    SAVED_BYTES = 128 * 1024,    /* the longest text that what can be saved makes */
+};
+
+static const double NS_OF_MS = 1e6;
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static void complain(const char *name, const char *path, const char *why, long number)
+{
+    char text[512];
+    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    hak_put(&writer, "hakmem: HAKMEM_%s=", name);
+    hak_options_put_shown(&writer, path);
+    hak_put(&writer, ": %s %ld\n", why, number);
+    hak_writer_flush(&writer);
+}
+
+/* A name with "%p" in it is another one for each process. NULL: no memory, or too long a name. */
+static const char *path_for_process(const char *path)
+{
+    char *own = hak_meta_alloc(PATH_BYTES, 1);
+    if (own == NULL || strlen(path) + sizeof "4294967295" > PATH_BYTES)
+        return NULL;
+    struct hak_writer writer = hak_writer_to_buffer(own, PATH_BYTES);
+    const char *mark = strstr(path, "%p");
+    if (mark == NULL) {
+        hak_put_text(&writer, path);
+    } else {
+        hak_put_bytes(&writer, path, (size_t)(mark - path));
+        hak_put(&writer, "%u%s", hak_os_process_id(), mark + 2);
+    }
+    hak_writer_flush(&writer);
+    return own;
+}
+
+static void begin_log(struct hak_policy *policy)
+{
+    const char *path = path_for_process(hak_options.learn_log);
+    struct hak_audit *audit = hak_meta_alloc(sizeof *audit, HAK_CACHE_LINE);
+    if (path == NULL || audit == NULL)
+        return;
+    int refused = hak_audit_open(audit, path, policy);
+    if (refused != 0)
+        complain("LEARN_LOG", path, "cannot be written, no log; error", -refused);
+    else
+        policy->audit = audit;
+}
+
+/* A file that is not there yet will be written at exit. */
+static void read_saved(struct hak_policy *policy)
+{
+    const char *path = hak_options.learn_file;
+    size_t size = hak_align_up(SAVED_BYTES, hak_os_page_size());
+    char *text = hak_os_map(size, hak_os_page_size());
+    struct hak_learn_saved *saved = hak_meta_alloc(sizeof *saved, HAK_CACHE_LINE);
+    if (text != NULL && saved != NULL && hak_os_read_file(HAK_OS_HERE, path, text, size) > 0) {
+        unsigned line = hak_learn_parse(saved, text);
+        if (line != 0)
+            complain("LEARN_FILE", path, "not understood from here on: line", line);
+        policy->saved = saved;
+    }
+    if (text != NULL)
+        hak_os_unmap(text, size);
+}
+
+static void write_saved(struct hak_heap *heap)
+{
+    char buffer[4096];
+    int descriptor = hak_os_open_to_write(hak_options.learn_file, HAK_WRITE_ANEW);
+    if (descriptor < 0) {
+        complain("LEARN_FILE", hak_options.learn_file, "cannot be written; error", -descriptor);
+        return;
+    }
+    struct hak_writer writer = hak_writer_to_fd(descriptor, buffer, sizeof buffer);
+    hak_learn_write_first(&writer);
+    hak_learn_write(&writer, &heap->whales.learner);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        hak_learn_write(&writer, &hak_shard_of_id(id)->learner);
+    hak_writer_flush(&writer);
+    hak_os_close(descriptor);
+}
+
+/* ---- the report ----------------------------------------------------------------------------- */
+
+static double best_fixed(const struct hak_learn_key *key, uint32_t arms)
+{
+    double best = key->all_costs[HAK_ARM_KEEP];
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        if ((arms == 0 || (arms & 1u << arm) != 0) && key->all_costs[arm] < best)
+            best = key->all_costs[arm];
+    return best;
+}
+
+static void report_key(struct hak_writer *writer, const struct hak_learner *learner,
+                       unsigned key_id)
+{
+    const struct hak_learn_key *key = &learner->keys[key_id];
+    if (key->matches == 0)
+        return;
+    if (learner->id == 0)
+        hak_put_text(writer, "  whales ");
+    else
+        hak_put(writer, "  %6u ", learner->id);
+    if (key_id < HAK_LEARN_BUCKETS)
+        hak_put(writer, "%13s", hak_learn_bucket_names[key_id]);
+    else
+        hak_put(writer, "site:%08x", learner->sites[key_id - HAK_LEARN_BUCKETS]);
+    hak_put(writer, " %8s %6s %9lu %10ld %10ld", hak_arm_names[key->arm],
+            hak_regime_names[key->regime.state], (unsigned long)(key->all_bytes >> 20),
+            (long)(key->all_paid / NS_OF_MS),
+            (long)(best_fixed(key, learner->arms) / NS_OF_MS));
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        hak_put(writer, " %8ld", (long)(key->all_costs[arm] / NS_OF_MS));
+    hak_put_text(writer, "\n");
+}
+
+static int has_learned(const struct hak_learner *learner)
+{
+    for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
+        if (learner->keys[key].matches != 0)
+            return 1;
+    return 0;
+}
+
+static int anybody_has_learned(const struct hak_heap *heap)
+{
+    int found = has_learned(&heap->whales.learner);
+    for (unsigned id = 1; id <= hak_shard_last_id() && !found; id++)
+        found = has_learned(&hak_shard_of_id(id)->learner);
+    return found;
+}
+
+void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
+{
+    if (!hak_learner_watches(heap->policy) || !anybody_has_learned(heap))
+        return;
+    hak_put(writer,
+            "freed memory above 32 KiB, %s; costs in ms of CPU time, a MiB kept for a second being "
+            "%lu us\n",
+            heap->policy->mode == HAK_LEARN_SHADOW ? "what a learner would have done" : "learned",
+            (unsigned long)(heap->policy->price_ns / 1000));
+    hak_put_text(writer, "   shard          size      arm  state freed MiB       paid best fixed");
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        hak_put(writer, " %8s", hak_arm_names[arm]);
+    hak_put_text(writer, "\n");
+    for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
+        report_key(writer, &heap->whales.learner, key);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
+            report_key(writer, &hak_shard_of_id(id)->learner, key);
+}
+
+/* ---- start, exit, fork ---------------------------------------------------------------------- */
+
+void hak_learning_start(struct hak_heap *heap)
+{
+    struct hak_policy *policy = &heap->policy_store;
+    policy->mode = hak_options.learn;
+    policy->price_ns = hak_options.price_ns;
+    policy->by_site = hak_options.learn_site == HAK_LEARN_SITE_CHOICE_YES;
+    memcpy(policy->pinned, hak_options.learn_pins.arm, sizeof policy->pinned);
+    if (hak_options.learn_file != NULL)
+        read_saved(policy);
+    if (hak_options.learn_log != NULL)
+        begin_log(policy);
+    hak_heap_start_learning(heap);
+}
+
+void hak_learning_exit(struct hak_heap *heap)
+{
+    int is_shadow = heap->policy->mode == HAK_LEARN_SHADOW;
+    int saves = hak_options.learn_file != NULL && heap->policy->mode == HAK_LEARN_ON;
+    if (heap->policy->audit == NULL && !saves && !is_shadow)
+        return;
+    hak_heap_end_learning(heap);
+    if (heap->policy->audit != NULL)
+        hak_audit_flush(heap->policy->audit);
+    if (saves)
+        write_saved(heap);
+    if (is_shadow) {
+        char text[1024];
+        struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+        hak_learning_report(heap, &writer);
+        hak_writer_flush(&writer);
+    }
+}
+
+void hak_learning_after_fork(struct hak_heap *heap)
+{
+    heap->policy_store.audit = NULL;
+    hak_options.learn_file = NULL;
+}
