@@ -173,13 +173,14 @@ direct_tests = \
 	%D%/conform/dlopen.direct
 conform_scripts = \
 	%D%/conform/elf.sh \
+	%D%/conform/learn.sh \
 	%D%/conform/options.sh \
 	%D%/conform/secure.sh \
 	%D%/conform/topology.sh \
 	%D%/conform/wholly_static.sh
 check_PROGRAMS += $(conform_tests) $(direct_tests)
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
-EXTRA_DIST += $(conform_scripts)
+EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 
 %C%_conform_malloc_modes_SOURCES = %D%/conform/malloc.c %D%/conform/sizes.h
 %C%_conform_malloc_modes_LDADD = %D%/lib/libtest.la

@@ -11,6 +11,7 @@ enum {
 
 int hak_command_topo(int argc, char **argv);
 int hak_command_run(int argc, char **argv);
+int hak_command_learn(int argc, char **argv);
 
 /* Says on stderr what was wrong with the call, and how it is done; HAK_STATUS_USAGE. */
 int hak_usage(const char *what, const char *argument);

@@ -14,6 +14,8 @@ static const char usage[] =
     "    shows the machine as the allocator sees it: nodes, L3s, CPUs, shards, who asks whom\n"
     "hakmem run [--shard=MODE] [--front=...] [--OPTION=VALUE...] [--] COMMAND [ARGUMENT...]\n"
     "    runs a command under the library; --OPTION=VALUE stands for HAKMEM_OPTION of hakmem(7)\n"
+    "hakmem learn LOG [--json] [--svg FILE]\n"
+    "    shows from a log of HAKMEM_LEARN_LOG what was decided, and what each arm would have cost\n"
     "hakmem --help | --version\n";
 
 static const struct {
@@ -22,6 +24,7 @@ static const struct {
 } commands[] = {
     {"topo", hak_command_topo},
     {"run", hak_command_run},
+    {"learn", hak_command_learn},
 };
 
 int hak_usage(const char *what, const char *argument)

@@ -9,6 +9,13 @@ bin_PROGRAMS += %D%/hakmem
 	%D%/hakmem.c \
 	%D%/commands.h \
 	%D%/topo.c \
-	%D%/run.c
+	%D%/run.c \
+	%D%/learn.c \
+	%D%/learn.h \
+	%D%/learn_replay.c \
+	%D%/learn_report.c \
+	%D%/learn_scan.c \
+	%D%/learn_scan.h \
+	%D%/learn_svg.c
 %C%_hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAK_LIBRARY_FOLDER='"$(libdir)"'
 %C%_hakmem_LDADD = libhakmem.la
