@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The audit: a ring of decisions with their evidence, written as JSON lines to a file that an
- * option names. Any thread puts, under the lock; when nobody flushes the oldest are overwritten, and
- * counted. The file is opened for each flush: a program that closes descriptors it does not know
- * must not make us write into another file. */
+ * option names. Any thread puts, under the lock; when nobody flushes the oldest are overwritten,
+ * and counted. The file is opened for each flush: a program that closes descriptors it does not
+ * know must not make us write into another file. */
 #ifndef HAK_LEARN_AUDIT_H
 #define HAK_LEARN_AUDIT_H
 
