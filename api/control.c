@@ -10,6 +10,7 @@
 #include "api/entry.h"
 #include "api/learning.h"
 #include "api/start.h"
+#include "os/clock.h"
 #include "os/compiler.h"
 #include "os/print.h"
 #include "shard/front.h"
@@ -20,6 +21,8 @@
 
 _Static_assert(sizeof HAKMEM_VERSION == sizeof PACKAGE_VERSION,
                "hakmem.h and configure.ac tell different versions");
+
+static const uint64_t NS_OF_MS = 1000 * 1000;
 
 static struct hak_heap *started_heap(void)
 {
@@ -182,4 +185,20 @@ void hakmem_thread_flush(void)
 size_t hakmem_trim(void)
 {
     return hak_trim();
+}
+
+size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds)
+{
+    struct hak_heap *heap = started_heap();
+    if (shard < HAKMEM_ALL_SHARDS || shard >= (int)mode_in_force(heap).shards) {
+        errno = EINVAL;
+        return 0;
+    }
+    hakmem_thread_flush();
+    const struct hak_heap_purge purge = {
+        .id = (unsigned)(shard + 1),
+        .bytes = bytes != 0 ? bytes : SIZE_MAX,
+        .deadline_ns = milliseconds != 0 ? hak_os_now_ns() + milliseconds * NS_OF_MS : UINT64_MAX,
+    };
+    return hak_heap_purge(heap, &purge);
 }

@@ -107,9 +107,11 @@ static void release_small(void *object, struct hak_page page)
 
 static void *large(size_t size, size_t alignment, enum hak_zero zero)
 {
+    /* Made known though it needs no front: shards are placed when there is a second thread. */
+    hak_thread_front();
     struct hak_shard *shard = shard_here();
     if (size <= HAK_LARGE_MAX && alignment <= HAK_LARGE_ALIGNMENT_MAX)
-        return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+        return hak_shard_take_large(shard, size, alignment, zero);
     if (size > PTRDIFF_MAX)
         return NULL;
     struct hak_heap *heap = hak_heap_default();

@@ -216,6 +216,18 @@ HAKMEM_API void hakmem_thread_flush(void);
  * first, those of other threads stay. May take milliseconds. Returns the bytes given back. */
 HAKMEM_API size_t hakmem_trim(void);
 
+enum {
+    HAKMEM_ALL_SHARDS = -1
+};
+
+/* The same in measure: of one shard (0 .. hakmem_shard_count() - 1) or HAKMEM_ALL_SHARDS; until at
+ * least `bytes` were given back (0: all there is) or `milliseconds` have passed (0: no limit of
+ * time; looked at between shards and size classes, so a call may take a little longer). Works from
+ * any thread on what all threads left in the shards, idle ones included; whales, and what lies in
+ * CPUs' caches, belong to all shards together. The last shard's purge may give back more than was
+ * asked for. Returns the bytes given back; 0 with errno EINVAL: no such shard. Since 0.3. */
+HAKMEM_API size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds);
+
 #ifdef __cplusplus
 }
 #endif

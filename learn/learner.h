@@ -169,6 +169,10 @@ static inline void hak_learner_saw_dirty(struct hak_learner *learner, size_t uni
 size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy,
                           size_t most);
 
+/* There are more: 1, if it may keep more from now on, since what was purged was missed. */
+int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                            size_t most);
+
 /* How long it may keep what nobody needs. */
 uint64_t hak_learner_decay_ns(const struct hak_learner *learner, const struct hak_policy *policy);
 

@@ -6,6 +6,8 @@
 #include "learn/audit.h"
 #include "learn/elo.h"
 #include "learn/sample.h"
+#include "os/clock.h"
+#include "os/compiler.h"
 
 enum {
     MATCH_SAMPLES = 4,            /* a match has begun so many, or is so old */
@@ -200,31 +202,38 @@ static size_t first_retain(size_t most)
     return first < most ? first : most;
 }
 
-/* Half as much again, if that had spared faults worth more than the price of keeping it; slowly
- * back when much less was there. */
-static void climb_retain(struct hak_learner *learner, const struct hak_policy *policy,
-                         size_t most, uint64_t now_ns)
+/* Half as much again, if that had spared faults worth more than the price of keeping so much for a
+ * second. */
+int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                            size_t most)
 {
-    size_t from = learner->retain_bytes;
-    size_t least = first_retain(most);
+    size_t from = hak_learner_retain(learner, policy, most);
     size_t step = from / 2;
     double spared = learner->evicted < learner->missed ? learner->evicted : learner->missed;
     double gain = spared * (hak_cost_fault_ns(&learner->cost) +
                             learner->cost.act_ns[HAK_ARM_KEEP]);
     double price = learner->cost.price * (double)(step / UNIT) * (double)NS_OF_SECOND;
-    const char *why = "miss";
-    if (gain > price && from < most) {
-        learner->retain_bytes = from + step < most ? from + step : most;
-        learner->evicted = 0;
-        learner->missed = 0;
-    } else if (learner->peak_units * UNIT < from / 2 && from > least) {
-        learner->retain_bytes = from - from / RETAIN_SHRINK_SHARE;
-        why = "idle";
-    }
-    if (learner->retain_bytes < least || learner->retain_bytes > most)
-        learner->retain_bytes = least < most ? least : most;
+    if (policy->mode != HAK_LEARN_ON || from >= most || gain <= price)
+        return 0;
+    learner->retain_bytes = from + step < most ? from + step : most;
+    learner->evicted = 0;
+    learner->missed = 0;
+    audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, "miss", from, hak_os_coarse_now_ns());
+    return 1;
+}
+
+/* Slowly back when much less was there. */
+static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                          size_t most, uint64_t now_ns)
+{
+    size_t from = hak_learner_retain(learner, policy, most);
+    size_t least = first_retain(most);
+    size_t to = from;
+    if (learner->peak_units * UNIT < from / 2)
+        to = from - from / RETAIN_SHRINK_SHARE;
+    learner->retain_bytes = to > least ? to : least;
     if (learner->retain_bytes != from)
-        audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, why, from, now_ns);
+        audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, "idle", from, now_ns);
 }
 
 static void tell_purges(struct hak_learner *learner, struct hak_audit *audit, uint64_t now_ns)
@@ -276,7 +285,8 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
     tell_purges(learner, policy->audit, now_ns);
     if (policy->mode == HAK_LEARN_ON) {
         climb_decay(learner, policy, now_ns);
-        climb_retain(learner, policy, most, now_ns);
+        if (!hak_learner_grow_retain(learner, policy, most))
+            shrink_retain(learner, policy, most, now_ns);
     }
     fade(learner, elapsed);
 }

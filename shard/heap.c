@@ -284,15 +284,29 @@ void hak_heap_reap(struct hak_heap *heap)
     }
 }
 
-size_t hak_heap_trim(struct hak_heap *heap)
+static int is_enough(const struct hak_heap_purge *purge, size_t bytes)
 {
-    size_t bytes = hak_whale_trim(&heap->whales);
-    hak_cpu_fronts_drain();
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+    return bytes >= purge->bytes ||
+           (purge->deadline_ns != UINT64_MAX && hak_os_now_ns() >= purge->deadline_ns);
+}
+
+/* Caches first, then pages: what is drained may empty slabs of any shard. */
+size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge)
+{
+    unsigned first = purge->id != 0 ? purge->id : 1;
+    unsigned last = purge->id != 0 ? purge->id : hak_shard_last_id();
+    size_t bytes = 0;
+    if (purge->id == 0) {
+        bytes = hak_whale_trim(&heap->whales);
+        if (!is_enough(purge, bytes))
+            hak_cpu_fronts_drain();
+    }
+    for (unsigned id = first; id <= last && !is_enough(purge, bytes); id++)
         hak_shard_drain(hak_shard_of_id(id));
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+    for (unsigned id = first; id <= last && !is_enough(purge, bytes); id++)
         bytes += hak_shard_purge(hak_shard_of_id(id));
-    hak_heap_reap(heap);
+    if (!is_enough(purge, 0))
+        hak_heap_reap(heap);
     return bytes;
 }
 

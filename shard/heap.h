@@ -131,9 +131,23 @@ static inline struct hak_shard *hak_heap_shard_for_new(const struct hak_heap *he
 
 void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals);
 
-/* Gives the kernel whatever is free, unmaps empty regions after a grace period. Bytes given back.
- * Not from inside malloc or free. */
-size_t hak_heap_trim(struct hak_heap *heap);
+/* What a purge is to give back, and from whom. */
+struct hak_heap_purge {
+    unsigned id;             /* of the shard; 0: all, whales and CPU fronts too */
+    size_t bytes;            /* enough */
+    uint64_t deadline_ns;    /* by hak_os_now_ns; UINT64_MAX: none */
+};
+
+/* Gives the kernel what is free, unmaps empty regions after a grace period. Bytes given back. Not
+ * from inside malloc or free. */
+size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge);
+
+/* All there is, of all. */
+static inline size_t hak_heap_trim(struct hak_heap *heap)
+{
+    const struct hak_heap_purge all = {0, SIZE_MAX, UINT64_MAX};
+    return hak_heap_purge(heap, &all);
+}
 
 /* Lets memory decay at one shard, the next each time, and among the whales: what threads do for
  * shards that nobody uses any more. */

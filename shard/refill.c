@@ -225,6 +225,25 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
     return word;
 }
 
+/* As with slabs, what lies free at a neighbour comes before memory that costs faults: two threads
+ * with 64 MiB each in runs of 64 KiB to 4 MiB, on two CPUs, held 340 MiB without, and 235 with. */
+void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+                           enum hak_zero zero)
+{
+    /* acquire: as in steal_nearby */
+    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
+    if (placement == NULL || placement->count == 1)
+        return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+    void *run = hak_large_take_dirty(&shard->large, size, alignment, zero, shard->policy);
+    if (run == NULL) {
+        unsigned last = hak_domains_node_siblings(placement->domains, shard->index);
+        for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
+            run = hak_large_take_dirty(&neighbour_of(shard, placement, rank)->large, size,
+                                       alignment, zero, shard->policy);
+    }
+    return run != NULL ? run : hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+}
+
 void *hak_front_refill(struct hak_front *front, unsigned class_id)
 {
     void *object = hak_front_pop_spare(front, class_id);

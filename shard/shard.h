@@ -70,6 +70,11 @@ unsigned hak_shard_last_id(void);
  * refill.c, in their order; 0 when there is no memory. */
 uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
 
+/* A large run: of the shard's dirty ones, of its neighbours' dirty ones, then of clean memory. NULL
+ * when there is no memory. */
+void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+                           enum hak_zero zero);
+
 /* Takes a chain of objects of any homes: transfer cache first, then slabs. */
 void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word);
 

@@ -131,19 +131,25 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     return &segment->unit[index + lead];
 }
 
+static struct hak_unit *take_dirty_run(struct hak_large_cache *cache, uint32_t units,
+                                       uint32_t alignment, int *dirty)
+{
+    struct hak_unit *run = hak_large_find(cache, HAK_LARGE_DIRTY, units, alignment);
+    if (run == NULL)
+        return NULL;
+    hak_count(cache->source->counters, HAK_COUNTER_LARGE_CACHED_HITS, 1);
+    return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
+}
+
 static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, uint32_t alignment,
                                  int *dirty)
 {
-    struct hak_unit *run = hak_large_find(cache, HAK_LARGE_DIRTY, units, alignment);
-    if (run != NULL) {
-        hak_count(cache->source->counters, HAK_COUNTER_LARGE_CACHED_HITS, 1);
-    } else {
-        run = hak_large_find(cache, HAK_LARGE_CLEAN, units, alignment);
-        hak_learner_saw_miss(cache->learner, units);
-    }
-    if (run == NULL)
-        return NULL;
-    return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
+    struct hak_unit *run = take_dirty_run(cache, units, alignment, dirty);
+    if (run != NULL)
+        return run;
+    run = hak_large_find(cache, HAK_LARGE_CLEAN, units, alignment);
+    hak_learner_saw_miss(cache->learner, units);
+    return run != NULL ? claim(cache, run, units, hak_large_lead(run, alignment), dirty) : NULL;
 }
 
 /* ---- what others call ---- */
@@ -196,26 +202,51 @@ static void time_first_touch(struct hak_large_cache *cache, void *object)
     hak_cost_saw_faults(&cache->learner->cost, TOUCHED_UNITS, hak_os_now_ns() - began);
 }
 
-void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
-                     enum hak_zero zero, const struct hak_policy *policy)
+/* What a run taken is to its caller. Lock not held. */
+static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uint32_t taken,
+                        int dirty, enum hak_zero zero, const struct hak_policy *policy)
 {
-    uint32_t units = units_of(size);
-    uint32_t align = alignment > HAK_LARGE_UNIT ? units_of(alignment) : 1;
-    int dirty = 0;
-    struct hak_unit *run = take_or_grow(cache, units, align, &dirty, policy);
-    if (run == NULL)
-        return NULL;
-    uint32_t taken = run->number;
-    hak_lock_release(&cache->lock);
-    hak_count(cache->source->counters, HAK_COUNTER_LARGE_TAKES, 1);
-
     struct hak_large_segment *segment = hak_large_segment_of(run);
     uint32_t index = hak_large_segment_index(segment, run);
+    hak_count(cache->source->counters, HAK_COUNTER_LARGE_TAKES, 1);
     if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
     else if (!dirty && hak_learner_watches(policy))
         time_first_touch(cache, hak_large_segment_address(segment, index));
     return hak_large_segment_address(segment, index);
+}
+
+static uint32_t units_of_alignment(size_t alignment)
+{
+    return alignment > HAK_LARGE_UNIT ? units_of(alignment) : 1;
+}
+
+void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t alignment,
+                           enum hak_zero zero, const struct hak_policy *policy)
+{
+    uint32_t units = units_of(size);
+    int dirty = 0;
+    /* relaxed: a look; what is given meanwhile is found the next time */
+    if (__atomic_load_n(&cache->dirty_units, __ATOMIC_RELAXED) < units ||
+        !hak_lock_try(&cache->lock))
+        return NULL;
+    struct hak_unit *run = take_dirty_run(cache, units, units_of_alignment(alignment), &dirty);
+    uint32_t taken = run != NULL ? run->number : 0;
+    hak_lock_release(&cache->lock);
+    return run != NULL ? handed_out(cache, run, taken, dirty, zero, policy) : NULL;
+}
+
+void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
+                     enum hak_zero zero, const struct hak_policy *policy)
+{
+    int dirty = 0;
+    struct hak_unit *run =
+        take_or_grow(cache, units_of(size), units_of_alignment(alignment), &dirty, policy);
+    if (run == NULL)
+        return NULL;
+    uint32_t taken = run->number;
+    hak_lock_release(&cache->lock);
+    return handed_out(cache, run, taken, dirty, zero, policy);
 }
 
 /* The descriptor of an address, if a used run begins there. No lock: whoever goes on to change the

@@ -60,7 +60,8 @@ struct hak_large_cache {
     struct hak_unit *newest;
     size_t mapped_bytes;                     /* written under the lock, read atomically by grow */
     size_t used_units;                       /* in used and busy runs */
-    size_t dirty_units;                      /* in free runs, slivers not counted */
+    size_t dirty_units;                      /* in free runs, slivers not counted; neighbours
+                                                look at it without the lock */
     size_t least_dirty;                      /* the least dirty_units were in this window */
     size_t surplus;                          /* what is still to purge of the last window's least */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
@@ -90,6 +91,11 @@ size_t hak_large_round(size_t size);
  * each page written, became 1.6 times slower, since recycled pages were then met at cold lines. */
 void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
                      enum hak_zero zero, const struct hak_policy *policy);
+
+/* The same, but only what has pages behind it already, and if nobody is in the cache: for
+ * neighbours. NULL: there is none. */
+void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t alignment,
+                           enum hak_zero zero, const struct hak_policy *policy);
 
 /* Any thread; finds the cache by itself. 1, or 0 and nothing done when no live run begins there. */
 int hak_large_give(void *object, const struct hak_policy *policy);

@@ -380,6 +380,8 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     hak_learner_saw_dirty(cache->learner, cache->dirty_units);
     if (hak_likely(cache->dirty_units <= most))
         return;
+    if (hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
+        most = most_dirty(cache, policy);
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX);
     hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
 }

@@ -310,7 +310,8 @@ void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *seg
     if (dirty == 0)
         return;
     link_age(cache, run, older);
-    cache->dirty_units += dirty;
+    /* relaxed, this and the next: written under the lock, looked at without */
+    __atomic_store_n(&cache->dirty_units, cache->dirty_units + dirty, __ATOMIC_RELAXED);
 }
 
 uint32_t hak_large_unfile(struct hak_large_cache *cache, struct hak_large_segment *segment,
@@ -325,7 +326,7 @@ uint32_t hak_large_unfile(struct hak_large_cache *cache, struct hak_large_segmen
     unlink_bin(cache, run);
     if (dirty != 0) {
         *older = unlink_age(cache, run);
-        cache->dirty_units -= dirty;
+        __atomic_store_n(&cache->dirty_units, cache->dirty_units - dirty, __ATOMIC_RELAXED);
     }
     hak_large_segment_unmark(segment, index);
     return dirty;

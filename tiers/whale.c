@@ -322,6 +322,8 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     cache_push(whales, whale);
     size_t before = whales->cached_bytes;
     hak_learner_saw_dirty(learner, before >> HAK_LARGE_UNIT_SHIFT);
+    if (before > most && hak_learner_grow_retain(learner, policy, most_retained(policy)))
+        most = hak_learner_retain(learner, policy, most_retained(policy));
     struct hak_whale *evicted = cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
     hak_learner_saw_purge(learner, HAK_LEARN_EXCESS,
                           (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT);
