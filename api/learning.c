@@ -9,6 +9,7 @@
 #include "learn/saved.h"
 #include "os/bits.h"
 #include "os/file.h"
+#include "tiers/headroom.h"
 #include "tiers/meta.h"
 
 enum {
@@ -180,6 +181,11 @@ void hak_learning_start(struct hak_heap *heap)
     if (hak_options.learn_log != NULL)
         begin_log(policy);
     hak_heap_start_learning(heap);
+    size_t limit = hak_options.limit;
+    hak_headroom_start(limit == HAK_LIMIT_AUTO   ? HAK_HEADROOM_CGROUP
+                       : limit == HAK_LIMIT_NONE ? HAK_HEADROOM_UNLIMITED
+                                                 : HAK_HEADROOM_BYTES,
+                       limit);
 }
 
 void hak_learning_exit(struct hak_heap *heap)

@@ -4,8 +4,10 @@
 #
 #     make bench                         a short comparison with the allocators that are installed
 #     make bench BENCHFLAGS='--hakmem HAKMEM_SHARD=cpu larson mesh'
+#     make bench-learn                   what large memory costs by each policy, and by the learner
 
 bench_programs = \
+	%D%/learn/learn_work \
 	%D%/work/cache_scratch \
 	%D%/work/cache_thrash \
 	%D%/work/grow \
@@ -33,6 +35,22 @@ bench_ldflags = -pthread
 	%D%/lib/ring.h \
 	%D%/lib/writes.h
 %C%_lib_libbench_la_CFLAGS = $(bench_cflags)
+
+%C%_learn_learn_work_SOURCES = \
+	%D%/learn/learn.h \
+	%D%/learn/learn_work.c \
+	%D%/learn/meter.c \
+	%D%/learn/scenarios.c \
+	%D%/learn/stage.c \
+	%D%/learn/trace.c
+%C%_learn_learn_work_CFLAGS = $(bench_cflags)
+%C%_learn_learn_work_LDADD = %D%/lib/libbench.la
+%C%_learn_learn_work_LDFLAGS = $(bench_ldflags)
+# Preloaded by whoever records a trace: without an -rpath libtool would make an archive.
+check_LTLIBRARIES += %D%/learn/learn_record.la
+%C%_learn_learn_record_la_SOURCES = %D%/learn/record.c
+%C%_learn_learn_record_la_CFLAGS = $(bench_cflags) -fvisibility=default
+%C%_learn_learn_record_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere $(bench_ldflags)
 
 %C%_work_cache_scratch_SOURCES = %D%/work/cache_scratch.c
 %C%_work_cache_scratch_CFLAGS = $(bench_cflags)
@@ -95,6 +113,13 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/instructions.sh \
 	%D%/larson.sh \
+	%D%/learn/run \
+	%D%/learn/traces/README.md \
+	%D%/learn/traces/gcc.trace.xz \
+	%D%/learn/traces/postgres.trace.xz \
+	%D%/learn/traces/python.trace.xz \
+	%D%/learn/traces/redis.trace.xz \
+	%D%/learn/traces/sqlite.trace.xz \
 	%D%/run \
 	%D%/smoke.sh \
 	%D%/profiles/churn.profile \
@@ -104,9 +129,13 @@ EXTRA_DIST += \
 	%D%/profiles/small.profile \
 	%D%/profiles/tiny.profile
 
-.PHONY: bench bench-instructions
+.PHONY: bench bench-instructions bench-learn
 bench: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/run --build . --rounds 3 --seconds 0.5 $(BENCHFLAGS)
 
 bench-instructions: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/instructions.sh --build . .libs/libhakmem.so
+
+# The short form; the whole one takes an hour: bench/learn/run.
+bench-learn: $(bench_programs) libhakmem.la
+	$(srcdir)/%D%/learn/run --build . --short $(LEARNFLAGS)

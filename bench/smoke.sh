@@ -8,13 +8,15 @@ build=${1:-.}
 library=$build/.libs/libhakmem.so
 number=0
 
-# check NAME PRELOAD WANTED ARGUMENT...: one run, which must exit 0 and be served by WANTED
+# check NAME PRELOAD WANTED ARGUMENT...: one run, which must exit 0 and be served by WANTED.
+# The workload is bench/work/NAME or bench/learn/NAME.
 check()
 {
     name=$1 preload=$2 wanted=$3
     shift 3
     number=$((number + 1))
-    line=$(LD_PRELOAD=$preload timeout 60 "$build/bench/work/$name" --smoke "$@" 2>&1)
+    path=$(ls -d "$build"/bench/work/"$name" "$build"/bench/learn/"$name" 2>/dev/null)
+    line=$(LD_PRELOAD=$preload timeout 60 "$path" --smoke "$@" 2>&1)
     status=$?
     case $status:$line in
     0:name="$name "*" allocator=$wanted"*) echo "ok $number - $name $* under $wanted" ;;
@@ -27,7 +29,7 @@ check()
 
 check_all()
 {
-    for program in "$build"/bench/work/*; do
+    for program in "$build"/bench/work/* "$build"/bench/learn/*; do
         name=$(basename "$program")
         case $name in *.*) continue ;; esac
         [ -f "$program" ] && [ -x "$program" ] && check "$name" "$1" "$2"

@@ -20,7 +20,8 @@ void hak_audit_put(struct hak_audit *audit, const struct hak_audit_record *recor
     if (audit->put == 0)
         audit->began_ns = record->now_ns;
     if (audit->put - audit->drained == HAK_AUDIT_RECORDS) {
-        audit->drained++;
+        /* relaxed: as below */
+        __atomic_store_n(&audit->drained, audit->drained + 1, __ATOMIC_RELAXED);
         audit->lost++;
     }
     audit->ring[audit->put % HAK_AUDIT_RECORDS] = *record;

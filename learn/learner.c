@@ -41,12 +41,18 @@ unsigned hak_learner_site_key(struct hak_learner *learner, uint32_t site, unsign
     return bucket;
 }
 
-/* The arm with the best rating but for `not`. */
-static unsigned runner_up(const struct hak_learn_key *key, unsigned not)
+static int knows(const struct hak_learner *learner, unsigned arm)
 {
-    unsigned best = not == 0 ? 1 : 0;
+    return learner->arms == 0 || (learner->arms & 1u << arm) != 0;
+}
+
+/* The arm with the best rating but for the one in force. */
+static unsigned runner_up(const struct hak_learner *learner, const struct hak_learn_key *key)
+{
+    unsigned best = key->arm;
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-        if (arm != not && key->ratings[arm] > key->ratings[best])
+        if (arm != key->arm && knows(learner, arm) &&
+            (best == key->arm || key->ratings[arm] > key->ratings[best]))
             best = arm;
     return best;
 }
@@ -55,10 +61,9 @@ static unsigned runner_up(const struct hak_learn_key *key, unsigned not)
 static HAK_COLD enum hak_arm try_another(struct hak_learner *learner,
                                          const struct hak_learn_key *key, uint32_t units)
 {
-    unsigned other = runner_up(key, key->arm);
+    unsigned other = runner_up(learner, key);
     double excess = (key->unit_costs[other] - key->unit_costs[key->arm]) * units;
-    int is_known = learner->arms == 0 || (learner->arms & 1u << other) != 0;
-    if (excess > learner->budget_ns || key->matches == 0 || !is_known)
+    if (excess > learner->budget_ns || key->matches == 0)
         return key->arm;
     if (excess > 0)
         learner->budget_ns -= excess;
@@ -83,7 +88,7 @@ int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *g
     double weight = 1;
     key->bytes += (uint64_t)give->units * UNIT;
     if (key->begun >= BEGUN_WHOLE || learner->open >= CROWDED) {
-        if (++key->begun % BEGUN_SHARE != 0)
+        if (++key->passed % BEGUN_SHARE != 0)
             return 0;
         weight = BEGUN_SHARE;
     } else {
@@ -109,8 +114,12 @@ int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *g
 void hak_learner_purged(struct hak_learner *learner, uintptr_t id, uint64_t now_ns)
 {
     uint16_t *link = hak_learn_find_sample(learner, id);
-    if (*link != 0 && learner->samples[*link - 1].purged_ns == 0)
-        learner->samples[*link - 1].purged_ns = now_ns;
+    if (*link == 0)
+        return;
+    struct hak_learn_sample *sample = &learner->samples[*link - 1];
+    /* Clocks differ: not in a stretch of time that was accounted for already. */
+    if (sample->purged_ns == 0)
+        sample->purged_ns = now_ns > sample->accounted_ns ? now_ns : sample->accounted_ns;
 }
 
 void hak_learner_reused(struct hak_learner *learner, uintptr_t id, uint64_t now_ns)
@@ -128,7 +137,8 @@ void hak_learner_gone(struct hak_learner *learner, uintptr_t id, uint64_t now_ns
     if (*link == 0)
         return;
     hak_learner_purged(learner, id, now_ns);
-    hak_learn_account(learner, &learner->samples[*link - 1], now_ns, HAK_COST_OPEN);
+    /* A ns later, so that the purge is in it. */
+    hak_learn_account(learner, &learner->samples[*link - 1], now_ns + 1, HAK_COST_OPEN);
     hak_learn_drop_sample(learner, link);
 }
 

@@ -62,6 +62,7 @@ struct hak_learn_key {
     uint32_t samples;                 /* begun since the last match */
     uint32_t begun;                   /* samples begun since the last tick */
     uint32_t turn;                    /* gives */
+    uint32_t passed;                  /* gives beyond those that are all watched */
     uint8_t arm;                      /* in force: enum hak_arm */
     uint8_t played;                   /* in force during the last match */
     struct hak_regime regime;
@@ -77,6 +78,7 @@ struct hak_learn_key {
 struct hak_learner {
     struct hak_cost cost;
     struct hak_climb decay;           /* of KEEP, in ns */
+    double decay_most_cost;           /* what the longest would have cost, as decay.here */
     uint64_t tick_ns;
     uint64_t climb_ns;                /* when the time of decay was last moved */
     double budget_ns;                 /* what trying other arms may cost */
@@ -144,10 +146,10 @@ void hak_learner_gone(struct hak_learner *learner, uintptr_t id, uint64_t now_ns
  * have served. For memory that has no address any more once it is given back. */
 void hak_learner_missed(struct hak_learner *learner, unsigned key, uint64_t now_ns);
 
-/* Whether it is time for a tick. */
+/* Whether it is time for a tick; not for whoever comes with an older time than the last one's. */
 static inline int hak_learner_is_due(const struct hak_learner *learner, uint64_t now_ns)
 {
-    return now_ns - learner->tick_ns >= 50ul * 1000 * 1000;
+    return (int64_t)(now_ns - learner->tick_ns) >= 50l * 1000 * 1000;
 }
 
 /* Adds up costs, plays the matches, moves the numbers. most: bytes that the cache may ever keep. */

@@ -44,7 +44,6 @@ struct hak_policy {
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
     size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
-    size_t limit_bytes;              /* the memory limit of the process's cgroup; 0: none */
     uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */
     size_t large_segment_bytes;      /* growth step of the large tier, a multiple of 2 MiB */
     unsigned batch_runs;             /* HAK_ARM_BATCH: runs in a batch */

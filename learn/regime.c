@@ -8,6 +8,7 @@ enum {
     CANARY_MATCHES = 20,
     LOSS_MATCHES = 25,        /* a loss of so many matches' usual cost: thaw */
     USUAL_SHARE = 32,
+    USUAL_MOST = 2,           /* times the usual cost, a match counts no more in it */
 };
 
 static const double MARGIN = 1.10;    /* an arm that is cheaper by less is no loss */
@@ -24,6 +25,10 @@ static void enter(struct hak_regime *regime, enum hak_regime_state state)
     regime->state = state;
     regime->matches = 0;
     regime->settled = 0;
+}
+
+static void forget_losses(struct hak_regime *regime)
+{
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
         regime->loss[arm] = 0;
 }
@@ -45,17 +50,22 @@ enum hak_regime_event hak_regime_match(struct hak_regime *regime, const double *
                                        enum hak_arm in_force, enum hak_arm best)
 {
     int losing = is_losing(regime, costs, in_force);
-    regime->usual += (costs[in_force] - regime->usual) / USUAL_SHARE;
+    /* What is lost must not make itself usual. */
+    double most = regime->usual != 0 ? USUAL_MOST * regime->usual : costs[in_force];
+    double seen = costs[in_force] < most ? costs[in_force] : most;
+    regime->usual += (seen - regime->usual) / (regime->usual != 0 ? USUAL_SHARE : 1);
     regime->matches++;
     regime->settled = best == regime->best ? regime->settled + 1 : 0;
     regime->best = best;
     if (losing && regime->state != HAK_REGIME_LEARN) {
         regime->usual = costs[in_force];
         enter(regime, HAK_REGIME_LEARN);
+        forget_losses(regime);
         return HAK_REGIME_THAWS;
     }
     if (regime->state == HAK_REGIME_LEARN && regime->settled >= SETTLED_MATCHES) {
         enter(regime, HAK_REGIME_FROZEN);
+        forget_losses(regime);
         return HAK_REGIME_FREEZES;
     }
     if (regime->state == HAK_REGIME_FROZEN && regime->matches >= FROZEN_MATCHES) {

@@ -71,8 +71,8 @@ static double real_cost(const struct hak_learner *learner, const struct hak_lear
     double ns = from == 0 ? sample->spent_ns : 0;
     if (purged > from)
         ns += cost->price * (double)((purged < to ? purged : to) - from) * sample->units;
-    /* At age 0 it went by the act, which is in spent_ns. */
-    if (is_purged && purged > 0 && purged >= from && purged <= to)
+    /* At age 0 it went by the act, which is in spent_ns. At `to` it counts in the next stretch. */
+    if (is_purged && purged > 0 && purged >= from && (purged < to || end == HAK_COST_REUSED))
         ns += cost->act_ns[sample->arm == HAK_ARM_BATCH ? HAK_ARM_BATCH : HAK_ARM_KEEP] *
               sample->units;
     if (is_purged && end == HAK_COST_REUSED)
@@ -99,6 +99,8 @@ static void observe_decay(struct hak_learner *learner, double units, uint64_t fr
     const struct hak_cost *cost = &learner->cost;
     double below = hak_climb_below(&learner->decay);
     double above = hak_climb_above(&learner->decay);
+    learner->decay_most_cost +=
+        units * hak_cost_of_keeping(cost, learner->decay.most, from, to, end);
     hak_climb_observe(&learner->decay,
                       units * hak_cost_of_keeping(cost, below, from, to, end),
                       units * hak_cost_of_keeping(cost, learner->decay.value, from, to, end),

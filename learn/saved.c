@@ -129,9 +129,11 @@ void hak_learn_recall(const struct hak_learn_saved *saved, struct hak_learner *l
     }
     for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
         struct hak_learn_key *key = &learner->keys[bucket];
-        if (saved->shards[shard].buckets[bucket].arm == 0)
+        unsigned arm_in_force = saved->shards[shard].buckets[bucket].arm;
+        int is_known = learner->arms == 0 || (learner->arms << 1 & 1u << arm_in_force) != 0;
+        if (arm_in_force == 0 || !is_known)
             continue;
-        key->arm = (uint8_t)(saved->shards[shard].buckets[bucket].arm - 1);
+        key->arm = (uint8_t)(arm_in_force - 1);
         for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
             key->ratings[arm] =
                 saved->shards[shard].buckets[bucket].ratings[arm] - HAK_ELO_START;
@@ -151,8 +153,9 @@ void hak_learn_write(struct hak_writer *writer, const struct hak_learner *learne
         return;
     for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
         const struct hak_learn_key *key = &learner->keys[bucket];
-        /* Of sizes that were not freed nothing is known that was not known before. */
-        if (key->matches == 0)
+        /* What was recalled, and not used since, is not to be lost. */
+        if (key->matches == 0 && key->arm == 0 &&
+            key->ratings[hak_elo_best(key->ratings, HAK_ARM_COUNT)] == 0)
             continue;
         hak_put(writer, "%u %s %s", learner->id, hak_learn_bucket_names[bucket],
                 hak_arm_names[key->arm]);

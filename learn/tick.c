@@ -188,7 +188,15 @@ static void climb_decay(struct hak_learner *learner, const struct hak_policy *po
         return;
     learner->climb_ns = now_ns;
     uint64_t from = learner->cost.decay_ns;
-    if (hak_climb_move(&learner->decay, CLIMB_MARGIN) == 0)
+    struct hak_climb *climb = &learner->decay;
+    /* A valley may lie behind a hill: short times cost little where they are of no use, and longer
+     * ones more until they are long enough. */
+    int is_beyond = learner->decay_most_cost < climb->here * (1 - CLIMB_MARGIN);
+    if (is_beyond)
+        hak_climb_start(climb, climb->most, climb->least, climb->most, climb->step);
+    int moved = is_beyond || hak_climb_move(climb, CLIMB_MARGIN) != 0;
+    learner->decay_most_cost = moved ? 0 : learner->decay_most_cost / 2;
+    if (!moved)
         return;
     learner->cost.decay_ns = (uint64_t)learner->decay.value;
     audit_number(learner, policy->audit, HAK_AUDIT_DECAY, "climb", from, now_ns);

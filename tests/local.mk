@@ -30,12 +30,23 @@ unit_tests = \
 	%D%/unit/shard/grace \
 	%D%/unit/os/rseq \
 	%D%/unit/os/inject \
+	%D%/unit/learn/audit \
+	%D%/unit/learn/climb \
+	%D%/unit/learn/cost \
+	%D%/unit/learn/elo \
+	%D%/unit/learn/learner \
 	%D%/unit/learn/policy \
+	%D%/unit/learn/regime \
+	%D%/unit/learn/sample \
+	%D%/unit/learn/saved \
+	%D%/unit/learn/tick \
+	%D%/unit/learn/ucb1 \
 	%D%/unit/shard/front_cpu \
 	%D%/unit/api/options \
 	%D%/unit/os/clock \
 	%D%/unit/os/cpu \
 	%D%/unit/os/file \
+	%D%/unit/os/limit \
 	%D%/unit/os/lock \
 	%D%/unit/os/memory \
 	%D%/unit/os/numa \
@@ -53,7 +64,9 @@ unit_tests = \
 	%D%/unit/topology/from_hwloc \
 	%D%/unit/topology/from_sysfs \
 	%D%/unit/topology/topology \
+	%D%/unit/tiers/headroom \
 	%D%/unit/tiers/large \
+	%D%/unit/tiers/large_purge \
 	%D%/unit/tiers/large_segment \
 	%D%/unit/tiers/whale
 

@@ -6,6 +6,7 @@
 
 #include "os/clock.h"
 #include "os/memory.h"
+#include "tiers/headroom.h"
 #include "tiers/large_purge.h"
 #include "topology/bind.h"
 
@@ -48,6 +49,7 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
     }
     if (segment == NULL)
         return 0;
+    hak_headroom_grow(size);
     hak_large_segment_start(segment, cache, size);
     segment->node = node;
     hak_large_segment_publish(segment);
@@ -202,6 +204,19 @@ static void time_first_touch(struct hak_large_cache *cache, void *object)
     hak_cost_saw_faults(&cache->learner->cost, TOUCHED_UNITS, hak_os_now_ns() - began);
 }
 
+/* Memory without pages is handed out. Lock not held. */
+static void prepare_pages(struct hak_large_cache *cache, void *object, uint32_t units,
+                          const struct hak_policy *policy)
+{
+    hak_headroom_take((size_t)units << HAK_LARGE_UNIT_SHIFT);
+    if (hak_unlikely(hak_headroom_missing() != 0)) {
+        hak_headroom_refresh(hak_os_coarse_now_ns());
+        hak_large_relieve(cache, policy);
+    }
+    if (hak_learner_watches(policy))
+        time_first_touch(cache, object);
+}
+
 /* What a run taken is to its caller. Lock not held. */
 static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uint32_t taken,
                         int dirty, enum hak_zero zero, const struct hak_policy *policy)
@@ -211,8 +226,8 @@ static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uin
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_TAKES, 1);
     if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
-    else if (!dirty && hak_learner_watches(policy))
-        time_first_touch(cache, hak_large_segment_address(segment, index));
+    if (!dirty)
+        prepare_pages(cache, hak_large_segment_address(segment, index), taken, policy);
     return hak_large_segment_address(segment, index);
 }
 

@@ -6,6 +6,7 @@
 
 #include "os/clock.h"
 #include "os/memory.h"
+#include "tiers/headroom.h"
 
 enum {
     TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
@@ -18,7 +19,7 @@ enum {
     JITTER_STEPS = 8,
 };
 
-static const uint64_t BATCH_NS = 20ul * 1000 * 1000;
+static const int64_t BATCH_NS = 20l * 1000 * 1000;
 
 /* ---- what the learner is told ---- */
 
@@ -122,6 +123,7 @@ static size_t note_purged(struct hak_large_cache *cache, struct hak_large_segmen
     hak_large_segment_set_clean(segment, index, units);
     tell_if_watched(cache, segment, index, units, PURGED);
     hak_count(cache->source->counters, HAK_COUNTER_BYTES_PURGED, dirty << HAK_LARGE_UNIT_SHIFT);
+    hak_headroom_give(dirty << HAK_LARGE_UNIT_SHIFT);
     return dirty << HAK_LARGE_UNIT_SHIFT;
 }
 
@@ -187,6 +189,7 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
     int whole = is_whole(segment, run) && from == index;
     uint32_t dirty = hak_large_unfile(cache, segment, run, &older);
     if (whole) {
+        hak_headroom_give((size_t)dirty << HAK_LARGE_UNIT_SHIFT);
         release_segment(cache, segment);
         return (size_t)dirty << HAK_LARGE_UNIT_SHIFT;
     }
@@ -245,6 +248,12 @@ struct stretch {
     uint32_t units;
 };
 
+/* relaxed: ticks look at it without the lock */
+static void set_batched(struct hak_large_cache *cache, uint32_t runs)
+{
+    __atomic_store_n(&cache->batched, runs, __ATOMIC_RELAXED);
+}
+
 /* Takes the batch over: runs of neighbours become one stretch. Lock held. */
 static unsigned unload(struct hak_large_cache *cache, struct stretch *stretches)
 {
@@ -268,7 +277,7 @@ static unsigned unload(struct hak_large_cache *cache, struct stretch *stretches)
     for (unsigned i = 0; i < count; i++)
         hak_large_segment_mark(stretches[i].segment, stretches[i].index, stretches[i].units,
                                HAK_UNIT_BUSY);
-    cache->batched = 0;
+    set_batched(cache, 0);
     cache->batched_units = 0;
     return count;
 }
@@ -325,7 +334,8 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
                            HAK_UNIT_BUSY);
     if (cache->batched == 0)
         cache->batch_ns = hak_os_coarse_now_ns();
-    cache->batch[cache->batched++] = run;
+    cache->batch[cache->batched] = run;
+    set_batched(cache, cache->batched + 1);
     cache->batched_units += run->number;
     if (cache->batched >= policy->batch_runs || cache->batched == HAK_LARGE_BATCH_MAX ||
         (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT >= BATCH_BYTES)
@@ -368,9 +378,15 @@ static size_t most_retained(const struct hak_policy *policy)
 static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     size_t share = hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE;
-    return (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>
-            HAK_LARGE_UNIT_SHIFT) +
-           cache->used_units / share;
+    size_t most = (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>
+                   HAK_LARGE_UNIT_SHIFT) +
+                  cache->used_units / share;
+    size_t missing = hak_headroom_missing() >> HAK_LARGE_UNIT_SHIFT;
+    if (hak_likely(missing == 0))
+        return most;
+    /* Near the limit of memory: what is missing of the reserve goes. */
+    size_t left = cache->dirty_units > missing ? cache->dirty_units - missing : 0;
+    return left < most ? left : most;
 }
 
 /* When there are more, some are purged at once, so that not each give pays a system call. */
@@ -380,7 +396,8 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     hak_learner_saw_dirty(cache->learner, cache->dirty_units);
     if (hak_likely(cache->dirty_units <= most))
         return;
-    if (hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
+    if (hak_headroom_missing() == 0 &&
+        hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
         most = most_dirty(cache, policy);
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX);
     hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
@@ -392,13 +409,20 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
     obey_retention(cache, policy);
     if (now_ns == 0)
         return;
-    if (cache->batched != 0 && now_ns - cache->batch_ns >= BATCH_NS)
+    if (cache->batched != 0 && (int64_t)(now_ns - cache->batch_ns) >= BATCH_NS)
         hak_large_release_batch(cache);
     if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns)))
         hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
 }
 
 /* ---- what others call ---- */
+
+void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    hak_lock_acquire(&cache->lock);
+    obey_retention(cache, policy);
+    hak_lock_release(&cache->lock);
+}
 
 /* Shards that were busy together must not purge together: each has a window of its own length. */
 static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
@@ -413,9 +437,12 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
     uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
     /* relaxed: hints; a thread that comes with an older time is turned back under the lock */
     uint32_t since = now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED);
-    if (since < (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS)
+    if (since < (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS &&
+        __atomic_load_n(&cache->batched, __ATOMIC_RELAXED) == 0)
         return;
+    hak_headroom_refresh(now_ns);
     hak_lock_acquire(&cache->lock);
+    obey_retention(cache, policy);
     uint32_t ticks = decay_ticks(cache, policy);
     if (cache->now == 0 || ((int32_t)since >= 0 && since >= ticks / DECAY_STEPS)) {
         /* relaxed: as above */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "os/clock.h"
+#include "tiers/headroom.h"
 #include "tiers/meta.h"
 #include "tiers/page_map.h"
 #include "topology/bind.h"
@@ -149,6 +150,7 @@ static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
     hak_count(whale->source->counters, HAK_COUNTER_BYTES_UNMAPPED, whale->size);
     hak_lock_acquire(&whales->lock);
     /* By whatever arm it went: the same system call. */
+    hak_headroom_give(whale->size);
     hak_cost_saw_purge(&whales->learner.cost, HAK_ARM_KEEP, units_of(whale), now - began);
     hak_cost_saw_purge(&whales->learner.cost, HAK_ARM_DONTNEED, units_of(whale), now - began);
     hak_learner_purged(&whales->learner, (uintptr_t)whale->address, hak_os_coarse_now_ns());
@@ -247,6 +249,18 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     return new_descriptor(whales);
 }
 
+/* So many bytes are about to be mapped: near the limit of memory cached whales go first. Lock not
+ * held. */
+static void make_room(struct hak_whales *whales, size_t size)
+{
+    hak_headroom_grow(size);
+    hak_headroom_take(size);
+    if (hak_unlikely(hak_headroom_missing() != 0)) {
+        hak_headroom_refresh(hak_os_coarse_now_ns());
+        hak_whale_trim(whales);
+    }
+}
+
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
                      size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
 {
@@ -263,6 +277,8 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     if (whale == NULL)
         return NULL;
 
+    if (!cached)
+        make_room(whales, size);
     int mapped = cached || map_whale(whale, source, size, alignment);
     hak_lock_acquire(&whales->lock);
     if (mapped) {
@@ -308,7 +324,7 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
                         : (uint8_t)hak_learner_choose(learner, policy, give.key, give.units);
     /* What is spread over nodes of the program's choice serves no other request. */
     int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD &&
-               give.arm != HAK_ARM_DONTNEED;
+               give.arm != HAK_ARM_DONTNEED && hak_headroom_missing() == 0;
     if (hak_learner_watches(policy)) {
         give.is_purged = give.arm == HAK_ARM_DONTNEED;
         give.spent_ns =

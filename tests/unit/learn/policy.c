@@ -2,6 +2,9 @@
 /* learn/policy.c: the fixed policy is one that the tiers can obey. */
 #include "learn/policy.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "tests/lib/tap.h"
 
 enum { REGION = 2 * 1024 * 1024 };
@@ -23,11 +26,43 @@ static void in_nanoseconds(void)
     EXPECT_GE(hak_policy_fixed.large_retain_bytes, hak_policy_fixed.slab_retain_bytes);
 }
 
+static void buckets(void)
+{
+    size_t largest = 64 * 1024;
+    EXPECT_EQ(hak_learn_bucket(1), 0);
+    EXPECT_EQ(hak_learn_bucket(32 * 1024 + 1), 0);
+    for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS - 1; bucket++, largest *= 2) {
+        EXPECT_EQ(hak_learn_bucket(largest / 2 + 1), bucket);
+        EXPECT_EQ(hak_learn_bucket(largest), bucket);
+        EXPECT_EQ(hak_learn_bucket(largest + 1), bucket + 1);
+    }
+    EXPECT_EQ(hak_learn_bucket((size_t)1 << 40), HAK_LEARN_BUCKETS - 1);
+    EXPECT_EQ(hak_learn_bucket(SIZE_MAX), HAK_LEARN_BUCKETS - 1);
+}
+
+/* The name is the largest size of its bucket. */
+static void names(void)
+{
+    for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS - 1; bucket++) {
+        char *unit;
+        size_t size = strtoul(hak_learn_bucket_names[bucket], &unit, 10) * 1024;
+        EXPECT(strcmp(unit, "K") == 0 || strcmp(unit, "M") == 0);
+        EXPECT_EQ(size << (unit[0] == 'M' ? 10 : 0), (size_t)64 * 1024 << bucket);
+    }
+    EXPECT_EQ(strcmp(hak_learn_bucket_names[HAK_LEARN_BUCKETS - 1], "64M+"), 0);
+    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_KEEP], "keep"), 0);
+    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_FREE], "free"), 0);
+    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_DONTNEED], "dontneed"), 0);
+    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_BATCH], "batch"), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"the fixed policy names an arm, and segments of whole regions", obeyed},
         {"times are nanoseconds, and slabs keep no more than runs", in_nanoseconds},
+        {"a bucket ends where the next begins", buckets},
+        {"buckets and arms have their names", names},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
 }

@@ -4,7 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/lib/tap.h"
 
@@ -47,11 +51,60 @@ static void refused(void)
     EXPECT_EQ(errno, 77);
 }
 
+/* Writes by the descriptor, and closes it. */
+static void write_text(int descriptor, const char *text)
+{
+    if (!EXPECT(descriptor >= 0))
+        return;
+    EXPECT(fcntl(descriptor, F_GETFD) & FD_CLOEXEC);
+    EXPECT_EQ(fcntl(descriptor, F_GETFL) & O_ACCMODE, O_WRONLY);
+    EXPECT_EQ(write(descriptor, text, strlen(text)), strlen(text));
+    hak_os_close(descriptor);
+}
+
+static int file_is(const char *path, const char *right)
+{
+    char text[64];
+    long length = hak_os_read_file(HAK_OS_HERE, path, text, sizeof(text));
+    return length == (long)strlen(right) && strcmp(text, right) == 0;
+}
+
+static void writes(void)
+{
+    char folder[] = "/tmp/hakmem-file-XXXXXX";
+    char path[64];
+    struct stat status;
+    REQUIRE(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/file", folder);
+    mode_t mask = umask(0);
+    write_text(hak_os_open_to_write(path, HAK_WRITE_APPEND), "made");
+    umask(mask);
+    EXPECT(stat(path, &status) == 0 && (status.st_mode & 0777) == 0644);
+    EXPECT(file_is(path, "made"));
+    write_text(hak_os_open_to_write(path, HAK_WRITE_APPEND), " and more");
+    EXPECT(file_is(path, "made and more"));
+    write_text(hak_os_open_to_write(path, HAK_WRITE_ANEW), "anew");
+    EXPECT(file_is(path, "anew"));
+    errno = 77;
+    EXPECT_EQ(hak_os_open_to_write(folder, HAK_WRITE_ANEW), -EISDIR);
+    EXPECT_EQ(hak_os_open_to_write("/nowhere/file", HAK_WRITE_ANEW), -ENOENT);
+    EXPECT_EQ(errno, 77);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void process_id(void)
+{
+    EXPECT_EQ(hak_os_process_id(), getpid());
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"a file of a folder is read", reads},
         {"a file longer than a read is read whole", long_file},
+        {"a file is written anew, or at its end", writes},
+        {"the process knows its id", process_id},
         {"what is not there is told by -errno", refused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

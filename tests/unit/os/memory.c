@@ -84,6 +84,61 @@ static void purged(void)
     EXPECT_EQ(hak_os_unmap(memory, size), 0);
 }
 
+static int holds(const char *bytes, size_t size, char value)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != value)
+            return 0;
+    }
+    return 1;
+}
+
+/* Every third of some pages. */
+static void purged_ranges(void)
+{
+    enum { MOST = 32 };
+    size_t page = hak_os_page_size();
+    size_t size = 3 * MOST * page;
+    struct hak_os_range ranges[MOST];
+    char *memory = hak_os_map(size, page);
+    REQUIRE(memory != NULL);
+    EXPECT_EQ(hak_os_purge_ranges(NULL, 0), 0);
+    for (unsigned count = 1; count <= MOST; count++) {
+        memset(memory, 0x5a, size);
+        for (unsigned i = 0; i < count; i++)
+            ranges[i] = (struct hak_os_range){memory + 3 * i * page, page};
+        EXPECT_EQ(hak_os_purge_ranges(ranges, count), 0);
+        for (unsigned i = 0; i < count; i++) {
+            EXPECT(is_zero(memory + 3 * i * page, page));
+            EXPECT(holds(memory + (3 * i + 1) * page, 2 * page, 0x5a));
+        }
+        EXPECT(holds(memory + 3 * count * page, size - 3 * count * page, 0x5a));
+    }
+    EXPECT_EQ(hak_os_unmap(memory, size), 0);
+}
+
+/* One that is not mapped is told; whoever comes after it is served. */
+static void purged_ranges_refused(void)
+{
+    size_t page = hak_os_page_size();
+    char *memory = hak_os_map(5 * page, page);
+    REQUIRE(memory != NULL);
+    EXPECT_EQ(hak_os_unmap(memory + 2 * page, page), 0);
+    struct hak_os_range ranges[] = {{memory, page}, {memory + 2 * page, page}};
+    errno = 77;
+    EXPECT_EQ(hak_os_purge_ranges(ranges, 2), -ENOMEM);
+    EXPECT_EQ(hak_os_purge_ranges(ranges + 1, 1), -ENOMEM);
+    EXPECT_EQ(errno, 77);
+    ranges[1].address = memory + 4 * page;
+    memset(memory, 1, 2 * page);
+    memset(memory + 3 * page, 1, 2 * page);
+    EXPECT_EQ(hak_os_purge_ranges(ranges, 2), 0);
+    EXPECT(is_zero(memory, page) && is_zero(memory + 4 * page, page));
+    EXPECT(holds(memory + page, page, 1) && holds(memory + 3 * page, page, 1));
+    EXPECT_EQ(hak_os_unmap(memory, 2 * page), 0);
+    EXPECT_EQ(hak_os_unmap(memory + 3 * page, 2 * page), 0);
+}
+
 static void remapped(void)
 {
     size_t page = hak_os_page_size();
@@ -113,6 +168,8 @@ int main(int argc, char **argv)
         {"a map at an address takes it or nothing", at_address},
         {"a reservation reads as zero and can be committed", reserved},
         {"purged memory stays usable", purged},
+        {"many ranges are purged, and nothing between them", purged_ranges},
+        {"a range that is not mapped is told", purged_ranges_refused},
         {"a remap keeps what was written", remapped},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

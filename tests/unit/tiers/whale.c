@@ -242,6 +242,93 @@ static void heaps_are_apart(void)
     free(one);
 }
 
+/* ---- the learner of whales ---- */
+
+static struct hak_whales *new_learning(struct hak_policy *policy)
+{
+    struct hak_whales *whales = new_whales();
+    *policy = hak_policy_fixed;
+    policy->mode = HAK_LEARN_ON;
+    hak_whale_start(whales, policy);
+    return whales;
+}
+
+static void given_back_at_once(void)
+{
+    struct hak_policy policy;
+    struct hak_whales *whales = new_learning(&policy);
+    struct hak_learner *learner = &whales->learner;
+    unsigned bucket = hak_learn_bucket(16 * MIB);
+    learner->keys[bucket].arm = HAK_ARM_DONTNEED;
+    char *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    uint64_t unmapped = hak_counter_read(&counters, HAK_COUNTER_BYTES_UNMAPPED);
+    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
+    EXPECT_EQ(hak_counter_read(&counters, HAK_COUNTER_BYTES_UNMAPPED), unmapped + 16 * MIB);
+    EXPECT_EQ(learner->open, 1);
+    EXPECT_EQ(learner->keys[bucket].bytes, 16 * MIB);
+    /* Another of its size would have been served by it: that ends the sample. */
+    whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    EXPECT_EQ(learner->open, 0);
+    EXPECT(learner->keys[bucket].paid > 0);
+    learner->keys[bucket].arm = HAK_ARM_KEEP;
+    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
+    EXPECT_EQ(learner->open, 1);
+    EXPECT(hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy) == whale);
+    EXPECT_EQ(learner->open, 0);
+    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    end_whales(whales);
+}
+
+static void pins_are_obeyed(void)
+{
+    struct hak_policy policy;
+    struct hak_whales *whales = new_learning(&policy);
+    policy.mode = HAK_LEARN_OFF;
+    policy.pinned[hak_learn_bucket(16 * MIB)] = HAK_ARM_DONTNEED + 1;
+    char *pinned = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    char *other = hak_whale_take(whales, &source, 17 * MIB, 16, HAK_ZERO_NO, &policy);
+    EXPECT_EQ(hak_whale_give(whales, pinned, &policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
+    EXPECT_EQ(hak_whale_give(whales, other, &policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 17 * MIB);
+    EXPECT_EQ(whales->learner.open, 0); /* nobody watches */
+    end_whales(whales);
+}
+
+/* Two that come and go by turns, and of which at first one can be kept. */
+static void misses_make_room(void)
+{
+    struct hak_policy policy;
+    struct hak_whales *whales = new_learning(&policy);
+    uint64_t now = 1000000 * second_ns; /* later than any true clock says */
+    size_t size = 9 * MIB;
+    size_t first = hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes);
+    while (size * 2 <= first)
+        size += MIB;
+    policy.pinned[hak_learn_bucket(size)] = HAK_ARM_KEEP + 1;
+    unsigned count = 2;
+    void *objects[2];
+    for (unsigned turn = 0; turn < 200; turn++, now += second_ns / 20) {
+        for (unsigned i = 0; i < count; i++)
+            objects[i] = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, &policy);
+        for (unsigned i = 0; i < count; i++)
+            EXPECT_EQ(hak_whale_give(whales, objects[i], &policy), 1);
+        hak_whale_tick(whales, &policy, now);
+        size_t retain = hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes);
+        EXPECT_LE(hak_whale_bytes(whales).cached, policy.whale_retain_bytes);
+        EXPECT(retain > 0 && retain <= policy.whale_retain_bytes);
+    }
+    EXPECT_GE(hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes),
+              2 * size);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 2 * size);
+    for (unsigned turn = 0; turn < 60; turn++, now += second_ns / 20)
+        hak_whale_tick(whales, &policy, now);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
+    end_whales(whales);
+}
+
 static struct hak_whales *shared;
 
 static void *churn(void *argument)
@@ -304,6 +391,9 @@ int main(int argc, char **argv)
         { "growing and shrinking keep the bytes", resize_keeps_bytes },
         { "the table of descriptors grows", the_table_grows },
         { "two heaps know their own whales only", heaps_are_apart },
+        { "what was learned to be dear to keep goes at once", given_back_at_once },
+        { "pins are obeyed", pins_are_obeyed },
+        { "the cache grows where that spares mapping anew", misses_make_room },
         { "threads share the whales", threads_share },
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

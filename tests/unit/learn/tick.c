@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/* learn/tick.c: what workloads in a time of their own make of the arms, of retention and of decay.
+ * A cache is played that obeys the learner: it purges as the arm says, keeps for the time of decay,
+ * and serves each object again after its idle time. */
+#include "learn/learner.h"
+
+#include <string.h>
+
+#include "learn/audit.h"
+#include "learn/sample.h"
+#include "tests/lib/tap.h"
+
+enum {
+    UNITS = 64,
+    BUCKET = 2,         /* of 256 KiB */
+    FREED = 4096,       /* objects that lie free at once, at most */
+    NEVER = 0,          /* idle: never used again */
+    LONG = 200,         /* ms; what is given back meanwhile is cheaper at ten times the price */
+    MIB = 1024 * 1024,
+    MOST = 256 * MIB,
+};
+
+static const uint64_t ms_ns = 1000 * 1000;
+static const uint64_t second_ns = 1000u * 1000 * 1000;
+static const uint64_t fixed_price = 130 * 1000;
+static const uint64_t high_price = 100 * 130 * 1000;
+
+struct freed {
+    uintptr_t id;         /* 0: none */
+    uint64_t purge_ns;    /* it will be then, or was */
+    uint64_t reuse_ns;    /* it will be then; 0: never */
+    int is_purged;
+};
+
+/* A learner, and the cache around it. */
+struct world {
+    struct hak_learner learner;
+    struct hak_policy policy;
+    uint64_t now_ns;
+    uintptr_t last_id;
+    unsigned freed_count;    /* places of freed[] ever used */
+    unsigned played[HAK_ARM_COUNT];
+    struct freed freed[FREED];
+};
+
+static struct world one, two;
+
+static void new_world(struct world *world, enum hak_learn_mode mode, uint64_t price_ns)
+{
+    memset(world, 0, sizeof *world);
+    world->policy = hak_policy_fixed;
+    world->policy.mode = mode;
+    world->policy.price_ns = price_ns;
+    world->now_ns = 1000 * second_ns;
+    hak_learner_start(&world->learner, &world->policy, 1);
+}
+
+/* ---- the cache ------------------------------------------------------------------------------ */
+
+static void give(struct world *world, unsigned key, unsigned idle_ms)
+{
+    struct hak_learner *learner = &world->learner;
+    struct hak_learn_give given = {
+        .id = world->last_id += UNITS * 4096,
+        .units = UNITS,
+        .key = (uint8_t)key,
+        .now_ns = world->now_ns,
+    };
+    given.arm = (uint8_t)hak_learner_choose(learner, &world->policy, key, UNITS);
+    given.is_purged = given.arm == HAK_ARM_DONTNEED;
+    if (given.arm == HAK_ARM_DONTNEED || given.arm == HAK_ARM_FREE)
+        given.spent_ns = (uint64_t)(UNITS * learner->cost.act_ns[given.arm]);
+    world->played[given.arm]++;
+    if (!hak_learner_gave(learner, &given))
+        return;
+    struct freed *place = world->freed;
+    while (place < &world->freed[FREED - 1] && place->id != 0)
+        place++;
+    if (place == &world->freed[world->freed_count] && world->freed_count < FREED)
+        world->freed_count++;
+    uint64_t hold = (uint64_t)hak_cost_hold(&learner->cost, given.arm);
+    uint64_t reuse = world->now_ns + idle_ms * ms_ns;
+    if (given.arm == HAK_ARM_BATCH && reuse < world->now_ns + hold)
+        reuse = world->now_ns + hold; /* until then it is nobody's */
+    *place = (struct freed){
+        .id = given.id,
+        .purge_ns = world->now_ns + hold,
+        .reuse_ns = idle_ms == NEVER ? 0 : reuse,
+        .is_purged = given.is_purged,
+    };
+}
+
+static void pass_ms(struct world *world)
+{
+    world->now_ns += ms_ns;
+    for (unsigned i = 0; i < world->freed_count; i++) {
+        struct freed *freed = &world->freed[i];
+        if (freed->id == 0)
+            continue;
+        if (!freed->is_purged && freed->purge_ns <= world->now_ns) {
+            hak_learner_purged(&world->learner, freed->id, freed->purge_ns);
+            freed->is_purged = 1;
+        }
+        if (freed->reuse_ns != 0 && freed->reuse_ns <= world->now_ns)
+            hak_learner_reused(&world->learner, freed->id, world->now_ns);
+        if (freed->reuse_ns != 0 ? freed->reuse_ns <= world->now_ns : freed->is_purged)
+            freed->id = 0;
+    }
+    if (hak_learner_is_due(&world->learner, world->now_ns))
+        hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
+}
+
+/* An object each 5 ms, of the key and the one beside it, each idle for so long. */
+static void run(struct world *world, unsigned ms, unsigned idle_ms, unsigned beside_ms)
+{
+    for (unsigned i = 0; i < ms; i++) {
+        if (i % 5 == 0)
+            give(world, BUCKET, idle_ms);
+        if (i % 5 == 2)
+            give(world, BUCKET + 1, beside_ms);
+        pass_ms(world);
+        if (!EXPECT(world->learner.cost.decay_ns <= world->policy.decay_ns) ||
+            !EXPECT(world->learner.retain_bytes <= MOST))
+            return;
+    }
+}
+
+static enum hak_arm arm_of(const struct world *world, unsigned key)
+{
+    return world->learner.keys[key].arm;
+}
+
+/* Objects of which a good part is played by the arm that is in force. */
+static int is_played(struct world *world, enum hak_arm arm, unsigned idle_ms)
+{
+    memset(world->played, 0, sizeof world->played);
+    run(world, 500, idle_ms, idle_ms);
+    unsigned all = 0;
+    for (unsigned i = 0; i < HAK_ARM_COUNT; i++)
+        all += world->played[i];
+    return all >= 200 && world->played[arm] * 10 >= all * 9;
+}
+
+/* ---- arms ----------------------------------------------------------------------------------- */
+
+static void short_idle_is_kept(void)
+{
+    for (unsigned idle = 2; idle <= 50; idle *= 5) {
+        new_world(&one, HAK_LEARN_ON, fixed_price);
+        run(&one, 5000, idle, idle);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+        EXPECT(is_played(&one, HAK_ARM_KEEP, idle));
+    }
+}
+
+static void never_used_again_goes(void)
+{
+    new_world(&one, HAK_LEARN_ON, high_price);
+    run(&one, 5000, NEVER, NEVER);
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+    EXPECT(is_played(&one, HAK_ARM_DONTNEED, NEVER));
+    EXPECT(one.learner.keys[BUCKET].switches >= 1);
+}
+
+static void follows_changes(void)
+{
+    new_world(&one, HAK_LEARN_ON, 10 * fixed_price);
+    run(&one, 5000, LONG, LONG);
+    for (unsigned i = 0; i < 4; i++) {
+        run(&one, 2000, 2, 2);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+        run(&one, 5000, 2, 2);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+        run(&one, 2000, LONG, LONG);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+        run(&one, 5000, LONG, LONG);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+    }
+    EXPECT_LE(one.learner.keys[BUCKET].switches, 40); /* it does not waver */
+}
+
+static void learners_differ(void)
+{
+    new_world(&one, HAK_LEARN_ON, high_price);
+    new_world(&two, HAK_LEARN_ON, high_price);
+    for (unsigned i = 0; i < 50; i++) {
+        run(&one, 100, 2, 2);
+        run(&two, 100, NEVER, NEVER);
+    }
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+    EXPECT_EQ(arm_of(&two, BUCKET), HAK_ARM_DONTNEED);
+}
+
+static void buckets_differ(void)
+{
+    new_world(&one, HAK_LEARN_ON, high_price);
+    run(&one, 5000, 2, NEVER);
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+    EXPECT_EQ(arm_of(&one, BUCKET + 1), HAK_ARM_DONTNEED);
+    run(&one, 3000, NEVER, 2);
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+    EXPECT_EQ(arm_of(&one, BUCKET + 1), HAK_ARM_KEEP);
+}
+
+static void frozen_never_switches(void)
+{
+    for (unsigned arm = HAK_ARM_KEEP; arm <= HAK_ARM_DONTNEED; arm += HAK_ARM_DONTNEED) {
+        new_world(&one, HAK_LEARN_FROZEN, high_price);
+        one.learner.keys[BUCKET].arm = (uint8_t)arm;
+        one.learner.keys[BUCKET + 1].arm = (uint8_t)arm;
+        size_t retain = hak_learner_retain(&one.learner, &one.policy, MOST);
+        unsigned idle = arm == HAK_ARM_KEEP ? NEVER : 2;
+        run(&one, 6000, idle, idle);
+        EXPECT_EQ(arm_of(&one, BUCKET), arm);
+        EXPECT(is_played(&one, arm, idle));
+        EXPECT_EQ(one.learner.keys[BUCKET].switches, 0);
+        EXPECT_EQ(one.learner.cost.decay_ns, one.policy.decay_ns);
+        EXPECT_EQ(one.learner.retain_bytes, retain);
+    }
+}
+
+static void off_and_shadow_obey(void)
+{
+    static const enum hak_learn_mode modes[] = {HAK_LEARN_OFF, HAK_LEARN_SHADOW};
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+            new_world(&one, modes[i], high_price);
+            one.policy.large_arm = arm;
+            run(&one, 3000, NEVER, NEVER);
+            for (unsigned other = 0; other < HAK_ARM_COUNT; other++)
+                EXPECT_EQ(one.played[other] != 0, other == arm);
+        }
+    }
+    /* and the shadow says what it would have done */
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+}
+
+static void unknown_arms_are_not_chosen(void)
+{
+    static const unsigned idles[] = {1, 5, 20, 300, 2000, NEVER};
+    static const uint64_t prices[] = {0, 130 * 1000, 100 * 130 * 1000};
+    for (unsigned price = 0; price < TAP_COUNT(prices); price++) {
+        for (unsigned i = 0; i < TAP_COUNT(idles); i++) {
+            new_world(&one, HAK_LEARN_ON, prices[price]);
+            one.learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
+            one.learner.budget_ns = 1e9; /* to try others by */
+            run(&one, 3000, idles[i], idles[i]);
+            EXPECT_EQ(one.played[HAK_ARM_FREE], 0);
+            EXPECT_EQ(one.played[HAK_ARM_BATCH], 0);
+        }
+    }
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+}
+
+/* ---- retention and decay -------------------------------------------------------------------- */
+
+/* A tick after 50 ms in which so many MiB were evicted, were missed, and were dirty at most. */
+static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsigned dirty)
+{
+    world->now_ns += 50 * ms_ns;
+    hak_learner_saw_purge(&world->learner, HAK_LEARN_EXCESS, evicted * 256);
+    hak_learner_saw_miss(&world->learner, missed * 256);
+    hak_learner_saw_dirty(&world->learner, dirty * 256);
+    hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
+    return hak_learner_retain(&world->learner, &world->policy, MOST);
+}
+
+static void retention_grows(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t last = first;
+    for (unsigned i = 0; i < 200; i++) {
+        size_t now = tick(&one, 1000, 1000, 256);
+        EXPECT(now >= last && now <= MOST);
+        last = now;
+    }
+    EXPECT_EQ(last, MOST);
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    for (unsigned i = 0; i < 200; i++) /* nobody missed what went */
+        EXPECT_EQ(tick(&one, 1000, 0, 32), first);
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    for (unsigned i = 0; i < 200; i++) /* keeping more would not have helped */
+        EXPECT_EQ(tick(&one, 0, 1000, 32), first);
+    new_world(&one, HAK_LEARN_ON, 1000 * fixed_price);
+    for (unsigned i = 0; i < 200; i++) /* keeping costs more than faults do */
+        EXPECT_EQ(tick(&one, 100, 100, 32), first);
+}
+
+static void retention_shrinks(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    for (unsigned i = 0; i < 200; i++)
+        tick(&one, 1000, 1000, 256);
+    for (unsigned i = 0; i < 200; i++) /* in use */
+        EXPECT_EQ(tick(&one, 0, 0, 250), MOST);
+    size_t last = MOST;
+    for (unsigned i = 0; i < 1000; i++) {
+        size_t now = tick(&one, 0, 0, 0);
+        EXPECT(now <= last && now > 0);
+        last = now;
+    }
+    EXPECT_LE(last, first);
+}
+
+static void retention_has_limits(void)
+{
+    static const size_t limits[] = {1, 4096, MIB, 3 * MIB, 40 * MIB};
+    for (unsigned i = 0; i < TAP_COUNT(limits); i++) {
+        new_world(&one, HAK_LEARN_ON, fixed_price);
+        for (unsigned turn = 0; turn < 100; turn++) {
+            one.now_ns += 50 * ms_ns;
+            hak_learner_saw_purge(&one.learner, HAK_LEARN_EXCESS, turn < 50 ? 100000 : 0);
+            hak_learner_saw_miss(&one.learner, turn < 50 ? 100000 : 0);
+            hak_learner_tick(&one.learner, &one.policy, limits[i], one.now_ns);
+            EXPECT(one.learner.retain_bytes > 0 && one.learner.retain_bytes <= limits[i]);
+        }
+    }
+    new_world(&one, HAK_LEARN_SHADOW, fixed_price);
+    EXPECT_EQ(tick(&one, 1000, 1000, 0), MOST);
+}
+
+/* With KEEP as its only arm, the time of decay is all that can be learned. */
+static void decay_climbs(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    one.learner.arms = 1u << HAK_ARM_KEEP;
+    run(&one, 10000, NEVER, NEVER);
+    uint64_t down = hak_learner_decay_ns(&one.learner, &one.policy);
+    EXPECT_LE(down, one.policy.decay_ns / 4);
+    EXPECT_GE(down, 1);
+    run(&one, 20000, 40, 40);
+    EXPECT_GE(hak_learner_decay_ns(&one.learner, &one.policy), 40 * ms_ns);
+}
+
+static void decay_that_is_said(void)
+{
+    static const uint64_t said[] = {0, UINT64_MAX};
+    for (unsigned i = 0; i < 2; i++) {
+        memset(&one, 0, sizeof one);
+        one.policy = hak_policy_fixed;
+        one.policy.mode = HAK_LEARN_ON;
+        one.policy.decay_ns = said[i];
+        one.now_ns = 1000 * second_ns;
+        hak_learner_start(&one.learner, &one.policy, 1);
+        run(&one, 5000, 20, NEVER);
+        EXPECT(hak_learner_decay_ns(&one.learner, &one.policy) == said[i]);
+    }
+}
+
+/* ---- evidence ------------------------------------------------------------------------------- */
+
+static struct hak_audit audit;
+static char text[512 * 1024];
+
+static int has(const char *sought)
+{
+    return strstr(text, sought) != NULL;
+}
+
+static void tells_why(void)
+{
+    new_world(&one, HAK_LEARN_ON, high_price);
+    memset(&audit, 0, sizeof audit);
+    one.policy.audit = &audit;
+    run(&one, 3000, NEVER, NEVER);
+    tick(&one, 1000, 1000, 256);
+    EXPECT_GE(audit.put, one.learner.keys[BUCKET].matches);
+    EXPECT_EQ(audit.lost, 0);
+    struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
+    hak_audit_drain(&audit, &writer);
+    EXPECT(has("\"key\":\"256K\"") && has("\"key\":\"512K\"") && !has("\"key\":\"1M\""));
+    EXPECT(has("\"played\":\"keep\",\"next\":\"dontneed\""));
+    EXPECT(has("\"why\":\"excess\",\"purged\":1048576000}"));
+}
+
+static void sums_for_reports(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    run(&one, 3000, 5, 5);
+    const struct hak_learn_key *key = &one.learner.keys[BUCKET];
+    EXPECT(key->all_bytes > 590u * UNITS * 4096 && key->all_bytes <= 600u * UNITS * 4096);
+    EXPECT_GE(key->matches, 50);
+    EXPECT(key->all_paid > 0 && key->all_paid < key->all_costs[HAK_ARM_DONTNEED]);
+    EXPECT(key->all_costs[HAK_ARM_KEEP] < key->all_costs[HAK_ARM_FREE]);
+    EXPECT_EQ(one.learner.keys[BUCKET + 2].matches, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"what is soon used again is kept", short_idle_is_kept},
+        {"what is never used again goes at once, at a high price", never_used_again_goes},
+        {"within 2 s of a change another arm is in force", follows_changes},
+        {"two learners that are fed oppositely learn opposite things", learners_differ},
+        {"so do two buckets of one", buckets_differ},
+        {"what is frozen never switches", frozen_never_switches},
+        {"off and shadow do as the policy says", off_and_shadow_obey},
+        {"arms that a cache does not know are never chosen", unknown_arms_are_not_chosen},
+        {"retention grows where that spares faults", retention_grows},
+        {"retention shrinks when less was there", retention_shrinks},
+        {"retention stays within its limits", retention_has_limits},
+        {"decay climbs down and up, never beyond the option", decay_climbs},
+        {"never and always are not learned", decay_that_is_said},
+        {"the audit is told what was decided, and why", tells_why},
+        {"sums for reports are kept", sums_for_reports},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
