@@ -7,8 +7,8 @@
 #include "os/compiler.h"
 
 enum {
-    BEGUN_WHOLE = 48,             /* samples of a key between two ticks, then one give in */
-    BEGUN_SHARE = 16,             /* so many */
+    BEGUN_WHOLE = 8,              /* samples of a key between two ticks, then one give in */
+    BEGUN_SHARE = 32,             /* so many: a sample costs some 150 ns, a give must not cost 30 */
     CROWDED = HAK_LEARN_SAMPLES * 3 / 4,
     TRIES_ONE_IN = 32,            /* gives, in which another arm may be tried */
     UNIT = 4096,

@@ -92,6 +92,7 @@ struct hak_learner {
     uint32_t id;                      /* of the shard, for the audit; 0: of the whales */
     uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
     uint32_t open;                    /* samples in use */
+    uint16_t is_disillusioned;        /* keeping lost: what is kept may go before its time */
     uint16_t unused;                  /* list of samples, + 1 */
     uint16_t fresh;                   /* samples that were never used begin here */
     uint16_t heads[HAK_LEARN_HEADS];  /* lists of open samples by id, + 1 */

@@ -21,6 +21,8 @@ enum {
 };
 
 static const uint64_t NS_OF_SECOND = 1000ul * 1000 * 1000;
+static const double RETAIN_SPAN_NS = 2e9;     /* what was purged so long ago may still be missed */
+static const double RETAIN_TRUST = 4;         /* what was missed will be missed so often */
 static const uint64_t MATCH_AGE_NS = 200ul * 1000 * 1000;
 static const double K_LEARN = 48;
 static const double K_FROZEN = 12;
@@ -152,6 +154,7 @@ static void play(struct hak_learner *learner, const struct hak_policy *policy, u
     unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
     double gap = why[0] == 't' ? 0 : SWITCH_GAP;
     if (policy->mode != HAK_LEARN_FROZEN && key->ratings[best] > key->ratings[key->played] + gap) {
+        learner->is_disillusioned |= key->arm == HAK_ARM_KEEP;
         key->arm = (uint8_t)best;
         key->switches++;
     }
@@ -210,8 +213,9 @@ static size_t first_retain(size_t most)
     return first < most ? first : most;
 }
 
-/* Half as much again, if that had spared faults worth more than the price of keeping so much for a
- * second. */
+/* Half as much again, if that spares faults worth more than the price of keeping so much: those that
+ * it would have spared lately, and as many some more times, for a cache that is too small is so
+ * again and again. */
 int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                             size_t most)
 {
@@ -220,8 +224,8 @@ int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy
     double spared = learner->evicted < learner->missed ? learner->evicted : learner->missed;
     double gain = spared * (hak_cost_fault_ns(&learner->cost) +
                             learner->cost.act_ns[HAK_ARM_KEEP]);
-    double price = learner->cost.price * (double)(step / UNIT) * (double)NS_OF_SECOND;
-    if (policy->mode != HAK_LEARN_ON || from >= most || gain <= price)
+    double price = learner->cost.price * (double)(step / UNIT) * RETAIN_SPAN_NS;
+    if (policy->mode != HAK_LEARN_ON || from >= most || gain * RETAIN_TRUST <= price)
         return 0;
     learner->retain_bytes = from + step < most ? from + step : most;
     learner->evicted = 0;
@@ -267,13 +271,19 @@ static void tell_purges(struct hak_learner *learner, struct hak_audit *audit, ui
     }
 }
 
-/* What was lately: forgotten within a second. */
+static double rest_after(uint64_t elapsed_ns, double span_ns)
+{
+    return (double)elapsed_ns >= span_ns ? 0 : 1 - (double)elapsed_ns / span_ns;
+}
+
+/* What was lately is forgotten, bit by bit. */
 static void fade(struct hak_learner *learner, uint64_t elapsed_ns)
 {
-    double rest = elapsed_ns >= NS_OF_SECOND ? 0 : 1 - (double)elapsed_ns / (double)NS_OF_SECOND;
+    double rest = rest_after(elapsed_ns, RETAIN_SPAN_NS);
     learner->evicted *= rest;
     learner->missed *= rest;
     learner->peak_units = 0;
+    rest = rest_after(elapsed_ns, (double)NS_OF_SECOND);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
         learner->predicted[arm] *= rest;
         learner->real[arm] *= rest;

@@ -350,7 +350,8 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
  * cut, and with which others merge, may be as old as the program, and in constant use.) */
 static void decay(struct hak_large_cache *cache, uint32_t ticks)
 {
-    if (cache->now - cache->window >= ticks) {
+    if (cache->now - cache->window >= ticks || cache->learner->is_disillusioned) {
+        cache->learner->is_disillusioned = 0;
         cache->window = cache->now;
         cache->surplus = cache->least_dirty;
         cache->least_dirty = cache->dirty_units;
@@ -389,6 +390,13 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
     return left < most ? left : most;
 }
 
+/* Shards that were busy together must not purge together: each has a window of its own length. */
+static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    uint32_t ticks = (uint32_t)(hak_learner_decay_ns(cache->learner, policy) >> TICK_SHIFT);
+    return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
+}
+
 /* When there are more, some are purged at once, so that not each give pays a system call. */
 static void obey_retention(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
@@ -411,8 +419,11 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
         return;
     if (cache->batched != 0 && (int64_t)(now_ns - cache->batch_ns) >= BATCH_NS)
         hak_large_release_batch(cache);
-    if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns)))
+    if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns))) {
         hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+        if (cache->learner->is_disillusioned)
+            decay(cache, decay_ticks(cache, policy));
+    }
 }
 
 /* ---- what others call ---- */
@@ -422,13 +433,6 @@ void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *p
     hak_lock_acquire(&cache->lock);
     obey_retention(cache, policy);
     hak_lock_release(&cache->lock);
-}
-
-/* Shards that were busy together must not purge together: each has a window of its own length. */
-static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
-{
-    uint32_t ticks = (uint32_t)(hak_learner_decay_ns(cache->learner, policy) >> TICK_SHIFT);
-    return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 
 void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
