@@ -40,8 +40,13 @@ enum {
     QUEUE_THREADS = 2, /* on either side */
     QUEUE_LARGE_ONE_IN = 64,
     QUEUE_LARGE_BITS = 17,
+    WINDOW_OBJECTS = 100 * QUEUE_PLACES, /* that a window sees at least */
+    WINDOW_BYTES = 640 << 20,            /* blowup.sh: a leak of one in eight must show */
     SAMPLE_NS = 5 * 1000 * 1000,
+    DEADLINE_SECONDS = 120, /* beyond a window's own */
 };
+
+static const uint64_t NS = 1000000000;
 
 static size_t live_wanted = 200u << 20;
 static unsigned stops = 4, turnovers = 2, seconds = 5, settle = 1;
@@ -209,11 +214,17 @@ static void remote(void)
 
 /* ---- queue ---------------------------------------------------------------------------------- */
 
+/* What went through so far. */
+struct passed {
+    int was_full;
+    size_t objects, bytes;
+};
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t has_room, has_objects;
     size_t first, count;
-    size_t objects; /* that went through */
+    size_t objects, bytes; /* that went in */
     int was_full; /* consumers begin when it is: the first seconds have seen the most */
     int over;
     void *places[QUEUE_PLACES];
@@ -241,6 +252,7 @@ static void *produce(void *argument)
         if (!over) {
             queue.places[(queue.first + queue.count++) % QUEUE_PLACES] = object;
             queue.objects++;
+            queue.bytes += *(size_t *)object;
         }
         pthread_mutex_unlock(&queue.lock);
         pthread_cond_signal(&queue.has_objects);
@@ -270,20 +282,46 @@ static void *consume(void *argument)
     }
 }
 
-/* The most that was resident within so many seconds, in KiB. */
-static size_t watch(unsigned for_seconds)
+static uint64_t now_ns(void)
 {
-    const struct timespec pause = {0, SAMPLE_NS};
-    size_t most = 0;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    time_t end = now.tv_sec + (time_t)for_seconds;
-    while (now.tv_sec < end) {
+    return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
+}
+
+static struct passed read_passed(void)
+{
+    pthread_mutex_lock(&queue.lock);
+    struct passed passed = {queue.was_full, queue.objects, queue.bytes};
+    pthread_mutex_unlock(&queue.lock);
+    return passed;
+}
+
+static void pause_until(uint64_t deadline)
+{
+    const struct timespec pause = {0, SAMPLE_NS};
+    if (now_ns() > deadline)
+        fail("hardly anything goes through the queue");
+    nanosleep(&pause, NULL);
+}
+
+/* The most that was resident, in KiB, within so many seconds, and while so much went through as a
+ * window is to see: on a busy machine that may take longer. *bytes is what did. */
+static size_t watch(unsigned for_seconds, size_t *bytes)
+{
+    struct passed begin = read_passed();
+    struct passed passed = begin;
+    uint64_t end = now_ns() + for_seconds * NS;
+    uint64_t deadline = end + DEADLINE_SECONDS * NS;
+    size_t most = 0;
+    while (now_ns() < end || passed.objects - begin.objects < WINDOW_OBJECTS ||
+           passed.bytes - begin.bytes < WINDOW_BYTES) {
         size_t resident = read_status("VmRSS:");
         most = resident > most ? resident : most;
-        nanosleep(&pause, NULL);
-        clock_gettime(CLOCK_MONOTONIC, &now);
+        pause_until(deadline);
+        passed = read_passed();
     }
+    *bytes = passed.bytes - begin.bytes;
     return most;
 }
 
@@ -294,8 +332,12 @@ static void pass_through_queue(void)
         if (pthread_create(&threads[i], NULL, i % 2 ? consume : produce, (void *)i) != 0)
             fail("cannot start a thread");
     }
-    size_t first = watch(settle);
-    size_t later = watch(seconds > settle ? seconds - settle : 1);
+    uint64_t deadline = now_ns() + DEADLINE_SECONDS * NS;
+    while (!read_passed().was_full)
+        pause_until(deadline);
+    size_t settled_bytes, later_bytes;
+    size_t first = watch(settle, &settled_bytes);
+    size_t later = watch(seconds > settle ? seconds - settle : 1, &later_bytes);
     pthread_mutex_lock(&queue.lock);
     queue.over = 1;
     pthread_mutex_unlock(&queue.lock);
@@ -303,7 +345,8 @@ static void pass_through_queue(void)
     pthread_cond_broadcast(&queue.has_objects);
     for (unsigned i = 0; i < 2 * QUEUE_THREADS; i++)
         pthread_join(threads[i], NULL);
-    printf("first_kib=%zu later_kib=%zu objects=%zu", first, later, queue.objects);
+    printf("first_kib=%zu later_kib=%zu objects=%zu settled_kib=%zu passed_kib=%zu", first, later,
+           queue.objects, settled_bytes >> 10, later_bytes >> 10);
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
