@@ -76,11 +76,12 @@ MODES_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/lib/modes.sh
 DIRECT_LOG_DRIVER = $(TAP_DRIVER)
 DIRECT_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/lib/modes.sh --direct
 
-# The environment that the scripts and the programs read. HAKMEM_TEST_MODES and HAKMEM_CHECK_HEAVY
-# may be given by the person; HAKMEM_* of the person's own must not change what is tested.
+# The environment that the scripts and the programs read. HAKMEM_TEST_*, _CHECK_*, _STRESS_* and
+# _VM_* may be given by the person; other HAKMEM_* of the person's own, whatever their names, must not
+# change what is tested.
 AM_TESTS_ENVIRONMENT = \
-	unset HAKMEM_SHARD HAKMEM_NODES HAKMEM_TOPOLOGY HAKMEM_BIND HAKMEM_FRONT HAKMEM_STATS; \
-	unset HAKMEM_VERBOSE LD_PRELOAD; \
+	unset LD_PRELOAD $$(env | sed -n \
+	  -e '/^HAKMEM_\(TEST\|CHECK\|STRESS\|VM\)_/d' -e 's/^\(HAKMEM_[A-Za-z0-9_]*\)=.*/\1/p'); \
 	HAKMEM_TEST_LIBRARY='$(abs_top_builddir)/.libs/libhakmem.so'; \
 	HAKMEM_TEST_TOOL='$(abs_top_builddir)/tools/hakmem'; \
 	HAKMEM_TEST_ARCHIVE='$(abs_top_builddir)/.libs/libhakmem.a'; \

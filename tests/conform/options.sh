@@ -27,6 +27,11 @@ fi
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 
+# The person's own options end at make check; ./setup.sh check sets one to see it.
+env | grep '^HAKMEM_' | grep -v -E '^HAKMEM_(TEST|CHECK|STRESS|VM)_' >"$work/err"
+[ ! -s "$work/err" ]
+report $? "no option of the person's own reaches the tests"
+
 # A program that allocates in each tier, whose output is known. Only it is preloaded.
 run() # NAME=VALUE...
 {
