@@ -58,6 +58,7 @@ int hak_os_rseq_find(ptrdiff_t *offset)
 /* Written by the starting thread before the task runs; read by both. */
 static struct {
     uint32_t *flag;
+    int fenced;                        /* by membarrier; else by affinity */
     uintptr_t victim;                  /* thread id */
     uint64_t allowed[MASK_WORDS];
     uint64_t elsewhere[MASK_WORDS];    /* allowed, but for the victim's CPU; or the same if alone */
@@ -66,16 +67,23 @@ static struct {
     uint32_t alive;                    /* cleared, and its futex woken, by the kernel */
 } disturbance;
 
-/* What the task does. No libc, no thread-local storage: it has none of its own. */
+/* What the task does. No libc, no thread-local storage: it has none of its own. An affinity that is
+ * set and set back is no longer what it was: sched_getaffinity leaves out CPUs that are offline and
+ * what a cpuset may grow by, and the victim would never get these. So membarrier comes first. */
 __attribute__((noreturn, no_sanitize("thread", "address", "undefined"), noinline)) static void
 disturb(void)
 {
-    hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.elsewhere,
-                 (uintptr_t)disturbance.elsewhere);
-    /* release: whoever sees the flag is no longer where it was */
+    int by_affinity =
+        !disturbance.fenced ||
+        hak_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) != 0;
+    if (by_affinity)
+        hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.elsewhere,
+                     (uintptr_t)disturbance.elsewhere);
+    /* release: whoever sees the flag was interrupted, or is no longer where it was */
     __atomic_store_n(disturbance.flag, 1, __ATOMIC_RELEASE);
-    hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.allowed,
-                 (uintptr_t)disturbance.allowed);
+    if (by_affinity)
+        hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.allowed,
+                     (uintptr_t)disturbance.allowed);
     for (;;)
         hak_syscall3(SYS_exit, 0, 0, 0);
 }
@@ -151,6 +159,8 @@ int hak_os_disturb_begin(uint32_t *flag)
         return -ENOMEM;
     disturbance.flag = flag;
     disturbance.victim = hak_os_thread_id();
+    disturbance.fenced =
+        hak_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
     choose_elsewhere();
     /* relaxed: the task does not exist yet */
     __atomic_store_n(&disturbance.alive, 1, __ATOMIC_RELAXED);

@@ -11,10 +11,10 @@
  * thread; -EOPNOTSUPP on kernels known not to restart (arm64, Linux 6.19). */
 int hak_os_rseq_find(ptrdiff_t *offset);
 
-/* Sets in motion a kernel task of this process that takes the caller off its CPU (moves it to
- * another, or where there is but one, runs in its place), then sets *flag and ends. It runs none
- * of the program's code, no signal reaches it, and hak_os_disturb_end waits until it is gone. 0 or
- * -errno. One at a time, by the starting thread. */
+/* Sets in motion a kernel task of this process that interrupts what the caller does (by
+ * membarrier(2); where that is refused it moves the caller to another CPU and back), then sets
+ * *flag and ends. It runs none of the program's code, no signal reaches it, and hak_os_disturb_end
+ * waits until it is gone. 0 or -errno. One at a time, by the starting thread. */
 int hak_os_disturb_begin(uint32_t *flag);
 void hak_os_disturb_end(void);
 

@@ -53,8 +53,8 @@ static struct hak_shard *shard_of(const struct hak_front *front)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* A sequence that is disturbed must be restarted. The disturbance takes us off our CPU and only
- * then sets the flag, so a sequence that sees the flag was not restarted when it had to be. */
+/* A sequence that is disturbed must be restarted. The disturbance interrupts us and only then
+ * sets the flag, so a sequence that sees the flag was not restarted when it had to be. */
 static int sequences_restart(void)
 {
     for (unsigned test = 0; test < SELF_TESTS; test++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/rseq.c: the area is the thread's, the disturbance moves its victim, the fence returns. */
+/* os/rseq.c: the area is the thread's, the disturbance comes and goes, the fence returns. */
 #define _GNU_SOURCE
 #include "os/rseq.h"
 
@@ -25,28 +25,25 @@ static void found(void)
     EXPECT(hak_os_read_thread_word(offset + CPU_ID) >= 0);
 }
 
-/* The flag is set only once the victim is elsewhere, and its affinity is as before. */
+/* The flag is set, and the affinity is as before. That a sequence is restarted meanwhile is
+ * tests/unit/shard/front_cpu.c's; that CPUs plugged in later are allowed,
+ * tests/vm/inside.sh's. */
 static void disturbed(void)
 {
     cpu_set_t before, after;
     REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
-    unsigned moved = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint32_t flag = 0;
-        unsigned cpu = hak_os_cpu();
         if (hak_os_disturb_begin(&flag) != 0) {
             tap_skip("no disturbance here");
             return;
         }
         while (__atomic_load_n(&flag, __ATOMIC_ACQUIRE) == 0)
             continue;
-        moved |= hak_os_cpu() != cpu;    /* the flag is set while we are elsewhere */
         hak_os_disturb_end();
     }
     REQUIRE(sched_getaffinity(0, sizeof after, &after) == 0);
     EXPECT(CPU_EQUAL(&before, &after));
-    if (CPU_COUNT(&before) > 1)
-        EXPECT(moved);
 }
 
 static void fenced(void)
@@ -63,7 +60,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"the area is where libc registered it", found},
-        {"a disturbance takes its victim off the CPU, and leaves no trace", disturbed},
+        {"a disturbance sets its flag, and leaves no trace", disturbed},
         {"the fence returns, and leaves no trace", fenced},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
