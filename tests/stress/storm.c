@@ -3,16 +3,18 @@
  * storm.c - the random calls of engine.h while everything around them is in motion.
  *
  *   storm [--threads N] [--seconds N] [--budget MIB] [--seed N] [--front cpu|thread]
- *         [--signals HZ] [--reshard N] [--move yes] [--trim HZ]
+ *         [--signals HZ] [--reshard N] [--move yes] [--trim HZ] [--refresh HZ] [--recut yes]
  *
  *     mover      binds one worker after another to a CPU drawn anew   --move
  *     pulse      a real-time signal to one worker after another       --signals
  *     cutter     hakmem_reshard, from mode to mode, N times           --reshard
  *     trimmer    hakmem_trim, which empties CPU fronts under load     --trim
+ *     surveyor   hakmem_topology_refresh                              --refresh
  *         \----> workers: the engine's slots
  *
  * --front is what hakmem_mode() must tell, so that nobody believes to have tested the other (cpu:
- * where there are restartable sequences). The disturbers are threads of their own, under way before
+ * where there are restartable sequences). --recut: somebody outside changes the machine meanwhile
+ * (tests/vm/inside.sh), so the surveyor must come upon different numbers of shards. The disturbers are threads of their own, under way before
  * the first worker and after the last.
  */
 #define _GNU_SOURCE
@@ -40,16 +42,20 @@ enum {
 };
 
 static struct engine engine = {.threads = 16, .seconds = 5, .budget = 192u << 20};
-static unsigned wanted_moves, wanted_hz, wanted_reshards, wanted_trim_hz;
+static unsigned wanted_moves, wanted_hz, wanted_reshards, wanted_trim_hz, wanted_refresh_hz;
+static unsigned wants_recut;
 static const char *wanted_front;
 
 static unsigned calm; /* set by main: the disturbers end */
 /* What was done: each written by one disturber, `handled` by all workers; read when they ended. */
-static unsigned long moves, signals_sent, handled, reshards, trims;
+static unsigned long moves, signals_sent, handled, reshards, trims, refreshes;
 static size_t trimmed_bytes;
+static unsigned fewest_shards, most_shards; /* seen after a refresh */
 
 static int (*reshard)(const char *mode);
 static size_t (*trim)(void);
+static int (*refresh)(void);
+static unsigned (*count_shards)(void);
 static size_t (*read_mode)(char *buffer, size_t size);
 
 static int is_calm(void)
@@ -152,6 +158,21 @@ static void *trim_often(void *argument)
     return NULL;
 }
 
+static void *survey_often(void *argument)
+{
+    (void)argument;
+    while (!is_calm()) {
+        EXPECT_EQ(refresh(), 0);
+        unsigned shards = count_shards();
+        if (refreshes++ == 0)
+            fewest_shards = most_shards = shards;
+        fewest_shards = shards < fewest_shards ? shards : fewest_shards;
+        most_shards = shards > most_shards ? shards : most_shards;
+        pause_ns(1000000000 / (long)wanted_refresh_hz);
+    }
+    return NULL;
+}
+
 /* ---- the run -------------------------------------------------------------------------------- */
 
 static int still_resharding(void)
@@ -180,6 +201,16 @@ static void check_mode(const char *when)
     }
 }
 
+static void check_refreshes(void)
+{
+    if (!refresh || wanted_refresh_hz == 0)
+        return;
+    tap_note("%lu refreshes, %u to %u shards", refreshes, fewest_shards, most_shards);
+    EXPECT_GE(refreshes, 1);
+    if (wants_recut)
+        EXPECT_GE(most_shards, fewest_shards + 1);
+}
+
 static void run_storm(void)
 {
     struct disturber {
@@ -192,6 +223,7 @@ static void run_storm(void)
         {.wanted = wanted_hz, .body = send_signals},
         {.wanted = reshard ? wanted_reshards : 0, .body = cut_anew},
         {.wanted = trim ? wanted_trim_hz : 0, .body = trim_often},
+        {.wanted = refresh ? wanted_refresh_hz : 0, .body = survey_often},
     };
     check_mode("before");
     for (unsigned i = 0; i < TAP_COUNT(disturbers); i++) {
@@ -212,6 +244,7 @@ static void run_storm(void)
     EXPECT_GE(signals_sent, wanted_hz / 4);
     EXPECT_GE(handled, signals_sent / 2); /* those to threads that have just ended are lost */
     EXPECT_GE(trims, trim && wanted_trim_hz ? 1 : 0);
+    check_refreshes();
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -223,6 +256,10 @@ static int take_option(const char *name, const char *value)
         wanted_moves = number;
     else if (strcmp(name, "--trim") == 0)
         wanted_trim_hz = number;
+    else if (strcmp(name, "--refresh") == 0)
+        wanted_refresh_hz = number;
+    else if (strcmp(name, "--recut") == 0)
+        wants_recut = number;
     else if (strcmp(name, "--signals") == 0 && number <= 1000000)
         wanted_hz = number;
     else if (strcmp(name, "--reshard") == 0)
@@ -249,6 +286,8 @@ int main(int argc, char **argv)
     /* By name: the program links nothing of ours, and runs on the reference too. */
     *(void **)&reshard = dlsym(RTLD_DEFAULT, "hakmem_reshard");
     *(void **)&trim = dlsym(RTLD_DEFAULT, "hakmem_trim");
+    *(void **)&refresh = dlsym(RTLD_DEFAULT, "hakmem_topology_refresh");
+    *(void **)&count_shards = dlsym(RTLD_DEFAULT, "hakmem_shard_count");
     *(void **)&read_mode = dlsym(RTLD_DEFAULT, "hakmem_mode");
     sigaction(SIGRTMIN, &action, NULL);
     if (engine_start(&engine) != 0)

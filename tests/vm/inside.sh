@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # inside.sh PROGRAM [PART...] - what is run within the guest: the cases of tests/vm/placement.c in
-# several settings, each a TAP stream under a line "== NAME"; "figures" of other allocators.
-# HAKMEM_TEST_LIBRARY names the library.
+# several settings, each a TAP stream under a line "== NAME"; "figures" of other allocators; "changes":
+# tests/stress/storm while the machine is changed under it. HAKMEM_TEST_LIBRARY names the library.
 program=$1
 shift
 library=$HAKMEM_TEST_LIBRARY
 refuse=$(dirname "$program")/../fault/refuse
+storm=$(dirname "$program")/../stress/storm
+cpus=/sys/devices/system/cpu
 bad=0
 
 cases() { # NAME VARIABLE=VALUE...
@@ -24,6 +26,90 @@ figures() { # NAME LIBRARY VARIABLE=VALUE...
     shift 2
     [ -z "$preload" ] || [ -e "$preload" ] || return
     printf '# %-22s %s\n' "$name" "$(env "$@" PLACEMENT=figures LD_PRELOAD="$preload" "$program" 2>&1)"
+}
+
+skipped() { # NAME REASON
+    printf '== %s\n1..1\nok 1 - under load # SKIP %s\n== ended 0\n' "$1" "$2"
+}
+
+# The storm with CPU fronts, its payloads checked, while CHANGE is called again and again, with 0 and
+# with 1 in turn. The last call is with 1.
+under_change() { # NAME MODE CHANGE [OPTION...]
+    name=$1
+    mode=$2
+    change=$3
+    shift 3
+    echo "== $name-$mode"
+    $within env HAKMEM_SHARD="$mode" HAKMEM_FRONT=cpu LD_PRELOAD="$library" "$storm" --threads 6 \
+        --seconds 2 --front cpu --move yes --signals 50 --refresh 10 "$@" &
+    pid=$!
+    changes=0
+    wrong=
+    while [ $changes -lt 4 ] || kill -0 $pid 2>/dev/null; do
+        $change $((changes % 2)) || wrong=yes
+        changes=$((changes + 1))
+        sleep 0.4
+    done
+    $change 1
+    wait $pid
+    status=$?
+    echo "# $changes changes"
+    [ -z "$wrong" ] || { echo "# a change was refused" && status=1; }
+    echo "== ended $status"
+    [ $status -eq 0 ] || bad=1
+}
+
+unchanged() { :; }
+
+# All CPUs of a node leave, and come back.
+plug() { # 0 or 1
+    for cpu in $leaving; do
+        echo "$1" >"$cpu/online" || return 1
+    done
+}
+
+# The group is left with the first node's CPUs, and gets back all.
+resize() { # 0 or 1
+    if [ "$1" = 0 ]; then
+        cat /sys/devices/system/node/node0/cpulist
+    else
+        cat $cpus/online
+    fi >"$group/cpuset.cpus"
+}
+
+in_group() { # COMMAND...
+    echo 0 >"$group/cgroup.procs" && exec "$@"
+}
+
+make_group() { # the reason why there is none
+    mkdir -p /run/groups
+    mount -t cgroup2 groups /run/groups 2>/dev/null || { echo "no cgroup2 here" && return; }
+    echo +cpuset >/run/groups/cgroup.subtree_control 2>/dev/null ||
+        { echo "cgroup2 has no cpuset here" && return; }
+    mkdir -p "$group" && resize 1 || echo "no group with a cpuset can be made"
+}
+
+changes() {
+    within=
+    leaving=$(find /sys/devices/system/node/node1/ -maxdepth 1 -name 'cpu[0-9]*')
+    last=$(sed 's/.*[-,]//' $cpus/online)
+    group=/run/groups/storm
+    no_group=$(make_group)
+    for mode in cpu node; do
+        under_change unplugged $mode plug --recut yes --seconds 5
+        if [ -z "$no_group" ]; then
+            within="in_group"
+            under_change cpuset $mode resize --recut yes
+        else
+            skipped "cpuset-$mode" "$no_group"
+        fi
+        within="taskset -c $last"
+        under_change highest-cpu $mode unchanged
+        within=
+        echo 2 >/proc/sys/vm/overcommit_memory
+        under_change overcommit-never $mode unchanged
+        echo 0 >/proc/sys/vm/overcommit_memory
+    done
 }
 
 for part in "$@"; do
@@ -45,6 +131,7 @@ for part in "$@"; do
         echo "== ended $status"
         [ $status -eq 0 ] || bad=1
         ;;
+    changes) changes ;;
     figures)
         figures "hakmem (node)" "$library" HAKMEM_SHARD=node HAKMEM_FRONT=thread
         figures "hakmem (cpu)" "$library" HAKMEM_SHARD=cpu HAKMEM_FRONT=cpu
