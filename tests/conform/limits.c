@@ -108,7 +108,10 @@ static void test_no_locked_memory(void)
 static void test_each_cpu_alone(void)
 {
     cpu_set_t allowed;
-    REQUIRE(sched_getaffinity(0, sizeof(allowed), &allowed) == 0);
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
+        tap_skip("the kernel refuses sched_getaffinity here");
+        return;
+    }
     unsigned tried = 0;
     for (int cpu = 0; cpu < CPU_SETSIZE && tried < 4; cpu++) {
         if (!CPU_ISSET(cpu, &allowed))
@@ -124,7 +127,12 @@ static void test_each_cpu_alone(void)
                 _exit(77);
             restart("cpu");
         }
-        EXPECT_EQ(process_wait(child, 60), 0);
+        int status = process_wait(child, 60);
+        if (status == 77) {
+            tap_skip("the kernel refuses sched_setaffinity here");
+            return;
+        }
+        EXPECT_EQ(status, 0);
     }
 }
 

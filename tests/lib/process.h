@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,15 @@ static inline size_t process_resident(void)
     text[length] = '\0';
     const char *second = strchr(text, ' ');
     return second ? strtoull(second + 1, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* Bytes of address space that the process may have (ulimit -v); all bits set: no limit. */
+static inline size_t process_address_space(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return (size_t)-1;
+    return limit.rlim_cur;
 }
 
 /* fork, but the child dies with its parent: a child that hangs would keep the test's output open. */

@@ -96,18 +96,18 @@ changes() {
     group=/run/groups/storm
     no_group=$(make_group)
     for mode in cpu node; do
-        under_change unplugged $mode plug --recut yes --seconds 5
+        under_change unplugged "$mode" plug --recut yes --seconds 5
         if [ -z "$no_group" ]; then
             within="in_group"
-            under_change cpuset $mode resize --recut yes
+            under_change cpuset "$mode" resize --recut yes
         else
             skipped "cpuset-$mode" "$no_group"
         fi
         within="taskset -c $last"
-        under_change highest-cpu $mode unchanged
+        under_change highest-cpu "$mode" unchanged
         within=
         echo 2 >/proc/sys/vm/overcommit_memory
-        under_change overcommit-never $mode unchanged
+        under_change overcommit-never "$mode" unchanged
         echo 0 >/proc/sys/vm/overcommit_memory
     done
 }
