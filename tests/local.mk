@@ -268,6 +268,16 @@ EXTRA_DIST += $(stress_scripts)
 %D%/stress/storm.log: %D%/stress/storm
 %D%/stress/blowup.log: %D%/stress/blowup
 
+# Ten minutes, half of them with delays injected, by a library that is built for it beside this one.
+.PHONY: check-storm
+check-storm: libhakmem.la %D%/stress/storm
+	@mkdir -p build-inject && cd build-inject && \
+	if { test -f Makefile || $(abs_top_srcdir)/configure -q --enable-debug --enable-inject; } && \
+	  $(MAKE) -s libhakmem.la; then inject=$$PWD/.libs/libhakmem.so; fi >storm-build.log 2>&1; \
+	cd .. && \
+	$(AM_TESTS_ENVIRONMENT) \
+	HAKMEM_TEST_INJECT=$$inject $(SHELL) $(abs_srcdir)/%D%/stress/storm.sh --long
+
 # ------------------------------------------------------------------ fault
 check_PROGRAMS += %D%/fault/refuse
 TESTS += %D%/fault/refused.sh

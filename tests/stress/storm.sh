@@ -4,7 +4,11 @@
 # storm.sh - the storm in each kind of front, one process each; what a process prints stands as a
 # comment before its line.
 #
-# HAKMEM_STRESS_SECONDS   for each process (4)
+#   storm.sh --long       what `make check-storm` runs: CPU fronts for minutes, and 1,000 re-shardings,
+#                         with this build's library and with one that injects delays
+#
+# HAKMEM_STRESS_SECONDS   for each process (4; --long: 150)
+# HAKMEM_TEST_INJECT      --long: a library of ./configure --enable-inject, absolute; empty: none
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_STORM   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
 
@@ -14,7 +18,9 @@ if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
 fi
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 program=${HAKMEM_TEST_STORM:-tests/stress/storm}
-seconds=${HAKMEM_STRESS_SECONDS:-4}
+seconds=4
+[ "$1" != --long ] || seconds=150
+seconds=${HAKMEM_STRESS_SECONDS:-$seconds}
 number=0
 failed=0
 output=$(mktemp) || exit 99
@@ -33,7 +39,8 @@ storm() {
     shift
     number=$((number + 1))
     # shellcheck disable=SC2086  # several words
-    timeout -k 5 $((seconds * 4 + 150)) env $settings LD_PRELOAD="$library" "$program" \
+    timeout -k 5 $((seconds * 4 + 150)) env $settings HAKMEM_TEST_LIBRARY="$library" \
+        LD_PRELOAD="$library" "$program" \
         --threads 16 --seconds "$seconds" --front "$front" "$@" >"$output" 2>&1
     status=$?
     sed 's/^#* */# /' "$output"
@@ -44,6 +51,26 @@ storm() {
         failed=1
     fi
 }
+
+if [ "$1" = --long ]; then
+    echo "1..4"
+    for build in this inject; do
+        [ $build = this ] || library=$HAKMEM_TEST_INJECT
+        if [ ! -e "$library" ]; then
+            for name in "in motion" "across 1,000 re-shardings"; do
+                number=$((number + 1))
+                echo "ok $number - $build: CPU fronts $name # SKIP no library with injected delays"
+            done
+            continue
+        fi
+        echo "# $build: $library, $seconds s each"
+        storm "$build: CPU fronts in motion" cpu \
+            HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50
+        storm "$build: CPU fronts across 1,000 re-shardings" cpu \
+            HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50 --reshard 1000
+    done
+    exit $failed
+fi
 
 echo "1..6"
 storm "CPU fronts, a shard for each CPU: moved, signalled, trimmed" cpu \
