@@ -245,11 +245,11 @@ check_LTLIBRARIES += %D%/conform/plugin.la
 
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
-stress_programs = %D%/stress/storm %D%/stress/blowup
-stress_scripts = %D%/stress/storm.sh %D%/stress/blowup.sh
+stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed
+stress_scripts = %D%/stress/storm.sh %D%/stress/blowup.sh %D%/stress/prefixed.sh
 stress_engine = %D%/stress/engine.c %D%/stress/engine.h %D%/stress/allocator.h
-check_PROGRAMS += $(stress_tests) $(stress_programs) %D%/stress/prefixed
-TESTS += $(stress_tests) $(stress_scripts) %D%/stress/prefixed
+check_PROGRAMS += $(stress_tests) $(stress_programs)
+TESTS += $(stress_tests) $(stress_scripts)
 EXTRA_DIST += $(stress_scripts)
 
 %C%_stress_random_modes_SOURCES = %D%/stress/random.c $(stress_engine)
@@ -267,6 +267,7 @@ EXTRA_DIST += $(stress_scripts)
 %C%_stress_blowup_LDADD = -lpthread -ldl
 %D%/stress/storm.log: %D%/stress/storm
 %D%/stress/blowup.log: %D%/stress/blowup
+%D%/stress/prefixed.log: %D%/stress/prefixed
 
 # Ten minutes, half of them with delays injected, by a library that is built for it beside this one.
 .PHONY: check-storm
