@@ -246,7 +246,8 @@ check_LTLIBRARIES += %D%/conform/plugin.la
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
 stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed
-stress_scripts = %D%/stress/storm.sh %D%/stress/blowup.sh %D%/stress/prefixed.sh
+stress_scripts = %D%/stress/storm.sh %D%/stress/blowup.sh %D%/stress/prefixed.sh \
+	%D%/stress/idle.sh
 stress_engine = %D%/stress/engine.c %D%/stress/engine.h %D%/stress/allocator.h
 check_PROGRAMS += $(stress_tests) $(stress_programs)
 TESTS += $(stress_tests) $(stress_scripts)
@@ -268,6 +269,7 @@ EXTRA_DIST += $(stress_scripts)
 %D%/stress/storm.log: %D%/stress/storm
 %D%/stress/blowup.log: %D%/stress/blowup
 %D%/stress/prefixed.log: %D%/stress/prefixed
+%D%/stress/idle.log: bench/work/threads_idle
 
 # Ten minutes, half of them with delays injected, by a library that is built for it beside this one.
 .PHONY: check-storm
