@@ -192,7 +192,7 @@ conform_scripts = \
 	%D%/conform/secure.sh \
 	%D%/conform/topology.sh \
 	%D%/conform/wholly_static.sh
-check_PROGRAMS += $(conform_tests) $(direct_tests)
+check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
 EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 
@@ -226,6 +226,11 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_early_modes_SOURCES = %D%/conform/early.c
 %C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
+
+# Run by options.sh.
+%C%_conform_effect_SOURCES = %D%/conform/effect.c
+%C%_conform_effect_LDADD = -lpthread
+%D%/conform/options.log: %D%/conform/effect $(conform_tests)
 
 # A shared library that only tests load: without an -rpath libtool would make an archive.
 check_LTLIBRARIES += %D%/conform/plugin.la

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # options.sh - the environment: right values are obeyed in silence, wrong ones are answered by one
-# line on stderr and the default; statistics are printed when they are asked for.
+# line on stderr and the default; statistics are printed when they are asked for. Each option has an
+# effect that a small program with threads tells (effect.c); and the modes that modes.sh leaves out
+# pass the tests of malloc, threads and fork.
 
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 count=0
@@ -87,6 +89,146 @@ fi
 env HAKMEM_STATS=1 LD_PRELOAD="$library" "$sorter" "$work/expected" -o "$work/sorted" 2>&- >&-
 sort "$work/expected" | cmp -s - "$work/sorted"
 report $? "with stderr closed, statistics do not land in the program's files"
+
+# ------------------------------------------------------------------ effects
+skip() # NAME WHY
+{
+    count=$((count + 1))
+    echo "ok $count - $1 # SKIP $2"
+}
+
+effect() # [-ARG] NAME=VALUE...: runs effect.c with all else by default; sets status
+{
+    argument=
+    case $1 in
+        -*) argument=${1#-} && shift ;;
+    esac
+    # shellcheck disable=SC2086  # none or one word
+    timeout -k 5 60 env "$@" LD_PRELOAD="$library" "$program" $argument >"$work/out" 2>"$work/err"
+    status=$?
+    { cat "$work/err" && head -n 12 "$work/out" | cut -c 1-200; } >"$work/both"
+    cp "$work/err" "$work/complaints"
+    cp "$work/both" "$work/err" # what report shows
+}
+
+fact() # NAME: what effect.c told
+{
+    sed -n "s/^$1=[[:space:]]*//p" "$work/out"
+}
+
+counter() # NAME: of all shards together
+{
+    grep -o "\"$1\":[0-9]*" "$work/out" | head -n 1 | cut -d : -f 2
+}
+
+tells() # WORDS: the program ended well, and its mode holds these words
+{
+    [ $status -eq 0 ] && [ ! -s "$work/complaints" ] && fact mode | grep -q -e "$1"
+}
+
+program=${HAKMEM_TEST_LINKED%/*}/effect
+# Memory is compared without huge pages, whatever the system's setting.
+keep="HAKMEM_SHARD=single HAKMEM_THP=never HAKMEM_DECAY=never HAKMEM_RETAIN=1G"
+
+effect HAKMEM_SHARD=cpu
+cpus=$(fact cpus)
+first=$(fact first_cpu)
+tells "shards=$cpus by=cpu .*remote=adopt"
+report $? "HAKMEM_SHARD=cpu makes a shard for each of $cpus CPUs"
+if [ "${cpus:-0}" -lt 2 ]; then
+    for name in "HAKMEM_SHARD=cpu:LIST" "HAKMEM_REMOTE=adopt" "HAKMEM_REMOTE=home"; do
+        skip "$name" "one CPU has no other shards"
+    done
+else
+    [ "$(counter foreign_adopted)" -gt 0 ] && [ "$(counter foreign_objects_home)" -eq 0 ]
+    report $? "HAKMEM_REMOTE=auto adopts what was freed elsewhere on the node"
+    effect "HAKMEM_SHARD=cpu:$first"
+    tells "shards=1 by=cpu"
+    report $? "HAKMEM_SHARD=cpu:$first makes a shard for that CPU alone"
+    effect HAKMEM_SHARD=cpu HAKMEM_REMOTE=home
+    tells "by=cpu .*remote=home" && [ "$(counter foreign_objects_home)" -gt 0 ] &&
+        [ "$(counter foreign_adopted)" -eq 0 ]
+    report $? "HAKMEM_REMOTE=home sends home what was freed elsewhere"
+fi
+
+effect HAKMEM_SHARD=cpu HAKMEM_NODES=0
+tells "shards=[1-9][0-9]* by=cpu"
+report $? "HAKMEM_NODES=0 is obeyed"
+machine="HAKMEM_TOPOLOGY=synthetic:numa:2 core:3 pu:1"
+effect "$machine" HAKMEM_SHARD=cpu
+if grep -q 'cannot be loaded' "$work/complaints"; then
+    skip "HAKMEM_NODES=1 makes shards for its CPUs alone" "libhwloc.so.15 cannot be loaded"
+else
+    whole=$(fact mode)
+    effect "$machine" HAKMEM_SHARD=cpu HAKMEM_NODES=1
+    tells "shards=3 by=cpu" && [ "${whole#shards=6 }" != "$whole" ]
+    report $? "HAKMEM_NODES=1 makes shards for its CPUs alone"
+fi
+
+effect HAKMEM_SHARD=cpu HAKMEM_BIND=none
+tells "bind=none$"
+report $? "HAKMEM_BIND=none is in force"
+effect HAKMEM_SHARD=cpu HAKMEM_BIND=interleave
+tells "bind=interleave$" || tells "bind=plain (one node)$" || tells "bind=first-touch ("
+report $? "HAKMEM_BIND=interleave is in force, or the mode says why not"
+
+# shellcheck disable=SC2086  # several words
+{
+    effect $keep
+    [ $status -eq 0 ] && [ "$(fact stirred_kib)" -ge $(($(fact held_kib) * 9 / 10)) ]
+    report $? "HAKMEM_DECAY=never keeps what HAKMEM_RETAIN=1G allows"
+    [ "$(fact threads)" = 1 ]
+    report $? "no thread of the library's own runs unasked"
+    effect $keep HAKMEM_DECAY=0
+    [ $status -eq 0 ] && [ "$(fact stirred_kib)" -le $(($(fact held_kib) / 2)) ]
+    report $? "HAKMEM_DECAY=0 gives back what is unused, at the next occasion"
+    effect $keep HAKMEM_RETAIN=0
+    [ $status -eq 0 ] && [ "$(fact freed_kib)" -le $(($(fact held_kib) / 2)) ]
+    report $? "HAKMEM_RETAIN=0 gives back what is unused when it is freed"
+    effect -idle $keep HAKMEM_DECAY=300ms HAKMEM_BACKGROUND=1
+    [ $status -eq 0 ] && [ "$(fact threads)" = 2 ] &&
+        [ "$(fact idle_kib)" -le $(($(fact held_kib) / 2)) ]
+    report $? "HAKMEM_BACKGROUND=1 gives back what is unused while the program idles"
+}
+
+effect HAKMEM_SHARD=cpu
+case " $(fact flags) " in
+    *" hg "* | *" nh "*) false ;;
+    "  ") skip "HAKMEM_THP" "the kernel tells no VmFlags" ;;
+esac
+report $? "HAKMEM_THP=auto leaves huge pages to the system"
+for pair in always-hg never-nh; do
+    effect HAKMEM_SHARD=cpu "HAKMEM_THP=${pair%-*}"
+    case " $(fact flags) " in
+        *" ${pair#*-} "*) ;;
+        *) [ ! -e /sys/kernel/mm/transparent_hugepage ] ;; # a kernel without them
+    esac
+    report $? "HAKMEM_THP=${pair%-*} marks mappings as ${pair#*-}"
+done
+
+effect -twice HAKMEM_SHARD=cpu HAKMEM_MISUSE=warn
+[ $status -eq 0 ] && [ "$(wc -l <"$work/complaints")" -eq 1 ] &&
+    grep -q '^hakmem: ' "$work/complaints"
+report $? "HAKMEM_MISUSE=warn answers a second free by one line"
+effect -twice HAKMEM_SHARD=cpu HAKMEM_MISUSE=ignore
+[ $status -eq 0 ] && [ ! -s "$work/complaints" ]
+report $? "HAKMEM_MISUSE=ignore answers a second free by nothing"
+effect -twice HAKMEM_SHARD=cpu HAKMEM_MISUSE=abort
+[ $status -eq 134 ] && [ "$(wc -l <"$work/complaints")" -eq 1 ]
+report $? "HAKMEM_MISUSE=abort ends the program at a second free"
+
+# ------------------------------------------------------------------ the other modes
+for name in malloc threads fork; do
+    for mode in l3 package auto 64; do
+        if [ -n "$HAKMEM_TEST_MODES" ]; then
+            skip "$name in mode $mode" "HAKMEM_TEST_MODES asks for $HAKMEM_TEST_MODES"
+            continue
+        fi
+        HAKMEM_TEST_MODES=$mode sh "$HAKMEM_TEST_SOURCE/tests/lib/modes.sh" \
+            "${HAKMEM_TEST_LINKED%/*}/$name.modes" >"$work/err" 2>&1
+        report $? "$name in mode $mode"
+    done
+done
 
 echo "1..$count"
 exit $bad
