@@ -175,6 +175,8 @@ conform_tests = \
 	%D%/conform/sized.modes \
 	%D%/conform/inform.modes \
 	%D%/conform/placement.modes \
+	%D%/conform/control.modes \
+	%D%/conform/rseq.modes \
 	%D%/conform/libc.modes \
 	%D%/conform/cxx.modes \
 	%D%/conform/threads.modes \
@@ -191,6 +193,7 @@ conform_scripts = \
 	%D%/conform/options.sh \
 	%D%/conform/secure.sh \
 	%D%/conform/topology.sh \
+	%D%/conform/valgrind.sh \
 	%D%/conform/wholly_static.sh
 check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
@@ -212,6 +215,10 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_inform_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_placement_modes_SOURCES = %D%/conform/placement.c
 %C%_conform_placement_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_control_modes_SOURCES = %D%/conform/control.c
+%C%_conform_control_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
+%C%_conform_rseq_modes_SOURCES = %D%/conform/rseq.c
+%C%_conform_rseq_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 %C%_conform_libc_modes_SOURCES = %D%/conform/libc.c
 %C%_conform_libc_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_cxx_modes_SOURCES = %D%/conform/cxx.cc
@@ -227,10 +234,11 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_early_modes_SOURCES = %D%/conform/early.c
 %C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 
-# Run by options.sh.
+# Run by options.sh and valgrind.sh.
 %C%_conform_effect_SOURCES = %D%/conform/effect.c
 %C%_conform_effect_LDADD = -lpthread
 %D%/conform/options.log: %D%/conform/effect $(conform_tests)
+%D%/conform/valgrind.log: %D%/conform/effect
 
 # A shared library that only tests load: without an -rpath libtool would make an archive.
 check_LTLIBRARIES += %D%/conform/plugin.la
