@@ -526,9 +526,19 @@ struct filling {
     size_t wanted;    /* bytes */
     size_t got;
     int error;
+    unsigned on[NODES]; /* pages looked at, by where they lie */
 };
 
-enum { FILL_SIZE = 512 * 1024, FILL_OBJECTS = 16384 };
+enum { FILL_SIZE = 512 * 1024, FILL_OBJECTS = 16384, LOOK_STEP = 16 * KERNEL_PAGE };
+
+static void look_at_pages(struct filling *filling, const char *object, size_t size)
+{
+    for (size_t at = 0; at < size; at += LOOK_STEP) {
+        int node = node_of_page(object + at);
+        if (node >= 0 && node < NODES)
+            filling->on[node]++;
+    }
+}
 
 static void *fill_here(void *argument)
 {
@@ -546,6 +556,7 @@ static void *fill_here(void *argument)
             break;
         }
         touch(object, size);
+        look_at_pages(filling, object, size);
         held[count++] = object;
         filling->got += size;
     }
@@ -568,9 +579,48 @@ static struct filling fill(void)
     return filling;
 }
 
+/* By the kernel's table; 0 for what is no node. */
+static unsigned distance(int from, int to)
+{
+    char path[96];
+    unsigned distance = 0;
+    int node = 0;
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/distance", from);
+    FILE *in = fopen(path, "r");
+    while (in != NULL && node <= to && fscanf(in, "%u", &distance) == 1)
+        node++; /* the guests' nodes are numbered without gaps */
+    if (in != NULL)
+        fclose(in);
+    return node == to + 1 ? distance : 0;
+}
+
+/* What the full node could not take lies on the nearest that has memory, which has room enough. */
+static void check_spilled_to_nearest(const struct filling *filling)
+{
+    unsigned nearest = (unsigned)-1, near = 0, far = 0;
+    for (int node = 0; node < machine.count; node++) {
+        unsigned away = distance(filling->node, node);
+        if (node != filling->node && has_memory(node) && away < nearest)
+            nearest = away;
+    }
+    for (int node = 0; node < machine.count; node++) {
+        unsigned away = distance(filling->node, node);
+        tap_note("node %d, distance %u: %u of the pages looked at", node, away, filling->on[node]);
+        if (node == filling->node)
+            EXPECT_GE(filling->on[node], 1);
+        else if (away == nearest)
+            near += filling->on[node];
+        else
+            far += filling->on[node];
+    }
+    EXPECT_GE(near, 100);
+    EXPECT_LE(far, near / 100);
+}
+
 static void test_full_node_spills(void)
 {
     struct filling filling = fill();
+    check_spilled_to_nearest(&filling);
     EXPECT_GE(filling.got, filling.wanted);
     uint64_t spilled = 0;
     struct hakmem_shard_info info;
@@ -640,7 +690,7 @@ int main(int argc, char **argv)
         {"a shard moves to a node and back", test_move_shard},
     };
     static const struct tap_case spill[] = {
-        {"a full node spills to others, counted", test_full_node_spills},
+        {"a full node spills to the nearest, counted", test_full_node_spills},
     };
     static const struct tap_case refuse[] = {
         {"with HAKMEM_BIND=bind a full node is ENOMEM, and nobody is killed",
