@@ -14,7 +14,8 @@ enum {
     STAKE_SHARE = 16,             /* of the running mean of stakes */
     UNIT_COST_SHARE = 8,
     BUDGET_SHARE = 64,            /* of what was paid, what trying may cost */
-    RETAIN_FIRST_SHARE = 8,       /* of what the policy allows */
+    RETAIN_FIRST_PART = 3,        /* of 16 of what the policy allows */
+    RETAIN_FIRST_SHARE = 16,
     RETAIN_LEAST = 2 * 1024 * 1024,
     RETAIN_SHRINK_SHARE = 32,
     UNIT = 4096,
@@ -207,21 +208,21 @@ static void climb_decay(struct hak_learner *learner, const struct hak_policy *po
 
 static size_t first_retain(size_t most)
 {
-    size_t first = most / RETAIN_FIRST_SHARE;
+    size_t first = most / RETAIN_FIRST_SHARE * RETAIN_FIRST_PART;
     if (first < RETAIN_LEAST)
         first = RETAIN_LEAST;
     return first < most ? first : most;
 }
 
-/* Half as much again, if that spares faults worth more than the price of keeping so much: those that
+/* Half as much again, or what was missed, if that spares faults worth more than the price of keeping so much: those that
  * it would have spared lately, and as many some more times, for a cache that is too small is so
  * again and again. */
 int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                             size_t most)
 {
     size_t from = hak_learner_retain(learner, policy, most);
-    size_t step = from / 2;
     double spared = learner->evicted < learner->missed ? learner->evicted : learner->missed;
+    size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
     double gain = spared * (hak_cost_fault_ns(&learner->cost) +
                             learner->cost.act_ns[HAK_ARM_KEEP]);
     double price = learner->cost.price * (double)(step / UNIT) * RETAIN_SPAN_NS;
