@@ -45,6 +45,14 @@ void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word)
     hak_shard_give_to_slabs(class_id, word);
 }
 
+void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    if (chain_length(class_id, word) * 2 >= hak_classes[class_id].bundle)
+        hak_shard_accept(shard, class_id, word);
+    else
+        hak_shard_give_to_slabs(class_id, word);
+}
+
 /* ---- the way home --------------------------------------------------------------------------- */
 
 struct destination {
@@ -144,9 +152,10 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
 static void flush_foreign(struct hak_front *front, unsigned class_id)
 {
     uint64_t word = front->foreign[class_id];
+    if (hak_word_object(word) == NULL)
+        return;
     front->foreign[class_id] = hak_magazine_empty(class_id);
-    if (hak_word_object(word) != NULL)
-        hak_shard_take_foreign(hak_front_shard(front), class_id, word);
+    hak_shard_take_foreign(hak_front_shard(front), class_id, word);
 }
 
 void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *object)
@@ -186,20 +195,20 @@ static void flush_spare(struct hak_front *front, unsigned class_id)
     hak_shard_accept(hak_front_shard(front), class_id, word);
 }
 
-static void flush_class(struct hak_front *front, unsigned class_id)
+static void flush_loaded(struct hak_front *front, unsigned class_id)
 {
-    flush_spare(front, class_id);
-    if (hak_word_object(front->foreign[class_id]) != NULL)
-        flush_foreign(front, class_id);
     uint64_t word = front->loaded[class_id];
     if (hak_word_object(word) == NULL)
         return;
     front->loaded[class_id] = hak_magazine_empty(class_id);
-    /* Partial magazines go to slabs: transfer caches are for bundles worth an exchange. */
-    if (chain_length(class_id, word) * 2 >= hak_classes[class_id].bundle)
-        hak_shard_accept(hak_front_shard(front), class_id, word);
-    else
-        hak_shard_give_to_slabs(class_id, word);
+    hak_shard_accept_part(hak_front_shard(front), class_id, word);
+}
+
+static void flush_class(struct hak_front *front, unsigned class_id)
+{
+    flush_spare(front, class_id);
+    flush_foreign(front, class_id);
+    flush_loaded(front, class_id);
 }
 
 void hak_front_flush(struct hak_front *front)
@@ -211,13 +220,15 @@ void hak_front_flush(struct hak_front *front)
 void hak_front_shrink(struct hak_front *front)
 {
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        if (hak_word_object(front->foreign[class_id]) != NULL)
-            flush_foreign(front, class_id);
+        flush_foreign(front, class_id);
+        int is_unused = hak_front_is_unused(front, class_id, front->loaded[class_id]);
         if (front->missed[class_id]) {
             front->missed[class_id] = 0;
             continue;
         }
         flush_spare(front, class_id);
+        if (is_unused)
+            flush_loaded(front, class_id);
         if (front->fill[class_id] > 1)
             front->fill[class_id] /= 2;
     }

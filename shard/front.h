@@ -39,10 +39,13 @@ struct hak_front {
     uint64_t last_tick_ns;
     struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
     struct hak_front *previous;
+    uint64_t seen[HAK_CLASS_COUNT];       /* `loaded` at the last tick, */
+    uint8_t unchanged[HAK_CLASS_COUNT];   /* and at how many before it, without a break */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 enum {
     HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
+    HAK_FRONT_IDLE_TICKS = 2,             /* a loaded magazine goes back that long after its use */
 };
 
 /* The top object of the class, NULL if there is none. */
@@ -133,6 +136,22 @@ static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry,
     return hak_magazine_push(&front->loaded[class_id], object);
 }
 
+/* At a tick: whether the class's loaded magazine, `word` now, has not changed for so long that it
+ * is to be given back. A class that is popped and pushed in turn may look unused, and is refilled:
+ * once in HAK_FRONT_IDLE_TICKS. relaxed, all: hints, where threads of one CPU share the front */
+static inline int hak_front_is_unused(struct hak_front *front, unsigned class_id, uint64_t word)
+{
+    uint64_t seen = __atomic_load_n(&front->seen[class_id], __ATOMIC_RELAXED);
+    unsigned unchanged = __atomic_load_n(&front->unchanged[class_id], __ATOMIC_RELAXED) + 1u;
+    if (word != seen)
+        unchanged = 0;
+    int is_unused = unchanged >= HAK_FRONT_IDLE_TICKS;
+    __atomic_store_n(&front->seen[class_id], word, __ATOMIC_RELAXED);
+    __atomic_store_n(&front->unchanged[class_id], (uint8_t)(is_unused ? 0 : unchanged),
+                     __ATOMIC_RELAXED);
+    return is_unused && hak_word_object(word) != NULL;
+}
+
 /* ---- the life of a front (front.c) ----------------------------------------------------------- */
 
 /* Makes the memory of a front an empty one that is attached to a shard; in no list. */
@@ -151,8 +170,8 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard);
 /* Gives back all objects. */
 void hak_front_flush(struct hak_front *front);
 
-/* Gives back spare magazines of classes that were not missed since the last call, and foreign
- * objects however few. */
+/* Gives back foreign objects however few, spare magazines of classes that were not missed since the
+ * last call, and loaded ones that nobody has changed since the last call but one. */
 void hak_front_shrink(struct hak_front *front);
 
 /* Called first by refills and flushes: attaches the front to the shard of the CPU that the thread

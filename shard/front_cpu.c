@@ -210,6 +210,7 @@ void hak_cpu_front_overflow(unsigned class_id, void *object)
     hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
               hak_classes[class_id].bundle - hak_word_room(word));
     put_spare(shard, class_id, word);
+    tick(front_here(), shard);
 }
 
 void hak_cpu_front_give_foreign(unsigned class_id, void *object)
@@ -223,11 +224,20 @@ void hak_cpu_front_give_foreign(unsigned class_id, void *object)
             hak_shard_give_to_slabs(class_id, single);
             return;
         }
-        hak_shard_take_foreign(shard_of(front_here()), class_id, word);
+        struct hak_front *front = front_here();
+        hak_shard_take_foreign(shard_of(front), class_id, word);
+        tick(front, shard_of(front));
     }
 }
 
 /* ---- shrinking and draining ----------------------------------------------------------------- */
+
+static void give_back_loaded(struct hak_shard *shard, unsigned class_id)
+{
+    uint64_t word = hak_cpu_take(hak_slot_loaded(class_id), hak_magazine_empty(class_id));
+    if (word != 0)
+        hak_shard_accept_part(shard, class_id, word);
+}
 
 static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *kept_bytes)
 {
@@ -237,6 +247,8 @@ static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *k
     if (word != 0)
         hak_shard_take_foreign(shard, class_id, word);
     /* relaxed, all: hints */
+    uint64_t loaded = __atomic_load_n(&front->loaded[class_id], __ATOMIC_RELAXED);
+    int is_unused = hak_front_is_unused(front, class_id, loaded);
     if (__atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED)) {
         uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
         *kept_bytes += (class->bundle - hak_word_room(spare)) * class->size;
@@ -245,6 +257,8 @@ static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *k
     word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
     if (word != 0)
         hak_shard_accept(shard, class_id, word);
+    if (is_unused)
+        give_back_loaded(shard, class_id);
     unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
     if (fill > 1)
         __atomic_store_n(&front->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);

@@ -116,8 +116,8 @@ void hak_cpu_fronts_attach(void);
  * without a front. Not from inside malloc or free. */
 void hak_cpu_fronts_drain(void);
 
-/* Gives back spare magazines of classes that were not missed since the last call, and foreign
- * objects however few: those of the CPU that the caller runs on; `front` has its hints. */
+/* Gives back what hak_front_shrink does: of the CPU that the caller runs on; `front` has its
+ * hints. */
 void hak_cpu_front_shrink(struct hak_front *front);
 
 /* An object of a class of which the CPU has none, NULL when out of memory. */

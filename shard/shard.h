@@ -78,6 +78,10 @@ void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignmen
 /* Takes a chain of objects of any homes: transfer cache first, then slabs. */
 void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word);
 
+/* The same of a magazine that a front gives up before it is full: what is less than half a bundle
+ * goes to slabs, for transfer caches are for bundles worth an exchange. */
+void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, uint64_t word);
+
 /* Sends a chain of objects of any homes home; those that are at home already are accepted. */
 void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t word);
 

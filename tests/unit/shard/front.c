@@ -169,6 +169,46 @@ static void spares_are_bounded(void)
     hak_front_destroy(front);
 }
 
+/* What is loaded goes back two ticks after its last use, whatever the class; what is used stays, also
+ * where it is never missed. */
+static void unused_classes_go_back(void)
+{
+    enum { TICKS = 6 };
+    world_by_turns("1");
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    void *kept[TICKS] = {NULL};
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        front->slow_calls = 0; /* no tick but the test's */
+        void *first = world_take(front, class_id);
+        void *second = world_take(front, class_id);
+        world_give(front, first);
+        world_give(front, second);
+        EXPECT(hak_word_object(front->loaded[class_id]) != NULL);
+    }
+    for (unsigned i = 0; i < TICKS; i++)    /* so that the class need not be missed */
+        kept[i] = world_take(front, CLASS);
+    for (unsigned i = 0; i < TICKS; i++)
+        world_give(front, kept[i]);
+    for (unsigned i = 0; i < TICKS; i++) {
+        kept[i] = hak_front_pop(front, CLASS);
+        EXPECT(kept[i] != NULL);
+        make_tick(front);
+        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_word_object(front->loaded[CLASS + 1]) != NULL));
+    }
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        if (class_id != CLASS)
+            EXPECT_EQ(front->loaded[class_id], hak_magazine_empty(class_id));
+    for (unsigned i = 0; i < TICKS; i++)
+        world_give(front, kept[i]);
+    EXPECT_GE(world_length(front->loaded[CLASS]), TICKS);
+    for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
+        make_tick(front);
+    EXPECT_EQ(front->loaded[CLASS], hak_magazine_empty(CLASS));
+    hak_front_destroy(front);
+    EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
+}
+
 static void ticks_are_seldom(void)
 {
     world_by_turns("1");
@@ -222,6 +262,7 @@ int main(int argc, char **argv)
         {"fronts come and go with threads", fronts_come_and_go},
         {"fronts follow the placement", fronts_follow_their_cpus},
         {"spare magazines are bounded and shrink", spares_are_bounded},
+        {"what is loaded and not used goes back", unused_classes_go_back},
         {"the clock is asked seldom", ticks_are_seldom},
         {"the child of a fork gives back the others' fronts", a_child_inherits},
     };

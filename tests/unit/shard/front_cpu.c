@@ -42,10 +42,8 @@ static int open_fronts(void)
     return opened;
 }
 
-static void tell(void);
-
 /* On one CPU, so that all steps meet one front. */
-static void told(void)
+static void on_one_cpu(void (*body)(void))
 {
     cpu_set_t all, one;
     if (!open_fronts())
@@ -54,7 +52,7 @@ static void told(void)
     CPU_ZERO(&one);
     CPU_SET(sched_getcpu(), &one);
     REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
-    tell();
+    body();
     sched_setaffinity(0, sizeof all, &all);
 }
 
@@ -86,23 +84,78 @@ static void tell(void)
     hak_shard_give_to_slabs(CLASS, taken);
 }
 
+static void told(void)
+{
+    on_one_cpu(tell);
+}
+
+static struct hak_front *front_here(void)
+{
+    char *base = hak_cpu_fronts.base;
+    return (struct hak_front *)(base + ((size_t)sched_getcpu() << HAK_CPU_FRONT_SHIFT));
+}
+
+static void *take(unsigned class_id)
+{
+    void *object = hak_cpu_pop(class_id);
+    return object != NULL ? object : hak_cpu_front_refill(class_id);
+}
+
+static void give(unsigned class_id, void *object)
+{
+    if (hak_cpu_push(class_id, 1, object) != HAK_CPU_PUSHED)
+        hak_cpu_front_overflow(class_id, object);
+}
+
+/* What is loaded goes back two ticks after its last use, but of the one class that is popped between
+ * the ticks. */
+static void go_back(void)
+{
+    enum { TICKS = 6 };
+    struct hak_front *front = front_here();
+    void *kept[TICKS];
+    hak_cpu_fronts_drain();
+    hak_heap_trim(hak_heap_default());
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        front->slow_calls = 0; /* no tick but the test's */
+        void *first = take(class_id);
+        void *second = take(class_id);
+        give(class_id, first);
+        give(class_id, second);
+        EXPECT(hak_word_object(front->loaded[class_id]) != NULL);
+    }
+    for (unsigned i = 0; i < TICKS; i++)
+        kept[i] = take(CLASS);
+    for (unsigned i = 0; i < TICKS; i++)
+        give(CLASS, kept[i]);
+    for (unsigned i = 0; i < TICKS; i++) {
+        kept[i] = hak_cpu_pop(CLASS);
+        EXPECT(kept[i] != NULL);
+        hak_cpu_front_shrink(front);
+        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_word_object(front->loaded[CLASS + 1]) != NULL));
+    }
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        if (class_id != CLASS)
+            EXPECT_EQ(front->loaded[class_id], hak_magazine_empty(class_id));
+    for (unsigned i = 0; i < TICKS; i++)
+        give(CLASS, kept[i]);
+    EXPECT(hak_word_object(front->loaded[CLASS]) != NULL);
+    for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
+        hak_cpu_front_shrink(front);
+    EXPECT_EQ(front->loaded[CLASS], hak_magazine_empty(CLASS));
+    world_expect_nothing_lost();
+}
+
+static void unused_classes_go_back(void)
+{
+    on_one_cpu(go_back);
+}
+
 /* ---- many threads ---------------------------------------------------------------------------- */
 
 static unsigned done;    /* workers that have ended */
 static unsigned lost_or_doubled;
 static pthread_t workers[THREADS];
-
-static void *take_one(void)
-{
-    void *object = hak_cpu_pop(CLASS);
-    return object != NULL ? object : hak_cpu_front_refill(CLASS);
-}
-
-static void give_one(void *object)
-{
-    if (hak_cpu_push(CLASS, 1, object) != HAK_CPU_PUSHED)
-        hak_cpu_front_overflow(CLASS, object);
-}
 
 /* Objects in hand carry a mark; one that is handed out twice carries it already. */
 static void *work(void *argument)
@@ -114,21 +167,21 @@ static void *work(void *argument)
     for (unsigned step = 0; step < STEPS; step++) {
         uint64_t **slot = &held[prng_below(&prng, HELD)];
         if (*slot == NULL) {
-            uint64_t *object = take_one();
+            uint64_t *object = take(CLASS);
             if (object == NULL || __atomic_exchange_n(&object[MARK], self, __ATOMIC_RELAXED) != 0)
                 __atomic_fetch_add(&lost_or_doubled, 1, __ATOMIC_RELAXED);
             *slot = object;
         } else {
             if (__atomic_exchange_n(&(*slot)[MARK], 0, __ATOMIC_RELAXED) != self)
                 __atomic_fetch_add(&lost_or_doubled, 1, __ATOMIC_RELAXED);
-            give_one(*slot);
+            give(CLASS, *slot);
             *slot = NULL;
         }
     }
     for (unsigned index = 0; index < HELD; index++)
         if (held[index] != NULL) {
             held[index][MARK] = 0;
-            give_one(held[index]);
+            give(CLASS, held[index]);
         }
     __atomic_fetch_add(&done, 1, __ATOMIC_RELAXED);
     return NULL;
@@ -181,6 +234,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"each sequence does what its contract says", told},
+        {"what is loaded and not used goes back", unused_classes_go_back},
         {"moved and drained under load, nothing is lost or handed out twice", shaken},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
