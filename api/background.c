@@ -21,6 +21,7 @@ static void *run(void *unused)
     hak_thread_front();    /* makes the thread known to liburcu */
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
+        hak_place_strangers();
         hak_heap_tick(hak_heap_default(), hak_os_now_ns());
         hak_heap_reap(hak_heap_default());
     }

@@ -32,7 +32,8 @@ static char *hwloc_environment[] = {no_plugins, no_messages, NULL};
  * would see these two variables alone for that time. */
 static const struct hak_topology *read_once(void)
 {
-    const struct hak_discover_request request = {NULL, HAK_DETAIL_CORES, hak_options.topology};
+    const struct hak_discover_request request = {.detail = HAK_DETAIL_CORES,
+                                                 .wish = hak_options.topology};
     char **saved = environ;
     environ = hwloc_environment;
     const struct hak_topology *topology = hak_topology_discover(&request);
@@ -90,12 +91,13 @@ int hak_machine_is_kept(void)
     return kept_topology() != NULL;
 }
 
-const struct hak_topology *hak_machine_get(enum hak_topology_detail detail)
+const struct hak_topology *hak_machine_get(enum hak_topology_detail detail,
+                                           const struct hak_cpu_set *also)
 {
     /* relaxed: a description that is kept stays valid */
     if (hak_machine_is_kept() && __atomic_load_n(&forgotten, __ATOMIC_RELAXED) == 0)
         return kept_topology();
-    const struct hak_discover_request request = {.detail = detail};
+    const struct hak_discover_request request = {.detail = detail, .also = also};
     return hak_topology_discover(&request);
 }
 

@@ -14,9 +14,10 @@ void hak_machine_start(void);
 /* Whether a machine was read by hak_machine_start, so that placing shards costs nothing more. */
 int hak_machine_is_kept(void);
 
-/* The description, or NULL without memory; to be put back. Any thread, under no lock: may open
- * files. */
-const struct hak_topology *hak_machine_get(enum hak_topology_detail detail);
+/* The description, or NULL without memory; to be put back. `also`: CPUs that the process may use
+ * beside those of the calling thread, or NULL. Any thread, under no lock: may open files. */
+const struct hak_topology *hak_machine_get(enum hak_topology_detail detail,
+                                           const struct hak_cpu_set *also);
 void hak_machine_put(const struct hak_topology *topology);
 
 /* What was read of this machine through hwloc is no longer true: from here on sysfs is asked. An

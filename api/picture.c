@@ -181,7 +181,7 @@ int hakmem_topology_print(int fd, enum hakmem_format format)
     hak_start();
     hak_place_shards();
     struct hak_domain_request request = hak_request_in_force();
-    const struct hak_topology *topology = hak_machine_get(HAK_DETAIL_CORES);
+    const struct hak_topology *topology = hak_machine_get(HAK_DETAIL_CORES, NULL);
     const struct hak_domains *domains =
         topology != NULL ? hak_domains_build(topology, &request) : NULL;
     if (domains != NULL) {

@@ -109,6 +109,8 @@ static struct hak_front *start_thread(void)
     /* relaxed: a count */
     if (__atomic_fetch_add(&start.threads, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
+    hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
+    hak_place_strangers();
     struct hak_front *front = start.cpu_fronts ? NULL : hak_front_create();
     if (front == NULL) {
         hak_thread_state = start.cpu_fronts ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
@@ -195,7 +197,7 @@ static void open_cpu_fronts(unsigned cpu_ids)
 
 int hak_place(const struct hak_domain_request *request)
 {
-    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(request));
+    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(request), NULL);
     if (topology == NULL)
         return -ENOMEM;
     hak_bind_start(topology, hak_options.bind);
@@ -219,13 +221,14 @@ struct hak_domain_request hak_request_in_force(void)
     return placement->domains != NULL ? placement->request : hak_options.shard;
 }
 
-int hak_place_anew(void)
+/* `also`: CPUs that the process may use beside those of the calling thread, or NULL. */
+static int look_again(const struct hak_cpu_set *also)
 {
     hak_machine_forget();
     if (hak_heap_default()->placement->domains == NULL)
         return 0;    /* one shard, whatever the machine is */
     struct hak_domain_request request = hak_request_in_force();
-    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request));
+    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request), also);
     if (topology == NULL)
         return -ENOMEM;
     hak_bind_start(topology, hak_options.bind);
@@ -233,6 +236,20 @@ int hak_place_anew(void)
     hak_inform_topology(topology);
     hak_machine_put(topology);
     return refused;
+}
+
+int hak_place_anew(void)
+{
+    return look_again(NULL);
+}
+
+/* CPUs are only added here: the calling thread may be bound to a few of those that others use.
+ * Without memory for it all stays as it is. */
+void hak_place_strangers(void)
+{
+    struct hak_cpu_set cpus;
+    if (hak_unlikely(hak_heap_take_strangers(hak_heap_default(), &cpus)))
+        (void)look_again(&cpus);
 }
 
 /* Whether one shard for all is asked for, and memory from wherever it is touched will do. */

@@ -55,6 +55,10 @@ int hak_place_by_options(struct hak_domain_request request);
 /* Looks at the machine again and places the shards as they were asked for last. Likewise. */
 int hak_place_anew(void);
 
+/* The same if a thread was met on a CPU that the shards were not placed for: it was plugged in, or
+ * a cpuset was widened. Costs one load if not. Opens files: under no lock. */
+void hak_place_strangers(void);
+
 /* What the shards that serve now were asked for by. */
 struct hak_domain_request hak_request_in_force(void);
 

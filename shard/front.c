@@ -129,6 +129,7 @@ static void tick(struct hak_front *front)
     if (now - front->last_tick_ns < TICK_NS)
         return;
     front->last_tick_ns = now;
+    hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
     hak_front_shrink(front);
     hak_shard_tick(hak_front_shard(front), now);
     hak_heap_tick_next(hak_heap_default(), now);

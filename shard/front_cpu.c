@@ -135,6 +135,7 @@ static void tick(struct hak_front *front, struct hak_shard *shard)
     if (now - __atomic_load_n(&front->last_tick_ns, __ATOMIC_RELAXED) < TICK_NS)
         return;
     __atomic_store_n(&front->last_tick_ns, now, __ATOMIC_RELAXED);
+    hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
     hak_shard_tick(shard, now);
     hak_heap_tick_next(hak_heap_default(), now);
     hak_cpu_front_shrink(front);

@@ -125,12 +125,9 @@ static int node_of_domain(const struct hak_domain_shard *domain)
 }
 
 static struct hak_placement *build_placement(struct hak_heap *heap,
-                                             const struct hak_topology *topology,
+                                             const struct hak_domains *domains,
                                              const struct hak_domain_request *request)
 {
-    const struct hak_domains *domains = hak_domains_build(topology, request);
-    if (domains == NULL)
-        return NULL;
     struct hak_placement *placement = placement_for(domains->shards);
     for (unsigned index = 0; placement != NULL && index < domains->shards; index++) {
         int node = node_of_domain(&domains->shard[index]);
@@ -138,12 +135,12 @@ static struct hak_placement *build_placement(struct hak_heap *heap,
         if (placement->shards[index] == NULL)
             placement = NULL;
     }
-    if (placement == NULL) {
-        hak_domains_free(domains);
+    if (placement == NULL)
         return NULL;
-    }
     placement->domains = domains;
     placement->request = *request;
+    placement->next = heap->placements;
+    heap->placements = placement;
     return placement;
 }
 
@@ -154,13 +151,51 @@ static void settle_again(struct hak_heap *heap, const struct hak_placement *plac
         settle(heap, placement->shards[index], node_of_domain(&placement->domains->shard[index]));
 }
 
-static const struct hak_placement *find_placement(const struct hak_heap *heap,
-                                                  const struct hak_domain_request *request)
+/* What was built for the request, on the machine as it was last looked at; `domains`: whenever, if
+ * the same came of it. */
+static struct hak_placement *find_placement(const struct hak_heap *heap,
+                                            const struct hak_domain_request *request,
+                                            const struct hak_domains *domains)
 {
-    const struct hak_placement *placement = heap->placements;
-    while (placement != NULL && !hak_domains_requests_are_equal(&placement->request, request))
-        placement = placement->next;
+    struct hak_placement *placement = heap->placements;
+    for (; placement != NULL; placement = placement->next) {
+        if (!hak_domains_requests_are_equal(&placement->request, request))
+            continue;
+        if (domains == NULL ? placement->look == heap->look
+                            : hak_domains_are_equal(placement->domains, domains))
+            break;
+    }
     return placement;
+}
+
+/* What comes of the request on the machine: a placement of the past if it is the same. Those are
+ * never unmapped, for a reader may hold one; a machine whose CPUs come and go does not pile them
+ * up. */
+static struct hak_placement *find_or_build(struct hak_heap *heap,
+                                           const struct hak_topology *topology,
+                                           const struct hak_domain_request *request)
+{
+    const struct hak_domains *domains = hak_domains_build(topology, request);
+    if (domains == NULL)
+        return NULL;
+    struct hak_placement *placement = find_placement(heap, request, domains);
+    if (placement != NULL)
+        settle_again(heap, placement);
+    else
+        placement = build_placement(heap, domains, request);
+    if (placement == NULL || placement->domains != domains)
+        hak_domains_free(domains);
+    if (placement != NULL)
+        placement->look = heap->look;
+    return placement;
+}
+
+static void forget_strangers(struct hak_heap *heap)
+{
+    /* relaxed, both: see hak_heap_meet_cpu */
+    for (unsigned word = 0; word < HAK_CPU_SET_WORDS; word++)
+        __atomic_store_n(&heap->strangers.words[word], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->stale, 0, __ATOMIC_RELAXED);
 }
 
 static void publish(struct hak_heap *heap, const struct hak_placement *placement)
@@ -173,50 +208,76 @@ static void publish(struct hak_heap *heap, const struct hak_placement *placement
     hak_inject();
     __atomic_store_n(&heap->placement, placement, __ATOMIC_RELEASE);
     hak_inject();
+    forget_strangers(heap);
     hak_cpu_fronts_attach();
     hak_front_attach_all();
+}
+
+/* Puts a placement in force; what lies in caches of shards that are over goes to slabs. */
+static void enforce(struct hak_heap *heap, const struct hak_placement *placement)
+{
+    publish(heap, placement);
+    for (unsigned id = placement->count + 1; id <= hak_shard_last_id(); id++)
+        hak_shard_drain(hak_shard_of_id(id));
 }
 
 int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
                    const struct hak_domain_request *request)
 {
     hak_lock_acquire(&heap->placing);
-    const struct hak_placement *placement = find_placement(heap, request);
-    if (placement != NULL) {
+    struct hak_placement *placement = find_placement(heap, request, NULL);
+    if (placement != NULL)
         settle_again(heap, placement);
-    } else {
-        struct hak_placement *built = build_placement(heap, topology, request);
-        if (built != NULL) {
-            built->next = heap->placements;
-            heap->placements = built;
-        }
-        placement = built;
-    }
-    if (placement != NULL) {
-        publish(heap, placement);
-        for (unsigned id = placement->count + 1; id <= hak_shard_last_id(); id++)
-            hak_shard_drain(hak_shard_of_id(id));
-    }
+    else
+        placement = find_or_build(heap, topology, request);
+    if (placement != NULL)
+        enforce(heap, placement);
     hak_lock_release(&heap->placing);
     return placement != NULL ? 0 : -ENOMEM;
 }
 
-/* Placements of the past are never unmapped, for a reader may hold one: not to grow by refreshes
- * that find nothing new, the answer is compared first. */
 int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
                      const struct hak_domain_request *request)
 {
-    const struct hak_domains *domains = hak_domains_build(topology, request);
-    if (domains == NULL)
-        return -ENOMEM;
     hak_lock_acquire(&heap->placing);
-    int is_known = heap->placement->domains != NULL &&
-                   hak_domains_are_equal(heap->placement->domains, domains);
-    if (!is_known)
-        heap->placements = NULL;
+    heap->look++;
+    const struct hak_placement *placement = find_or_build(heap, topology, request);
+    if (placement != NULL && placement != heap->placement)
+        enforce(heap, placement);
     hak_lock_release(&heap->placing);
-    hak_domains_free(domains);
-    return is_known ? 0 : hak_heap_place(heap, topology, request);
+    return placement != NULL ? 0 : -ENOMEM;
+}
+
+/* ---- CPUs that come later ------------------------------------------------------------------- */
+
+void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu)
+{
+    /* acquire: pairs with the release in publish */
+    const struct hak_placement *placement = __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
+    if (placement->domains == NULL || !hak_domains_is_stranger(placement->domains, cpu))
+        return;
+    uint64_t bit = UINT64_C(1) << (cpu % 64);
+    /* relaxed, all: what is noted late, twice, or of a placement just gone is met again */
+    uint64_t met = __atomic_fetch_or(&heap->strangers.words[cpu / 64], bit, __ATOMIC_RELAXED);
+    if ((met & bit) == 0)
+        __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);
+}
+
+int hak_heap_take_strangers(struct hak_heap *heap, struct hak_cpu_set *cpus)
+{
+    /* relaxed, all: as above; the first look spares the others an exchange */
+    if (__atomic_load_n(&heap->stale, __ATOMIC_RELAXED) == 0 ||
+        __atomic_exchange_n(&heap->stale, 0, __ATOMIC_RELAXED) == 0)
+        return 0;
+    /* acquire: as above */
+    const struct hak_domains *domains =
+        __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE)->domains;
+    for (unsigned word = 0; word < HAK_CPU_SET_WORDS; word++)
+        cpus->words[word] = __atomic_load_n(&heap->strangers.words[word], __ATOMIC_RELAXED);
+    for (unsigned cpu = 0; cpu < domains->cpu_ids; cpu++)
+        if (domains->cpu[cpu].known)
+            hak_cpu_set_add(cpus, cpu);
+    return 1;
 }
 
 /* ---- sums and purges: all shards there ever were -------------------------------------------- */

@@ -18,20 +18,24 @@
  * one node, are neighbours. The shard with index i has the id i + 1 in every placement: re-sharding
  * uses the same shards again, and those beyond `count` are retired: they serve no CPU, and each has
  * an heir, the shard whose id is smaller by a multiple of `count`, which takes over what is freed
- * of theirs and lives off their slabs. Placements are kept for the next time they are asked for, so
- * a reader needs no protection. */
+ * of theirs and lives off their slabs. Placements are kept for the next time that the same comes of
+ * the same request, so a reader needs no protection. */
 struct hak_placement {
     const struct hak_domains *domains;    /* NULL: a single shard, before the machine is known */
     struct hak_domain_request request;    /* what it was built for */
-    const struct hak_placement *next;     /* all of the heap; under its placing lock */
+    struct hak_placement *next;           /* all of the heap; under its placing lock */
+    unsigned look;                        /* the last look at the machine that came to it; ditto */
     unsigned count;
     struct hak_shard *shards[];
 };
 
 struct hak_heap {
     const struct hak_placement *placement;    /* published by release, read by acquire */
-    const struct hak_placement *placements;   /* all there were; under the lock */
+    struct hak_placement *placements;         /* all there were; under the lock */
+    unsigned look;                            /* how many at the machine; under the lock */
     struct hak_lock placing;
+    uint32_t stale;                           /* a CPU was met that the placement does not know */
+    struct hak_cpu_set strangers;             /* all such since it was published; relaxed, both */
     struct hak_whales whales;
     const struct hak_policy *policy;
     struct hak_policy policy_store;           /* what options made of the fixed policy */
@@ -66,7 +70,8 @@ int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
                    const struct hak_domain_request *request);
 
 /* The same after the machine may have changed (CPUs plugged in, a cpuset cut anew): what was built
- * for it as it was is not used again. Where nothing changed nothing is done. */
+ * before is used again only where it would be built like that now. Where nothing changed nothing is
+ * done. */
 int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
                      const struct hak_domain_request *request);
 
@@ -76,6 +81,15 @@ void hak_heap_start_learning(struct hak_heap *heap);
 
 /* A last tick of all learners, so that nothing of what they saw is missing in a report. */
 void hak_heap_end_learning(struct hak_heap *heap);
+
+/* Takes note of the CPU that a thread runs on, if the placement does not know it; from slow paths,
+ * now and then. */
+void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu);
+
+/* Whether such a CPU was met since this was last asked: 1, and then `cpus` are those that the
+ * placement knows and those that were met, or 0. Each is told of once for each placement, so that
+ * one which a look at the machine does not find does not make for endless looks. */
+int hak_heap_take_strangers(struct hak_heap *heap, struct hak_cpu_set *cpus);
 
 /* How many unused bytes all shards together may keep from the kernel. */
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);

@@ -28,6 +28,12 @@ static inline void hak_cpu_set_add(struct hak_cpu_set *set, unsigned id)
         set->words[id / 64] |= (uint64_t)1 << (id % 64);
 }
 
+static inline void hak_cpu_set_add_all(struct hak_cpu_set *set, const struct hak_cpu_set *others)
+{
+    for (unsigned word = 0; word < HAK_CPU_SET_WORDS; word++)
+        set->words[word] |= others->words[word];
+}
+
 /* The lowest id >= from, or HAK_CPU_SET_MAX. */
 unsigned hak_cpu_set_next(const struct hak_cpu_set *set, unsigned from);
 

@@ -26,10 +26,11 @@ static int from_sysfs(struct hak_topology *topology, const struct hak_discover_r
 /* No sysfs in this sandbox: one node of the CPUs that we may use. */
 static int from_affinity(struct hak_topology *topology, const struct hak_discover_request *request)
 {
-    (void)request;
     struct hak_cpu_set set;
     if (hak_allowed_read(&set) != 0 || hak_cpu_set_count(&set) == 0)
         hak_cpu_set_add(&set, 0);
+    if (request->also != NULL)
+        hak_cpu_set_add_all(&set, request->also);
     hak_topology_begin(topology, &set, &set);
     return hak_topology_finish(topology);
 }
@@ -84,8 +85,11 @@ static void restrict_to_affinity(struct hak_topology *topology,
                                  const struct hak_discover_request *request)
 {
     struct hak_cpu_set allowed;
-    if (request->root == NULL && !topology->imagined && hak_allowed_read(&allowed) == 0)
-        hak_allowed_restrict(topology, &allowed);
+    if (request->root != NULL || topology->imagined || hak_allowed_read(&allowed) != 0)
+        return;
+    if (request->also != NULL)
+        hak_cpu_set_add_all(&allowed, request->also);
+    hak_allowed_restrict(topology, &allowed);
 }
 
 const struct hak_topology *hak_topology_discover(const struct hak_discover_request *request)

@@ -28,6 +28,8 @@ struct hak_discover_request {
     const char *root; /* NULL: this machine; else a folder that holds the "sys" of another one, all
                          of whose online CPUs count as allowed */
     enum hak_topology_detail detail;
+    const struct hak_cpu_set *also; /* CPUs that the process may use although the affinity of the
+                                       calling thread leaves them out; NULL: none */
     struct hak_discover_wish wish; /* all but AUTO and SYSFS go through hwloc: see from_hwloc.h for
                                       what that demands of the caller */
 };

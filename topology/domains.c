@@ -176,7 +176,7 @@ static void cut_by_place(struct hak_domains *domains, const struct hak_topology 
             domains->shard[domains->shards++].first_cpu = (uint16_t)i;
         struct hak_domain_shard *shard = &domains->shard[domains->shards - 1];
         shard->cpus++;
-        domains->cpu[cpu] = (struct hak_domain_cpu){(uint16_t)(domains->shards - 1), 1};
+        domains->cpu[cpu] = (struct hak_domain_cpu){(uint16_t)(domains->shards - 1), 1, 0};
     }
 }
 
@@ -195,7 +195,7 @@ static void cut_by_count(struct hak_domains *domains, unsigned count)
         for (unsigned i = 0; i < count; i++) {
             for (unsigned k = 0; k < domains->shard[i].cpus; k++)
                 domains->cpu[domains->order[domains->shard[i].first_cpu + k]] =
-                    (struct hak_domain_cpu){(uint16_t)i, 1};
+                    (struct hak_domain_cpu){(uint16_t)i, 1, 0};
         }
         return;
     }
@@ -205,7 +205,7 @@ static void cut_by_count(struct hak_domains *domains, unsigned count)
         unsigned first = (i * count + cpus - 1) / cpus;
         unsigned end = ((i + 1) * count + cpus - 1) / cpus;
         domains->cpu[domains->order[i]] =
-            (struct hak_domain_cpu){(uint16_t)first, (uint16_t)(end - first)};
+            (struct hak_domain_cpu){(uint16_t)first, (uint16_t)(end - first), 0};
     }
 }
 
@@ -289,6 +289,8 @@ static void map_strangers(struct hak_domains *domains, const struct hak_topology
         if (domains->cpu[cpu].share == 0)
             domains->cpu[cpu] = domains->cpu[stand_in(domains, topology, cpu)];
     }
+    for (unsigned cpu = 0; cpu < topology->cpu_ids; cpu++)
+        domains->cpu[cpu].known = (topology->cpu[cpu].state & HAK_CPU_ALLOWED) != 0;
 }
 
 static size_t mapped_size(void)
@@ -302,6 +304,7 @@ const struct hak_domains *hak_domains_build(const struct hak_topology *topology,
     struct hak_domains *domains = hak_os_map(mapped_size(), hak_os_page_size());
     if (domains == NULL)
         return NULL;
+    domains->imagined = topology->imagined;
     list_allowed(domains, topology, request);
     if (domains->cpus == 0) /* none that is wanted may be used here */
         list_allowed(domains, topology, NULL);

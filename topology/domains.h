@@ -52,6 +52,7 @@ enum hak_topology_detail hak_domains_detail(const struct hak_domain_request *req
 struct hak_domain_cpu {
     uint16_t shard; /* the first (mostly the only) shard of the CPU */
     uint16_t share; /* how many shards it has: 1, more if COUNT asked for more than CPUs */
+    uint16_t known; /* 1: the process might use it when the machine was looked at */
 };
 
 struct hak_domain_shard {
@@ -77,6 +78,7 @@ struct hak_domains {
     unsigned threads_share;    /* 0; or the count, if it is more than CPUs are allowed: then the
                                   threads of a CPU spread over its shards by their numbers */
     unsigned nodes;
+    unsigned imagined;         /* as in the topology */
     unsigned cpus;                                    /* entries of `order` */
     struct hak_domain_cpu cpu[HAK_TOPOLOGY_MAX_CPUS]; /* by id, unknown ones too */
     struct hak_domain_shard shard[HAK_DOMAINS_MAX_SHARDS];
@@ -106,6 +108,15 @@ static inline unsigned hak_domains_shard_of(const struct hak_domains *domains, u
     if (hak_likely(domains->threads_share == 0))
         return entry->shard;
     return entry->shard + sequence % entry->share;
+}
+
+/* 1: a CPU that a thread runs on, but that could not be used when the machine was looked at: it was
+ * plugged in since, or the process was let onto it. An imagined machine has no news. */
+static inline int hak_domains_is_stranger(const struct hak_domains *domains, unsigned cpu)
+{
+    if (domains->imagined || cpu >= HAK_TOPOLOGY_MAX_CPUS)
+        return 0;
+    return cpu >= domains->cpu_ids || !domains->cpu[cpu].known;
 }
 
 /* The shard to be asked `rank`-th (0 .. shards - 2) by a shard that is out of memory: those of its

@@ -7,9 +7,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "hakmem.h"
 #include "tests/lib/process.h"
@@ -28,6 +30,9 @@ extern __typeof__(hakmem_move) hakmem_move __attribute__((weak));
 extern __typeof__(hakmem_move_shard) hakmem_move_shard __attribute__((weak));
 extern __typeof__(hakmem_shard_info) hakmem_shard_info __attribute__((weak));
 extern __typeof__(hakmem_shard_count) hakmem_shard_count __attribute__((weak));
+extern __typeof__(hakmem_reshard) hakmem_reshard __attribute__((weak));
+extern __typeof__(hakmem_topology_refresh) hakmem_topology_refresh __attribute__((weak));
+extern __typeof__(hakmem_trim) hakmem_trim __attribute__((weak));
 
 static const size_t sizes[] = {0, 1, 1000, 30000, 40000, 5 * 1024 * 1024, 9 * 1024 * 1024};
 
@@ -172,6 +177,98 @@ static void test_moves(void)
     free(object);
 }
 
+/* ---- CPUs that come later: to be let onto them is the same to us as their being plugged in ---- */
+
+static cpu_set_t all_cpus;
+
+static int run_on(const cpu_set_t *cpus)
+{
+    return pthread_setaffinity_np(pthread_self(), sizeof *cpus, cpus) == 0;
+}
+
+static cpu_set_t nth_cpu(unsigned wanted)
+{
+    cpu_set_t one;
+    unsigned cpu = 0;
+    for (unsigned seen = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all_cpus) && seen++ == wanted)
+            break;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return one;
+}
+
+/* More than any front holds. */
+static void run_empty(void)
+{
+    void *objects[512];
+    for (unsigned i = 0; i < TAP_COUNT(objects); i++)
+        objects[i] = malloc(30000);
+    for (unsigned i = 0; i < TAP_COUNT(objects); i++)
+        free(objects[i]);
+}
+
+/* Slow calls for more than the time between two looks at the clock. */
+static void run_slowly(void)
+{
+    struct timespec start, now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        run_empty();
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 400);
+}
+
+static void *start_elsewhere(void *argument)
+{
+    const cpu_set_t one = nth_cpu(1);
+    (void)argument;
+    EXPECT(run_on(&one));
+    run_empty(); /* its CPU's front may have served it until now */
+    return NULL;
+}
+
+/* The shards of a process that was bound to its first CPU, by mode `cpu`: one. */
+static int begin_with_one_cpu(void)
+{
+    const cpu_set_t first = nth_cpu(0);
+    EXPECT(run_on(&first));
+    EXPECT_EQ(hakmem_reshard("cpu"), 0);
+    EXPECT_EQ(hakmem_topology_refresh(), 0);
+    return EXPECT_EQ(hakmem_shard_count(), 1);
+}
+
+static void test_new_cpus(void)
+{
+    pthread_t thread;
+    if (has_none())
+        return;
+    if (sched_getaffinity(0, sizeof all_cpus, &all_cpus) != 0 || CPU_COUNT(&all_cpus) < 2 ||
+        !run_on(&all_cpus)) {
+        tap_skip("threads cannot be moved between CPUs here");
+        return;
+    }
+    const char *stated = getenv("HAKMEM_SHARD");
+    char mode[64];
+    snprintf(mode, sizeof mode, "%s", stated != NULL ? stated : "auto");
+    /* A thread that starts there is met at once. */
+    begin_with_one_cpu();
+    REQUIRE(pthread_create(&thread, NULL, start_elsewhere, NULL) == 0);
+    pthread_join(thread, NULL);
+    EXPECT_EQ(hakmem_shard_count(), 2);
+    /* One that has moved is met on its slow paths, and the shards follow at the next trim. */
+    begin_with_one_cpu();
+    const cpu_set_t second = nth_cpu(1);
+    EXPECT(run_on(&second));
+    run_slowly();
+    EXPECT_EQ(hakmem_shard_count(), 1); /* not inside malloc or free */
+    hakmem_trim();
+    EXPECT_EQ(hakmem_shard_count(), 2);
+    EXPECT(run_on(&all_cpus));
+    EXPECT_EQ(hakmem_reshard(mode), 0);
+    EXPECT_EQ(hakmem_topology_refresh(), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -180,6 +277,7 @@ int main(int argc, char **argv)
         {"interleaved memory of every size", test_interleaved},
         {"a pinned thread allocates from its shard", test_pinned},
         {"what moves keeps its content", test_moves},
+        {"shards come for CPUs that are new", test_new_cpus},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* shard/heap.c: which shard serves whom, sums that agree with the parts, and the report. */
+#define _GNU_SOURCE
 #include "shard/heap.h"
 
 #include <pthread.h>
@@ -7,9 +8,11 @@
 #include <string.h>
 
 #include "stats/report.h"
+#include "tests/lib/machine.h"
 #include "tests/unit/shard/shaker.h"
 #include "tests/unit/shard/world.h"
 #include "topology/allowed.h"
+#include "topology/discover.h"
 
 enum { CLASS = 30, LARGE = 300 * 1024, WHALE = 20 * 1024 * 1024 };
 
@@ -199,6 +202,98 @@ static void refreshes(void)
     EXPECT_EQ(heap->placement->count, 1);
 }
 
+/* ---- CPUs come and go -------------------------------------------------------------------- */
+
+static unsigned placements_of(const struct hak_heap *heap)
+{
+    unsigned count = 0;
+    for (const struct hak_placement *at = heap->placements; at != NULL; at = at->next)
+        count++;
+    return count;
+}
+
+/* Looks at the recorded machine as it is now, and places by the request. */
+static const struct hak_placement *look_at(const char *root, const char *wish)
+{
+    const struct hak_discover_request discover = {.root = root};
+    struct hak_domain_request request;
+    EXPECT_EQ(hak_domains_parse(wish, &request), 0);
+    const struct hak_topology *topology = hak_topology_discover(&discover);
+    if (!EXPECT(topology != NULL))
+        return NULL;
+    EXPECT_EQ(hak_heap_refresh(hak_heap_default(), topology, &request), 0);
+    hak_topology_unmap(topology);
+    return hak_heap_default()->placement;
+}
+
+/* A CPU that was off when the machine was looked at is news, once; then it is known. */
+static void strangers_are_met(void)
+{
+    struct hak_heap *heap = world_start();
+    struct hak_cpu_set met;
+    char *root = machine_open("2socket-offline");
+    REQUIRE(root != NULL);
+    const struct hak_placement *before = look_at(root, "cpu:0-4,6-7");
+    REQUIRE(before != NULL);
+    EXPECT_EQ(before->count, 4);
+    for (unsigned cpu = 0; cpu < 8; cpu++)
+        if (cpu != 2 && cpu != 3 && cpu != 6)
+            hak_heap_meet_cpu(heap, cpu); /* 5 is known, though others serve it */
+    hak_heap_meet_cpu(heap, HAK_TOPOLOGY_MAX_CPUS);
+    hak_heap_meet_cpu(heap, UINT32_MAX);
+    EXPECT_EQ(hak_heap_take_strangers(heap, &met), 0);
+    hak_heap_meet_cpu(heap, 6);
+    hak_heap_meet_cpu(heap, 4095);
+    EXPECT_EQ(hak_heap_take_strangers(heap, &met), 1);
+    EXPECT_EQ(hak_cpu_set_count(&met), 5 + 2);
+    EXPECT(hak_cpu_set_has(&met, 5) && hak_cpu_set_has(&met, 6) && hak_cpu_set_has(&met, 4095));
+    EXPECT_EQ(hak_heap_take_strangers(heap, &met), 0);
+    hak_heap_meet_cpu(heap, 6);
+    EXPECT_EQ(hak_heap_take_strangers(heap, &met), 0); /* no look has found it: nobody tries again */
+
+    machine_write(root, "cpu/online", "0-1,4-7");
+    const struct hak_placement *after = look_at(root, "cpu:0-4,6-7");
+    REQUIRE(after != NULL && after != before);
+    EXPECT_EQ(after->count, 5);
+    hak_heap_meet_cpu(heap, 6);
+    EXPECT_EQ(hak_heap_take_strangers(heap, &met), 0);
+    hak_heap_meet_cpu(heap, 4095); /* another placement: it may be found now */
+    EXPECT_EQ(hak_heap_take_strangers(heap, &met), 1);
+    EXPECT_EQ(look_at(root, "cpu:0-4,6-7") == after, 1);
+    machine_close(root);
+}
+
+/* However often CPUs go and come again, a machine that was there before is not built again. */
+static void plugging_piles_up_nothing(void)
+{
+    struct hak_heap *heap = world_start();
+    char *root = machine_open("2socket-offline");
+    REQUIRE(root != NULL);
+    const struct hak_placement *few = look_at(root, "cpu");
+    machine_write(root, "cpu/online", "0-7");
+    const struct hak_placement *all = look_at(root, "cpu");
+    REQUIRE(few != NULL && all != NULL);
+    EXPECT(few->count == 5 && all->count == 8);
+    const struct hak_placement *by_package = look_at(root, "package");
+    unsigned built = placements_of(heap);
+    for (unsigned turn = 0; turn < 20; turn++) {
+        machine_write(root, "cpu/online", "0-1,4-5,7");
+        EXPECT(look_at(root, "cpu") == few);
+        EXPECT(hak_heap_shard_of_cpu(heap, 7)->index == 4);
+        machine_write(root, "cpu/online", "0-7");
+        EXPECT(look_at(root, "cpu") == all);
+        EXPECT(hak_heap_shard_of_cpu(heap, 7)->index == 7);
+    }
+    EXPECT_EQ(placements_of(heap), built);
+    /* What was built for another request may be wrong by now, and is not taken unseen. */
+    machine_write(root, "cpu/online", "0-1");
+    look_at(root, "cpu");
+    const struct hak_placement *one_package = look_at(root, "package");
+    EXPECT(one_package != by_package && one_package->count == 1);
+    EXPECT_EQ(placements_of(heap), built + 2);
+    machine_close(root);
+}
+
 /* ---- fork ------------------------------------------------------------------------------- */
 
 static unsigned served;
@@ -248,6 +343,8 @@ int main(int argc, char **argv)
         {"ticks and reaping reach all shards", ticks_reach_all},
         {"the report tells of every shard", report_tells},
         {"a refresh sees what has changed", refreshes},
+        {"a CPU that was plugged in is met", strangers_are_met},
+        {"CPUs that come and go pile up nothing", plugging_piles_up_nothing},
         {"locks hold and can be reset", locks_hold},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
