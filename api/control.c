@@ -39,9 +39,10 @@ struct mode {
     unsigned shards;
     const char *by; /* what the shards were cut by */
     const char *front;
+    const char *front_why; /* not as asked; NULL if it is */
     const char *remote;
     const char *bind;
-    const char *bind_why; /* not as asked; NULL if it is */
+    const char *bind_why; /* likewise */
 };
 
 static const char *front_in_force(void)
@@ -80,6 +81,7 @@ static struct mode mode_in_force(const struct hak_heap *heap)
         .shards = placement->count,
         .by = hak_domains_mode_name(domains != NULL ? domains->mode : HAK_DOMAIN_SINGLE),
         .front = front_in_force(),
+        .front_why = hak_fronts_why(),
         .remote = heap->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
     };
     tell_binding(&mode, placement);
@@ -101,8 +103,10 @@ void hak_print_stats(int fd, enum hakmem_format format)
     const struct hak_report_fact facts[] = {
         {"by", mode.by},
         {"front", mode.front},
+        {"front_why", mode.front_why},
         {"remote", mode.remote},
         {"bind", mode.bind},
+        {"bind_why", mode.bind_why},
     };
     char buffer[1024];
     struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
@@ -126,14 +130,20 @@ unsigned hakmem_shard_count(void)
     return mode_in_force(started_heap()).shards;
 }
 
+static void put_why(struct hak_writer *writer, const char *why)
+{
+    if (why != NULL)
+        hak_put(writer, " (%s)", why);
+}
+
 size_t hakmem_mode(char *buffer, size_t size)
 {
     struct mode mode = mode_in_force(started_heap());
     struct hak_writer writer = hak_writer_to_buffer(buffer, size);
-    hak_put(&writer, "shards=%u by=%s front=%s remote=%s bind=%s", mode.shards, mode.by, mode.front,
-            mode.remote, mode.bind);
-    if (mode.bind_why != NULL)
-        hak_put(&writer, " (%s)", mode.bind_why);
+    hak_put(&writer, "shards=%u by=%s front=%s", mode.shards, mode.by, mode.front);
+    put_why(&writer, mode.front_why);
+    hak_put(&writer, " remote=%s bind=%s", mode.remote, mode.bind);
+    put_why(&writer, mode.bind_why);
     hak_writer_flush(&writer);
     return writer.total;
 }

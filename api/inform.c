@@ -26,7 +26,7 @@ void hak_inform_start(void)
     if (hak_options.verbose == 0)
         return;
     char text[256];
-    char mode[128];
+    char mode[256];
     struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
     hakmem_mode(mode, sizeof mode);
     hak_put(&writer, "hakmem: %s\n", mode);

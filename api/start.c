@@ -51,6 +51,7 @@ static struct {
     uint32_t ready;             /* stage 1 is done: release, acquire */
     uint32_t fronts_allowed;    /* the page map is whole */
     uint32_t cpu_fronts;        /* fronts are kept per CPU */
+    int cpu_fronts_refused;     /* -errno: why they are not, although asked for; or 0 */
     uint32_t placement;         /* enum placement_state; atomic */
     uint32_t threads;           /* that made themselves known; atomic */
     uint32_t key_ready;         /* thread_key may be used: release, acquire */
@@ -186,13 +187,32 @@ static int fronts_per_cpu_wanted(void)
 /* The thread that starts the library may have a front already: it gives that back. */
 static void open_cpu_fronts(unsigned cpu_ids)
 {
-    if (hak_cpu_fronts_start(cpu_ids) != 0)
-        return;    /* no restartable sequences here: fronts per thread, as hakmem_mode() tells */
+    start.cpu_fronts_refused = hak_cpu_fronts_start(cpu_ids);
+    if (start.cpu_fronts_refused != 0)
+        return;    /* fronts per thread, as hakmem_mode() tells */
     start.cpu_fronts = 1;
     struct hak_front *front = hak_front_mine;
     hak_front_mine = NULL;
     if (front != NULL)
         hak_front_destroy(front);
+}
+
+const char *hak_fronts_why(void)
+{
+    if (!start.fronts_allowed)
+        return "addresses are limited";
+    switch (-start.cpu_fronts_refused) {
+    case 0:
+        return NULL;
+    case ENOSYS:
+        return "no rseq";
+    case EOPNOTSUPP:
+        return "rseq is not to be trusted here";
+    case EPROTO:
+        return "self-test failed";
+    default:
+        return "no memory";
+    }
 }
 
 int hak_place(const struct hak_domain_request *request)
@@ -263,8 +283,10 @@ static void place_shards(void)
 {
     if (machine_matters_not())
         return;
-    if (hak_place_by_options(hak_options.shard) != 0)
+    if (hak_place_by_options(hak_options.shard) != 0) {
+        start.cpu_fronts_refused = fronts_per_cpu_wanted() ? -ENOMEM : 0;
         return;
+    }
     const struct hak_domains *domains = hak_heap_default()->placement->domains;
     if (fronts_per_cpu_wanted())
         open_cpu_fronts(domains->cpu_ids);

@@ -59,6 +59,9 @@ int hak_place_anew(void);
  * a cpuset was widened. Costs one load if not. Opens files: under no lock. */
 void hak_place_strangers(void);
 
+/* Why fronts are not what was asked for, in a few words; NULL if they are. */
+const char *hak_fronts_why(void);
+
 /* What the shards that serve now were asked for by. */
 struct hak_domain_request hak_request_in_force(void);
 

@@ -95,11 +95,13 @@ HAKMEM_API unsigned hakmem_shard_count(void);
 
 /* What is really in force, which may be less than what HAKMEM_SHARD and HAKMEM_FRONT asked for:
  * one line without an end of line, such as
- * "shards=8 by=cpu front=thread remote=home bind=preferred". bind= is what HAKMEM_BIND asked for
- * where it is in force; else the step of the ladder that is, and why: "first-touch (EPERM)",
- * "first-touch (a shard spans nodes)", "plain (one node)", "plain (not this machine)". Written to
- * `buffer`, cut to `size` bytes with the ending NUL; `size` may be 0. Returns the length of
- * the whole text without its NUL, as snprintf does. */
+ * "shards=8 by=cpu front=thread (no rseq) remote=home bind=preferred". front= is followed by why it
+ * is not what HAKMEM_FRONT or HAKMEM_SHARD asked for, if it is not: "(no rseq)", "(self-test
+ * failed)", "(rseq is not to be trusted here)", "(addresses are limited)", "(no memory)". bind= is
+ * what HAKMEM_BIND asked for where it is in force; else the step of the ladder that is, and why:
+ * "first-touch (EPERM)", "first-touch (a shard spans nodes)", "plain (one node)", "plain (not this
+ * machine)". Written to `buffer`, cut to `size` bytes with the ending NUL; `size` may be 0. Returns
+ * the length of the whole text without its NUL, as snprintf does. */
 HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
 /* How often caches of threads or CPUs were filled so far, by all shards together: above 0 as soon as

@@ -98,7 +98,7 @@ int hak_cpu_fronts_start(unsigned ids)
         return 0;
     /* rseq stays: another thread may be about to use it. Closed fronts turn it away. */
     __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_RELEASE);
-    return -EOPNOTSUPP;
+    return -EPROTO;
 }
 
 void hak_cpu_fronts_attach(void)

@@ -104,8 +104,9 @@ void hak_cpu_fronts_after_fork(void);
 
 /* ---- life (front_cpu.c) --------------------------------------------------------------------- */
 
-/* Opens a front for each CPU id below `ids`, after a self-test. 0, or -errno: why not; then nothing
- * has changed. By the starting thread. */
+/* Opens a front for each CPU id below `ids`, after a self-test. 0, or why not, and then nothing has
+ * changed: -ENOSYS, the thread has no rseq; -EOPNOTSUPP, the kernel (or ThreadSanitizer) is known
+ * not to do; -EPROTO, the self-test failed; -ENOMEM. By the starting thread. */
 int hak_cpu_fronts_start(unsigned ids);
 
 /* Attaches each front to the shard that its CPU has now. */

@@ -85,6 +85,33 @@ else
     echo "ok $count - HAKMEM_STATS=json prints one JSON value # SKIP perl has no JSON::PP"
 fi
 
+# Fronts that are not as asked for say why. (Where there are restartable sequences at all.)
+why() # WORDS WHEN NAME=VALUE...
+{
+    words=$1
+    name=$2
+    shift 2
+    run HAKMEM_VERBOSE=1 "$@" && cmp -s "$work/out" "$work/expected" &&
+        grep -q "^hakmem: .* front=$words remote=" "$work/err"
+    report $? "HAKMEM_VERBOSE=1 tells of front=$words $name"
+}
+why thread "unasked" HAKMEM_FRONT=thread
+if run HAKMEM_VERBOSE=1 HAKMEM_FRONT=cpu && grep -q " front=cpu remote=" "$work/err"; then
+    why "thread (no rseq)" "without rseq" HAKMEM_FRONT=cpu GLIBC_TUNABLES=glibc.pthread.rseq=0
+    why "thread (no rseq)" "in mode cpu without rseq" HAKMEM_SHARD=cpu \
+        GLIBC_TUNABLES=glibc.pthread.rseq=0
+    run HAKMEM_STATS=json HAKMEM_FRONT=cpu GLIBC_TUNABLES=glibc.pthread.rseq=0 &&
+        grep -q '"front":"thread","front_why":"no rseq",' "$work/err"
+    report $? "statistics tell of it, too"
+    run HAKMEM_STATS=json HAKMEM_FRONT=cpu && ! grep -q front_why "$work/err"
+    report $? "and of nothing where fronts are as asked for"
+fi
+
+sh -c 'ulimit -v 6000000 && exec env HAKMEM_VERBOSE=1 LD_PRELOAD="$1" "$2" /dev/null' \
+    sh "$library" "$sorter" 2>"$work/err" &&
+    grep -q " front=none (addresses are limited) remote=" "$work/err"
+report $? "so does a process whose addresses are limited"
+
 # stdout closed, stderr closed: nothing of ours may land in a file that took the number.
 env HAKMEM_STATS=1 LD_PRELOAD="$library" "$sorter" "$work/expected" -o "$work/sorted" 2>&- >&-
 sort "$work/expected" | cmp -s - "$work/sorted"

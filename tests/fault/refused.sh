@@ -51,6 +51,25 @@ one() { # ERROR CALL MODE FRONT PROGRAM
         "$refuse" "$1" "$2" -- env $settings "$tests/conform/$5"
 }
 
+# What is in force is told, and why it is not more.
+told() { # ERROR CALL WORDS
+    count=$((count + 1))
+    if "$refuse" "$1" "$2" -- env HAKMEM_FRONT=cpu HAKMEM_VERBOSE=1 \
+        LD_PRELOAD="$HAKMEM_TEST_LIBRARY" true 2>"$output" &&
+        grep -q " front=$3 remote=" "$output"; then
+        echo "ok $count - front=$3 is told of, $2 refused by $1"
+    else
+        echo "not ok $count - front=$3 is told of, $2 refused by $1"
+        sed 's/^/# /' "$output"
+        failed=1
+    fi
+}
+if env HAKMEM_FRONT=cpu HAKMEM_VERBOSE=1 LD_PRELOAD="$HAKMEM_TEST_LIBRARY" true 2>&1 |
+    grep -q " front=cpu "; then
+    told EPERM rseq "thread (no rseq)"
+    told ENOSYS rseq "thread (no rseq)"
+fi
+
 for error in EPERM ENOSYS; do
     for call in mbind get_mempolicy set_mempolicy move_pages membarrier rseq sched_setaffinity \
         sched_getaffinity; do
