@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One thread, started only if asked for, that lets unused memory decay and unmaps regions whose
- * grace period is over. It blocks all signals, so that the program's handlers never run on it. */
+/* One thread, started only if asked for, that lets unused memory decay, unmaps regions whose grace
+ * period is over, looks at the machine again when CPUs are new, and empties the CPUs' fronts when
+ * memory was out. It blocks all signals, so that the program's handlers never run on it. */
 #include "api/background.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ static void *run(void *unused)
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
         hak_place_strangers();
+        hak_heap_relieve(hak_heap_default());
         hak_heap_tick(hak_heap_default(), hak_os_now_ns());
         hak_heap_reap(hak_heap_default());
     }

@@ -245,6 +245,7 @@ int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
     if (placement != NULL && placement != heap->placement)
         enforce(heap, placement);
     hak_lock_release(&heap->placing);
+    hak_cpu_fronts_drain();
     return placement != NULL ? 0 : -ENOMEM;
 }
 
@@ -323,6 +324,17 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
         hak_shard_tick(hak_shard_of_id(id), now_ns);
     if (heap->policy->audit != NULL)
         hak_audit_flush(heap->policy->audit);
+}
+
+void hak_heap_relieve(struct hak_heap *heap)
+{
+    uint64_t refused = 0;
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        refused += hak_counter_read(&hak_shard_of_id(id)->counters, HAK_COUNTER_OUT_OF_MEMORY);
+    if (refused == heap->relieved)
+        return;
+    heap->relieved = refused;
+    hak_cpu_fronts_drain();
 }
 
 void hak_heap_reap(struct hak_heap *heap)

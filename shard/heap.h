@@ -42,6 +42,7 @@ struct hak_heap {
     unsigned locked_ids;                      /* between hak_heap_lock and hak_heap_unlock */
     uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
     unsigned nodes;                           /* that shards stand on, at least 1 */
+    uint64_t relieved;                        /* calls without memory that were answered */
     size_t retain_bytes;                      /* that all shards together may keep unused */
     enum hak_heap_remote {
         HAK_REMOTE_HOME,                      /* frees of another shard's objects go home */
@@ -70,8 +71,9 @@ int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
                    const struct hak_domain_request *request);
 
 /* The same after the machine may have changed (CPUs plugged in, a cpuset cut anew): what was built
- * before is used again only where it would be built like that now. Where nothing changed nothing is
- * done. */
+ * before is used again only where it would be built like that now. Where nothing changed the shards
+ * stay; what lies in CPU fronts goes to slabs in any case, for a CPU may have gone. Like a trim,
+ * but a thread's start may call it, too, for it holds no lock. */
 int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
                      const struct hak_domain_request *request);
 
@@ -169,6 +171,11 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns);
 
 /* Lets memory decay everywhere. */
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
+
+/* Where calls ended without memory since this was last called, gives what lies in CPU fronts to
+ * slabs, for all to use: a CPU's front is out of the others' reach. By one thread, not from inside
+ * malloc or free. */
+void hak_heap_relieve(struct hak_heap *heap);
 
 /* Unmaps regions that nobody owns, after a grace period, which it waits for if there are any: never
  * from inside malloc or free. */

@@ -151,6 +151,47 @@ static void unused_classes_go_back(void)
     on_one_cpu(go_back);
 }
 
+/* One object in the front of the CPU that we are bound to. */
+static void put_one(void)
+{
+    give(CLASS, take(CLASS));
+    EXPECT(hak_word_object(front_here()->loaded[CLASS]) != NULL);
+}
+
+static int is_empty(void)
+{
+    return front_here()->loaded[CLASS] == hak_magazine_empty(CLASS);
+}
+
+/* Nobody else reaches what lies there: it goes when memory was out, and when CPUs may have gone. */
+static void drain(void)
+{
+    static const struct world_machine machine = {1, 1, 1, "single"};
+    struct hak_heap *heap = hak_heap_default();
+    REQUIRE(world_place(&machine) != NULL);
+    hak_heap_relieve(heap);
+    put_one();
+    hak_heap_relieve(heap);
+    EXPECT(!is_empty());
+    hak_count(&hak_shard_of_id(1)->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
+    hak_heap_relieve(heap);
+    EXPECT(is_empty());
+    put_one();
+    hak_heap_relieve(heap);
+    EXPECT(!is_empty());
+    struct hak_topology *topology = world_topology(&machine);
+    REQUIRE(topology != NULL);
+    EXPECT_EQ(hak_heap_refresh(heap, topology, &heap->placement->request), 0);
+    EXPECT(is_empty());
+    hak_topology_unmap(topology);
+    world_expect_nothing_lost();
+}
+
+static void drained_when_needed(void)
+{
+    on_one_cpu(drain);
+}
+
 /* ---- many threads ---------------------------------------------------------------------------- */
 
 static unsigned done;    /* workers that have ended */
@@ -235,6 +276,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"each sequence does what its contract says", told},
         {"what is loaded and not used goes back", unused_classes_go_back},
+        {"drained when memory was out, and when CPUs may have gone", drained_when_needed},
         {"moved and drained under load, nothing is lost or handed out twice", shaken},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
