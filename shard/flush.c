@@ -167,6 +167,11 @@ void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *ob
     hak_magazine_push(&front->foreign[class_id], object);
 }
 
+static void count_flushed(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, chain_length(class_id, word));
+}
+
 void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object)
 {
     uint64_t word = front->loaded[class_id];
@@ -181,7 +186,7 @@ void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object
     /* Of the shard that the thread was attached to: it may now be on another node. */
     struct hak_shard *shard = hak_front_shard(front);
     hak_front_enter_slow(front);
-    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, chain_length(class_id, word));
+    count_flushed(shard, class_id, word);
     hak_shard_accept(shard, class_id, word);
 }
 
@@ -192,6 +197,7 @@ static void flush_spare(struct hak_front *front, unsigned class_id)
         return;
     front->spare_bytes -= hak_magazine_bytes(class_id);
     front->spare[class_id] = hak_magazine_empty(class_id);
+    count_flushed(hak_front_shard(front), class_id, word);
     hak_shard_accept(hak_front_shard(front), class_id, word);
 }
 
@@ -201,6 +207,7 @@ static void flush_loaded(struct hak_front *front, unsigned class_id)
     if (hak_word_object(word) == NULL)
         return;
     front->loaded[class_id] = hak_magazine_empty(class_id);
+    count_flushed(hak_front_shard(front), class_id, word);
     hak_shard_accept_part(hak_front_shard(front), class_id, word);
 }
 

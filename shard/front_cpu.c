@@ -150,6 +150,14 @@ static void note_spare(struct hak_front *front, unsigned class_id, int sign)
                        __ATOMIC_RELAXED);
 }
 
+/* A chain that came out of a magazine goes to the shard. */
+static void give_back(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
+              hak_classes[class_id].bundle - hak_word_room(word));
+    hak_shard_accept_part(shard, class_id, word);
+}
+
 void *hak_cpu_front_refill(unsigned class_id)
 {
     uint64_t word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
@@ -169,7 +177,7 @@ void *hak_cpu_front_refill(unsigned class_id)
     uint64_t rest = hak_link_read(object);
     hak_inject();
     if (hak_word_object(rest) != NULL && !hak_cpu_install(hak_slot_loaded(class_id), rest))
-        hak_shard_accept(shard_of(front_here()), class_id, rest);
+        give_back(shard_of(front_here()), class_id, rest);
     return object;
 }
 
@@ -181,7 +189,7 @@ static void put_spare(struct hak_shard *shard, unsigned class_id, uint64_t word)
     /* relaxed: a hint */
     int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
     if (bytes >= HAK_FRONT_SPARE_BYTES) {
-        hak_shard_accept(shard, class_id, word);
+        give_back(shard, class_id, word);
         return;
     }
     if (hak_cpu_install(slot, word)) {
@@ -191,9 +199,9 @@ static void put_spare(struct hak_shard *shard, unsigned class_id, uint64_t word)
     uint64_t behind = hak_cpu_take(slot, hak_magazine_empty(class_id));
     hak_inject();
     if (!hak_cpu_install(slot, word))
-        hak_shard_accept(shard, class_id, word);
+        give_back(shard, class_id, word);
     if (behind != 0)
-        hak_shard_accept(shard, class_id, behind);
+        give_back(shard, class_id, behind);
 }
 
 void hak_cpu_front_overflow(unsigned class_id, void *object)
@@ -208,8 +216,6 @@ void hak_cpu_front_overflow(unsigned class_id, void *object)
         hak_shard_give_to_slabs(class_id, single);
     if (word == 0)
         return;
-    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
-              hak_classes[class_id].bundle - hak_word_room(word));
     put_spare(shard, class_id, word);
     tick(front_here(), shard);
 }
@@ -233,13 +239,6 @@ void hak_cpu_front_give_foreign(unsigned class_id, void *object)
 
 /* ---- shrinking and draining ----------------------------------------------------------------- */
 
-static void give_back_loaded(struct hak_shard *shard, unsigned class_id)
-{
-    uint64_t word = hak_cpu_take(hak_slot_loaded(class_id), hak_magazine_empty(class_id));
-    if (word != 0)
-        hak_shard_accept_part(shard, class_id, word);
-}
-
 static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *kept_bytes)
 {
     struct hak_shard *shard = shard_of(front);
@@ -257,9 +256,12 @@ static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *k
     }
     word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
     if (word != 0)
-        hak_shard_accept(shard, class_id, word);
+        give_back(shard, class_id, word);
+    word = 0;
     if (is_unused)
-        give_back_loaded(shard, class_id);
+        word = hak_cpu_take(hak_slot_loaded(class_id), hak_magazine_empty(class_id));
+    if (word != 0)
+        give_back(shard, class_id, word);
     unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
     if (fill > 1)
         __atomic_store_n(&front->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
@@ -274,17 +276,25 @@ void hak_cpu_front_shrink(struct hak_front *front)
     __atomic_store_n(&front->spare_bytes, kept_bytes, __ATOMIC_RELAXED);
 }
 
+static void empty_magazine(struct hak_front *front, unsigned class_id, uint64_t *magazine,
+                           enum hak_counter counter)
+{
+    uint64_t word = *magazine;
+    if (hak_word_object(word) == NULL)
+        return;
+    *magazine = hak_magazine_empty(class_id);
+    hak_count(&shard_of(front)->counters, counter,
+              hak_classes[class_id].bundle - hak_word_room(word));
+    hak_shard_give_to_slabs(class_id, word);
+}
+
 /* One front whose CPU runs no sequence on it. */
 static void empty_front(struct hak_front *front)
 {
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        uint64_t *magazines[] = { &front->loaded[class_id], &front->spare[class_id],
-                                  &front->foreign[class_id] };
-        for (unsigned index = 0; index < HAK_ARRAY_LENGTH(magazines); index++) {
-            uint64_t word = *magazines[index];
-            *magazines[index] = hak_magazine_empty(class_id);
-            hak_shard_give_to_slabs(class_id, word);
-        }
+        empty_magazine(front, class_id, &front->loaded[class_id], HAK_COUNTER_FLUSH_OBJECTS);
+        empty_magazine(front, class_id, &front->spare[class_id], HAK_COUNTER_FLUSH_OBJECTS);
+        empty_magazine(front, class_id, &front->foreign[class_id], HAK_COUNTER_FOREIGN_FLUSHED);
     }
 }
 

@@ -12,12 +12,41 @@ void hak_report_put_name(struct hak_writer *writer, const char *name)
     }
 }
 
+/* What the counters say together. Frees whose objects a front keeps, or hands out again, are in
+ * none of them, so these tell of what came back from fronts: each foreign free does, in the end; of
+ * those at home what was more than the front used again. */
+static uint64_t back_objects(const struct hak_snapshot *counters)
+{
+    return counters->value[HAK_COUNTER_FLUSH_OBJECTS] +
+           counters->value[HAK_COUNTER_FOREIGN_FLUSHED];
+}
+
+static uint64_t back_remote_percent(const struct hak_snapshot *counters)
+{
+    double remote = (double)counters->value[HAK_COUNTER_FOREIGN_FLUSHED];
+    uint64_t all = back_objects(counters);
+    return all != 0 ? (uint64_t)(remote * 100 / (double)all + 0.5) : 0;
+}
+
+static const struct derived {
+    struct hak_counter_info info;
+    uint64_t (*value)(const struct hak_snapshot *counters);
+} derived[HAK_REPORT_DERIVED] = {
+    {{"BACK_OBJECTS", "objects", "Objects that came back from fronts here", HAK_COUNTER_SUM},
+     back_objects},
+    {{"BACK_REMOTE", "percent", "What part of them was of other shards", HAK_COUNTER_SUM},
+     back_remote_percent},
+};
+
 static void write_block(const struct hak_report_voice *voice, struct hak_writer *writer,
                         size_t rank, const struct hak_report_shard *shard)
 {
     voice->begin_block(writer, rank, shard);
     for (unsigned i = 0; i < HAK_COUNTER_COUNT; i++)
         voice->counter(writer, i, &hak_counter_infos[i], shard->counters.value[i]);
+    for (unsigned i = 0; i < HAK_ARRAY_LENGTH(derived); i++)
+        voice->counter(writer, HAK_COUNTER_COUNT + i, &derived[i].info,
+                       derived[i].value(&shard->counters));
     voice->end_block(writer, shard);
 }
 

@@ -53,6 +53,10 @@ struct hak_report_voice {
 extern const struct hak_report_voice hak_report_text; /* for people: counters of 0 are left out */
 extern const struct hak_report_voice hak_report_json; /* one object on one line, all counters */
 
+enum {
+    HAK_REPORT_DERIVED = 2    /* figures that follow the counters of a block, made of them */
+};
+
 /* Writes the report, and flushes the writer. */
 void hak_report_write(const struct hak_report *report, const struct hak_report_voice *voice,
                       struct hak_writer *writer);

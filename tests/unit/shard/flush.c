@@ -251,6 +251,7 @@ static void pass_on_between(const char *shards, enum hak_heap_remote remote)
     memset(workers, 0, sizeof workers);
     REQUIRE(world_by_turns(shards) != NULL);
     hak_heap_default()->remote = remote;
+    int64_t out = world_objects_out();
     for (unsigned i = 0; i < THREADS; i++)
         workers[i].number = i;
     shaker_run(THREADS, pass_on, workers, sizeof workers[0]);
@@ -261,6 +262,7 @@ static void pass_on_between(const char *shards, enum hak_heap_remote remote)
     }
     EXPECT_GE(given, 1);
     empty_table();
+    EXPECT_EQ(world_objects_out(), out); /* each is counted on both ways */
     hak_heap_default()->remote = HAK_REMOTE_HOME;
     EXPECT_EQ(world_sum(HAK_COUNTER_REFILL_FAILED), 0);
     world_expect_nothing_lost();

@@ -115,6 +115,7 @@ static void go_back(void)
     struct hak_front *front = front_here();
     void *kept[TICKS];
     hak_cpu_fronts_drain();
+    int64_t out = world_objects_out();
     hak_heap_trim(hak_heap_default());
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
         front->slow_calls = 0; /* no tick but the test's */
@@ -143,6 +144,7 @@ static void go_back(void)
     for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
         hak_cpu_front_shrink(front);
     EXPECT_EQ(front->loaded[CLASS], hak_magazine_empty(CLASS));
+    EXPECT_EQ(world_objects_out(), out); /* each is counted on both ways */
     world_expect_nothing_lost();
 }
 
@@ -170,6 +172,7 @@ static void drain(void)
     struct hak_heap *heap = hak_heap_default();
     REQUIRE(world_place(&machine) != NULL);
     hak_heap_relieve(heap);
+    int64_t out = world_objects_out();
     put_one();
     hak_heap_relieve(heap);
     EXPECT(!is_empty());
@@ -184,6 +187,7 @@ static void drain(void)
     EXPECT_EQ(hak_heap_refresh(heap, topology, &heap->placement->request), 0);
     EXPECT(is_empty());
     hak_topology_unmap(topology);
+    EXPECT_EQ(world_objects_out(), out);
     world_expect_nothing_lost();
 }
 

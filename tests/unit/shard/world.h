@@ -141,6 +141,14 @@ static inline size_t world_slab_bytes(void)
     return bytes;
 }
 
+/* Objects handed to fronts that have not come back from them, by the counters. */
+static inline int64_t world_objects_out(void)
+{
+    return (int64_t)(world_sum(HAK_COUNTER_REFILL_OBJECTS) -
+                     world_sum(HAK_COUNTER_FLUSH_OBJECTS) -
+                     world_sum(HAK_COUNTER_FOREIGN_FLUSHED));
+}
+
 /* Nobody holds an object any more: a trim leaves no slab, so none was lost on the way; each went
  * into the slab that it was cut from, or that one could not have been released. */
 static inline void world_expect_nothing_lost(void)

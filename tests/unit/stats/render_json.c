@@ -55,7 +55,7 @@ static void renders(void)
     EXPECT(is_nested());
     EXPECT_EQ(count("\"refill_objects\":"), 3);
     /* title, facts; two facts; total and its two; shards; five and four of the shards */
-    EXPECT_EQ(count(":"), 2 + 2 + 3 + 1 + 5 + 4 + 3 * HAK_COUNTER_COUNT);
+    EXPECT_EQ(count(":"), 2 + 2 + 3 + 1 + 5 + 4 + 3 * (HAK_COUNTER_COUNT + HAK_REPORT_DERIVED));
     EXPECT_EQ(count("\"mode\":\"c\\\"p\\\\u\\u000a\""), 1);
     EXPECT_EQ(count("\"total\":{\"bytes_held\":4096,"), 1);
     EXPECT_EQ(count("\"shards\":[{\"id\":0,\"node\":0,\"cpus\":\"0-3\",\"bytes_held\":4096,"), 1);
