@@ -51,9 +51,8 @@ void hak_shard_start_learning(struct hak_shard *shard)
 }
 
 /* As many bundles as there were: whoever goes on pushing does not keep us here. */
-static void drain_bin(struct hak_shard *shard, unsigned class_id)
+static void drain_bin(struct hak_shard *shard, unsigned class_id, unsigned bundles)
 {
-    unsigned bundles = hak_transfer_cache_depth(&shard->bundles, class_id);
     for (; bundles != 0; bundles--) {
         uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id);
         if (word == 0)
@@ -66,11 +65,11 @@ void hak_shard_drain(struct hak_shard *shard)
 {
     hak_shard_collect_inbox(shard);
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        drain_bin(shard, class_id);
+        drain_bin(shard, class_id, hak_transfer_cache_depth(&shard->bundles, class_id));
 }
 
 /* Bundles that nobody asked for during a whole decay time go back into their slabs, which can then
- * become empty. */
+ * become empty; so do those above a capacity that was lowered. */
 static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
 {
     /* relaxed, both: one of two threads that tick at once is early */
@@ -79,9 +78,12 @@ static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
         return;
     __atomic_store_n(&shard->last_decay_ns, now_ns, __ATOMIC_RELAXED);
     hak_shard_collect_inbox(shard);
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        if (hak_transfer_cache_is_idle(&shard->bundles, class_id))
-            drain_bin(shard, class_id);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        int is_idle = hak_transfer_cache_is_idle(&shard->bundles, class_id);
+        drain_bin(shard, class_id,
+                  is_idle ? hak_transfer_cache_depth(&shard->bundles, class_id)
+                          : hak_transfer_cache_surplus(&shard->bundles, class_id));
+    }
 }
 
 void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)

@@ -61,7 +61,8 @@ void hak_transfer_cache_init(struct hak_transfer_cache *cache)
         const struct hak_class *class = &hak_classes[class_id];
         unsigned capacity = CAPACITY_BYTES / (class->size * class->bundle);
         capacity = capacity > CAPACITY_MAX ? CAPACITY_MAX : capacity;
-        cache->bins[class_id].capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
+        capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
+        hak_transfer_cache_set_capacity(cache, class_id, capacity);
     }
 }
 
@@ -136,6 +137,23 @@ uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class
     if (old.top == 0)
         return 0;
     return chain_of(class_id, old.top);
+}
+
+void hak_transfer_cache_set_capacity(struct hak_transfer_cache *cache, unsigned class_id,
+                                     unsigned bundles)
+{
+    if (bundles > UINT16_MAX)    /* the head counts no further */
+        bundles = UINT16_MAX;
+    /* relaxed: see the header */
+    __atomic_store_n(&cache->bins[class_id].capacity, bundles, __ATOMIC_RELAXED);
+}
+
+unsigned hak_transfer_cache_surplus(const struct hak_transfer_cache *cache, unsigned class_id)
+{
+    unsigned depth = hak_transfer_cache_depth(cache, class_id);
+    /* relaxed: as in push */
+    unsigned capacity = __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
+    return depth > capacity ? depth - capacity : 0;
 }
 
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)

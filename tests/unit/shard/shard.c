@@ -90,6 +90,28 @@ static void drained(void)
     world_expect_nothing_lost();
 }
 
+/* What a bin holds above a capacity that was lowered goes into slabs at the next look for idle bins,
+ * also where it is not idle. */
+static void surplus_goes(void)
+{
+    enum { CLASS = 3 };
+    static const struct hak_policy policy = {.decay_ns = 1000};
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &policy);
+    REQUIRE(shard != NULL);
+    unsigned bundle = hak_classes[CLASS].bundle;
+    for (unsigned i = 0; i < 6; i++)
+        EXPECT_EQ(hak_transfer_cache_push(&shard->bundles, CLASS,
+                                          world_chain(shard, CLASS, bundle)), 1);
+    hak_transfer_cache_set_capacity(&shard->bundles, CLASS, 2);
+    hak_shard_tick(shard, 10000);
+    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 2);
+    hak_shard_tick(shard, 20000); /* its last two were popped by us: not yet idle */
+    hak_shard_tick(shard, 30000);
+    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 0);
+    world_expect_nothing_lost();
+}
+
 /* Free pages decay with time, at a tick. */
 static void ticks_let_decay(void)
 {
@@ -235,6 +257,7 @@ int main(int argc, char **argv)
         {"ids are unique and found", ids_are_unique},
         {"each class has its pool", pools_by_class},
         {"a drained shard holds nothing", drained},
+        {"bundles above a lowered capacity go at ticks", surplus_goes},
         {"free pages decay at ticks", ticks_let_decay},
         {"regions are unmapped under nobody's eyes", reaped_under_poppers},
         {"reaping waits for readers", reaping_waits},

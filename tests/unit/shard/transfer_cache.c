@@ -45,6 +45,7 @@ struct worker {
 };
 
 static struct worker workers[THREADS];
+static unsigned most; /* bundles that the class ever has room for */
 
 static void start(void)
 {
@@ -124,8 +125,27 @@ static void *play(void *argument)
         else if (worker->count > 0)
             push(worker, (unsigned)prng_below(&worker->prng, worker->count));
         unsigned depth = hak_transfer_cache_depth(&cache, CLASS);
-        worker->faults += depth > cache.bins[CLASS].capacity;
+        worker->faults += depth > most;
     }
+    return NULL;
+}
+
+/* Thread 0 changes the capacity under the others. Once it is lowered, the bin shrinks to it by pops
+ * alone but for what was just about to be pushed: a bundle of each other thread. */
+static void *resize(void *argument)
+{
+    struct worker *worker = argument;
+    if (worker != &workers[0])
+        return play(argument);
+    for (unsigned round = 0; round < worker->rounds / 100; round++) {
+        unsigned capacity = (unsigned)prng_below(&worker->prng, most + 1);
+        hak_transfer_cache_set_capacity(&cache, CLASS, capacity);
+        unsigned there = hak_transfer_cache_depth(&cache, CLASS);
+        unsigned bound = (there > capacity ? there : capacity) + THREADS;
+        for (unsigned look = 0; look < 100; look++)
+            worker->faults += hak_transfer_cache_depth(&cache, CLASS) > bound;
+    }
+    hak_transfer_cache_set_capacity(&cache, CLASS, most);
     return NULL;
 }
 
@@ -211,19 +231,38 @@ static void capacity_holds(void)
         if (capacity > 4)
             EXPECT_LE(capacity * bundle, 1024 * 1024);
     }
-    cache.bins[CLASS].capacity = 5;
+    hak_transfer_cache_set_capacity(&cache, CLASS, 5);
     for (unsigned i = 0; i < 8; i++)
         EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(i)), i < 5);
     EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS), 5);
+    EXPECT_EQ(hak_transfer_cache_surplus(&cache, CLASS), 0);
+    hak_transfer_cache_set_capacity(&cache, CLASS, 3);
+    EXPECT_EQ(hak_transfer_cache_surplus(&cache, CLASS), 2); /* stays until somebody looks */
+    EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS), 5);
+    EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(7)), 0);
     for (unsigned i = 5; i-- > 0;)
         EXPECT_EQ(number_of(hak_transfer_cache_pop(&cache, CLASS)), i);
+    hak_transfer_cache_set_capacity(&cache, CLASS, 0);
+    EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(0)), 0);
+    hak_transfer_cache_set_capacity(&cache, CLASS, UINT32_MAX);
+    EXPECT_EQ(cache.bins[CLASS].capacity, 65535); /* the head counts no further */
 }
 
 static void none_lost_or_doubled(void)
 {
     start();
-    cache.bins[CLASS].capacity = 40;
+    most = 40;
+    hak_transfer_cache_set_capacity(&cache, CLASS, most);
     run(100, ROUNDS, play);
+    account(100);
+}
+
+static void resized_meanwhile(void)
+{
+    start();
+    most = 40;
+    hak_transfer_cache_set_capacity(&cache, CLASS, most);
+    run(100, ROUNDS, resize);
     account(100);
 }
 
@@ -242,6 +281,7 @@ int main(int argc, char **argv)
         {"a bin is a stack of whole bundles", last_in_first_out},
         {"capacity is kept", capacity_holds},
         {"no bundle is lost or had twice", none_lost_or_doubled},
+        {"none is when the capacity changes meanwhile", resized_meanwhile},
         {"a stack that went and came again deceives nobody", aba_with_few_bundles},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
