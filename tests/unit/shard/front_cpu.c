@@ -153,6 +153,32 @@ static void unused_classes_go_back(void)
     on_one_cpu(go_back);
 }
 
+/* A CPU that only frees looks at the clock, too: what it keeps of others must not wait for a refill. */
+static void tick_by_frees(void)
+{
+    struct hak_front *front = front_here();
+    unsigned bundle = hak_classes[CLASS].bundle;
+    hak_cpu_fronts_drain();
+    for (unsigned way = 0; way < 2; way++) {
+        front->last_tick_ns = 0;
+        front->slow_calls = 63; /* the next looks */
+        for (unsigned i = 0; i < 2 * bundle; i++) {
+            void *object = hak_word_object(world_chain(hak_shard_of_id(1), CLASS, 1));
+            if (way == 0)
+                give(CLASS, object);
+            else
+                hak_cpu_front_give_foreign(CLASS, object);
+        }
+        EXPECT(front->last_tick_ns != 0);
+    }
+    world_expect_nothing_lost();
+}
+
+static void ticks_by_frees(void)
+{
+    on_one_cpu(tick_by_frees);
+}
+
 /* One object in the front of the CPU that we are bound to. */
 static void put_one(void)
 {
@@ -280,6 +306,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"each sequence does what its contract says", told},
         {"what is loaded and not used goes back", unused_classes_go_back},
+        {"frees alone tick", ticks_by_frees},
         {"drained when memory was out, and when CPUs may have gone", drained_when_needed},
         {"moved and drained under load, nothing is lost or handed out twice", shaken},
     };
