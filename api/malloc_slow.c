@@ -27,6 +27,7 @@
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/heap.h"
+#include "tiers/headroom.h"
 
 /* ---- small: with and without a front --------------------------------------------------------- */
 
@@ -105,17 +106,29 @@ static void release_small(void *object, struct hak_page page)
 
 /* ---- large and whales ----------------------------------------------------------------------- */
 
+/* A pinned thread wants memory of its shard, and no other's. */
+static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, enum hak_zero zero)
+{
+    const struct hak_front *front = hak_front_mine;
+    struct hak_heap *heap = hak_heap_default();
+    if (size > HAK_LARGE_MAX || alignment > HAK_LARGE_ALIGNMENT_MAX)
+        return hak_whale_take(&heap->whales, &shard->source, size, alignment, zero,
+                              shard->policy);
+    if (front != NULL && front->pinned != NULL)
+        return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+    return hak_shard_take_large(shard, size, alignment, zero);
+}
+
 static void *large(size_t size, size_t alignment, enum hak_zero zero)
 {
-    /* Made known though it needs no front: shards are placed when there is a second thread. */
-    hak_thread_front();
-    struct hak_shard *shard = shard_here();
-    if (size <= HAK_LARGE_MAX && alignment <= HAK_LARGE_ALIGNMENT_MAX)
-        return hak_shard_take_large(shard, size, alignment, zero);
     if (size > PTRDIFF_MAX)
         return NULL;
-    struct hak_heap *heap = hak_heap_default();
-    return hak_whale_take(&heap->whales, &shard->source, size, alignment, zero, shard->policy);
+    /* Made known though it needs no front: shards are placed when there is a second thread. */
+    hak_thread_front();
+    void *object = take_large(shard_here(), size, alignment, zero);
+    if (hak_unlikely(hak_headroom_missing() != 0))
+        hak_heap_make_room(hak_heap_default());
+    return object;
 }
 
 static void release_other(void *object, struct hak_page page)

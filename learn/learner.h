@@ -90,6 +90,8 @@ struct hak_learner {
     size_t peak_units;                /* most dirty units since the last tick */
     uint64_t purged_units[HAK_LEARN_PURGES];    /* since the last tick, for the audit */
     uint32_t id;                      /* of the shard, for the audit; 0: of the whales */
+    uint32_t first_share;             /* of what the policy allows, kept before anything is known;
+                                         0: the usual share */
     uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
     uint32_t open;                    /* samples in use */
     uint16_t is_disillusioned;        /* keeping lost: what is kept may go before its time */

@@ -14,8 +14,7 @@ enum {
     STAKE_SHARE = 16,             /* of the running mean of stakes */
     UNIT_COST_SHARE = 8,
     BUDGET_SHARE = 64,            /* of what was paid, what trying may cost */
-    RETAIN_FIRST_PART = 3,        /* of 16 of what the policy allows */
-    RETAIN_FIRST_SHARE = 16,
+    RETAIN_FIRST_SHARE = 6,       /* of what the policy allows, where the cache says nothing else */
     RETAIN_LEAST = 2 * 1024 * 1024,
     RETAIN_SHRINK_SHARE = 32,
     UNIT = 4096,
@@ -206,9 +205,10 @@ static void climb_decay(struct hak_learner *learner, const struct hak_policy *po
     audit_number(learner, policy->audit, HAK_AUDIT_DECAY, "climb", from, now_ns);
 }
 
-static size_t first_retain(size_t most)
+static size_t first_retain(const struct hak_learner *learner, size_t most)
 {
-    size_t first = most / RETAIN_FIRST_SHARE * RETAIN_FIRST_PART;
+    uint32_t share = learner->first_share != 0 ? learner->first_share : RETAIN_FIRST_SHARE;
+    size_t first = most / share;
     if (first < RETAIN_LEAST)
         first = RETAIN_LEAST;
     return first < most ? first : most;
@@ -240,7 +240,7 @@ static void shrink_retain(struct hak_learner *learner, const struct hak_policy *
                           size_t most, uint64_t now_ns)
 {
     size_t from = hak_learner_retain(learner, policy, most);
-    size_t least = first_retain(most);
+    size_t least = first_retain(learner, most);
     size_t to = from;
     if (learner->peak_units * UNIT < from / 2)
         to = from - from / RETAIN_SHRINK_SHARE;
@@ -315,7 +315,7 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
     if (!hak_learner_decides(policy))
         return most;
     if (hak_unlikely(learner->retain_bytes == 0))
-        learner->retain_bytes = first_retain(most);
+        learner->retain_bytes = first_retain(learner, most);
     return learner->retain_bytes < most ? learner->retain_bytes : most;
 }
 

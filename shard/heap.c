@@ -11,6 +11,7 @@
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
+#include "tiers/headroom.h"
 #include "tiers/meta.h"
 #include "tiers/page_map.h"
 #include "topology/bind.h"
@@ -305,6 +306,15 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
     struct hak_whale_bytes whales = hak_whale_bytes(&heap->whales);
     totals->in_use_whales = whales.used;
     totals->cached += whales.cached;
+}
+
+void hak_heap_make_room(struct hak_heap *heap)
+{
+    hak_headroom_refresh(hak_os_coarse_now_ns());
+    if (hak_headroom_missing() != 0)
+        hak_whale_trim(&heap->whales);
+    for (unsigned id = 1; id <= hak_shard_last_id() && hak_headroom_missing() != 0; id++)
+        hak_large_relieve(&hak_shard_of_id(id)->large, heap->policy);
 }
 
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)

@@ -190,12 +190,13 @@ direct_tests = \
 conform_scripts = \
 	%D%/conform/elf.sh \
 	%D%/conform/learn.sh \
+	%D%/conform/learning.sh \
 	%D%/conform/options.sh \
 	%D%/conform/secure.sh \
 	%D%/conform/topology.sh \
 	%D%/conform/valgrind.sh \
 	%D%/conform/wholly_static.sh
-check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect
+check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect %D%/conform/habits
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
 EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 
@@ -235,6 +236,9 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 
 # Run by options.sh and valgrind.sh.
+%C%_conform_habits_SOURCES = %D%/conform/habits.c
+%C%_conform_habits_LDADD =
+%D%/conform/learning.log: %D%/conform/habits
 %C%_conform_effect_SOURCES = %D%/conform/effect.c
 %C%_conform_effect_LDADD = -lpthread
 %D%/conform/options.log: %D%/conform/effect $(conform_tests)

@@ -209,10 +209,6 @@ static void prepare_pages(struct hak_large_cache *cache, void *object, uint32_t 
                           const struct hak_policy *policy)
 {
     hak_headroom_take((size_t)units << HAK_LARGE_UNIT_SHIFT);
-    if (hak_unlikely(hak_headroom_missing() != 0)) {
-        hak_headroom_refresh(hak_os_coarse_now_ns());
-        hak_large_relieve(cache, policy);
-    }
     if (hak_learner_watches(policy))
         time_first_touch(cache, object);
 }

@@ -119,6 +119,9 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
  * given back. */
 size_t hak_large_trim(struct hak_large_cache *cache);
 
+/* The process comes near its limit of memory: unused pages go as far as they are missed. */
+void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy);
+
 /* A last tick of the learner. */
 void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
                             uint64_t now_ns);

@@ -37,9 +37,6 @@ void hak_large_release_batch(struct hak_large_cache *cache);
 void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy,
                     uint64_t now_ns);
 
-/* The process comes near its limit of memory: unused pages go first. Lock not held. */
-void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy);
-
 /* Watched units of a stretch are handed out. */
 void hak_large_tell_reused(struct hak_large_cache *cache, struct hak_large_segment *segment,
                            uint32_t index, uint32_t units);

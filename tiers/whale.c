@@ -20,6 +20,7 @@ enum {
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
     LOOK_MOST = 100,               /* ticks between two looks at the cache's oldest */
+    FIRST_SHARE = 16,              /* of what may be kept, is kept at first */
     FIT_SHARE = 8,                 /* a cached whale serves if no more than 1/8 would be wasted */
 };
 
@@ -229,6 +230,7 @@ void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
 {
     whales->learner = (struct hak_learner){0};
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
+    whales->learner.first_share = FIRST_SHARE;
     hak_learner_start(&whales->learner, policy, 0);
 }
 
@@ -249,18 +251,6 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     return new_descriptor(whales);
 }
 
-/* So many bytes are about to be mapped: near the limit of memory cached whales go first. Lock not
- * held. */
-static void make_room(struct hak_whales *whales, size_t size)
-{
-    hak_headroom_grow(size);
-    hak_headroom_take(size);
-    if (hak_unlikely(hak_headroom_missing() != 0)) {
-        hak_headroom_refresh(hak_os_coarse_now_ns());
-        hak_whale_trim(whales);
-    }
-}
-
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
                      size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
 {
@@ -277,8 +267,10 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     if (whale == NULL)
         return NULL;
 
-    if (!cached)
-        make_room(whales, size);
+    if (!cached) {
+        hak_headroom_grow(size);
+        hak_headroom_take(size);
+    }
     int mapped = cached || map_whale(whale, source, size, alignment);
     hak_lock_acquire(&whales->lock);
     if (mapped) {
