@@ -214,9 +214,9 @@ static size_t first_retain(const struct hak_learner *learner, size_t most)
     return first < most ? first : most;
 }
 
-/* Half as much again, or what was missed, if that spares faults worth more than the price of keeping
- * so much: those that it would have spared lately, and as many some more times, for a cache that is
- * too small is so again and again. */
+/* Half as much again, or what was missed, if that spares faults worth more than the price of
+ * keeping so much: those that it would have spared lately, and as many some more times, for a cache
+ * that is too small is so again and again. */
 int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                             size_t most)
 {

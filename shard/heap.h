@@ -165,8 +165,8 @@ static inline size_t hak_heap_trim(struct hak_heap *heap)
     return hak_heap_purge(heap, &all);
 }
 
-/* Near the limit of the process's memory: gives back unused pages of whales and runs, whoever's they
- * are, as far as they are missed. After large memory was taken, before it is touched. */
+/* Near the limit of the process's memory: gives back unused pages of whales and runs, whoever's
+ * they are, as far as they are missed. After large memory was taken, before it is touched. */
 HAK_COLD void hak_heap_make_room(struct hak_heap *heap);
 
 /* Lets memory decay at one shard, the next each time, and among the whales: what threads do for
