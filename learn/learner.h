@@ -84,6 +84,7 @@ struct hak_learner {
     double budget_ns;                 /* what trying other arms may cost */
     double predicted[HAK_ARM_COUNT];  /* of what was played, running sums: what cost.h said */
     double real[HAK_ARM_COUNT];       /* and what it was */
+    double lost;                      /* units that are kept though keeping lost: they may go */
     double evicted;                   /* units purged because there were too many, lately */
     double missed;                    /* units handed out without pages, lately */
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
@@ -94,7 +95,6 @@ struct hak_learner {
                                          0: the usual share */
     uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
     uint32_t open;                    /* samples in use */
-    uint16_t is_disillusioned;        /* keeping lost: what is kept may go before its time */
     uint16_t unused;                  /* list of samples, + 1 */
     uint16_t fresh;                   /* samples that were never used begin here */
     uint16_t heads[HAK_LEARN_HEADS];  /* lists of open samples by id, + 1 */

@@ -138,6 +138,19 @@ static const char *follow_regime(struct hak_learn_key *key, unsigned best)
     }
 }
 
+/* What was kept for the key and has not been used for a while. */
+static double kept_units(const struct hak_learner *learner, unsigned key_id, uint64_t now_ns)
+{
+    double units = 0;
+    for (unsigned place = 0; place < learner->fresh; place++) {
+        const struct hak_learn_sample *sample = &learner->samples[place];
+        int is_kept = sample->id != 0 && sample->key == key_id && sample->purged_ns == 0;
+        if (is_kept && now_ns - sample->given_ns > MATCH_AGE_NS)
+            units += sample->units;
+    }
+    return units;
+}
+
 static void play(struct hak_learner *learner, const struct hak_policy *policy, unsigned key_id,
                  uint64_t now_ns)
 {
@@ -154,7 +167,8 @@ static void play(struct hak_learner *learner, const struct hak_policy *policy, u
     unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
     double gap = why[0] == 't' ? 0 : SWITCH_GAP;
     if (policy->mode != HAK_LEARN_FROZEN && key->ratings[best] > key->ratings[key->played] + gap) {
-        learner->is_disillusioned |= key->arm == HAK_ARM_KEEP;
+        if (key->arm == HAK_ARM_KEEP && policy->mode == HAK_LEARN_ON)
+            learner->lost += kept_units(learner, key_id, now_ns);
         key->arm = (uint8_t)best;
         key->switches++;
     }

@@ -350,8 +350,11 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
  * cut, and with which others merge, may be as old as the program, and in constant use.) */
 static void decay(struct hak_large_cache *cache, uint32_t ticks)
 {
-    if (cache->now - cache->window >= ticks || cache->learner->is_disillusioned) {
-        cache->learner->is_disillusioned = 0;
+    size_t lost = (size_t)cache->learner->lost;
+    if (lost != 0 && cache->surplus == 0)
+        cache->surplus = lost < cache->least_dirty ? lost : cache->least_dirty;
+    cache->learner->lost = 0;
+    if (cache->now - cache->window >= ticks) {
         cache->window = cache->now;
         cache->surplus = cache->least_dirty;
         cache->least_dirty = cache->dirty_units;
@@ -421,7 +424,7 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
         hak_large_release_batch(cache);
     if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns))) {
         hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
-        if (cache->learner->is_disillusioned)
+        if (cache->learner->lost >= 1)
             decay(cache, decay_ticks(cache, policy));
     }
 }
