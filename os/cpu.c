@@ -48,11 +48,21 @@ unsigned hak_os_thread_id(void)
     return (unsigned)hak_syscall0(SYS_gettid);
 }
 
-int hak_os_affinity(uint64_t *mask, size_t size)
+static int affinity_of(uintptr_t thread, uint64_t *mask, size_t size)
 {
-    long written = hak_syscall3(SYS_sched_getaffinity, 0, size, (uintptr_t)mask);
+    long written = hak_syscall3(SYS_sched_getaffinity, thread, size, (uintptr_t)mask);
     if (written < 0)
         return (int)written;
     memset((char *)mask + written, 0, size - (size_t)written);
     return 0;
+}
+
+int hak_os_affinity(uint64_t *mask, size_t size)
+{
+    return affinity_of(0, mask, size);
+}
+
+int hak_os_first_affinity(uint64_t *mask, size_t size)
+{
+    return affinity_of((uintptr_t)hak_syscall1(SYS_getpid, 0), mask, size);
 }

@@ -54,6 +54,9 @@ unsigned hak_os_thread_id(void);
  * 0, or -EINVAL when the kernel knows more CPUs than the mask has bits. */
 int hak_os_affinity(uint64_t *mask, size_t size);
 
+/* The same of the process's first thread, as long as that lives. */
+int hak_os_first_affinity(uint64_t *mask, size_t size);
+
 /* Tells the core that this is a loop of waiting. */
 static inline void hak_os_pause(void)
 {

@@ -6,12 +6,15 @@
 #include <string.h>
 
 #include "os/bits.h"
+#include "os/compiler.h"
 #include "os/cpu.h"
 #include "os/memory.h"
 
+typedef int hak_allowed_reader(uint64_t *mask, size_t size);
+
 /* The kernel refuses masks shorter than its own idea of the most CPUs there can be: ask with more
  * room until it takes it, and keep the ids that we can describe. */
-static int read_into_larger(struct hak_cpu_set *set)
+static int read_into_larger(struct hak_cpu_set *set, hak_allowed_reader *read)
 {
     enum {
         FIRST_SIZE = 2 * sizeof(set->words),
@@ -22,7 +25,7 @@ static int read_into_larger(struct hak_cpu_set *set)
         uint64_t *mask = hak_os_map(room, hak_os_page_size());
         if (mask == NULL)
             return -ENOMEM;
-        int error = hak_os_affinity(mask, size);
+        int error = read(mask, size);
         if (error == 0)
             memcpy(set->words, mask, sizeof(set->words));
         hak_os_unmap(mask, room);
@@ -32,14 +35,26 @@ static int read_into_larger(struct hak_cpu_set *set)
     return -EINVAL;
 }
 
-int hak_allowed_read(struct hak_cpu_set *set)
+static int read_affinity(struct hak_cpu_set *set, hak_allowed_reader *read)
 {
-    int error = hak_os_affinity(set->words, sizeof(set->words));
+    int error = read(set->words, sizeof(set->words));
     if (error == -EINVAL)
-        error = read_into_larger(set);
+        error = read_into_larger(set, read);
     if (error != 0)
         memset(set, 0, sizeof(*set));
     return error;
+}
+
+/* A thread that was bound before it asked for memory says little about the process. */
+int hak_allowed_read(struct hak_cpu_set *set)
+{
+    struct hak_cpu_set first;
+    int error = read_affinity(set, hak_os_affinity);
+    if (error != 0 || read_affinity(&first, hak_os_first_affinity) != 0)
+        return error;
+    for (unsigned word = 0; word < HAK_ARRAY_LENGTH(first.words); word++)
+        set->words[word] |= first.words[word];
+    return 0;
 }
 
 void hak_allowed_restrict(struct hak_topology *topology, const struct hak_cpu_set *set)

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "topology/allowed.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include "tests/lib/tap.h"
@@ -16,6 +17,28 @@ static void is_affinity(void)
     EXPECT_EQ(hak_cpu_set_count(&set), CPU_COUNT(&wanted));
     for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
         EXPECT_EQ(hak_cpu_set_has(&set, cpu), CPU_ISSET(cpu, &wanted) != 0);
+}
+
+static void *read_bound(void *result)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    EXPECT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    EXPECT_EQ(hak_allowed_read(result), 0);
+    return NULL;
+}
+
+/* A bound thread asks: the process may use more. */
+static void is_the_process_s(void)
+{
+    struct hak_cpu_set set;
+    cpu_set_t wanted;
+    pthread_t thread;
+    REQUIRE(sched_getaffinity(0, sizeof(wanted), &wanted) == 0);
+    REQUIRE(pthread_create(&thread, NULL, read_bound, &set) == 0);
+    REQUIRE(pthread_join(thread, NULL) == 0);
+    EXPECT_EQ(hak_cpu_set_count(&set), CPU_COUNT(&wanted));
 }
 
 static void restricts(void)
@@ -44,6 +67,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"the allowed CPUs are the affinity", is_affinity},
+        {"a bound thread does not narrow them", is_the_process_s},
         {"a set restricts, unless it would leave none", restricts},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
