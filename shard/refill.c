@@ -194,6 +194,18 @@ static uint64_t from_anywhere(struct hak_shard *shard, unsigned class_id, unsign
     return 0;
 }
 
+/* P1 as the shard's knob has it. */
+static unsigned tuned_fill(const struct hak_shard *shard, unsigned class_id, unsigned fill)
+{
+    /* relaxed: a policy value, any recent one will do */
+    int shift = __atomic_load_n(&shard->fill_shift, __ATOMIC_RELAXED);
+    if (hak_likely(shift == 0))
+        return fill;
+    unsigned bundle = hak_classes[class_id].bundle;
+    fill = hak_knob_scale(fill, shift);
+    return fill < bundle ? fill : bundle;
+}
+
 uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
@@ -203,6 +215,7 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
         word = sort_inbox(shard, class_id);
     }
     if (word == 0) {
+        fill = tuned_fill(shard, class_id, fill);
         source = HAK_COUNTER_REFILL_SLAB_PARTIAL;
         word = from_own_slabs(shard, class_id, fill);
     }

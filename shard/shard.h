@@ -8,9 +8,11 @@
 
 #include <stdint.h>
 
+#include "learn/knobs.h"
 #include "learn/learner.h"
 #include "learn/policy.h"
 #include "os/compiler.h"
+#include "os/lock.h"
 #include "shard/inbox.h"
 #include "shard/transfer_cache.h"
 #include "stats/counters.h"
@@ -33,6 +35,7 @@ struct hak_shard {
     uint16_t id;
     uint16_t index;                         /* in its placement */
     uint32_t probe;                         /* where stealing begins next; relaxed */
+    int32_t fill_shift;                     /* of what refills take out of slabs; relaxed */
     uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
     struct hak_counters counters;
     struct hak_pool tiny;                   /* objects up to 1 KiB */
@@ -41,6 +44,8 @@ struct hak_shard {
     struct hak_learner learner;             /* what becomes of freed runs; under large's lock */
     struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
     struct hak_inbox inbox;                 /* bundles that came home */
+    struct hak_lock tuning;                 /* over knobs */
+    struct hak_knobs knobs;                 /* if the policy says that they are tuned */
 };
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */
@@ -98,7 +103,7 @@ void hak_shard_collect_inbox(struct hak_shard *shard);
 /* Empties transfer cache and inbox into slabs. */
 void hak_shard_drain(struct hak_shard *shard);
 
-/* Decay, at most every few milliseconds; from slow paths. */
+/* Decay and knobs, at most every few milliseconds; from slow paths. */
 void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
 
 /* Unlinks regions without a slab and puts them in front of `list`, to be unmapped after a grace

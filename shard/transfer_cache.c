@@ -55,15 +55,22 @@ __attribute__((no_sanitize("thread", "address"))) static uint64_t peek_next(void
     return __atomic_load_n(hak_next_bundle(object), __ATOMIC_RELAXED);
 }
 
+static size_t bundle_bytes(unsigned class_id)
+{
+    return (size_t)hak_classes[class_id].size * hak_classes[class_id].bundle;
+}
+
+unsigned hak_transfer_cache_default(unsigned class_id)
+{
+    unsigned capacity = (unsigned)(CAPACITY_BYTES / bundle_bytes(class_id));
+    capacity = capacity > CAPACITY_MAX ? CAPACITY_MAX : capacity;
+    return capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
+}
+
 void hak_transfer_cache_init(struct hak_transfer_cache *cache)
 {
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        const struct hak_class *class = &hak_classes[class_id];
-        unsigned capacity = CAPACITY_BYTES / (class->size * class->bundle);
-        capacity = capacity > CAPACITY_MAX ? CAPACITY_MAX : capacity;
-        capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
-        hak_transfer_cache_set_capacity(cache, class_id, capacity);
-    }
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        hak_transfer_cache_set_capacity(cache, class_id, hak_transfer_cache_default(class_id));
 }
 
 int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id, uint64_t word)
@@ -159,6 +166,14 @@ unsigned hak_transfer_cache_surplus(const struct hak_transfer_cache *cache, unsi
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)
 {
     return bundles_in(load_head(&cache->bins[class_id].head));
+}
+
+size_t hak_transfer_cache_bytes(const struct hak_transfer_cache *cache)
+{
+    size_t bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        bytes += hak_transfer_cache_depth(cache, class_id) * bundle_bytes(class_id);
+    return bytes;
 }
 
 int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id)

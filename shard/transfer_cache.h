@@ -27,6 +27,7 @@
 #ifndef HAK_SHARD_TRANSFER_CACHE_H
 #define HAK_SHARD_TRANSFER_CACHE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
@@ -58,6 +59,9 @@ uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class
 /* Whether a bin that is not empty has been left alone since this was last asked of it. */
 int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
 
+/* How many bundles of the class there may be after init. */
+unsigned hak_transfer_cache_default(unsigned class_id);
+
 /* How many bundles of the class there may be from now on; 65535 at most. Any thread, at any time,
  * and no grace period is waited for: only a number changes, which a push reads before it exchanges
  * the head, and no memory that a popper may be looking at goes away by it. A push that has read the
@@ -72,5 +76,8 @@ unsigned hak_transfer_cache_surplus(const struct hak_transfer_cache *cache, unsi
 
 /* Bundles in a bin, a moment ago. */
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);
+
+/* Bytes of the objects in all bins, about: as if no bundle were short. */
+size_t hak_transfer_cache_bytes(const struct hak_transfer_cache *cache);
 
 #endif

@@ -34,6 +34,7 @@ unit_tests = \
 	%D%/unit/learn/climb \
 	%D%/unit/learn/cost \
 	%D%/unit/learn/elo \
+	%D%/unit/learn/knobs \
 	%D%/unit/learn/learner \
 	%D%/unit/learn/policy \
 	%D%/unit/learn/regime \
