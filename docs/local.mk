@@ -44,4 +44,5 @@ EXTRA_DIST += \
 	%D%/decisions/006-auto.md \
 	%D%/decisions/007-binding.md \
 	%D%/decisions/008-what-a-call-costs.md \
-	%D%/decisions/009-remote-thresholds.md
+	%D%/decisions/009-remote-thresholds.md \
+	%D%/decisions/010-knobs.md
