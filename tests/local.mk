@@ -109,6 +109,7 @@ check_LTLIBRARIES += %D%/lib/libtest.la
 	%D%/lib/shadow.h \
 	%D%/lib/prng.h \
 	%D%/lib/process.h \
+	%D%/lib/smaps.h \
 	%D%/lib/threads.h
 EXTRA_DIST += %D%/lib/modes.sh
 

@@ -12,6 +12,12 @@ void hak_region_set_huge(enum hak_os_huge huge)
     huge_pages = huge;
 }
 
+void hak_region_advise(void *memory, size_t size)
+{
+    if (huge_pages != HAK_HUGE_DEFAULT)
+        hak_os_advise_huge(memory, size, huge_pages);
+}
+
 int hak_region_bind(const struct hak_region_source *source, void *memory, size_t size)
 {
     switch (hak_bind_fresh(memory, size, hak_region_source_node(source))) {
@@ -42,8 +48,7 @@ void *hak_region_map(const struct hak_region_source *source, size_t size)
         hak_os_unmap(region, size);
         return NULL;
     }
-    if (huge_pages != HAK_HUGE_DEFAULT)
-        hak_os_advise_huge(region, size, huge_pages);
+    hak_region_advise(region, size);
     if (!hak_region_bind(source, region, size)) {
         hak_os_unmap(region, size);
         return NULL;

@@ -28,6 +28,10 @@ void hak_region_set_huge(enum hak_os_huge huge);
 /* size: a multiple of HAK_REGION_SIZE. Zero memory, covered by the page map; NULL when refused. */
 void *hak_region_map(const struct hak_region_source *source, size_t size);
 
+/* Memory of another kind than regions (a whale), before its first touch or when it has grown: asks
+ * for huge pages, or for none, as was set. */
+void hak_region_advise(void *memory, size_t size);
+
 /* Fresh memory of another kind than regions (a whale): binds it as hak_region_map does, before its
  * first touch. 1; or 0: the node has no room and must not be spilled from. */
 int hak_region_bind(const struct hak_region_source *source, void *memory, size_t size);

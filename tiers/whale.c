@@ -215,6 +215,7 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
     void *address = map_fresh(size, alignment);
     if (address == NULL)
         return 0;
+    hak_region_advise(address, size);
     if (!hak_region_bind(source, address, size)) {
         hak_os_unmap(address, size);
         return 0;
@@ -451,6 +452,8 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
         address = move_whale(whale, size);
     if (address == NULL)
         return NULL;
+    /* What was mapped before the options were read has not been advised yet. */
+    hak_region_advise(address, size);
     return resized(whales, whale, address, size);
 }
 

@@ -4,9 +4,9 @@
 #include "tiers/region.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/unit/tiers/child.h"
 #include "tiers/page_map.h"
@@ -61,31 +61,12 @@ static void refused(void)
     child_run(refused_child, "an address-space limit");
 }
 
-/* Whether the mapping of an address has a flag in /proc/self/smaps; -1 when that is not told. */
-static int has_flag(const void *address, const char *flag)
-{
-    FILE *maps = fopen("/proc/self/smaps", "r");
-    char line[512];
-    int inside = 0;
-    int found = -1;
-    while (maps != NULL && found < 0 && fgets(line, sizeof line, maps) != NULL) {
-        unsigned long from, to;
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
-            inside = (uintptr_t)address >= from && (uintptr_t)address < to;
-        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
-            found = strstr(line, flag) != NULL;
-    }
-    if (maps != NULL)
-        fclose(maps);
-    return found;
-}
-
 static void huge_pages_are_asked_for(void)
 {
     REQUIRE(hak_page_map_start() == HAK_PAGE_MAP_WHOLE);
     char *plain = hak_region_map(&source, HAK_REGION_SIZE);
     REQUIRE(plain != NULL);
-    if (has_flag(plain, " nh") < 0 || madvise(plain, 4096, MADV_NOHUGEPAGE) != 0) {
+    if (smaps_has_flag(plain, " nh") < 0 || madvise(plain, 4096, MADV_NOHUGEPAGE) != 0) {
         tap_skip("the kernel tells no flags, or knows no huge pages");
         return;
     }
@@ -96,9 +77,9 @@ static void huge_pages_are_asked_for(void)
     hak_region_set_huge(HAK_HUGE_DEFAULT);
     char *after = hak_region_map(&source, HAK_REGION_SIZE);
     REQUIRE(never != NULL && always != NULL && after != NULL);
-    EXPECT_EQ(has_flag(never, " nh"), 1);
-    EXPECT_EQ(has_flag(always, " hg"), 1);
-    EXPECT_EQ(has_flag(after, " hg"), 0);
+    EXPECT_EQ(smaps_has_flag(never, " nh"), 1);
+    EXPECT_EQ(smaps_has_flag(always, " hg"), 1);
+    EXPECT_EQ(smaps_has_flag(after, " hg"), 0);
 }
 
 int main(int argc, char **argv)

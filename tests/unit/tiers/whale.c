@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/lib/prng.h"
+#include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 #include "tiers/page_map.h"
@@ -242,6 +244,44 @@ static void heaps_are_apart(void)
     free(one);
 }
 
+/* ---- huge pages ---- */
+
+static void huge_pages_are_asked_for(void)
+{
+    static const struct {
+        enum hak_os_huge huge;
+        const char *flag;
+    } wishes[] = { { HAK_HUGE_ALWAYS, " hg" }, { HAK_HUGE_NEVER, " nh" } };
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *early = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    char *probe = hak_os_map(hak_os_page_size(), hak_os_page_size());
+    REQUIRE(early != NULL && probe != NULL);
+    if (smaps_has_flag(probe, " nh") < 0 || madvise(probe, 4096, MADV_NOHUGEPAGE) != 0) {
+        tap_skip("the kernel tells no flags, or knows no huge pages");
+        return;
+    }
+    EXPECT_EQ(smaps_has_flag(early, " hg") + smaps_has_flag(early, " nh"), 0);
+    for (unsigned i = 0; i < TAP_COUNT(wishes); i++) {
+        hak_region_set_huge(wishes[i].huge);
+        char *whale = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+        REQUIRE(whale != NULL);
+        EXPECT_EQ(smaps_has_flag(whale, wishes[i].flag), 1);
+        EXPECT_EQ(smaps_has_flag(whale + 9 * MIB - 1, wishes[i].flag), 1);
+        /* One that was mapped before anything was set asks when it grows. */
+        early = hak_whale_resize(whales, early, (20 + 10 * i) * MIB, HAK_MOVE_ALLOWED);
+        REQUIRE(early != NULL);
+        EXPECT_EQ(smaps_has_flag(early, wishes[i].flag), 1);
+        EXPECT_EQ(smaps_has_flag(early + (20 + 10 * i) * MIB - 1, wishes[i].flag), 1);
+        EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+        hak_whale_trim(whales);
+    }
+    hak_region_set_huge(HAK_HUGE_DEFAULT);
+    hak_os_unmap(probe, hak_os_page_size());
+    EXPECT_EQ(hak_whale_give(whales, early, policy), 1);
+    end_whales(whales);
+}
+
 /* ---- the learner of whales ---- */
 
 static struct hak_whales *new_learning(struct hak_policy *policy)
@@ -392,6 +432,7 @@ int main(int argc, char **argv)
         { "the table of descriptors grows", the_table_grows },
         { "two heaps know their own whales only", heaps_are_apart },
         { "what was learned to be dear to keep goes at once", given_back_at_once },
+        { "huge pages are asked for as told, and when one grows", huge_pages_are_asked_for },
         { "pins are obeyed", pins_are_obeyed },
         { "the cache grows where that spares mapping anew", misses_make_room },
         { "threads share the whales", threads_share },
