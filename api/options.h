@@ -48,6 +48,11 @@ enum hak_background_choice {
     HAK_BACKGROUND_CHOICE_YES,
 };
 
+enum hak_hugetlb_choice {
+    HAK_HUGETLB_CHOICE_NO,
+    HAK_HUGETLB_CHOICE_YES,
+};
+
 enum hak_learn_site_choice {
     HAK_LEARN_SITE_CHOICE_NO,
     HAK_LEARN_SITE_CHOICE_YES,
@@ -87,6 +92,7 @@ struct hak_options {
     size_t limit; /* HAK_LIMIT_AUTO, HAK_LIMIT_NONE or bytes */
     enum hak_background_choice background;
     enum hak_os_huge huge;
+    enum hak_hugetlb_choice hugetlb;
     enum hak_misuse_choice misuse;
     enum hak_stats_choice stats;
     unsigned verbose; /* 0..2 */

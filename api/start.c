@@ -171,6 +171,7 @@ static void obey_options(struct hak_heap *heap)
     heap->remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
                                                                 : HAK_REMOTE_ADOPT;
     hak_region_set_huge(hak_options.huge);
+    hak_region_set_hugetlb(hak_options.hugetlb == HAK_HUGETLB_CHOICE_YES);
     hak_learning_start(heap);
 }
 

@@ -24,6 +24,7 @@ enum {
     ADVICE_NOHUGEPAGE = 15,
     ADVICE_DONTDUMP = 16,
     FIXED_NOREPLACE = 0x100000,
+    HUGE_2MB = 21 << 26,           /* log2 of the size: others are the system's default */
     CALL_PROCESS_MADVISE = 440,
     SELF_THREAD_GROUP = -10001,    /* instead of a pidfd */
 };
@@ -86,6 +87,11 @@ void *hak_os_map(size_t size, size_t alignment)
         return address;
     hak_os_unmap(address, size);
     return map_and_trim(size, alignment);
+}
+
+void *hak_os_map_huge(size_t size)
+{
+    return map_anonymous(NULL, size, PROT_READ | PROT_WRITE, MAP_HUGETLB | HUGE_2MB);
 }
 
 void *hak_os_map_at(void *address, size_t size)

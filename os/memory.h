@@ -27,6 +27,11 @@ size_t hak_os_page_size(void);
  * NULL when refused. What was mapped in excess for the alignment has been unmapped again. */
 void *hak_os_map(size_t size, size_t alignment);
 
+/* The same of explicit huge pages of 2 MiB, out of those that the administrator set aside: size and
+ * address are multiples of that. They are reserved by the call: a touch finds one. NULL when there
+ * are too few, or none. Such memory is purged and unmapped in steps of 2 MiB only. */
+void *hak_os_map_huge(size_t size);
+
 /* As hak_os_map at exactly `address`, or NULL if something lies there or the kernel will not. */
 void *hak_os_map_at(void *address, size_t size);
 

@@ -42,15 +42,17 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
         wanted = FIRST_SEGMENT;
     size_t size = segment_size(wanted, units);
     int node = hak_region_source_node(cache->source);    /* before it is bound, as in pool.c */
-    struct hak_large_segment *segment = hak_region_map(cache->source, size);
+    int is_hugetlb;
+    struct hak_large_segment *segment = hak_region_map_large(cache->source, size, &is_hugetlb);
     if (segment == NULL) {
         size = segment_size(HAK_REGION_SIZE, units);
-        segment = hak_region_map(cache->source, size);
+        segment = hak_region_map_large(cache->source, size, &is_hugetlb);
     }
     if (segment == NULL)
         return 0;
     hak_headroom_grow(size);
     hak_large_segment_start(segment, cache, size);
+    segment->is_hugetlb = is_hugetlb;
     segment->node = node;
     hak_large_segment_publish(segment);
 
@@ -205,12 +207,12 @@ static void time_first_touch(struct hak_large_cache *cache, void *object)
 }
 
 /* Memory without pages is handed out. Lock not held. */
-static void prepare_pages(struct hak_large_cache *cache, void *object, uint32_t units,
-                          const struct hak_policy *policy)
+static void prepare_pages(struct hak_large_cache *cache, const struct hak_large_segment *segment,
+                          uint32_t index, uint32_t units, const struct hak_policy *policy)
 {
     hak_headroom_take((size_t)units << HAK_LARGE_UNIT_SHIFT);
-    if (hak_learner_watches(policy))
-        time_first_touch(cache, object);
+    if (hak_learner_watches(policy) && !segment->is_hugetlb)
+        time_first_touch(cache, hak_large_segment_address(segment, index));
 }
 
 /* What a run taken is to its caller. Lock not held. */
@@ -223,7 +225,7 @@ static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uin
     if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
     if (!dirty)
-        prepare_pages(cache, hak_large_segment_address(segment, index), taken, policy);
+        prepare_pages(cache, segment, index, taken, policy);
     return hak_large_segment_address(segment, index);
 }
 
@@ -311,6 +313,8 @@ static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *obj
     if (hak_learner_watches(policy))
         give.now_ns = hak_os_coarse_now_ns();
     unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
+    if (hak_large_segment_of(run)->is_hugetlb)
+        pin = HAK_ARM_KEEP + 1;    /* of huge pages a part cannot go */
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
                         : (uint8_t)hak_learner_choose(cache->learner, policy, give.key, give.units);
     return give;

@@ -60,8 +60,8 @@ struct hak_large_cache {
     struct hak_unit *newest;
     size_t mapped_bytes;                     /* written under the lock, read atomically by grow */
     size_t used_units;                       /* in used and busy runs */
-    size_t dirty_units;                      /* in free runs, slivers not counted; neighbours
-                                                look at it without the lock */
+    size_t dirty_units;                      /* in free runs that can be purged, slivers not
+                                                counted; neighbours look at it without the lock */
     size_t least_dirty;                      /* the least dirty_units were in this window */
     size_t surplus;                          /* what is still to purge of the last window's least */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
@@ -72,7 +72,7 @@ struct hak_large_cache {
 /* Bytes of a cache, for statistics. */
 struct hak_large_bytes {
     size_t used;     /* in the program's hands */
-    size_t dirty;    /* free, with pages behind */
+    size_t dirty;    /* free, with pages behind that can be purged */
     size_t mapped;   /* in segments, headers included */
 };
 

@@ -58,11 +58,6 @@ void hak_large_tell_reused(struct hak_large_cache *cache, struct hak_large_segme
     tell_if_watched(cache, segment, index, units, REUSED);
 }
 
-static int is_whole(const struct hak_large_segment *segment, const struct hak_unit *run)
-{
-    return run->number == segment->units - segment->first;
-}
-
 /* Gives a segment of one run, that is in no list, back to the kernel. Lets the lock go. */
 static void release_segment(struct hak_large_cache *cache, struct hak_large_segment *segment)
 {
@@ -185,8 +180,9 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
     struct hak_unit *older = NULL;
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t units = run->number;
-    uint32_t from = most < run[1].number ? tail_with(segment, run, most) : index;
-    int whole = is_whole(segment, run) && from == index;
+    int part = most < run[1].number && !segment->is_hugetlb;
+    uint32_t from = part ? tail_with(segment, run, most) : index;
+    int whole = hak_large_segment_is_whole(segment, run->number) && from == index;
     uint32_t dirty = hak_large_unfile(cache, segment, run, &older);
     if (whole) {
         hak_headroom_give((size_t)dirty << HAK_LARGE_UNIT_SHIFT);
@@ -235,7 +231,8 @@ void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segmen
     hak_large_segment_unmark(segment, index);
     cache->used_units -= units;
     run = hak_large_file_merged(cache, segment, index, units, dirty);
-    if (run->kind == HAK_UNIT_FREE && run[1].number == 0 && is_whole(segment, run) &&
+    if (run->kind == HAK_UNIT_FREE && run[1].number == 0 &&
+        hak_large_segment_is_whole(segment, run->number) &&
         (segment->next != NULL || segment->previous != NULL))
         purge_run(cache, run, SIZE_MAX);
 }
@@ -476,7 +473,7 @@ static int release_one(struct hak_large_cache *cache)
 {
     for (struct hak_large_segment *segment = cache->segments; segment; segment = segment->next) {
         struct hak_unit *run = &segment->unit[segment->first];
-        if (run->kind != HAK_UNIT_FREE || !is_whole(segment, run))
+        if (run->kind != HAK_UNIT_FREE || !hak_large_segment_is_whole(segment, run->number))
             continue;
         purge_run(cache, run, SIZE_MAX);
         return 1;

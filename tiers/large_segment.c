@@ -234,6 +234,12 @@ static enum hak_large_set set_of(uint32_t dirty)
     return dirty != 0 ? HAK_LARGE_DIRTY : HAK_LARGE_CLEAN;
 }
 
+/* Whether a free run is one of those that decay and retention may purge. */
+static int is_aged(const struct hak_large_segment *segment, uint32_t units, uint32_t dirty)
+{
+    return dirty != 0 && (!segment->is_hugetlb || hak_large_segment_is_whole(segment, units));
+}
+
 static void link_bin(struct hak_large_cache *cache, struct hak_unit *run, uint32_t dirty)
 {
     unsigned bin = bin_of(run->number);
@@ -307,7 +313,7 @@ void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *seg
     struct hak_unit *run = &segment->unit[index];
     run[1].number = dirty;
     link_bin(cache, run, dirty);
-    if (dirty == 0)
+    if (!is_aged(segment, units, dirty))
         return;
     link_age(cache, run, older);
     /* relaxed, this and the next: written under the lock, looked at without */
@@ -324,7 +330,7 @@ uint32_t hak_large_unfile(struct hak_large_cache *cache, struct hak_large_segmen
     }
     uint32_t dirty = run[1].number;
     unlink_bin(cache, run);
-    if (dirty != 0) {
+    if (is_aged(segment, run->number, dirty)) {
         *older = unlink_age(cache, run);
         __atomic_store_n(&cache->dirty_units, cache->dirty_units - dirty, __ATOMIC_RELAXED);
     }

@@ -31,7 +31,10 @@
  *
  * A dirty bit says that a unit may hold something else than zeroes and has pages behind it. The
  * bits of a used run are those of the time before it was taken; giving it sets them all. A watched
- * bit says that the learner wants to know what becomes of a free unit. */
+ * bit says that the learner wants to know what becomes of a free unit.
+ *
+ * A segment of explicit huge pages is never purged piecewise: its free runs stay dirty, found as
+ * others are but in no order of age, until it is free as a whole and can be unmapped. */
 #ifndef HAK_TIERS_LARGE_SEGMENT_H
 #define HAK_TIERS_LARGE_SEGMENT_H
 
@@ -72,6 +75,8 @@ struct hak_large_segment {
     size_t size;                        /* bytes mapped; constant, as what follows */
     uint32_t units;
     uint32_t first;                     /* units of the header */
+    int is_hugetlb;                     /* of explicit huge pages: purged as a whole or not at
+                                           all; constant */
     int node;                           /* that it is bound to; under the lock, read relaxed */
     struct hak_unit *unit;
     uint64_t *watched;                  /* one bit a unit */
@@ -131,6 +136,13 @@ static inline uint32_t hak_large_segment_index(const struct hak_large_segment *s
                                                const struct hak_unit *run)
 {
     return (uint32_t)(run - segment->unit);
+}
+
+/* Whether units in one free run are all that there are. */
+static inline int hak_large_segment_is_whole(const struct hak_large_segment *segment,
+                                             uint32_t units)
+{
+    return units == segment->units - segment->first;
 }
 
 static inline void *hak_large_segment_address(const struct hak_large_segment *segment,

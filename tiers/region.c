@@ -5,11 +5,23 @@
 #include "tiers/page_map.h"
 #include "topology/bind.h"
 
-static enum hak_os_huge huge_pages;    /* written by the starting thread only */
+/* Written by the starting thread only. */
+static enum hak_os_huge huge_pages;
+static int hugetlb;
 
 void hak_region_set_huge(enum hak_os_huge huge)
 {
     huge_pages = huge;
+}
+
+void hak_region_set_hugetlb(int wanted)
+{
+    hugetlb = wanted;
+}
+
+int hak_region_wants_hugetlb(void)
+{
+    return hugetlb;
 }
 
 void hak_region_advise(void *memory, size_t size)
@@ -39,23 +51,51 @@ int hak_region_bind(const struct hak_region_source *source, void *memory, size_t
     return 1;
 }
 
-void *hak_region_map(const struct hak_region_source *source, size_t size)
+/* Counts what is covered by the page map from now on; NULL: no memory for that, and it is gone. */
+static void *enter(const struct hak_region_source *source, void *region, size_t size)
 {
-    void *region = hak_os_map(size, HAK_REGION_SIZE);
-    if (region == NULL)
-        return NULL;
     if (hak_page_map_cover(region, size) != 0) {
-        hak_os_unmap(region, size);
-        return NULL;
-    }
-    hak_region_advise(region, size);
-    if (!hak_region_bind(source, region, size)) {
         hak_os_unmap(region, size);
         return NULL;
     }
     hak_count(source->counters, HAK_COUNTER_REGIONS_MAPPED, size >> HAK_REGION_SHIFT);
     hak_count(source->counters, HAK_COUNTER_BYTES_MAPPED, size);
     return region;
+}
+
+void *hak_region_map(const struct hak_region_source *source, size_t size)
+{
+    void *region = hak_os_map(size, HAK_REGION_SIZE);
+    if (region == NULL)
+        return NULL;
+    hak_region_advise(region, size);
+    if (!hak_region_bind(source, region, size)) {
+        hak_os_unmap(region, size);
+        return NULL;
+    }
+    return enter(source, region, size);
+}
+
+void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t size)
+{
+    if (!hugetlb)
+        return NULL;
+    void *memory = hak_os_map_huge(size);
+    /* A node without huge pages may have others. */
+    if (memory != NULL && !hak_region_bind(source, memory, size)) {
+        hak_os_unmap(memory, size);
+        memory = NULL;
+    }
+    hak_count(source->counters,
+              memory != NULL ? HAK_COUNTER_HUGETLB_MAPS : HAK_COUNTER_HUGETLB_FALLBACKS, 1);
+    return memory;
+}
+
+void *hak_region_map_large(const struct hak_region_source *source, size_t size, int *is_hugetlb)
+{
+    void *region = hak_region_take_hugetlb(source, size);
+    *is_hugetlb = region != NULL;
+    return region != NULL ? enter(source, region, size) : hak_region_map(source, size);
 }
 
 void hak_region_unmap(const struct hak_region_source *source, void *region, size_t size)

@@ -28,6 +28,19 @@ void hak_region_set_huge(enum hak_os_huge huge);
 /* size: a multiple of HAK_REGION_SIZE. Zero memory, covered by the page map; NULL when refused. */
 void *hak_region_map(const struct hak_region_source *source, size_t size);
 
+/* Whether large segments and whales are tried with explicit huge pages first; by the starting
+ * thread. */
+void hak_region_set_hugetlb(int wanted);
+int hak_region_wants_hugetlb(void);
+
+/* Fresh memory of explicit huge pages, bound and counted, but not covered by the page map; NULL: it
+ * is not wanted, or there is none (which is counted). size: a multiple of HAK_REGION_SIZE. */
+void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t size);
+
+/* As hak_region_map, but tries explicit huge pages first. *is_hugetlb: it is of those, and is to be
+ * given back as a whole. */
+void *hak_region_map_large(const struct hak_region_source *source, size_t size, int *is_hugetlb);
+
 /* Memory of another kind than regions (a whale), before its first touch or when it has grown: asks
  * for huge pages, or for none, as was set. */
 void hak_region_advise(void *memory, size_t size);

@@ -192,7 +192,9 @@ static size_t mapping_size(size_t size)
 {
     if (size > PTRDIFF_MAX - HAK_REGION_SIZE)
         return 0;
-    size = hak_align_up(size, hak_os_page_size());
+    /* Of plain memory what is added is never touched. */
+    int whole = size > HAK_LARGE_MAX && hak_region_wants_hugetlb();
+    size = hak_align_up(size, whole ? HAK_REGION_SIZE : hak_os_page_size());
     return size < SIZE_MIN ? SIZE_MIN : size;
 }
 
@@ -208,18 +210,42 @@ static void *map_fresh(size_t size, size_t alignment)
     return NULL;
 }
 
+/* The same of explicit huge pages, bound. What is spread over nodes is so in finer steps. */
+static void *map_hugetlb(const struct hak_region_source *source, size_t size, size_t alignment)
+{
+    if (alignment > HAK_REGION_SIZE || size % HAK_REGION_SIZE != 0 ||
+        source->node == HAK_NODE_SPREAD)
+        return NULL;
+    void *address = hak_region_take_hugetlb(source, size);
+    if (address == NULL || hak_page_map_cover(address, SIZE_MIN) == 0)
+        return address;
+    hak_os_unmap(address, size);
+    return NULL;
+}
+
+/* The same of plain memory. */
+static void *map_plain(const struct hak_region_source *source, size_t size, size_t alignment)
+{
+    void *address = map_fresh(size, alignment);
+    if (address == NULL)
+        return NULL;
+    hak_region_advise(address, size);
+    if (hak_region_bind(source, address, size))
+        return address;
+    hak_os_unmap(address, size);
+    return NULL;
+}
+
 /* Whether a whale could be had from the kernel for this descriptor. */
 static int map_whale(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
                      size_t alignment)
 {
-    void *address = map_fresh(size, alignment);
+    void *address = map_hugetlb(source, size, alignment);
+    whale->is_hugetlb = address != NULL;
+    if (address == NULL)
+        address = map_plain(source, size, alignment);
     if (address == NULL)
         return 0;
-    hak_region_advise(address, size);
-    if (!hak_region_bind(source, address, size)) {
-        hak_os_unmap(address, size);
-        return 0;
-    }
     whale->address = address;
     whale->size = size;
     whale->source = source;
@@ -444,9 +470,11 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
         return object;
     if (size < whale->size) {
         if (hak_os_unmap((char *)object + size, whale->size - size) != 0)
-            return object; /* too many mappings: it stays as large as it was */
+            return object; /* too many mappings, or not whole huge pages: it stays as it was */
         return resized(whales, whale, object, size);
     }
+    if (whale->is_hugetlb)
+        return NULL; /* more may have to be plain memory */
     void *address = hak_os_remap(object, whale->size, size, HAK_MOVE_NEVER);
     if (address == NULL && move == HAK_MOVE_ALLOWED)
         address = move_whale(whale, size);

@@ -43,6 +43,7 @@ struct hak_whale {
     uint32_t number;                         /* constant */
     uint32_t freed;                          /* tick when it came into the cache */
     uint32_t live;                           /* in the program's hands */
+    uint32_t is_hugetlb;                     /* of explicit huge pages: it cannot grow */
 };
 
 /* All zero, then hak_whale_start: valid, and empty. */

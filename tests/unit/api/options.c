@@ -66,6 +66,7 @@ static void test_defaults(void)
     EXPECT_EQ(options.retain_bytes, 256u << 20);
     EXPECT_EQ(options.background, HAK_BACKGROUND_CHOICE_NO);
     EXPECT_EQ(options.huge, HAK_HUGE_DEFAULT);
+    EXPECT_EQ(options.hugetlb, HAK_HUGETLB_CHOICE_NO);
     EXPECT_EQ(options.misuse, HAK_MISUSE_CHOICE_ABORT);
     EXPECT_EQ(options.stats, HAK_STATS_CHOICE_NONE);
     EXPECT_EQ(options.verbose, 0);
@@ -195,6 +196,8 @@ static void test_choices(void)
     EXPECT_EQ(options.huge, HAK_HUGE_ALWAYS);
     expect_silence("HAKMEM_THP=never");
     EXPECT_EQ(options.huge, HAK_HUGE_NEVER);
+    expect_silence("HAKMEM_HUGETLB=1");
+    EXPECT_EQ(options.hugetlb, HAK_HUGETLB_CHOICE_YES);
     expect_silence("HAKMEM_MISUSE=warn");
     EXPECT_EQ(options.misuse, HAK_MISUSE_CHOICE_WARN);
     expect_silence("HAKMEM_MISUSE=ignore");

@@ -160,6 +160,25 @@ static void remapped(void)
     EXPECT_EQ(hak_os_unmap(target, page), 0);
 }
 
+/* With what there is: tests/unit/tiers/region.c has some set aside. */
+static void explicit_huge_pages(void)
+{
+    size_t huge = 2048 * 1024;
+    errno = 77;
+    char *memory = hak_os_map_huge(2 * huge);
+    EXPECT(hak_os_map_huge((size_t)1 << 46) == NULL);
+    EXPECT_EQ(errno, 77);
+    if (memory == NULL) {
+        tap_skip("there are none");
+        return;
+    }
+    EXPECT_EQ((uintptr_t)memory % huge, 0);
+    EXPECT(is_zero(memory, 2 * huge));
+    EXPECT(hak_os_unmap(memory, 4096) != 0);
+    EXPECT_EQ(hak_os_unmap(memory, huge), 0);
+    EXPECT_EQ(hak_os_unmap(memory + huge, huge), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -170,6 +189,7 @@ int main(int argc, char **argv)
         {"purged memory stays usable", purged},
         {"many ranges are purged, and nothing between them", purged_ranges},
         {"a range that is not mapped is told", purged_ranges_refused},
+        {"explicit huge pages are whole or refused", explicit_huge_pages},
         {"a remap keeps what was written", remapped},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -1,15 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/region.c: aligned, zero, covered, counted; and gone after unmapping. */
+/* tiers/region.c: aligned, zero, covered, counted; and gone after unmapping. Of explicit huge pages,
+ * which large segments and whales share, here is all that there is to test. */
 #define _GNU_SOURCE
 #include "tiers/region.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/unit/tiers/child.h"
+#include "tiers/large.h"
 #include "tiers/page_map.h"
+#include "tiers/whale.h"
+
+enum {
+    KIB = 1024,
+    MIB = 1024 * 1024,
+    HUGE_KIB = 2048,
+    PAGES_WANTED = 16,    /* huge ones, free */
+};
+
+static const char *const pages_file = "/proc/sys/vm/nr_hugepages";
+static const uint64_t second_ns = 1000u * 1000 * 1000;
 
 static struct hak_counters counters;
 static const struct hak_region_source source = {&counters, -1, 1};
@@ -82,12 +98,198 @@ static void huge_pages_are_asked_for(void)
     EXPECT_EQ(smaps_has_flag(after, " hg"), 0);
 }
 
+/* ---- explicit huge pages ---- */
+
+static struct hak_policy policy;
+
+static long read_number(const char *path, const char *name)
+{
+    FILE *file = fopen(path, "r");
+    char line[256];
+    long number = -1;
+    while (file != NULL && number < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            number = strtol(line + strlen(name), NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
+static void set_pages(long pages)
+{
+    FILE *file = fopen(pages_file, "w");
+    if (file == NULL)
+        return;
+    fprintf(file, "%ld\n", pages);
+    fclose(file);
+}
+
+static long free_pages(void)
+{
+    return read_number("/proc/meminfo", "HugePages_Free:") -
+           read_number("/proc/meminfo", "HugePages_Rsvd:");
+}
+
+static void start_huge(enum hak_arm arm)
+{
+    REQUIRE(hak_page_map_start() == HAK_PAGE_MAP_WHOLE);
+    policy = hak_policy_fixed;
+    policy.large_arm = arm;
+    hak_region_set_hugetlb(1);
+}
+
+static int holds(const char *object, size_t size, char pattern)
+{
+    for (size_t i = 0; i < size; i += 4096)
+        if (object[i] != pattern)
+            return 0;
+    return object[size - 1] == pattern;
+}
+
+static void huge_whales(void)
+{
+    static struct hak_whales whales;
+    start_huge(HAK_ARM_KEEP);
+    hak_whale_start(&whales, &policy);
+    long before = free_pages();
+    uint64_t maps = count_of(HAK_COUNTER_HUGETLB_MAPS);
+    char *whale = hak_whale_take(&whales, &source, 11 * MIB, 16, HAK_ZERO_NO, &policy);
+    REQUIRE(whale != NULL);
+    EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_MAPS) - maps, 1);
+    EXPECT_EQ(smaps_kib(whale, "KernelPageSize:"), HUGE_KIB);
+    EXPECT_EQ(hak_whale_size(&whales, whale), 12 * MIB);
+    EXPECT(holds(whale, 12 * MIB, 0));
+    memset(whale, 7, 12 * MIB);
+    EXPECT(hak_whale_resize(&whales, whale, 14 * MIB, HAK_MOVE_ALLOWED) == NULL);
+    EXPECT_EQ(hak_whale_size(&whales, whale), 12 * MIB);
+    EXPECT(hak_whale_resize(&whales, whale, 9 * MIB, HAK_MOVE_ALLOWED) == whale);
+    EXPECT_EQ(hak_whale_size(&whales, whale), 10 * MIB);
+    EXPECT(hak_whale_resize(&whales, whale, 100, HAK_MOVE_ALLOWED) == whale);
+    EXPECT_EQ(hak_whale_size(&whales, whale), 10 * MIB);
+    EXPECT(holds(whale, 10 * MIB, 7));
+    EXPECT_EQ(free_pages(), before - 5);
+    EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
+    EXPECT(hak_whale_take(&whales, &source, 10 * MIB, 16, HAK_ZERO_YES, &policy) == whale);
+    EXPECT(holds(whale, 10 * MIB, 0));
+    EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
+    hak_whale_trim(&whales);
+    EXPECT_EQ(free_pages(), before);
+    hak_region_set_hugetlb(0);
+}
+
+/* Of a run that begins a huge page and ends within another the kernel would purge a part. */
+static void huge_runs_by(enum hak_arm arm)
+{
+    static const size_t size = 2560 * KIB;
+    static struct hak_learner learner;
+    struct hak_large_cache cache = {0};
+    start_huge(arm);
+    policy.batch_runs = 1;
+    hak_learner_start(&learner, &policy, 1);
+    hak_large_init(&cache, &source, &learner);
+    long before = free_pages();
+    uint64_t purged = count_of(HAK_COUNTER_BYTES_PURGED);
+    uint64_t given = count_of(HAK_COUNTER_BYTES_UNMAPPED);
+    char *run = hak_large_take(&cache, size, HAK_REGION_SIZE, HAK_ZERO_NO, &policy);
+    char *wall = hak_large_take(&cache, MIB, 16, HAK_ZERO_NO, &policy);
+    REQUIRE(wall != NULL && run != NULL);
+    EXPECT_EQ(smaps_kib(wall, "KernelPageSize:"), HUGE_KIB);
+    EXPECT_EQ(smaps_kib(run, "KernelPageSize:"), HUGE_KIB);
+    EXPECT(hak_large_segment_find(wall) == hak_large_segment_find(run));
+    memset(wall, 1, MIB);
+    memset(run, 2, size);
+    EXPECT_EQ(hak_large_give(run, &policy), 1);
+    for (unsigned second = 1; second < 6; second++)
+        hak_large_tick(&cache, &policy, second * second_ns);
+    EXPECT_EQ(hak_large_bytes(&cache).dirty, 0); /* none that can be purged */
+    char *again = hak_large_take(&cache, size, HAK_REGION_SIZE, HAK_ZERO_YES, &policy);
+    EXPECT(again == run);
+    EXPECT(holds(again, size, 0) && holds(wall, MIB, 1));
+    EXPECT_EQ(hak_large_give(again, &policy), 1);
+    EXPECT_EQ(hak_large_give(wall, &policy), 1);
+    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED), purged);
+    EXPECT(free_pages() < before);
+    for (unsigned second = 6; second < 12; second++)
+        hak_large_tick(&cache, &policy, second * second_ns);
+    EXPECT(count_of(HAK_COUNTER_BYTES_UNMAPPED) > given);
+    hak_large_trim(&cache);
+    EXPECT_EQ(hak_large_bytes(&cache).mapped, 0);
+    EXPECT_EQ(free_pages(), before);
+    hak_region_set_hugetlb(0);
+}
+
+static void huge_runs(void)
+{
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        huge_runs_by((enum hak_arm)arm);
+}
+
+static void explicit_huge_pages(void)
+{
+    if (free_pages() < PAGES_WANTED) {
+        tap_skip("no huge pages, and %s cannot be raised", pages_file);
+        return;
+    }
+    huge_whales();
+    huge_runs();
+}
+
+/* More than there are. */
+static void plain_instead(void)
+{
+    static struct hak_whales whales;
+    start_huge(HAK_ARM_KEEP);
+    hak_whale_start(&whales, &policy);
+    long pages = free_pages() > 0 ? free_pages() : 0;
+    size_t size = (size_t)(pages + 5) * HAK_REGION_SIZE;
+    uint64_t maps = count_of(HAK_COUNTER_HUGETLB_MAPS);
+    uint64_t fallbacks = count_of(HAK_COUNTER_HUGETLB_FALLBACKS);
+    char *whale = hak_whale_take(&whales, &source, size, 16, HAK_ZERO_YES, &policy);
+    REQUIRE(whale != NULL);
+    if (count_of(HAK_COUNTER_HUGETLB_MAPS) != maps) {
+        tap_skip("the kernel makes huge pages beyond those set aside");
+    } else {
+        EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_FALLBACKS) - fallbacks, 1);
+        EXPECT(smaps_kib(whale, "KernelPageSize:") < HUGE_KIB);
+        memset(whale, 3, MIB);
+        whale = hak_whale_resize(&whales, whale, size + 4 * MIB, HAK_MOVE_ALLOWED);
+        REQUIRE(whale != NULL);
+        EXPECT(holds(whale, MIB, 3));
+    }
+    EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
+    hak_whale_trim(&whales);
+    hak_region_set_hugetlb(0);
+}
+
+/* Nobody asks for them. */
+static void none_unasked(void)
+{
+    uint64_t tries = count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS);
+    int is_hugetlb = 1;
+    REQUIRE(hak_page_map_start() == HAK_PAGE_MAP_WHOLE);
+    void *region = hak_region_map_large(&source, HAK_REGION_SIZE, &is_hugetlb);
+    REQUIRE(region != NULL);
+    EXPECT_EQ(is_hugetlb, 0);
+    EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS), tries);
+    hak_region_unmap(&source, region, HAK_REGION_SIZE);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"what the kernel refuses is not counted", refused},
         {"regions come and go, counted", mapped_and_unmapped},
         {"huge pages are asked for as told", huge_pages_are_asked_for},
+        {"runs and whales lie on explicit huge pages, unharmed", explicit_huge_pages},
+        {"without explicit huge pages memory is plain", plain_instead},
+        {"explicit huge pages are not taken unasked", none_unasked},
     };
-    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+    long pages = read_number(pages_file, "");
+    int can_set = pages >= 0 && free_pages() < PAGES_WANTED && access(pages_file, W_OK) == 0;
+    if (can_set)
+        set_pages(pages + PAGES_WANTED);
+    int result = tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+    if (can_set)
+        set_pages(pages);
+    return result;
 }
