@@ -79,8 +79,10 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
     hak_large_segment_set_dirty(segment, index, units);
     if (give->arm == HAK_ARM_DONTNEED) {
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
-        hak_large_purge_units(cache, segment, index, units, &give->spent_ns);
-        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_DONTNEED, units, give->spent_ns);
+        size_t bytes = hak_large_purge_units(cache, segment, index, units,
+                                             hak_region_purge_step(), &give->spent_ns);
+        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_DONTNEED,
+                           (uint32_t)(bytes >> HAK_LARGE_UNIT_SHIFT), give->spent_ns);
         uint32_t left = hak_large_segment_count_dirty(segment, index, units);
         give->is_purged = left == 0;
         return left;
@@ -88,8 +90,8 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
     if (give->arm == HAK_ARM_FREE) {
         /* The kernel may take them, but need not: they count as dirty until decay. */
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
-        hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
-        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_FREE, units, give->spent_ns);
+        uint32_t marked = hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
+        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_FREE, marked, give->spent_ns);
     }
     return units;
 }

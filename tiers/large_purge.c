@@ -96,14 +96,14 @@ struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,
     return &segment->unit[index];
 }
 
-/* The whole kernel pages within a run: from *index, in units; 0 if there are none. */
-static uint32_t whole_pages(const struct hak_large_segment *segment, uint32_t *index,
-                            uint32_t units)
+/* What of a run lies in whole steps (kernel pages, or huge ones): from *index, in units; 0 if there
+ * are none. */
+static uint32_t whole_steps(const struct hak_large_segment *segment, uint32_t *index,
+                            uint32_t units, size_t step)
 {
-    size_t page = hak_os_page_size();
     uintptr_t start = (uintptr_t)hak_large_segment_address(segment, *index);
-    uintptr_t end = hak_align_down(start + ((size_t)units << HAK_LARGE_UNIT_SHIFT), page);
-    start = hak_align_up(start, page);
+    uintptr_t end = hak_align_down(start + ((size_t)units << HAK_LARGE_UNIT_SHIFT), step);
+    start = hak_align_up(start, step);
     if (start >= end)
         return 0;
     *index = (uint32_t)((start - (uintptr_t)segment) >> HAK_LARGE_UNIT_SHIFT);
@@ -137,9 +137,9 @@ static int advise_unlocked(struct hak_large_cache *cache, struct hak_large_segme
 }
 
 size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                             uint32_t index, uint32_t units, uint64_t *spent_ns)
+                             uint32_t index, uint32_t units, size_t step, uint64_t *spent_ns)
 {
-    units = whole_pages(segment, &index, units);
+    units = whole_steps(segment, &index, units, step);
     *spent_ns = 0;
     if (units == 0)
         return 0;
@@ -148,40 +148,48 @@ size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_seg
     return note_purged(cache, segment, index, units);
 }
 
-void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                         uint32_t index, uint32_t units, uint64_t *spent_ns)
+uint32_t hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                             uint32_t index, uint32_t units, uint64_t *spent_ns)
 {
-    units = whole_pages(segment, &index, units);
+    units = whole_steps(segment, &index, units, hak_region_purge_step());
     *spent_ns = 0;
     if (units != 0)
         (void)advise_unlocked(cache, segment, index, units, HAK_PURGE_LAZY, spent_ns);
+    return units;
 }
 
-/* From which unit on a free run holds `most` dirty units, about; its first, if it has no more. */
+/* From which unit on a free run holds `most` dirty units that can go, about; its first, if it has
+ * no more. */
 static uint32_t tail_with(const struct hak_large_segment *segment, const struct hak_unit *run,
-                          size_t most)
+                          size_t most, size_t step)
 {
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t from = index + run->number;
-    for (size_t dirty = 0; dirty < most && from > index;) {
-        uint32_t step = from - index < PURGE_STEP ? from - index : PURGE_STEP;
-        from -= step;
-        dirty += hak_large_segment_count_dirty(segment, from, step);
+    uint32_t units = PURGE_STEP;
+    if (step >> HAK_LARGE_UNIT_SHIFT > PURGE_STEP) {
+        units = (uint32_t)(step >> HAK_LARGE_UNIT_SHIFT);
+        from -= from % units; /* what is left out cannot go */
     }
-    return from - index < PURGE_STEP ? index : from;
+    for (size_t dirty = 0; dirty < most && from > index;) {
+        uint32_t part = from - index < units ? from - index : units;
+        from -= part;
+        dirty += hak_large_segment_count_dirty(segment, from, part);
+    }
+    return from < index + units ? index : from;
 }
 
 /* Gives about `most` dirty units of a free run back, from its end since runs are cut from the
  * start; if that is all of them, and of the segment, the segment goes. Returns bytes. Lets the lock
  * go meanwhile. */
-static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, size_t most)
+static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, size_t most,
+                        size_t step)
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
     struct hak_unit *older = NULL;
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t units = run->number;
     int part = most < run[1].number && !segment->is_hugetlb;
-    uint32_t from = part ? tail_with(segment, run, most) : index;
+    uint32_t from = part ? tail_with(segment, run, most, step) : index;
     int whole = hak_large_segment_is_whole(segment, run->number) && from == index;
     uint32_t dirty = hak_large_unfile(cache, segment, run, &older);
     if (whole) {
@@ -197,7 +205,7 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
     hak_large_segment_mark(segment, from, units, HAK_UNIT_BUSY);
     cache->used_units += units;
     uint64_t spent_ns;
-    size_t bytes = hak_large_purge_units(cache, segment, from, units, &spent_ns);
+    size_t bytes = hak_large_purge_units(cache, segment, from, units, step, &spent_ns);
     hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_KEEP,
                        (uint32_t)(bytes >> HAK_LARGE_UNIT_SHIFT), spent_ns);
     cache->used_units -= units;
@@ -208,7 +216,7 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
 }
 
 /* Purges from the old end until `units` are purged or no more than `keep` are left dirty. */
-static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units)
+static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units, size_t step)
 {
     size_t bytes = 0;
     for (int i = 0; i < PURGES_AT_ONCE && cache->dirty_units > keep; i++) {
@@ -216,7 +224,8 @@ static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t un
         if (cache->oldest == NULL || purged >= units)
             break;
         size_t excess = cache->dirty_units - keep;
-        bytes += purge_run(cache, cache->oldest, excess < units - purged ? excess : units - purged);
+        size_t most = excess < units - purged ? excess : units - purged;
+        bytes += purge_run(cache, cache->oldest, most, step);
     }
     return bytes;
 }
@@ -234,7 +243,7 @@ void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segmen
     if (run->kind == HAK_UNIT_FREE && run[1].number == 0 &&
         hak_large_segment_is_whole(segment, run->number) &&
         (segment->next != NULL || segment->previous != NULL))
-        purge_run(cache, run, SIZE_MAX);
+        purge_run(cache, run, SIZE_MAX, hak_os_page_size());
 }
 
 /* ---- batches ---- */
@@ -286,7 +295,8 @@ static int purge_stretches(const struct stretch *stretches, unsigned count)
     unsigned used = 0;
     for (unsigned i = 0; i < count; i++) {
         uint32_t index = stretches[i].index;
-        uint32_t units = whole_pages(stretches[i].segment, &index, stretches[i].units);
+        uint32_t units = whole_steps(stretches[i].segment, &index, stretches[i].units,
+                                     hak_region_purge_step());
         if (units != 0)
             ranges[used++] = (struct hak_os_range){
                 hak_large_segment_address(stretches[i].segment, index),
@@ -302,18 +312,18 @@ void hak_large_release_batch(struct hak_large_cache *cache)
         return;
     uint64_t now = hak_os_coarse_now_ns();
     hak_cost_saw_batch(&cache->learner->cost, now - cache->batch_ns);
-    uint32_t all = cache->batched_units;
+    uint32_t purged = 0;
     unsigned count = unload(cache, stretches);
     hak_lock_release(&cache->lock);
     uint64_t began = hak_os_now_ns();
     int result = purge_stretches(stretches, count);
     uint64_t spent = hak_os_now_ns() - began;
     hak_lock_acquire(&cache->lock);
-    hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_BATCH, all, spent);
     for (unsigned i = 0; i < count; i++) {
         struct hak_large_segment *segment = stretches[i].segment;
         uint32_t index = stretches[i].index;
-        uint32_t units = whole_pages(segment, &index, stretches[i].units);
+        uint32_t units = whole_steps(segment, &index, stretches[i].units, hak_region_purge_step());
+        purged += units;
         if (result == 0 && units != 0)
             note_purged(cache, segment, index, units);
         struct hak_unit *run = &segment->unit[stretches[i].index];
@@ -321,6 +331,7 @@ void hak_large_release_batch(struct hak_large_cache *cache)
                              hak_large_segment_count_dirty(segment, stretches[i].index,
                                                            stretches[i].units));
     }
+    hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_BATCH, purged, spent);
 }
 
 void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
@@ -358,7 +369,8 @@ static void decay(struct hak_large_cache *cache, uint32_t ticks)
     }
     if (cache->surplus == 0)
         return;
-    size_t purged = purge_oldest(cache, 0, cache->surplus) >> HAK_LARGE_UNIT_SHIFT;
+    size_t bytes = purge_oldest(cache, 0, cache->surplus, hak_region_purge_step());
+    size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
     hak_learner_saw_purge(cache->learner, HAK_LEARN_DECAY, purged);
     int ended = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
     cache->surplus = ended ? 0 : cache->surplus - purged;
@@ -407,7 +419,9 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     if (hak_headroom_missing() == 0 &&
         hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
         most = most_dirty(cache, policy);
-    size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX);
+    /* Near the limit of memory a huge page is worth less than what is free of it. */
+    size_t step = hak_headroom_missing() == 0 ? hak_region_purge_step() : hak_os_page_size();
+    size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, step);
     hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
 }
 
@@ -475,7 +489,7 @@ static int release_one(struct hak_large_cache *cache)
         struct hak_unit *run = &segment->unit[segment->first];
         if (run->kind != HAK_UNIT_FREE || !hak_large_segment_is_whole(segment, run->number))
             continue;
-        purge_run(cache, run, SIZE_MAX);
+        purge_run(cache, run, SIZE_MAX, hak_os_page_size());
         return 1;
     }
     return 0;
@@ -489,7 +503,7 @@ size_t hak_large_trim(struct hak_large_cache *cache)
     hak_large_release_batch(cache);
     /* A round that gives nothing back ends it: memory may be locked. */
     for (size_t got = 1; got != 0 && cache->oldest != NULL; bytes += got)
-        got = purge_oldest(cache, 0, SIZE_MAX);
+        got = purge_oldest(cache, 0, SIZE_MAX, hak_os_page_size());
     while (release_one(cache))
         continue;
     hak_lock_release(&cache->lock);

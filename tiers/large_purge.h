@@ -17,13 +17,14 @@ struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,
 void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           struct hak_unit *run, uint32_t dirty);
 
-/* Purges the whole kernel pages within a BUSY run, and notes it: bytes. Lets the lock go. */
+/* Purges what of a BUSY run lies in whole steps (hak_os_page_size() or hak_region_purge_step()),
+ * and notes it: bytes. Lets the lock go. */
 size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                             uint32_t index, uint32_t units, uint64_t *spent_ns);
+                             uint32_t index, uint32_t units, size_t step, uint64_t *spent_ns);
 
-/* Lets the kernel have them when it wants. Lets the lock go. */
-void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                         uint32_t index, uint32_t units, uint64_t *spent_ns);
+/* Lets the kernel have them when it wants: units. Lets the lock go. */
+uint32_t hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                             uint32_t index, uint32_t units, uint64_t *spent_ns);
 
 /* A used run joins the batch, and is nobody's until that is released. May let the lock go. */
 void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,

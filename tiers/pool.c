@@ -169,11 +169,22 @@ static size_t purge_region(struct hak_pool_space *space, struct hak_region *regi
     return purged;
 }
 
-static size_t purge_space(struct hak_pool *pool)
+/* Where memory is purged in steps of huge pages, free pages of a region go all together: the header
+ * alone stays then, in a huge page that is broken up, for readers without a lock. */
+static int can_spare(const struct hak_region *region)
+{
+    return hak_region_purge_step() < HAK_REGION_SIZE ||
+           region->free_pages == ~(uint32_t)HEADER_PAGE;
+}
+
+enum purge { PURGE_SPARE, PURGE_ALL };
+
+static size_t purge_space(struct hak_pool *pool, enum purge what)
 {
     size_t purged = 0;
     for (struct hak_region *region = pool->space.first; region != NULL; region = region->next)
-        purged += purge_region(&pool->space, region);
+        if (what == PURGE_ALL || can_spare(region))
+            purged += purge_region(&pool->space, region);
     if (purged != 0)
         hak_count(pool->source->counters, HAK_COUNTER_BYTES_PURGED, purged);
     return purged;
@@ -201,7 +212,7 @@ static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
     region->dirty_pages |= page_mask(first, count);
     set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
     space->last_release_ns = now;
-    if (space->dirty_bytes > hak_policy_bytes(&policy->slab_retain_bytes)) {
+    if (space->dirty_bytes > hak_policy_bytes(&policy->slab_retain_bytes) && can_spare(region)) {
         size_t purged = purge_region(space, region);
         hak_count(pool->source->counters, HAK_COUNTER_BYTES_PURGED, purged);
     }
@@ -352,8 +363,10 @@ void hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint6
     if (!hak_lock_try(&space->lock))
         return;
     if (space->dirty_bytes != 0 && now_ns - space->last_release_ns > policy->decay_ns &&
-        now_ns > space->last_release_ns)
-        purge_space(pool);
+        now_ns > space->last_release_ns) {
+        purge_space(pool, PURGE_SPARE);
+        space->last_release_ns = now_ns; /* what is to stay is not looked at all the time */
+    }
     hak_lock_release(&space->lock);
 }
 
@@ -390,7 +403,7 @@ size_t hak_pool_purge(struct hak_pool *pool)
 {
     release_kept_slabs(pool);
     hak_lock_acquire(&pool->space.lock);
-    size_t purged = purge_space(pool);
+    size_t purged = purge_space(pool, PURGE_ALL);
     hak_lock_release(&pool->space.lock);
     return purged;
 }

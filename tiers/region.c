@@ -14,6 +14,11 @@ void hak_region_set_huge(enum hak_os_huge huge)
     huge_pages = huge;
 }
 
+size_t hak_region_purge_step(void)
+{
+    return huge_pages == HAK_HUGE_ALWAYS ? (size_t)HAK_REGION_SIZE : hak_os_page_size();
+}
+
 void hak_region_set_hugetlb(int wanted)
 {
     hugetlb = wanted;

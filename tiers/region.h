@@ -28,6 +28,10 @@ void hak_region_set_huge(enum hak_os_huge huge);
 /* size: a multiple of HAK_REGION_SIZE. Zero memory, covered by the page map; NULL when refused. */
 void *hak_region_map(const struct hak_region_source *source, size_t size);
 
+/* Bytes in whose multiples memory is to be purged, unless all of it is wanted back: a huge page
+ * that is broken up was taken in vain. */
+size_t hak_region_purge_step(void);
+
 /* Whether large segments and whales are tried with explicit huge pages first; by the starting
  * thread. */
 void hak_region_set_hugetlb(int wanted);

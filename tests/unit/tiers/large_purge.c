@@ -87,6 +87,87 @@ static int is_filled(const unsigned char *bytes, unsigned char pattern, size_t s
     return bytes[0] == pattern && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
+/* ---- huge pages ----------------------------------------------------------------------------- */
+
+static size_t purged_bytes(void)
+{
+    return hak_counter_read(&counters, HAK_COUNTER_BYTES_PURGED);
+}
+
+/* 7 MiB that begin 256 KiB behind a huge page's start, between two runs that stay; the latter is too
+ * long for the gap before the first. */
+static unsigned char *between_walls(unsigned char **walls)
+{
+    walls[0] = hak_large_take(cache, 8 * MIB, HAK_REGION_SIZE, HAK_ZERO_NO, &policy);
+    EXPECT_EQ(hak_large_resize(walls[0], RUN, &policy), 1);
+    hak_large_trim(cache);
+    unsigned char *run = take(7 * MIB);
+    walls[1] = take(2 * MIB);
+    EXPECT(run == walls[0] + RUN && walls[1] == run + 7 * MIB);
+    memset(walls[0], 1, RUN);
+    memset(run, 2, 7 * MIB);
+    memset(walls[1], 3, 2 * MIB);
+    return run;
+}
+
+static void end_walls(unsigned char **walls)
+{
+    EXPECT(is_filled(walls[0], 1, RUN) && is_filled(walls[1], 3, 2 * MIB));
+    hak_region_set_huge(HAK_HUGE_DEFAULT);
+    give(walls[0]);
+    give(walls[1]);
+    end_cache();
+}
+
+/* What an arm gives back at once of 7 MiB. */
+static size_t given_back_at_once(enum hak_os_huge huge, enum hak_arm arm)
+{
+    unsigned char *walls[2];
+    new_cache(HAK_LEARN_OFF, arm);
+    policy.batch_runs = 1;
+    unsigned char *run = between_walls(walls);
+    hak_region_set_huge(huge);
+    size_t before = purged_bytes();
+    give(run);
+    size_t bytes = purged_bytes() - before;
+    EXPECT_EQ(hak_large_bytes(cache).dirty, 7 * MIB - bytes);
+    EXPECT_EQ(resident(run, 7 * MIB) * hak_os_page_size(), 7 * MIB - bytes);
+    end_walls(walls);
+    return bytes;
+}
+
+static void huge_pages_go_whole(void)
+{
+    EXPECT_EQ(given_back_at_once(HAK_HUGE_DEFAULT, HAK_ARM_DONTNEED), 7 * MIB);
+    EXPECT_EQ(given_back_at_once(HAK_HUGE_DEFAULT, HAK_ARM_BATCH), 7 * MIB);
+    EXPECT_EQ(given_back_at_once(HAK_HUGE_NEVER, HAK_ARM_DONTNEED), 7 * MIB);
+    EXPECT_EQ(given_back_at_once(HAK_HUGE_ALWAYS, HAK_ARM_DONTNEED), 4 * MIB);
+    EXPECT_EQ(given_back_at_once(HAK_HUGE_ALWAYS, HAK_ARM_BATCH), 4 * MIB);
+}
+
+/* 2 MiB of 7 are too much: the last whole huge page goes, and the ends stay. */
+static void huge_pages_decay_whole(void)
+{
+    unsigned char *walls[2];
+    new_cache(HAK_LEARN_OFF, HAK_ARM_KEEP);
+    policy.large_retain_bytes = 5 * MIB;
+    unsigned char *run = between_walls(walls);
+    hak_region_set_huge(HAK_HUGE_ALWAYS);
+    size_t before = purged_bytes();
+    give(run);
+    EXPECT_EQ(purged_bytes() - before, 2 * MIB);
+    EXPECT_EQ(resident(walls[0] + 4 * MIB, 2 * MIB), 0);
+    uint64_t now = hak_os_coarse_now_ns();
+    for (unsigned i = 1; i < 40; i++)
+        hak_large_tick(cache, &policy, now + i * policy.decay_ns / 8);
+    EXPECT_EQ(purged_bytes() - before, 4 * MIB);
+    EXPECT_EQ(hak_large_bytes(cache).dirty, 3 * MIB);
+    hak_large_trim(cache);
+    EXPECT_EQ(purged_bytes() - before, 7 * MIB);
+    EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
+    end_walls(walls);
+}
+
 /* ---- batches -------------------------------------------------------------------------------- */
 
 enum {
@@ -513,6 +594,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a batch is released when it has so many runs", by_count},
         {"when it has many bytes", by_bytes},
+        {"of huge pages only whole ones are given back at once", huge_pages_go_whole},
+        {"and by retention and decay; a trim takes all", huge_pages_decay_whole},
         {"when its table is full, whatever the policy says", by_the_table},
         {"when a tick finds it", by_time},
         {"when a give finds it too old", by_time_at_a_give},

@@ -251,6 +251,32 @@ static void kept_as_told(void)
     expect_all_empty();
 }
 
+/* Regions that are to stay huge pages lose all free pages or none; a purge of all spares nothing. */
+static void huge_regions_are_spared(void)
+{
+    start();
+    unsigned pages = hak_classes[HAK_CLASS_LAST].slab_pages;
+    hak_region_set_huge(HAK_HUGE_ALWAYS);
+    hak_pool_purge(&mid);
+    uint64_t purged = count_of(HAK_COUNTER_BYTES_PURGED);
+    fill_and_give(HAK_CLASS_LAST, 4, &keep_nothing);
+    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED), purged);
+    EXPECT_EQ(mid.space.dirty_bytes, 3 * pages * HAK_PAGE_SIZE);
+    uint64_t now = mid.space.last_release_ns;
+    hak_pool_tick(&mid, &keep_nothing, now + 1);
+    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED), purged);
+    EXPECT_EQ(mid.space.last_release_ns, now + 1);
+
+    fill_and_give(HAK_CLASS_LAST, 4 * HAK_REGION_PAGES / pages, &keep_nothing);
+    EXPECT(count_of(HAK_COUNTER_BYTES_PURGED) > purged);
+    for (struct hak_region *region = mid.space.all; region != NULL; region = region->all_next)
+        EXPECT(region->dirty_pages == 0 || region->free_pages != ~(uint32_t)1);
+    EXPECT(mid.space.dirty_bytes > 0);
+    hak_pool_purge(&mid);
+    EXPECT_EQ(mid.space.dirty_bytes, 0);
+    hak_region_set_huge(HAK_HUGE_DEFAULT);
+}
+
 /* Pages that were free and dirty and are in use again are no longer to be purged. */
 static void purges_spare_the_living(void)
 {
@@ -457,6 +483,7 @@ int main(int argc, char **argv)
         {"classes use each other's pages", classes_use_each_others_pages},
         {"many threads, every object one's own", many_threads},
         {"locks hold and can be reset", locks_hold},
+        {"regions of huge pages are purged as a whole", huge_regions_are_spared},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
