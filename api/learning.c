@@ -189,6 +189,7 @@ void hak_learning_start(struct hak_heap *heap)
     struct hak_policy *policy = &heap->policy_store;
     policy->mode = hak_options.learn;
     policy->price_ns = hak_options.price_ns;
+    policy->learns_huge = policy->mode == HAK_LEARN_ON && hak_options.huge == HAK_HUGE_CHOICE_LEARN;
     policy->by_site = hak_options.learn_site == HAK_LEARN_SITE_CHOICE_YES;
     policy->tunes = hak_options.tune == HAK_TUNE_CHOICE_YES;
     memcpy(policy->pinned, hak_options.learn_pins.arm, sizeof policy->pinned);

@@ -48,6 +48,13 @@ enum hak_background_choice {
     HAK_BACKGROUND_CHOICE_YES,
 };
 
+enum hak_huge_choice {
+    HAK_HUGE_CHOICE_AUTO = HAK_HUGE_DEFAULT,
+    HAK_HUGE_CHOICE_ALWAYS = HAK_HUGE_ALWAYS,
+    HAK_HUGE_CHOICE_NEVER = HAK_HUGE_NEVER,
+    HAK_HUGE_CHOICE_LEARN,
+};
+
 enum hak_hugetlb_choice {
     HAK_HUGETLB_CHOICE_NO,
     HAK_HUGETLB_CHOICE_YES,
@@ -91,7 +98,7 @@ struct hak_options {
     uint64_t price_ns; /* of a MiB for a second */
     size_t limit; /* HAK_LIMIT_AUTO, HAK_LIMIT_NONE or bytes */
     enum hak_background_choice background;
-    enum hak_os_huge huge;
+    enum hak_huge_choice huge;
     enum hak_hugetlb_choice hugetlb;
     enum hak_misuse_choice misuse;
     enum hak_stats_choice stats;

@@ -170,7 +170,9 @@ static void obey_options(struct hak_heap *heap)
     hak_heap_set_retain(heap, hak_options.retain_bytes);
     heap->remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
                                                                 : HAK_REMOTE_ADOPT;
-    hak_region_set_huge(hak_options.huge);
+    hak_region_set_huge(hak_options.huge == HAK_HUGE_CHOICE_LEARN
+                            ? HAK_HUGE_DEFAULT
+                            : (enum hak_os_huge)hak_options.huge);
     hak_region_set_hugetlb(hak_options.hugetlb == HAK_HUGETLB_CHOICE_YES);
     hak_learning_start(heap);
 }

@@ -19,6 +19,7 @@ void hak_learner_start(struct hak_learner *learner, const struct hak_policy *pol
 {
     learner->id = id;
     hak_cost_start(&learner->cost, policy->price_ns, policy->decay_ns);
+    hak_huge_start(&learner->huge);
     double most = (double)policy->decay_ns;
     double least = most / DECAY_SPAN;
     hak_climb_start(&learner->decay, most, least < 1 ? 1 : least, most < 1 ? 1 : most, 2);

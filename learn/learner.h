@@ -25,6 +25,7 @@
 
 #include "learn/climb.h"
 #include "learn/cost.h"
+#include "learn/huge.h"
 #include "learn/policy.h"
 #include "learn/regime.h"
 
@@ -77,6 +78,7 @@ struct hak_learn_key {
 
 struct hak_learner {
     struct hak_cost cost;
+    struct hak_huge huge;             /* for segments to come */
     struct hak_climb decay;           /* of KEEP, in ns */
     double decay_most_cost;           /* what the longest would have cost, as decay.here */
     uint64_t tick_ns;

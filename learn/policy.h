@@ -39,6 +39,7 @@ struct hak_policy {
     const struct hak_learn_saved *saved;  /* what was learned before; NULL: nothing */
     enum hak_arm large_arm;          /* for freed runs, where nothing was learned or pinned */
     uint8_t pinned[HAK_LEARN_BUCKETS];    /* enum hak_arm + 1; 0: not pinned */
+    uint8_t learns_huge;             /* whether to ask for huge pages, too */
     uint8_t by_site;                 /* call sites are told apart, too */
     uint8_t tunes;                   /* shards tune their knobs (learn/knobs.h) */
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */

@@ -35,6 +35,7 @@ unit_tests = \
 	%D%/unit/learn/cost \
 	%D%/unit/learn/elo \
 	%D%/unit/learn/knobs \
+	%D%/unit/learn/huge \
 	%D%/unit/learn/learner \
 	%D%/unit/learn/policy \
 	%D%/unit/learn/regime \

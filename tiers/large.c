@@ -13,6 +13,8 @@
 enum {
     FIRST_SEGMENT = 4 * 1024 * 1024,
     TOUCHED_UNITS = 4,             /* whose first touch is timed, in */
+    HUGE_UNITS = HAK_REGION_SIZE / HAK_LARGE_UNIT,
+    HUGE_FAULT_NS = 20 * 1000,     /* a fault that takes longer has cleared a huge page */
     TOUCH_ONE_IN = 16,             /* takes of memory without pages */
 };
 
@@ -25,6 +27,20 @@ static size_t segment_size(size_t wanted, uint32_t units)
     while ((size >> HAK_LARGE_UNIT_SHIFT) - hak_large_segment_overhead(size) < units)
         size += HAK_REGION_SIZE;
     return size;
+}
+
+/* Whether a new segment is to be of huge pages. No lock held. */
+static enum hak_huge_arm choose_huge(struct hak_large_cache *cache,
+                                     const struct hak_policy *policy)
+{
+    if (!policy->learns_huge)
+        return HAK_HUGE_ARM_SYSTEM;
+    hak_lock_acquire(&cache->lock);
+    enum hak_huge_arm arm = hak_huge_choose(&cache->learner->huge);
+    hak_lock_release(&cache->lock);
+    if (arm == HAK_HUGE_ARM_ASK)
+        hak_count(cache->source->counters, HAK_COUNTER_HUGE_WISHES, 1);
+    return arm;
 }
 
 /* Maps a segment with room for a run of `units`: as much again as the cache has, within limits, so
@@ -42,17 +58,21 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
         wanted = FIRST_SEGMENT;
     size_t size = segment_size(wanted, units);
     int node = hak_region_source_node(cache->source);    /* before it is bound, as in pool.c */
+    int asks_huge = choose_huge(cache, policy) == HAK_HUGE_ARM_ASK;
+    enum hak_os_huge huge = asks_huge ? HAK_HUGE_ALWAYS : HAK_HUGE_DEFAULT;
     int is_hugetlb;
-    struct hak_large_segment *segment = hak_region_map_large(cache->source, size, &is_hugetlb);
+    struct hak_large_segment *segment =
+        hak_region_map_large(cache->source, size, huge, &is_hugetlb);
     if (segment == NULL) {
         size = segment_size(HAK_REGION_SIZE, units);
-        segment = hak_region_map_large(cache->source, size, &is_hugetlb);
+        segment = hak_region_map_large(cache->source, size, huge, &is_hugetlb);
     }
     if (segment == NULL)
         return 0;
     hak_headroom_grow(size);
     hak_large_segment_start(segment, cache, size);
     segment->is_hugetlb = is_hugetlb;
+    segment->asks_huge = asks_huge;
     segment->node = node;
     hak_large_segment_publish(segment);
 
@@ -80,7 +100,7 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
     if (give->arm == HAK_ARM_DONTNEED) {
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
         size_t bytes = hak_large_purge_units(cache, segment, index, units,
-                                             hak_region_purge_step(), &give->spent_ns);
+                                             hak_large_purge_step(segment), &give->spent_ns);
         hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_DONTNEED,
                            (uint32_t)(bytes >> HAK_LARGE_UNIT_SHIFT), give->spent_ns);
         uint32_t left = hak_large_segment_count_dirty(segment, index, units);
@@ -194,18 +214,46 @@ static struct hak_unit *take_or_grow(struct hak_large_cache *cache, uint32_t uni
     return run;
 }
 
+/* Touches the beginning of what lies in one huge page; the sample grows by what touching all of it
+ * would take. A first touch that cleared a huge page has made the rest of that resident, too. */
+static void time_part(struct hak_huge_sample *sample, volatile char *part, uint32_t units)
+{
+    uint32_t touched = units < TOUCHED_UNITS ? units : TOUCHED_UNITS;
+    uint64_t began = hak_os_now_ns();
+    part[0] = 0;
+    uint64_t first = hak_os_now_ns() - began;
+    for (uint32_t unit = 1; unit < touched; unit++)
+        part[(size_t)unit << HAK_LARGE_UNIT_SHIFT] = 0;
+    uint64_t others = hak_os_now_ns() - began - first;
+    sample->units += units;
+    sample->unasked += first >= HUGE_FAULT_NS ? HUGE_UNITS - units : 0;
+    sample->ns += first + (touched > 1 ? others * (units - 1) / (touched - 1) : 0);
+}
+
 /* Now and then the first touches of fresh memory are ours, to know what they cost. It is zero, and
- * stays so; who asked for a run of this size will touch its beginning anyway. Lock not held. */
-static void time_first_touch(struct hak_large_cache *cache, void *object)
+ * stays so; who asked for a run of this size will touch its beginning anyway, and where huge pages
+ * were asked for, its end. Lock not held. */
+static void time_first_touch(struct hak_large_cache *cache, const struct hak_large_segment *segment,
+                             uint32_t index, uint32_t units, const struct hak_policy *policy)
 {
     /* relaxed: turns, of which two threads may take one */
     uint32_t turn = __atomic_fetch_add(&cache->touches, 1, __ATOMIC_RELAXED);
     if (turn % TOUCH_ONE_IN != 0)
         return;
-    uint64_t began = hak_os_now_ns();
-    for (unsigned unit = 0; unit < TOUCHED_UNITS; unit++)
-        ((volatile char *)object)[(size_t)unit << HAK_LARGE_UNIT_SHIFT] = 0;
-    hak_cost_saw_faults(&cache->learner->cost, TOUCHED_UNITS, hak_os_now_ns() - began);
+    struct hak_huge_sample sample = {0};
+    uint32_t room = HUGE_UNITS - index % HUGE_UNITS;
+    time_part(&sample, hak_large_segment_address(segment, index), units < room ? units : room);
+    uint32_t last = (index + units) % HUGE_UNITS;
+    if (segment->asks_huge && units > room && last != 0)
+        time_part(&sample, hak_large_segment_address(segment, index + units - last), last);
+    hak_cost_saw_faults(&cache->learner->cost, sample.units, sample.ns);
+    if (!policy->learns_huge)
+        return;
+    hak_lock_acquire(&cache->lock);
+    hak_huge_saw(&cache->learner->huge,
+                 segment->asks_huge ? HAK_HUGE_ARM_ASK : HAK_HUGE_ARM_SYSTEM, &sample,
+                 &cache->learner->cost);
+    hak_lock_release(&cache->lock);
 }
 
 /* Memory without pages is handed out. Lock not held. */
@@ -214,7 +262,7 @@ static void prepare_pages(struct hak_large_cache *cache, const struct hak_large_
 {
     hak_headroom_take((size_t)units << HAK_LARGE_UNIT_SHIFT);
     if (hak_learner_watches(policy) && !segment->is_hugetlb)
-        time_first_touch(cache, hak_large_segment_address(segment, index));
+        time_first_touch(cache, segment, index, units, policy);
 }
 
 /* What a run taken is to its caller. Lock not held. */

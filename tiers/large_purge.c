@@ -19,6 +19,9 @@ enum {
     JITTER_STEPS = 8,
 };
 
+/* Whether huge pages are spared that are free in part. */
+enum thorough { SPARING, ALL };
+
 static const int64_t BATCH_NS = 20l * 1000 * 1000;
 
 /* ---- what the learner is told ---- */
@@ -96,6 +99,11 @@ struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,
     return &segment->unit[index];
 }
 
+size_t hak_large_purge_step(const struct hak_large_segment *segment)
+{
+    return segment->asks_huge ? (size_t)HAK_REGION_SIZE : hak_region_purge_step();
+}
+
 /* What of a run lies in whole steps (kernel pages, or huge ones): from *index, in units; 0 if there
  * are none. */
 static uint32_t whole_steps(const struct hak_large_segment *segment, uint32_t *index,
@@ -151,7 +159,7 @@ size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_seg
 uint32_t hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
                              uint32_t index, uint32_t units, uint64_t *spent_ns)
 {
-    units = whole_steps(segment, &index, units, hak_region_purge_step());
+    units = whole_steps(segment, &index, units, hak_large_purge_step(segment));
     *spent_ns = 0;
     if (units != 0)
         (void)advise_unlocked(cache, segment, index, units, HAK_PURGE_LAZY, spent_ns);
@@ -182,9 +190,10 @@ static uint32_t tail_with(const struct hak_large_segment *segment, const struct 
  * start; if that is all of them, and of the segment, the segment goes. Returns bytes. Lets the lock
  * go meanwhile. */
 static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, size_t most,
-                        size_t step)
+                        enum thorough how)
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
+    size_t step = how == ALL ? hak_os_page_size() : hak_large_purge_step(segment);
     struct hak_unit *older = NULL;
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t units = run->number;
@@ -216,7 +225,8 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
 }
 
 /* Purges from the old end until `units` are purged or no more than `keep` are left dirty. */
-static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units, size_t step)
+static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units,
+                           enum thorough how)
 {
     size_t bytes = 0;
     for (int i = 0; i < PURGES_AT_ONCE && cache->dirty_units > keep; i++) {
@@ -225,7 +235,7 @@ static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t un
             break;
         size_t excess = cache->dirty_units - keep;
         size_t most = excess < units - purged ? excess : units - purged;
-        bytes += purge_run(cache, cache->oldest, most, step);
+        bytes += purge_run(cache, cache->oldest, most, how);
     }
     return bytes;
 }
@@ -243,7 +253,7 @@ void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segmen
     if (run->kind == HAK_UNIT_FREE && run[1].number == 0 &&
         hak_large_segment_is_whole(segment, run->number) &&
         (segment->next != NULL || segment->previous != NULL))
-        purge_run(cache, run, SIZE_MAX, hak_os_page_size());
+        purge_run(cache, run, SIZE_MAX, ALL);
 }
 
 /* ---- batches ---- */
@@ -296,7 +306,7 @@ static int purge_stretches(const struct stretch *stretches, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         uint32_t index = stretches[i].index;
         uint32_t units = whole_steps(stretches[i].segment, &index, stretches[i].units,
-                                     hak_region_purge_step());
+                                     hak_large_purge_step(stretches[i].segment));
         if (units != 0)
             ranges[used++] = (struct hak_os_range){
                 hak_large_segment_address(stretches[i].segment, index),
@@ -322,7 +332,8 @@ void hak_large_release_batch(struct hak_large_cache *cache)
     for (unsigned i = 0; i < count; i++) {
         struct hak_large_segment *segment = stretches[i].segment;
         uint32_t index = stretches[i].index;
-        uint32_t units = whole_steps(segment, &index, stretches[i].units, hak_region_purge_step());
+        uint32_t units = whole_steps(segment, &index, stretches[i].units,
+                                     hak_large_purge_step(segment));
         purged += units;
         if (result == 0 && units != 0)
             note_purged(cache, segment, index, units);
@@ -369,7 +380,7 @@ static void decay(struct hak_large_cache *cache, uint32_t ticks)
     }
     if (cache->surplus == 0)
         return;
-    size_t bytes = purge_oldest(cache, 0, cache->surplus, hak_region_purge_step());
+    size_t bytes = purge_oldest(cache, 0, cache->surplus, SPARING);
     size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
     hak_learner_saw_purge(cache->learner, HAK_LEARN_DECAY, purged);
     int ended = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
@@ -420,8 +431,8 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
         hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
         most = most_dirty(cache, policy);
     /* Near the limit of memory a huge page is worth less than what is free of it. */
-    size_t step = hak_headroom_missing() == 0 ? hak_region_purge_step() : hak_os_page_size();
-    size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, step);
+    enum thorough how = hak_headroom_missing() == 0 ? SPARING : ALL;
+    size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, how);
     hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
 }
 
@@ -489,7 +500,7 @@ static int release_one(struct hak_large_cache *cache)
         struct hak_unit *run = &segment->unit[segment->first];
         if (run->kind != HAK_UNIT_FREE || !hak_large_segment_is_whole(segment, run->number))
             continue;
-        purge_run(cache, run, SIZE_MAX, hak_os_page_size());
+        purge_run(cache, run, SIZE_MAX, ALL);
         return 1;
     }
     return 0;
@@ -503,7 +514,7 @@ size_t hak_large_trim(struct hak_large_cache *cache)
     hak_large_release_batch(cache);
     /* A round that gives nothing back ends it: memory may be locked. */
     for (size_t got = 1; got != 0 && cache->oldest != NULL; bytes += got)
-        got = purge_oldest(cache, 0, SIZE_MAX, hak_os_page_size());
+        got = purge_oldest(cache, 0, SIZE_MAX, ALL);
     while (release_one(cache))
         continue;
     hak_lock_release(&cache->lock);

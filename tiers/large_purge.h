@@ -17,8 +17,10 @@ struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,
 void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           struct hak_unit *run, uint32_t dirty);
 
-/* Purges what of a BUSY run lies in whole steps (hak_os_page_size() or hak_region_purge_step()),
- * and notes it: bytes. Lets the lock go. */
+/* Bytes in whose multiples a segment is purged, unless all of it is wanted back. */
+size_t hak_large_purge_step(const struct hak_large_segment *segment);
+
+/* Purges what of a BUSY run lies in whole steps, and notes it: bytes. Lets the lock go. */
 size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_segment *segment,
                              uint32_t index, uint32_t units, size_t step, uint64_t *spent_ns);
 

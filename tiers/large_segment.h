@@ -77,6 +77,7 @@ struct hak_large_segment {
     uint32_t first;                     /* units of the header */
     int is_hugetlb;                     /* of explicit huge pages: purged as a whole or not at
                                            all; constant */
+    int asks_huge;                      /* for huge pages; constant */
     int node;                           /* that it is bound to; under the lock, read relaxed */
     struct hak_unit *unit;
     uint64_t *watched;                  /* one bit a unit */

@@ -68,17 +68,23 @@ static void *enter(const struct hak_region_source *source, void *region, size_t 
     return region;
 }
 
-void *hak_region_map(const struct hak_region_source *source, size_t size)
+static void *map_advised(const struct hak_region_source *source, size_t size,
+                         enum hak_os_huge huge)
 {
     void *region = hak_os_map(size, HAK_REGION_SIZE);
     if (region == NULL)
         return NULL;
-    hak_region_advise(region, size);
+    hak_os_advise_huge(region, size, huge_pages != HAK_HUGE_DEFAULT ? huge_pages : huge);
     if (!hak_region_bind(source, region, size)) {
         hak_os_unmap(region, size);
         return NULL;
     }
     return enter(source, region, size);
+}
+
+void *hak_region_map(const struct hak_region_source *source, size_t size)
+{
+    return map_advised(source, size, HAK_HUGE_DEFAULT);
 }
 
 void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t size)
@@ -96,11 +102,12 @@ void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t siz
     return memory;
 }
 
-void *hak_region_map_large(const struct hak_region_source *source, size_t size, int *is_hugetlb)
+void *hak_region_map_large(const struct hak_region_source *source, size_t size,
+                           enum hak_os_huge huge, int *is_hugetlb)
 {
     void *region = hak_region_take_hugetlb(source, size);
     *is_hugetlb = region != NULL;
-    return region != NULL ? enter(source, region, size) : hak_region_map(source, size);
+    return region != NULL ? enter(source, region, size) : map_advised(source, size, huge);
 }
 
 void hak_region_unmap(const struct hak_region_source *source, void *region, size_t size)

@@ -42,8 +42,9 @@ int hak_region_wants_hugetlb(void);
 void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t size);
 
 /* As hak_region_map, but tries explicit huge pages first. *is_hugetlb: it is of those, and is to be
- * given back as a whole. */
-void *hak_region_map_large(const struct hak_region_source *source, size_t size, int *is_hugetlb);
+ * given back as a whole. huge: what to ask for where nothing was set for all. */
+void *hak_region_map_large(const struct hak_region_source *source, size_t size,
+                           enum hak_os_huge huge, int *is_hugetlb);
 
 /* Memory of another kind than regions (a whale), before its first touch or when it has grown: asks
  * for huge pages, or for none, as was set. */

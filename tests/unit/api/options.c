@@ -65,7 +65,7 @@ static void test_defaults(void)
     EXPECT_EQ(options.decay_ns, 1000u * 1000 * 1000);
     EXPECT_EQ(options.retain_bytes, 256u << 20);
     EXPECT_EQ(options.background, HAK_BACKGROUND_CHOICE_NO);
-    EXPECT_EQ(options.huge, HAK_HUGE_DEFAULT);
+    EXPECT_EQ(options.huge, HAK_HUGE_CHOICE_AUTO);
     EXPECT_EQ(options.hugetlb, HAK_HUGETLB_CHOICE_NO);
     EXPECT_EQ(options.misuse, HAK_MISUSE_CHOICE_ABORT);
     EXPECT_EQ(options.stats, HAK_STATS_CHOICE_NONE);
@@ -193,9 +193,11 @@ static void test_choices(void)
     expect_silence("HAKMEM_REMOTE=adopt");
     EXPECT_EQ(options.remote, HAK_REMOTE_CHOICE_ADOPT);
     expect_silence("HAKMEM_THP=always");
-    EXPECT_EQ(options.huge, HAK_HUGE_ALWAYS);
+    EXPECT_EQ(options.huge, HAK_HUGE_CHOICE_ALWAYS);
     expect_silence("HAKMEM_THP=never");
-    EXPECT_EQ(options.huge, HAK_HUGE_NEVER);
+    EXPECT_EQ(options.huge, HAK_HUGE_CHOICE_NEVER);
+    expect_silence("HAKMEM_THP=learn");
+    EXPECT_EQ(options.huge, HAK_HUGE_CHOICE_LEARN);
     expect_silence("HAKMEM_HUGETLB=1");
     EXPECT_EQ(options.hugetlb, HAK_HUGETLB_CHOICE_YES);
     expect_silence("HAKMEM_MISUSE=warn");

@@ -6,11 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "os/memory.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
+#include "tiers/large_purge.h"
 #include "tiers/page_map.h"
 
 enum {
@@ -422,6 +425,39 @@ static void threads_share(void)
     end_cache(shared);
 }
 
+/* The first segment is the system's, the second is of huge pages, since both are to be tried. */
+static void huge_pages_are_tried(void)
+{
+    struct hak_large_cache *cache = new_cache();
+    struct hak_policy policy = hak_policy_fixed;
+    policy.mode = HAK_LEARN_ON;
+    policy.learns_huge = 1;
+    uint64_t wishes = hak_counter_read(&counters, HAK_COUNTER_HUGE_WISHES);
+    char *first = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_NO, &policy);
+    REQUIRE(first != NULL);
+    EXPECT_EQ(hak_large_segment_find(first)->asks_huge, 0);
+    EXPECT(learner.huge.ucb1.plays[HAK_HUGE_ARM_SYSTEM] > 0);
+    EXPECT(hak_cost_fault_ns(&learner.cost) > 0);
+    char *runs[SLOTS];
+    for (unsigned i = 0; i < SLOTS; i++) {
+        runs[i] = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_YES, &policy);
+        REQUIRE(runs[i] != NULL);
+        EXPECT_EQ(runs[i][0] | runs[i][3 * MIB - 1], 0);
+    }
+    const struct hak_large_segment *huge = hak_large_segment_find(runs[1]);
+    EXPECT_EQ(huge->asks_huge, 1);
+    EXPECT_EQ(hak_large_purge_step(huge), HAK_REGION_SIZE);
+    EXPECT_EQ(hak_large_purge_step(hak_large_segment_find(first)), hak_os_page_size());
+    EXPECT(hak_counter_read(&counters, HAK_COUNTER_HUGE_WISHES) > wishes);
+    EXPECT(learner.huge.ucb1.plays[HAK_HUGE_ARM_ASK] > 0);
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
+        EXPECT(smaps_has_flag(huge, " hg") != 0);
+    for (unsigned i = 0; i < SLOTS; i++)
+        EXPECT_EQ(hak_large_give(runs[i], &policy), 1);
+    EXPECT_EQ(hak_large_give(first, &policy), 1);
+    end_cache(cache);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -435,6 +471,7 @@ int main(int argc, char **argv)
         { "random takes, gives and resizes agree with the model", random_keep },
         { "so they do under every other arm", random_arms },
         { "threads share a cache", threads_share },
+        { "huge pages are tried where that is to be learned", huge_pages_are_tried },
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

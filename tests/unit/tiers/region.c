@@ -267,7 +267,8 @@ static void none_unasked(void)
     uint64_t tries = count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS);
     int is_hugetlb = 1;
     REQUIRE(hak_page_map_start() == HAK_PAGE_MAP_WHOLE);
-    void *region = hak_region_map_large(&source, HAK_REGION_SIZE, &is_hugetlb);
+    void *region = hak_region_map_large(&source, HAK_REGION_SIZE, HAK_HUGE_DEFAULT,
+                                        &is_hugetlb);
     REQUIRE(region != NULL);
     EXPECT_EQ(is_hugetlb, 0);
     EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS), tries);
