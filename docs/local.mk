@@ -45,5 +45,5 @@ EXTRA_DIST += \
 	%D%/decisions/007-binding.md \
 	%D%/decisions/008-what-a-call-costs.md \
 	%D%/decisions/009-remote-thresholds.md \
-	%D%/decisions/010-knobs.md
+	%D%/decisions/010-knobs.md \
 	%D%/decisions/011-huge-pages.md
