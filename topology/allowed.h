@@ -6,8 +6,8 @@
 
 #include "topology/topology.h"
 
-/* What the kernel allows the calling thread or the process's first one. 0 or -errno (the set is then
- * empty). */
+/* What the kernel allows the calling thread or the process's first one. 0 or -errno (the set is
+ * then empty). */
 int hak_allowed_read(struct hak_cpu_set *set);
 
 /* Leaves HAK_CPU_ALLOWED on the online CPUs of the set alone; where that would leave none (the set
