@@ -7,8 +7,6 @@
 #include "os/compiler.h"
 
 enum {
-    BEGUN_WHOLE = 8,              /* samples of a key between two ticks, then one give in */
-    BEGUN_SHARE = 32,             /* so many: a sample costs some 150 ns, a give must not cost 30 */
     CROWDED = HAK_LEARN_SAMPLES * 3 / 4,
     TRIES_ONE_IN = 32,            /* gives, in which another arm may be tried */
     UNIT = 4096,
@@ -88,10 +86,10 @@ int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *g
     struct hak_learn_key *key = &learner->keys[give->key];
     double weight = 1;
     key->bytes += (uint64_t)give->units * UNIT;
-    if (key->begun >= BEGUN_WHOLE || learner->open >= CROWDED) {
-        if (++key->passed % BEGUN_SHARE != 0)
+    if (key->begun >= HAK_LEARN_WHOLE || learner->open >= CROWDED) {
+        if (++key->passed % HAK_LEARN_SHARE != 0)
             return 0;
-        weight = BEGUN_SHARE;
+        weight = HAK_LEARN_SHARE;
     } else {
         key->begun++;
     }

@@ -34,6 +34,9 @@ enum {
     HAK_LEARN_KEYS = HAK_LEARN_BUCKETS + HAK_LEARN_SITES,
     HAK_LEARN_SAMPLES = 256,
     HAK_LEARN_HEADS = 128,
+    HAK_LEARN_WHOLE = 8,       /* samples of a key between two ticks, then one give in */
+    HAK_LEARN_SHARE = 64,      /* so many: a sample costs some 150 ns, a give must not cost 30 */
+    HAK_LEARN_CLOCK = 8,       /* gives, in which the clock is read for the tick's sake */
 };
 
 /* Why units were purged, other than by an arm at once. */
@@ -97,6 +100,8 @@ struct hak_learner {
                                          0: the usual share */
     uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
     uint32_t open;                    /* samples in use */
+    uint32_t gives;
+    uint64_t seen_ns;                 /* what the clock said last */
     uint16_t unused;                  /* list of samples, + 1 */
     uint16_t fresh;                   /* samples that were never used begin here */
     uint16_t heads[HAK_LEARN_HEADS];  /* lists of open samples by id, + 1 */
@@ -137,6 +142,15 @@ struct hak_learn_give {
     uint64_t spent_ns;    /* that the act took */
     uint64_t now_ns;
 };
+
+/* Whether the time matters to the next give of the key: reading the clock costs as much as all else
+ * that is done for the learner. */
+static inline int hak_learner_wants_clock(struct hak_learner *learner, unsigned key_id)
+{
+    const struct hak_learn_key *key = &learner->keys[key_id];
+    return ++learner->gives % HAK_LEARN_CLOCK == 0 || key->begun < HAK_LEARN_WHOLE ||
+           (key->passed + 1) % HAK_LEARN_SHARE == 0;
+}
 
 /* A run was freed. 1: a sample was begun, and the caller is to tell what becomes of the id. */
 int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *give);

@@ -360,8 +360,11 @@ static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *obj
         .units = run->number,
         .key = (uint8_t)key_of(run),
     };
-    if (hak_learner_watches(policy))
-        give.now_ns = hak_os_coarse_now_ns();
+    if (hak_learner_watches(policy)) {
+        if (hak_learner_wants_clock(cache->learner, give.key))
+            cache->learner->seen_ns = hak_os_coarse_now_ns();
+        give.now_ns = cache->learner->seen_ns;
+    }
     unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
     if (hak_large_segment_of(run)->is_hugetlb)
         pin = HAK_ARM_KEEP + 1;    /* of huge pages a part cannot go */

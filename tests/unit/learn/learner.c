@@ -10,7 +10,7 @@
 #include "tests/lib/tap.h"
 
 enum {
-    STANDS_FOR = 32,  /* gives, at the most, by one sample */
+    STANDS_FOR = HAK_LEARN_SHARE,
     KEY = 4,
     UNITS = 100,
     MIB = 1024 * 1024,
@@ -148,7 +148,7 @@ static void sampling_is_fair(void)
             units += learner.samples[i].units;
         /* One that stands for many may be just begun, or just due. */
         double off = units / UNITS - gives;
-        EXPECT((off < 0 ? -off : off) <= (gives < 256 ? STANDS_FOR : 0.2 * gives));
+        EXPECT((off < 0 ? -off : off) <= (gives < 512 ? STANDS_FOR : 0.2 * gives));
     }
 }
 
