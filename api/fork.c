@@ -5,23 +5,40 @@
  * may allocate. A lock of ours is one word and held for a bundle's work, so taking all takes
  * microseconds; only a grace period that somebody waits for just then makes the fork wait, too.
  *
+ * Other libraries' handlers may run on the forking thread between ours and the fork, and call
+ * malloc: whoever registers after us runs before us on the way in, whoever did before us runs after
+ * us, and a preloaded library's constructor runs after those of the program's other libraries. So
+ * the thread is known to liburcu beforehand, and takes locks that it holds once more (os/lock.h).
+ * (To be first, by -z initfirst, is no way out: a constructor that runs before libc's finds neither
+ * environment nor arguments, and loading hwloc from there hides both from the program for good.)
+ *
  * What another thread held between two hands at that moment is lost to the child (a bundle, an
  * inbox it was sorting, regions it was about to unmap); what lay in its front is not. */
 #include "api/fork.h"
 
 #include <pthread.h>
+#include <stdint.h>
 
 #include "api/background.h"
 #include "api/learning.h"
 #include "api/malloc.h"
 #include "api/placement.h"
+#include "api/start.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
 #include "shard/heap.h"
 
+/* A thread that forks before it allocates: what its first malloc would do, under no lock. */
+static void make_known(void)
+{
+    hak_thread_front();
+    hak_grace_register();    /* one that has no front, or has given it back */
+}
+
 static void before(void)
 {
+    make_known();
     hak_grace_before_fork();
     hak_front_lock_list();
     hak_heap_lock(hak_heap_default());
@@ -47,5 +64,8 @@ static void after_in_child(void)
 
 void hak_fork_start(void)
 {
-    pthread_atfork(before, after_in_parent, after_in_child);
+    static uint32_t registered;
+    /* relaxed: handlers that another thread is about to register come soon enough */
+    if (!__atomic_exchange_n(&registered, 1, __ATOMIC_RELAXED))
+        pthread_atfork(before, after_in_parent, after_in_child);
 }

@@ -8,7 +8,8 @@
  *             destructor gives back a thread's front. Libraries may be called, and may call us:
  *             stage 1 serves them. No lock is held while files are read.
  *   thread    its first call makes its front. What that calls in turn (liburcu registers the
- *             thread, pthread_setspecific may allocate) is served without a front.
+ *             thread, pthread_setspecific may allocate) is served without a front. The process's
+ *             first one registers the fork handlers: a constructor that runs before ours may fork.
  */
 #include "api/start.h"
 
@@ -106,6 +107,7 @@ static struct hak_front *start_thread(void)
     if (!start.fronts_allowed)
         return NULL;
     hak_thread_state = HAK_THREAD_STARTING;
+    hak_fork_start();
     hak_grace_register();
     /* relaxed: a count */
     if (__atomic_fetch_add(&start.threads, 1, __ATOMIC_RELAXED) != 0)

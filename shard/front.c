@@ -170,12 +170,12 @@ void hak_front_enter_slow(struct hak_front *front)
 
 void hak_front_lock_list(void)
 {
-    hak_lock_acquire(&fronts.lock);
+    hak_lock_acquire_to_fork(&fronts.lock);
 }
 
 void hak_front_unlock_list(void)
 {
-    hak_lock_release(&fronts.lock);
+    hak_lock_release_after_fork(&fronts.lock);
 }
 
 /* The other threads are gone: what their fronts held goes to slabs, so the child loses nothing but

@@ -443,12 +443,21 @@ void hak_heap_lock(struct hak_heap *heap)
     for (unsigned id = 1; id <= heap->locked_ids; id++)
         hak_shard_lock(hak_shard_of_id(id));
     hak_whale_lock(&heap->whales);
+    hak_lock_begin_fork(&heap->whales.lock);
     hak_meta_lock();
+    hak_page_map_lock();
+    heap->locked_audit = heap->policy_store.audit;
+    if (heap->locked_audit != NULL)
+        hak_lock_acquire_to_fork(&heap->locked_audit->lock);
 }
 
 void hak_heap_unlock(struct hak_heap *heap)
 {
+    if (heap->locked_audit != NULL)
+        hak_lock_release_after_fork(&heap->locked_audit->lock);
+    hak_page_map_unlock();
     hak_meta_unlock();
+    hak_lock_end_fork(&heap->whales.lock);
     hak_whale_unlock(&heap->whales);
     for (unsigned id = heap->locked_ids; id >= 1; id--)
         hak_shard_unlock(hak_shard_of_id(id));
@@ -458,6 +467,8 @@ void hak_heap_reset_locks(struct hak_heap *heap)
 {
     hak_lock_reset(&heap->placing);
     hak_shard_reset_registry();
+    if (heap->locked_audit != NULL)
+        hak_lock_reset(&heap->locked_audit->lock);
     hak_page_map_reset_lock();
     hak_meta_reset_lock();
     hak_bind_reset_lock();

@@ -67,12 +67,12 @@ size_t hak_meta_bytes(void)
 
 void hak_meta_lock(void)
 {
-    hak_lock_acquire(&meta.lock);
+    hak_lock_acquire_to_fork(&meta.lock);
 }
 
 void hak_meta_unlock(void)
 {
-    hak_lock_release(&meta.lock);
+    hak_lock_release_after_fork(&meta.lock);
 }
 
 void hak_meta_reset_lock(void)

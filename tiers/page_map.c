@@ -123,11 +123,19 @@ int hak_page_map_cover(const void *address, size_t size)
     return refused;
 }
 
+void hak_page_map_lock(void)
+{
+    hak_lock_acquire_to_fork(&map.lock);
+}
+
+void hak_page_map_unlock(void)
+{
+    hak_lock_release_after_fork(&map.lock);
+}
+
 void hak_page_map_reset_lock(void)
 {
     hak_lock_reset(&map.lock);
-    map.writable_from = 0;    /* may have been half written by another thread */
-    map.writable_to = 0;
 }
 
 static void write_entry(uintptr_t index, uint32_t entry)

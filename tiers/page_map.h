@@ -76,7 +76,10 @@ enum hak_page_map_extent hak_page_map_start(void);
  * be used (out of the window, or commit refused). Any thread. */
 int hak_page_map_cover(const void *address, size_t size);
 
-void hak_page_map_reset_lock(void);   /* in the child of a fork */
+/* Around fork. */
+void hak_page_map_lock(void);
+void hak_page_map_unlock(void);
+void hak_page_map_reset_lock(void);   /* in the child */
 
 /* Enters a slab: its pages get offsets 0, 1, 2, ... from the first. */
 void hak_page_map_set_slab(const void *address, unsigned pages, unsigned class_id, unsigned home);

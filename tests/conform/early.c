@@ -4,7 +4,8 @@
  * from inside dlopen, in threads that the loader gives thread-local data.
  *
  * The program executes itself anew with the plugin preloaded before and after the library, so that
- * one of the two constructors runs first whatever the loader's order is.
+ * one of the two constructors runs first whatever the loader's order is, and one of the two is the
+ * first to register its fork handlers.
  */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
@@ -69,7 +70,8 @@ static int check_plugin(void *handle)
     return 1;
 }
 
-static void run_preloaded(const char *before, const char *between, const char *after)
+static void run_preloaded(const char *before, const char *between, const char *after,
+                          const char *life)
 {
     char preload[3 * PATH_MAX];
     snprintf(preload, sizeof(preload), "%s%s%s", before, between, after);
@@ -77,22 +79,32 @@ static void run_preloaded(const char *before, const char *between, const char *a
     REQUIRE(child >= 0);
     if (child == 0) {
         setenv("LD_PRELOAD", preload, 1);
-        execl("/proc/self/exe", "early", "inside", (char *)NULL);
+        execl("/proc/self/exe", "early", life, (char *)NULL);
         _exit(126);
     }
-    EXPECT_EQ(process_wait(child, 30), 0);
+    EXPECT_EQ(process_wait(child, 60), 0);
 }
 
-static void test_preloaded_plugin(void)
+static void live_preloaded(const char *life)
 {
     const char *library = getenv("LD_PRELOAD");
     REQUIRE(plugin_path() != NULL);
     if (!library) {
-        run_preloaded(plugin_path(), "", "");
+        run_preloaded(plugin_path(), "", "", life);
         return;
     }
-    run_preloaded(plugin_path(), ":", library);
-    run_preloaded(library, ":", plugin_path());
+    run_preloaded(plugin_path(), ":", library, life);
+    run_preloaded(library, ":", plugin_path(), life);
+}
+
+static void test_preloaded_plugin(void)
+{
+    live_preloaded("inside");
+}
+
+static void test_preloaded_fork_handlers(void)
+{
+    live_preloaded("forking");
 }
 
 static void *load_and_use(void *unused)
@@ -154,14 +166,81 @@ static int live_inside(void)
     return 0;
 }
 
+/* ---- fork handlers -------------------------------------------------------------------------- */
+
+static unsigned stop;     /* set by main, read by the busy threads */
+static unsigned failed;   /* children that ended badly */
+
+static void *allocate_until_stopped(void *unused)
+{
+    /* relaxed: only the wish to stop */
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+        for (unsigned i = 0; i < SIZES_COUNT; i++)
+            free(malloc(sizes_of_tiers[i]));
+    return unused;
+}
+
+static void *allocate_once(void *unused)
+{
+    for (unsigned i = 0; i < SIZES_COUNT; i++)
+        free(malloc(sizes_of_tiers[i]));
+    return unused;
+}
+
+/* A thread that did not allocate before, unless it is main. */
+static void *fork_and_wait(void *unused)
+{
+    pid_t child = process_fork();
+    if (child == 0) {
+        pthread_t thread;
+        allocate_once(NULL);
+        if (pthread_create(&thread, NULL, allocate_once, NULL) != 0)
+            _exit(2);
+        pthread_join(thread, NULL);
+        _exit(0);
+    }
+    if (child < 0 || process_wait(child, 20) != 0)
+        __atomic_fetch_add(&failed, 1, __ATOMIC_RELAXED); /* relaxed: a count */
+    return unused;
+}
+
+/* In the life that run_preloaded begins: the plugin's fork handlers allocate, and so do threads. */
+static int live_forking(void)
+{
+    enum { FORKS = 10, BUSY = 3 };
+    pthread_t busy[BUSY], cold;
+    const unsigned *handled = dlsym(RTLD_DEFAULT, "plugin_forks");
+    if (!handled)
+        return 1;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; turn == 1 && i < BUSY; i++)
+            if (pthread_create(&busy[i], NULL, allocate_until_stopped, NULL) != 0)
+                return 1;
+        for (unsigned i = 0; i < FORKS; i++) {
+            fork_and_wait(NULL);
+            if (pthread_create(&cold, NULL, fork_and_wait, NULL) != 0)
+                return 1;
+            pthread_join(cold, NULL);
+        }
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED); /* relaxed: as above */
+    for (unsigned i = 0; i < BUSY; i++)
+        pthread_join(busy[i], NULL);
+    return failed != 0 || *handled != 2 * 2 * 2 * FORKS;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "inside") == 0)
         return live_inside();
+    if (argc == 2 && strcmp(argv[1], "forking") == 0)
+        return live_forking();
     static const struct tap_case cases[] = {
         {"constructors of the program may allocate", test_constructor_of_program},
         {"constructors of libraries preloaded before and after may allocate",
          test_preloaded_plugin},
+        {"fork handlers of libraries preloaded before and after may allocate",
+         test_preloaded_fork_handlers},
         {"dlopen in threads, with thread-local data", test_dlopen_in_threads},
         {"dlopen of other libraries", test_dlopen_of_others},
     };

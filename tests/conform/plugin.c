@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugin.c - a small shared library whose constructor and destructor allocate, with thread-local
- * data that the loader must allocate. Preloaded before ours, or loaded by dlopen.
+ * plugin.c - a small shared library whose constructor, destructor and fork handlers allocate, with
+ * thread-local data that the loader must allocate. Preloaded before ours, or loaded by dlopen.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum {
 EXPORTED void *plugin_early[EARLY]; /* made by the constructor; the test checks and frees them */
 EXPORTED size_t plugin_early_size(unsigned i);
 EXPORTED char *plugin_local(void);
+EXPORTED unsigned plugin_forks; /* how often a handler ran in this process or its parents */
 
 /* Larger than the surplus of static TLS, and general-dynamic: first use calls malloc or calloc from
  * inside __tls_get_addr. */
@@ -32,6 +34,25 @@ EXPORTED char *plugin_local(void)
     return local;
 }
 
+/* More than lies at hand of each class, runs, a whale: every lock of an allocator is wanted. */
+static void allocate_in_handler(void)
+{
+    static const size_t sizes[] = {40, 500, 5000, 20000, 100000, 3000000, 20000000};
+    void *objects[150];
+    plugin_forks++;
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        unsigned count = sizes[i] < 10000 ? 150 : 3;
+        for (unsigned j = 0; j < count; j++) {
+            objects[j] = malloc(sizes[i]);
+            if (!objects[j])
+                abort();
+            memset(objects[j], (int)j, sizes[i] < 100000 ? sizes[i] : 100);
+        }
+        for (unsigned j = 0; j < count; j++)
+            free(objects[j]);
+    }
+}
+
 static __attribute__((constructor(101))) void start(void)
 {
     for (unsigned i = 0; i < EARLY; i++) {
@@ -45,6 +66,8 @@ static __attribute__((constructor(101))) void start(void)
     if (posix_memalign(&aligned, 4096, 10000) != 0)
         abort();
     free(aligned);
+    if (pthread_atfork(allocate_in_handler, allocate_in_handler, allocate_in_handler) != 0)
+        abort();
 }
 
 static __attribute__((destructor(101))) void end(void)
