@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A process of many threads may fork at any moment: all locks are taken first, in the order in
- * which any thread nests them (liburcu's, fronts, shards, whales, own memory), so that the child
- * finds every structure whole. liburcu's come first because a thread that makes itself known there
- * may allocate. A lock of ours is one word and held for a bundle's work, so taking all takes
- * microseconds; only a grace period that somebody waits for just then makes the fork wait, too.
+ * which any thread nests them (liburcu's, the list of fronts, that of shards, shards, whales, own
+ * memory, page map, audit), so that the child finds every structure whole. liburcu's come first
+ * because a thread that makes itself known there may allocate. A lock of ours is one word and held
+ * for a bundle's work, so taking all takes microseconds; only a grace period that somebody waits
+ * for just then makes the fork wait, too.
  *
  * Other libraries' handlers may run on the forking thread between ours and the fork, and call
  * malloc: whoever registers after us runs before us on the way in, whoever did before us runs after

@@ -438,9 +438,10 @@ void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_
 
 void hak_heap_lock(struct hak_heap *heap)
 {
-    /* Another thread may be making more of them: those are not ours to unlock. */
-    heap->locked_ids = hak_shard_last_id();
-    for (unsigned id = 1; id <= heap->locked_ids; id++)
+    /* First: a shard that is born meanwhile would be in nobody's hands. hak_shard_create takes no
+     * other lock under this one. */
+    hak_shard_lock_registry();
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_shard_lock(hak_shard_of_id(id));
     hak_whale_lock(&heap->whales);
     hak_lock_begin_fork(&heap->whales.lock);
@@ -459,8 +460,9 @@ void hak_heap_unlock(struct hak_heap *heap)
     hak_meta_unlock();
     hak_lock_end_fork(&heap->whales.lock);
     hak_whale_unlock(&heap->whales);
-    for (unsigned id = heap->locked_ids; id >= 1; id--)
+    for (unsigned id = hak_shard_last_id(); id >= 1; id--)
         hak_shard_unlock(hak_shard_of_id(id));
+    hak_shard_unlock_registry();
 }
 
 void hak_heap_reset_locks(struct hak_heap *heap)

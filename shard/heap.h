@@ -39,8 +39,7 @@ struct hak_heap {
     struct hak_whales whales;
     const struct hak_policy *policy;
     struct hak_policy policy_store;           /* what options made of the fixed policy */
-    unsigned locked_ids;                      /* between hak_heap_lock and hak_heap_unlock */
-    struct hak_audit *locked_audit;           /* likewise; NULL if there is none */
+    struct hak_audit *locked_audit;           /* while it is locked for a fork; or NULL */
     uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
     unsigned nodes;                           /* that shards stand on, at least 1 */
     uint64_t relieved;                        /* calls without memory that were answered */

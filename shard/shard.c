@@ -150,12 +150,19 @@ void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages
     hak_large_settle(&shard->large, pages);
 }
 
+void hak_shard_lock_registry(void)
+{
+    hak_lock_acquire_to_fork(&registry.lock);
+}
+
+void hak_shard_unlock_registry(void)
+{
+    hak_lock_release_after_fork(&registry.lock);
+}
+
 void hak_shard_reset_registry(void)
 {
     hak_lock_reset(&registry.lock);
-    /* A shard that was just entered when another thread forked keeps its id. */
-    while (registry.last_id + 1 < HAK_SHARD_IDS && hak_shards[registry.last_id + 1] != NULL)
-        registry.last_id++;
 }
 
 void hak_shard_lock(struct hak_shard *shard)

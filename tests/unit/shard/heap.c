@@ -332,6 +332,40 @@ static void locks_hold(void)
     world_expect_nothing_lost();
 }
 
+static unsigned stop;
+
+static void *make_shards(void *argument)
+{
+    struct hak_heap *heap = argument;
+    /* relaxed: only the wish to stop */
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED) && hak_shard_last_id() < 1000) {
+        EXPECT(hak_shard_create(-1, heap->policy) != NULL);
+        shaker_pause(10000);
+    }
+    return NULL;
+}
+
+/* What is locked is what is unlocked, or reset in the child: all shards there are. */
+static void no_shard_is_born_meanwhile(void)
+{
+    enum { TURNS = 200 };
+    pthread_t thread;
+    struct hak_heap *heap = world_start();
+    REQUIRE(pthread_create(&thread, NULL, make_shards, heap) == 0);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        hak_heap_lock(heap);
+        unsigned last = hak_shard_last_id();
+        shaker_pause(200000);
+        EXPECT_EQ(hak_shard_last_id(), last);
+        hak_heap_unlock(heap);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED); /* relaxed: as in make_shards */
+    pthread_join(thread, NULL);
+    EXPECT(hak_shard_last_id() > 1);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        EXPECT_EQ(hak_shard_of_id(id)->large.lock.word, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -346,6 +380,7 @@ int main(int argc, char **argv)
         {"a CPU that was plugged in is met", strangers_are_met},
         {"CPUs that come and go pile up nothing", plugging_piles_up_nothing},
         {"locks hold and can be reset", locks_hold},
+        {"no shard is born while the heap is locked", no_shard_is_born_meanwhile},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
