@@ -29,13 +29,18 @@ _Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride");
 struct hak_cpu_fronts hak_cpu_fronts;
 
 static struct hak_lock draining;
-static int trusted;    /* the self-test was passed; by the starting thread */
+static int trusted;    /* the self-test was passed, the rest is set; by the starting thread */
 
 static const uint64_t TICK_NS = 100ul * 1000 * 1000;
 
+static struct hak_front *front_at(char *base, unsigned cpu)
+{
+    return (struct hak_front *)(base + (size_t)cpu * STRIDE);
+}
+
 static struct hak_front *front_of(unsigned cpu)
 {
-    return (struct hak_front *)(hak_cpu_fronts.base + (size_t)cpu * STRIDE);
+    return front_at(hak_cpu_fronts.base, cpu);
 }
 
 /* The front of the CPU that the caller runs on, a moment ago: for its hints. */
@@ -55,13 +60,13 @@ static struct hak_shard *shard_of(const struct hak_front *front)
 
 /* A sequence that is disturbed must be restarted. The disturbance interrupts us and only then
  * sets the flag, so a sequence that sees the flag was not restarted when it had to be. */
-static int sequences_restart(void)
+static int sequences_restart(const struct hak_cpu_fronts *fronts)
 {
     for (unsigned test = 0; test < SELF_TESTS; test++) {
         uint32_t flag = 0;
         if (hak_os_disturb_begin(&flag) != 0)
             return 0;
-        int restarted = hak_cpu_spin(&flag, SPIN_TURNS);
+        int restarted = hak_cpu_spin(fronts, &flag, SPIN_TURNS);
         hak_os_disturb_end();
         if (restarted)
             return 1;
@@ -71,34 +76,37 @@ static int sequences_restart(void)
     return 0;
 }
 
-static void make_fronts(unsigned ids)
+static void make_fronts(char *base, unsigned ids)
 {
     for (unsigned cpu = 0; cpu < ids; cpu++)
-        hak_front_init(front_of(cpu), cpu, hak_heap_shard_of_cpu(hak_heap_default(), cpu));
+        hak_front_init(front_at(base, cpu), cpu, hak_heap_shard_of_cpu(hak_heap_default(), cpu));
 }
 
 int hak_cpu_fronts_start(unsigned ids)
 {
-    ptrdiff_t rseq;
-    int refused = HAK_THREAD_SANITIZER ? -EOPNOTSUPP : hak_os_rseq_find(&rseq);
+    /* The self-test's own, until it is passed: nobody else finds fronts that may close again. */
+    struct hak_cpu_fronts fronts = { .limit = ids, .ids = ids };
+    if (trusted)
+        return 0;    /* the child of a fork that came when all was done here */
+    int refused = HAK_THREAD_SANITIZER ? -EOPNOTSUPP : hak_os_rseq_find(&fronts.rseq);
     if (refused)
         return refused;
     size_t size = hak_align_up((size_t)ids * STRIDE, hak_os_page_size());
-    char *base = hak_os_map(size, STRIDE);
-    if (base == NULL)
+    fronts.base = hak_os_map(size, STRIDE);
+    if (fronts.base == NULL)
         return -ENOMEM;
-    hak_cpu_fronts.base = base;
+    if (!sequences_restart(&fronts)) {
+        hak_os_unmap(fronts.base, size);
+        return -EPROTO;
+    }
+    make_fronts(fronts.base, ids);
+    hak_cpu_fronts.base = fronts.base;
     hak_cpu_fronts.ids = ids;
-    make_fronts(ids);
-    /* release: whoever finds them open finds them made; the test itself needs them open */
-    __atomic_store_n(&hak_cpu_fronts.rseq, rseq, __ATOMIC_RELEASE);
+    /* release, all: whoever finds them, as the child of a fork in between, finds them made */
+    __atomic_store_n(&hak_cpu_fronts.rseq, fronts.rseq, __ATOMIC_RELEASE);
+    __atomic_store_n(&trusted, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&hak_cpu_fronts.limit, ids, __ATOMIC_RELEASE);
-    trusted = sequences_restart();
-    if (trusted)
-        return 0;
-    /* rseq stays: another thread may be about to use it. Closed fronts turn it away. */
-    __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_RELEASE);
-    return -EPROTO;
+    return 0;
 }
 
 void hak_cpu_fronts_attach(void)
@@ -320,7 +328,7 @@ void hak_cpu_fronts_drain(void)
 void hak_cpu_fronts_after_fork(void)
 {
     hak_lock_reset(&draining);
-    /* relaxed: the child has one thread. A drain of the parent's may have had them closed. */
-    if (trusted)
-        __atomic_store_n(&hak_cpu_fronts.limit, hak_cpu_fronts.ids, __ATOMIC_RELAXED);
+    /* relaxed: the child has one thread. A drain of the parent's may have had them closed; or the
+     * parent was about to open them, which the child does when it places its shards. */
+    __atomic_store_n(&hak_cpu_fronts.limit, trusted ? hak_cpu_fronts.ids : 0, __ATOMIC_RELAXED);
 }

@@ -42,7 +42,7 @@ struct hak_cpu_fronts {
     uint32_t ids;                /* what limit is while they are open */
     char *base;                  /* constant once limit was above 0 */
     ptrdiff_t rseq;              /* from the thread pointer to the thread's rseq area; constant,
-                                    and 0 where fronts were never tried */
+                                    and 0 where fronts were never opened */
 };
 
 extern HAK_HIDDEN struct hak_cpu_fronts hak_cpu_fronts;
@@ -99,14 +99,15 @@ static inline int hak_cpu_fronts_open(void)
     return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_RELAXED) != 0;
 }
 
-/* The child of a fork: nobody is draining. */
+/* The child of a fork: nobody is draining, nor opening them. */
 void hak_cpu_fronts_after_fork(void);
 
 /* ---- life (front_cpu.c) --------------------------------------------------------------------- */
 
-/* Opens a front for each CPU id below `ids`, after a self-test. 0, or why not, and then nothing has
- * changed: -ENOSYS, the thread has no rseq; -EOPNOTSUPP, the kernel (or ThreadSanitizer) is known
- * not to do; -EPROTO, the self-test failed; -ENOMEM. By the starting thread. */
+/* Opens a front for each CPU id below `ids`, after a self-test; those that are open stay what they
+ * are. 0, or why not, and then nothing has changed: -ENOSYS, the thread has no rseq; -EOPNOTSUPP,
+ * the kernel (or ThreadSanitizer) is known not to do; -EPROTO, the self-test failed; -ENOMEM. By
+ * the starting thread. */
 int hak_cpu_fronts_start(unsigned ids);
 
 /* Attaches each front to the shard that its CPU has now. */

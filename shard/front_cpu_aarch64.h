@@ -163,7 +163,8 @@ none:
 }
 
 /* As in front_cpu_x86_64.h. */
-static inline int hak_cpu_spin(const uint32_t *flag, uint64_t turns)
+static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+                               uint64_t turns)
 {
     uint64_t front, bound;
     __asm__ goto volatile(
@@ -175,7 +176,9 @@ static inline int hak_cpu_spin(const uint32_t *flag, uint64_t turns)
         "b.ne 5b\n"
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [turns] "+&r"(turns)
-        : SEQUENCE_INPUTS, [flag] "r"(flag)
+        : [rseq] "r"((char *)__builtin_thread_pointer() + fronts->rseq),
+          [fronts] "r"(&fronts->limit), [base] "r"(fronts->base),
+          [shift] "i"(HAK_CPU_FRONT_SHIFT), [flag] "r"(flag)
         : "memory", "cc"
         : restart, none);
 none:

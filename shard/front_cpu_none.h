@@ -36,9 +36,10 @@ static inline int hak_cpu_install(size_t slot, uint64_t word)
     return 0;
 }
 
-static inline int hak_cpu_spin(const uint32_t *flag, uint64_t turns)
+static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+                               uint64_t turns)
 {
-    (void)flag, (void)turns;
+    (void)fronts, (void)flag, (void)turns;
     return 0;
 }
 

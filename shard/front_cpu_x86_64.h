@@ -167,9 +167,11 @@ none:
     return 0;
 }
 
-/* For the self-test: spins inside a sequence until *flag is set, at most `turns` times. 1: it was
- * restarted, as it must be; 0: it saw the flag, or the end of its turns, without. */
-static inline int hak_cpu_spin(const uint32_t *flag, uint64_t turns)
+/* For the self-test, on `fronts` that nobody else knows and that it does not touch: spins inside a
+ * sequence until *flag is set, at most `turns` times. 1: it was restarted, as it must be; 0: it saw
+ * the flag, or the end of its turns, without. */
+static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+                               uint64_t turns)
 {
     uint64_t front;
     __asm__ goto volatile(
@@ -181,7 +183,8 @@ static inline int hak_cpu_spin(const uint32_t *flag, uint64_t turns)
         "jnz 5b\n"
         SEQUENCE_END
         : [front] "=&r"(front), [turns] "+&r"(turns)
-        : SEQUENCE_INPUTS, [flag] "r"(flag)
+        : [rseq] "r"(fronts->rseq), [limit] "m"(fronts->limit), [base] "m"(fronts->base),
+          [shift] "i"(HAK_CPU_FRONT_SHIFT), [flag] "r"(flag)
         : "memory", "cc"
         : restart, none);
 none:

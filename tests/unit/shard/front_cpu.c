@@ -222,6 +222,26 @@ static void drained_when_needed(void)
     on_one_cpu(drain);
 }
 
+/* As the child of a fork does that came when the starting thread was about to be done. */
+static void opened_again(void)
+{
+    if (!open_fronts())
+        return;
+    char *base = hak_cpu_fronts.base;
+    EXPECT_EQ(hak_cpu_fronts_start(CPU_IDS), 0);
+    EXPECT(hak_cpu_fronts.base == base);
+    hak_cpu_fronts_after_fork();
+    EXPECT_EQ(hak_cpu_fronts.limit, CPU_IDS);
+}
+
+/* The child of a fork that came earlier has none to open. */
+static void not_yet_opened(void)
+{
+    hak_cpu_fronts_after_fork();
+    EXPECT(!hak_cpu_fronts_open());
+    EXPECT(!hak_cpu_fronts_exist());
+}
+
 /* ---- many threads ---------------------------------------------------------------------------- */
 
 static unsigned done;    /* workers that have ended */
@@ -304,6 +324,8 @@ static void shaken(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
+        {"a child finds no fronts that were not open", not_yet_opened},
+        {"fronts that are open stay what they are", opened_again},
         {"each sequence does what its contract says", told},
         {"what is loaded and not used goes back", unused_classes_go_back},
         {"frees alone tick", ticks_by_frees},
