@@ -58,6 +58,7 @@ static void after_in_child(void)
     hak_cpu_fronts_after_fork();
     hak_grace_after_fork_in_child();
     hak_front_reset_list(hak_front_mine);
+    hak_start_after_fork();
     hak_placement_after_fork();
     hak_learning_after_fork(hak_heap_default());
     hak_background_after_fork();

@@ -326,6 +326,14 @@ void hak_place_shards_and_wait(void)
         hak_os_sleep_ns(PLACEMENT_WAIT_NS);
 }
 
+void hak_start_after_fork(void)
+{
+    /* relaxed: the child has one thread, which is not the one that was placing: that reads files,
+     * and forks nowhere. What there is by then is found again or built anew. */
+    if (__atomic_load_n(&start.placement, __ATOMIC_RELAXED) == PLACEMENT_UNDER_WAY)
+        __atomic_store_n(&start.placement, PLACEMENT_DUE, __ATOMIC_RELAXED);
+}
+
 int hak_machine_was_placed(void)
 {
     /* acquire: pairs with the release in hak_heap_place */

@@ -43,6 +43,9 @@ void hak_place_shards(void);
 /* The same, and waits where another thread is about it: for what tells or changes the shards. */
 void hak_place_shards_and_wait(void);
 
+/* The child of a fork: nobody else is placing shards. */
+void hak_start_after_fork(void);
+
 /* Whether the machine has been read and the heap's shards placed on it. */
 int hak_machine_was_placed(void);
 

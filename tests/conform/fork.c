@@ -9,6 +9,7 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 
+#include <malloc.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,57 @@ static void test_handlers_allocate(void)
     free_objects();
 }
 
+static void *begin_to_allocate(void *unused)
+{
+    free(malloc(100));
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE); /* pairs with the acquire in live_while_placing */
+    return unused;
+}
+
+/* A process whose second thread makes the library place its shards forks all the while. Whether all
+ * children lived. */
+static int live_while_placing(void)
+{
+    enum {
+        CHILDREN = 40
+    };
+    pid_t children[CHILDREN];
+    unsigned count = 0;
+    unsigned bad = 0;
+    pthread_t thread;
+    free(malloc(100));
+    if (pthread_create(&thread, NULL, begin_to_allocate, NULL) != 0)
+        return 0;
+    while (count < CHILDREN && !__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+        pid_t child = process_fork();
+        if (child == 0) {
+            malloc_trim(0); /* waits until the shards are placed */
+            _exit(use_all_tiers(1) ? 0 : 1);
+        }
+        children[count++] = child;
+    }
+    for (unsigned i = 0; i < count; i++)
+        bad += children[i] < 0 || process_wait(children[i], 10) != 0;
+    pthread_join(thread, NULL);
+    return bad == 0;
+}
+
+static void test_while_placing(void)
+{
+    /* The mode in which this waits for the second thread. */
+    for (unsigned i = 0; i < 120; i++) {
+        pid_t child = process_fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            setenv("HAKMEM_SHARD", "auto", 1);
+            execl("/proc/self/exe", "fork", "--placing", (char *)NULL);
+            _exit(126);
+        }
+        if (!EXPECT_EQ(process_wait(child, 60), 0))
+            break;
+    }
+}
+
 static void test_spawn_and_popen(void)
 {
     for (unsigned i = 0; i < 20; i++) {
@@ -187,9 +239,12 @@ static void test_spawn_and_popen(void)
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--placing") == 0)
+        return live_while_placing() ? 0 : 1;
     static const struct tap_case cases[] = {
         {"parent and child keep their objects and allocate", test_alone},
         {"a child of a busy parent allocates, starts threads, forks", test_with_busy_threads},
+        {"a child of a parent that was placing shards places them itself", test_while_placing},
         {"spawn, popen, system, vfork", test_spawn_and_popen},
         {"fork handlers may allocate", test_handlers_allocate},
     };
