@@ -191,27 +191,12 @@ static long membarrier(int command)
     return hak_syscall3(SYS_membarrier, (uintptr_t)command, 0, 0);
 }
 
-/* Running on a CPU means that whatever ran there was preempted, and restarts. */
-static int visit_all_cpus(void)
-{
-    uint64_t allowed[MASK_WORDS];
-    int refused = hak_os_affinity(allowed, sizeof allowed);
-    if (refused)
-        return refused;
-    for (unsigned cpu = 0; cpu < MASK_WORDS * WORD_BITS && !refused; cpu++) {
-        uint64_t one[MASK_WORDS] = { 0 };
-        one[cpu / WORD_BITS] = UINT64_C(1) << cpu % WORD_BITS;
-        if ((allowed[cpu / WORD_BITS] & one[cpu / WORD_BITS]) != 0)
-            refused = (int)hak_syscall3(SYS_sched_setaffinity, 0, sizeof one, (uintptr_t)one);
-    }
-    hak_syscall3(SYS_sched_setaffinity, 0, sizeof allowed, (uintptr_t)allowed);
-    return refused;
-}
-
+/* There is no other way: running on every CPU for a moment would preempt what runs there, but the
+ * caller may only go where its own affinity lets it, and other threads may run elsewhere. */
 int hak_os_rseq_fence(void)
 {
     long done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);    /* Linux 5.10 */
     if (done == -EPERM && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0)
         done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
-    return done == 0 ? 0 : visit_all_cpus();
+    return (int)done;
 }

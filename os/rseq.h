@@ -18,9 +18,8 @@ int hak_os_rseq_find(ptrdiff_t *offset);
 int hak_os_disturb_begin(uint32_t *flag);
 void hak_os_disturb_end(void);
 
-/* When it returns, no thread of the process is inside a sequence that began before the call: by
- * membarrier(2), else by visiting every CPU that the caller may run on. 0, or -errno: a sequence
- * may yet be under way. Milliseconds at worst. */
+/* When it returns 0, no thread of the process is inside a sequence that began before the call: by
+ * membarrier(2). -errno (Linux before 5.10, or a filter forbids it): one may yet be under way. */
 int hak_os_rseq_fence(void);
 
 #endif

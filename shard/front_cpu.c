@@ -313,7 +313,8 @@ void hak_cpu_fronts_drain(void)
     hak_lock_acquire(&draining);
     unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_RELAXED);
     /* Each sequence reads limit after its first restartable instruction, so one that began before
-     * the fence is restarted by it, and then finds the fronts closed. */
+     * the fence is restarted by it, and then finds the fronts closed. Without a fence one may be
+     * about to commit: then what lies there stays, or it would be handed out twice. */
     __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_SEQ_CST);
     hak_inject();
     if (open != 0 && hak_os_rseq_fence() == 0) {

@@ -115,7 +115,8 @@ void hak_cpu_fronts_attach(void);
 
 /* Gives all that lies in all CPU fronts back to the shards: closes them, waits until no sequence
  * that began before is under way, empties them, opens them again. Meanwhile everybody is served
- * without a front. Not from inside malloc or free, but for a thread's start; under no lock. */
+ * without a front. Where the kernel does not let one wait for that, nothing is emptied. Not from
+ * inside malloc or free, but for a thread's start; under no lock. */
 void hak_cpu_fronts_drain(void);
 
 /* Gives back what hak_front_shrink does: of the CPU that the caller runs on; `front` has its

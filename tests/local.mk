@@ -308,6 +308,7 @@ EXTRA_DIST += %D%/fault/refused.sh
 %C%_fault_refuse_SOURCES = %D%/fault/refuse.c
 %C%_fault_refuse_LDADD =
 %D%/fault/refused.log: %D%/fault/refuse $(conform_tests) %D%/conform/linked.direct
+%D%/stress/storm.log: %D%/fault/refuse
 
 # ------------------------------------------------------------------ vm
 # Machines of several nodes, as guests, by `make check-numa`.

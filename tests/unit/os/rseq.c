@@ -4,9 +4,17 @@
 #include "os/rseq.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "os/cpu.h"
+#include "tests/lib/process.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 
@@ -49,11 +57,47 @@ static void disturbed(void)
 static void fenced(void)
 {
     cpu_set_t before, after;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) != 0) {
+        EXPECT(hak_os_rseq_fence() < 0);
+        tap_skip("no membarrier for sequences here");
+        return;
+    }
     REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
     for (unsigned round = 0; round < ROUNDS; round++)
         EXPECT_EQ(hak_os_rseq_fence(), 0);
     REQUIRE(sched_getaffinity(0, sizeof after, &after) == 0);
     EXPECT(CPU_EQUAL(&before, &after));
+}
+
+/* As a container's filter does. Whether it was set. */
+static int refuse_membarrier(unsigned error)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { TAP_COUNT(steps), steps };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* A fence that reached only the CPUs that the caller may run on would be none. */
+static void refused(void)
+{
+    static const unsigned errors[] = { EPERM, ENOSYS };
+    for (unsigned index = 0; index < TAP_COUNT(errors); index++) {
+        pid_t child = process_fork();
+        REQUIRE(child >= 0);
+        if (child == 0)
+            _exit(!refuse_membarrier(errors[index]) ? 77 : hak_os_rseq_fence() < 0 ? 0 : 1);
+        int status = process_wait(child, 20);
+        if (status == 77)
+            tap_skip("no filter may be set here");
+        else
+            EXPECT_EQ(status, 0);
+    }
 }
 
 int main(int argc, char **argv)
@@ -62,6 +106,7 @@ int main(int argc, char **argv)
         {"the area is where libc registered it", found},
         {"a disturbance sets its flag, and leaves no trace", disturbed},
         {"the fence returns, and leaves no trace", fenced},
+        {"without membarrier there is no fence, and that is told", refused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/rseq.h"
 #include "shard/grace.h"
 #include "shard/heap.h"
 #include "tests/lib/prng.h"
@@ -37,9 +38,10 @@ static int open_fronts(void)
         asked = 1;
         opened = hak_cpu_fronts_start(CPU_IDS) == 0;
     }
-    if (!opened)
-        tap_skip("no restartable sequences here");
-    return opened;
+    int drained = opened && hak_os_rseq_fence() == 0;
+    if (!drained)
+        tap_skip("no restartable sequences here, or no fence against them");
+    return drained;
 }
 
 /* On one CPU, so that all steps meet one front. */
