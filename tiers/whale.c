@@ -412,7 +412,8 @@ static void *move_whale(struct hak_whale *whale, size_t size)
     withdraw(old, HAK_PAGE_FOREIGN);
     if (hak_os_remap_to(old, whale->size, size, target) != target) {
         publish(whale);
-        hak_os_unmap(target, size);
+        /* Not unmapped: a kernel before about 6.16 may have done so before it refused, and then
+         * somebody else's memory may lie there by now. What leaks are addresses, never touched. */
         return NULL;
     }
     return target;

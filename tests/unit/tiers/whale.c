@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "os/memory.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
@@ -206,6 +207,50 @@ static void resize_keeps_bytes(void)
     EXPECT_EQ(hak_whale_size(whales, whale), 2 * HAK_PAGE_SIZE);
     EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
     EXPECT_EQ(hak_whale_give(whales, wall, policy), 1);
+    end_whales(whales);
+}
+
+/* Whether something is mapped at a range of addresses; they are free afterwards. */
+static int free_range(void *address, size_t size)
+{
+    int was_mapped = hak_os_map_at(address, size) == NULL;
+    hak_os_unmap(address, size);
+    return was_mapped;
+}
+
+/* The kernel refuses to move what a program has split by mprotect: before it unmapped the target, or
+ * after that? */
+static int kernel_keeps_the_target(void)
+{
+    char *old = hak_os_map(2 * MIB, MIB);
+    char *target = hak_os_map(4 * MIB, MIB);
+    if (!EXPECT(old != NULL && target != NULL))
+        return 0;
+    mprotect(old + MIB, 4096, PROT_READ);
+    EXPECT(hak_os_remap_to(old, 2 * MIB, 4 * MIB, target) == NULL);
+    hak_os_unmap(old, 2 * MIB);
+    return free_range(target, 4 * MIB);
+}
+
+/* Whatever lies at the target by then is not touched: it may be somebody else's. */
+static void a_refused_move_changes_nothing(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    size_t size = 9 * MIB;
+    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, policy);
+    REQUIRE(whale != NULL);
+    fill(whale, size, 7);
+    int keeps = kernel_keeps_the_target();
+    REQUIRE(mprotect(whale + MIB, 4096, PROT_READ) == 0);
+    char *target = hak_os_map(2 * size, HAK_REGION_SIZE);    /* where it will go */
+    REQUIRE(target != NULL);
+    hak_os_unmap(target, 2 * size);
+    EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_ALLOWED) == NULL);
+    EXPECT_EQ(free_range(target, 2 * size), keeps);
+    EXPECT_EQ(hak_whale_size(whales, whale), size);
+    EXPECT(holds(whale, size, 7));
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
     end_whales(whales);
 }
 
@@ -429,6 +474,7 @@ int main(int argc, char **argv)
         { "any alignment is honoured", any_alignment },
         { "sizes without limit are refused or cost nothing", no_size_is_too_large_to_ask },
         { "growing and shrinking keep the bytes", resize_keeps_bytes },
+        { "a refused move changes nothing", a_refused_move_changes_nothing },
         { "the table of descriptors grows", the_table_grows },
         { "two heaps know their own whales only", heaps_are_apart },
         { "what was learned to be dear to keep goes at once", given_back_at_once },
