@@ -51,7 +51,7 @@ static struct {
     struct hak_lock lock;       /* over stage 1 */
     uint32_t ready;             /* stage 1 is done: release, acquire */
     uint32_t fronts_allowed;    /* the page map is whole */
-    uint32_t cpu_fronts;        /* fronts are kept per CPU */
+    uint32_t cpu_fronts;        /* fronts are kept per CPU: release, acquire */
     int cpu_fronts_refused;     /* -errno: why they are not, although asked for; or 0 */
     uint32_t placement;         /* enum placement_state; atomic */
     uint32_t threads;           /* that made themselves known; atomic */
@@ -101,6 +101,12 @@ static void end_thread(void *argument)
     hak_front_destroy(front);
 }
 
+static int fronts_are_per_cpu(void)
+{
+    /* acquire: pairs with the release in open_cpu_fronts */
+    return __atomic_load_n(&start.cpu_fronts, __ATOMIC_ACQUIRE) != 0;
+}
+
 static struct hak_front *start_thread(void)
 {
     hak_start();
@@ -114,9 +120,10 @@ static struct hak_front *start_thread(void)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
     hak_place_strangers();
-    struct hak_front *front = start.cpu_fronts ? NULL : hak_front_create();
+    int per_cpu = fronts_are_per_cpu();
+    struct hak_front *front = per_cpu ? NULL : hak_front_create();
     if (front == NULL) {
-        hak_thread_state = start.cpu_fronts ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
+        hak_thread_state = per_cpu ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
         return NULL;
     }
     /* acquire: pairs with the release in second_stage */
@@ -154,7 +161,7 @@ struct hak_front *hak_thread_own_front(void)
 void hak_thread_drop_own_front(void)
 {
     struct hak_front *front = hak_front_mine;
-    if (front == NULL || !start.cpu_fronts || hak_thread_state != HAK_THREAD_RUNNING)
+    if (front == NULL || !fronts_are_per_cpu() || hak_thread_state != HAK_THREAD_RUNNING)
         return;
     hak_front_mine = NULL;
     /* acquire: pairs with the release in second_stage */
@@ -195,7 +202,8 @@ static void open_cpu_fronts(unsigned cpu_ids)
     start.cpu_fronts_refused = hak_cpu_fronts_start(cpu_ids);
     if (start.cpu_fronts_refused != 0)
         return;    /* fronts per thread, as hakmem_mode() tells */
-    start.cpu_fronts = 1;
+    /* release: pairs with the acquire in fronts_are_per_cpu */
+    __atomic_store_n(&start.cpu_fronts, 1, __ATOMIC_RELEASE);
     struct hak_front *front = hak_front_mine;
     hak_front_mine = NULL;
     if (front != NULL)

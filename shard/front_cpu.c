@@ -311,7 +311,8 @@ void hak_cpu_fronts_drain(void)
     if (hak_cpu_fronts.ids == 0)
         return;
     hak_lock_acquire(&draining);
-    unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_RELAXED);
+    /* acquire: as in hak_cpu_fronts_open */
+    unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE);
     /* Each sequence reads limit after its first restartable instruction, so one that began before
      * the fence is restarted by it, and then finds the fronts closed. Without a fence one may be
      * about to commit: then what lies there stays, or it would be handed out twice. */

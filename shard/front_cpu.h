@@ -38,7 +38,7 @@ enum {
 };
 
 struct hak_cpu_fronts {
-    uint32_t limit;              /* CPU ids served; 0: closed. Read inside each sequence. */
+    uint32_t limit;              /* CPU ids served; 0: closed. First; read inside each sequence */
     uint32_t ids;                /* what limit is while they are open */
     char *base;                  /* constant once limit was above 0 */
     ptrdiff_t rseq;              /* from the thread pointer to the thread's rseq area; constant,
@@ -87,16 +87,17 @@ static inline size_t hak_slot_foreign(unsigned class_id)
 }
 
 /* Whether a sequence may be begun: it then finds out by itself whether the fronts are open.
- * relaxed: a constant once it is set */
+ * acquire, here and below: pairs with the release in hak_cpu_fronts_start; what comes after this
+ * finds rseq, ids, base and the fronts as they were made */
 static inline int hak_cpu_fronts_exist(void)
 {
-    return __atomic_load_n(&hak_cpu_fronts.rseq, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&hak_cpu_fronts.rseq, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* Whether CPU fronts are what serves, a moment ago. relaxed: as above */
+/* Whether CPU fronts are what serves, a moment ago. */
 static inline int hak_cpu_fronts_open(void)
 {
-    return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE) != 0;
 }
 
 /* The child of a fork: nobody is draining, nor opening them. */

@@ -3,11 +3,14 @@
  * check-aarch64`, not yet run on such a machine; the self-test decides at start whether they are
  * used. The form is that of front_cpu_x86_64.h. Plain loads and stores suffice for a front,
  * which is touched by its CPU alone, the kernel ordering what a thread did before it was moved; but
- * for the limit: its acquire pairs with the release of whoever drained the fronts. */
+ * for the limit: its acquire pairs with the release of whoever opened or drained the fronts, so the
+ * base is read behind it. */
 #ifndef HAK_SHARD_FRONT_CPU_AARCH64_H
 #define HAK_SHARD_FRONT_CPU_AARCH64_H
 
 #include "shard/front_cpu.h"
+
+_Static_assert(offsetof(struct hak_cpu_fronts, limit) == 0, "ldar knows no offset");
 
 /* clang-format off */
 
@@ -34,13 +37,14 @@
     "ldar %w[bound], [%[fronts]]\n\t"      /* limit, read inside */ \
     "cmp %w[front], %w[bound]\n\t"                                  \
     "b.hs %l[none]\n\t"                                             \
-    "add %[front], %[base], %[front], lsl %[shift]\n\t"
+    "ldr %[bound], [%[fronts], %[base]]\n\t"  /* after the limit */ \
+    "add %[front], %[bound], %[front], lsl %[shift]\n\t"
 
 #define SEQUENCE_END "2:\n\t"
 
 #define SEQUENCE_INPUTS                                                                   \
     [rseq] "r"((char *)__builtin_thread_pointer() + hak_cpu_fronts.rseq),                 \
-    [fronts] "r"(&hak_cpu_fronts.limit), [base] "r"(hak_cpu_fronts.base),                 \
+    [fronts] "r"(&hak_cpu_fronts), [base] "i"(offsetof(struct hak_cpu_fronts, base)),     \
     [shift] "i"(HAK_CPU_FRONT_SHIFT)
 
 static inline void *hak_cpu_pop(unsigned class_id)
@@ -177,7 +181,7 @@ static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [turns] "+&r"(turns)
         : [rseq] "r"((char *)__builtin_thread_pointer() + fronts->rseq),
-          [fronts] "r"(&fronts->limit), [base] "r"(fronts->base),
+          [fronts] "r"(fronts), [base] "i"(offsetof(struct hak_cpu_fronts, base)),
           [shift] "i"(HAK_CPU_FRONT_SHIFT), [flag] "r"(flag)
         : "memory", "cc"
         : restart, none);
