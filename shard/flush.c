@@ -178,6 +178,7 @@ void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object
     uint64_t behind = front->spare[class_id];
     front->loaded[class_id] = hak_magazine_empty(class_id);
     hak_magazine_push(&front->loaded[class_id], object);
+    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
     /* The magazine that was filled last stays, if one was kept at all: its objects are warm. */
     if (hak_word_object(behind) != NULL) {
         front->spare[class_id] = word;
