@@ -107,8 +107,23 @@ static int fronts_are_per_cpu(void)
     return __atomic_load_n(&start.cpu_fronts, __ATOMIC_ACQUIRE) != 0;
 }
 
+/* The front is the thread's from here on, to be given back at its end: by the key, if there is
+ * one yet. pthread_setspecific may allocate: without a front, or from one that the thread had. */
+static struct hak_front *bind(struct hak_front *front)
+{
+    hak_thread_state = HAK_THREAD_STARTING;
+    /* acquire: pairs with the release in second_stage */
+    int is_bound = front == NULL || (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE) &&
+                                     pthread_setspecific(start.thread_key, front) == 0);
+    hak_thread_state = is_bound ? HAK_THREAD_RUNNING : HAK_THREAD_UNBOUND;
+    hak_front_mine = front;
+    return front;
+}
+
 static struct hak_front *start_thread(void)
 {
+    if (hak_thread_state == HAK_THREAD_UNBOUND)
+        return bind(hak_front_mine);
     hak_start();
     if (!start.fronts_allowed)
         return NULL;
@@ -126,12 +141,7 @@ static struct hak_front *start_thread(void)
         hak_thread_state = per_cpu ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
         return NULL;
     }
-    /* acquire: pairs with the release in second_stage */
-    if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
-        pthread_setspecific(start.thread_key, front);
-    hak_thread_state = HAK_THREAD_RUNNING;
-    hak_front_mine = front;
-    return front;
+    return bind(front);
 }
 
 /* The first call of a thread may be free, which leaves errno alone; what we call may not. */
@@ -149,18 +159,12 @@ struct hak_front *hak_thread_own_front(void)
     if (front != NULL || !start.fronts_allowed || hak_thread_state != HAK_THREAD_RUNNING)
         return front;
     hak_thread_state = HAK_THREAD_STARTING;
-    front = hak_front_create();
-    /* acquire: pairs with the release in second_stage */
-    if (front != NULL && __atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
-        pthread_setspecific(start.thread_key, front);
-    hak_thread_state = HAK_THREAD_RUNNING;
-    hak_front_mine = front;
-    return front;
+    return bind(hak_front_create());
 }
 
 void hak_thread_drop_own_front(void)
 {
-    struct hak_front *front = hak_front_mine;
+    struct hak_front *front = hak_thread_front();
     if (front == NULL || !fronts_are_per_cpu() || hak_thread_state != HAK_THREAD_RUNNING)
         return;
     hak_front_mine = NULL;
@@ -362,9 +366,10 @@ __attribute__((constructor)) static void second_stage(void)
     if (pthread_key_create(&start.thread_key, end_thread) == 0) {
         /* release: pairs with the acquire in hak_thread_start */
         __atomic_store_n(&start.key_ready, 1, __ATOMIC_RELEASE);
-        /* The thread that starts the library made its front before there was a key. */
-        if (hak_front_mine != NULL)
-            pthread_setspecific(start.thread_key, hak_front_mine);
+        /* The thread that starts the library may have made its front before there was a key, as may
+         * others, which see to it themselves; in this one, CPU fronts may have replaced it. */
+        if (hak_thread_state == HAK_THREAD_UNBOUND)
+            bind(hak_front_mine);
     }
     hak_fork_start();
     hak_inform_start();

@@ -11,6 +11,7 @@
 enum hak_thread_state {
     HAK_THREAD_NEW,         /* never called us */
     HAK_THREAD_STARTING,    /* its front is being made, which may call us again */
+    HAK_THREAD_UNBOUND,     /* it has one, but there was no key yet to give it back at its end */
     HAK_THREAD_RUNNING,
     HAK_THREAD_ENDING,      /* its destructors run; one more round of them is to come */
     HAK_THREAD_ENDED,       /* its front has been given back: no new one */
@@ -18,17 +19,17 @@ enum hak_thread_state {
 
 extern HAK_HIDDEN HAK_TLS unsigned char hak_thread_state;
 
-/* Makes the calling thread's front, if that may be done now; where fronts are kept per CPU, makes
- * the thread known to RCU, and returns NULL. */
+/* Makes the calling thread's front, if that may be done now, or sees to it that it is given back;
+ * where fronts are kept per CPU, makes the thread known to RCU, and returns NULL. */
 HAK_COLD struct hak_front *hak_thread_start(void);
 
 /* The calling thread's front, made now if need be; NULL where none may be used. */
 static inline struct hak_front *hak_thread_front(void)
 {
-    struct hak_front *front = hak_front_mine;
-    if (hak_likely(front != NULL))
-        return front;
-    return hak_thread_state == HAK_THREAD_NEW ? hak_thread_start() : NULL;
+    unsigned char state = hak_thread_state;
+    if (hak_unlikely(state == HAK_THREAD_NEW || state == HAK_THREAD_UNBOUND))
+        return hak_thread_start();
+    return hak_front_mine;
 }
 
 /* The same also where fronts are kept per CPU: the thread is then served by its own from now

@@ -79,6 +79,8 @@ static void run_preloaded(const char *before, const char *between, const char *a
     REQUIRE(child >= 0);
     if (child == 0) {
         setenv("LD_PRELOAD", preload, 1);
+        if (strcmp(life, "threaded") == 0)
+            setenv("PLUGIN_THREAD", "1", 1);
         execl("/proc/self/exe", "early", life, (char *)NULL);
         _exit(126);
     }
@@ -105,6 +107,11 @@ static void test_preloaded_plugin(void)
 static void test_preloaded_fork_handlers(void)
 {
     live_preloaded("forking");
+}
+
+static void test_preloaded_thread(void)
+{
+    live_preloaded("threaded");
 }
 
 static void *load_and_use(void *unused)
@@ -164,6 +171,47 @@ static int live_inside(void)
     for (unsigned i = 0; i < SIZES_COUNT; i++)
         free(malloc(sizes_of_tiers[i]));
     return 0;
+}
+
+/* ---- threads of constructors ---------------------------------------------------------------- */
+
+static long number_behind(const char *text, const char *name)
+{
+    const char *found = strstr(text, name);
+    return found ? strtol(found + strlen(name), NULL, 10) : -1000;
+}
+
+/* How many fronts there are, as the library tells it: made by threads and not given back. */
+static long fronts_alive(void (*print)(int, int))
+{
+    static char text[1 << 16];
+    FILE *file = tmpfile();
+    if (!file)
+        return -1;
+    print(fileno(file), 1); /* JSON */
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return number_behind(text, "\"threads_started\":") -
+           number_behind(text, "\"threads_exited\":");
+}
+
+/* In the life that run_preloaded begins: the plugin's constructor has started a thread. */
+static int live_threaded(void)
+{
+    void (*print)(int, int) = (void (*)(int, int))dlsym(RTLD_DEFAULT, "hakmem_stats_print");
+    size_t (*tell_mode)(char *, size_t) =
+        (size_t(*)(char *, size_t))dlsym(RTLD_DEFAULT, "hakmem_mode");
+    void (*end_thread)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "plugin_end_thread");
+    if (!end_thread)
+        return 1;
+    end_thread();
+    if (!print || !tell_mode)
+        return 0; /* the reference */
+    char mode[200];
+    tell_mode(mode, sizeof mode);
+    long main_has_one = strstr(mode, "front=thread") != NULL;
+    return fronts_alive(print) == main_has_one ? 0 : 2;
 }
 
 /* ---- fork handlers -------------------------------------------------------------------------- */
@@ -233,6 +281,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "inside") == 0)
         return live_inside();
+    if (argc == 2 && strcmp(argv[1], "threaded") == 0)
+        return live_threaded();
     if (argc == 2 && strcmp(argv[1], "forking") == 0)
         return live_forking();
     static const struct tap_case cases[] = {
@@ -241,6 +291,7 @@ int main(int argc, char **argv)
          test_preloaded_plugin},
         {"fork handlers of libraries preloaded before and after may allocate",
          test_preloaded_fork_handlers},
+        {"threads of constructors give back what they have when they end", test_preloaded_thread},
         {"dlopen in threads, with thread-local data", test_dlopen_in_threads},
         {"dlopen of other libraries", test_dlopen_of_others},
     };

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ enum {
 EXPORTED void *plugin_early[EARLY]; /* made by the constructor; the test checks and frees them */
 EXPORTED size_t plugin_early_size(unsigned i);
 EXPORTED char *plugin_local(void);
+EXPORTED void plugin_end_thread(void);
 EXPORTED unsigned plugin_forks; /* how often a handler ran in this process or its parents */
 
 /* Larger than the surplus of static TLS, and general-dynamic: first use calls malloc or calloc from
@@ -32,6 +34,32 @@ EXPORTED char *plugin_local(void)
 {
     local[0]++;
     return local;
+}
+
+/* ---- a thread that is older than most libraries, if PLUGIN_THREAD is set ---------------------- */
+
+static pthread_t early_thread;
+static unsigned turn; /* 1: the thread has allocated; 2: it is to allocate more, and to end */
+
+static void *allocate_early(void *unused)
+{
+    static void *objects[1000];
+    free(malloc(100));
+    __atomic_store_n(&turn, 1, __ATOMIC_RELEASE); /* pairs with the acquire in start */
+    /* acquire: pairs with the release in plugin_end_thread */
+    while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != 2)
+        sched_yield();
+    for (unsigned i = 0; i < 1000; i++)
+        objects[i] = malloc(100);
+    for (unsigned i = 0; i < 1000; i++)
+        free(objects[i]);
+    return unused;
+}
+
+EXPORTED void plugin_end_thread(void)
+{
+    __atomic_store_n(&turn, 2, __ATOMIC_RELEASE); /* pairs with the acquire in allocate_early */
+    pthread_join(early_thread, NULL);
 }
 
 /* More than lies at hand of each class, runs, a whale: every lock of an allocator is wanted. */
@@ -66,6 +94,13 @@ static __attribute__((constructor(101))) void start(void)
     if (posix_memalign(&aligned, 4096, 10000) != 0)
         abort();
     free(aligned);
+    if (getenv("PLUGIN_THREAD")) {
+        if (pthread_create(&early_thread, NULL, allocate_early, NULL) != 0)
+            abort();
+        /* acquire: pairs with the release in allocate_early */
+        while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) == 0)
+            sched_yield();
+    }
     if (pthread_atfork(allocate_in_handler, allocate_in_handler, allocate_in_handler) != 0)
         abort();
 }
