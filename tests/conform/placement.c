@@ -18,6 +18,7 @@
 #include "tests/lib/tap.h"
 
 /* In the mode `reference` there are none. */
+extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
 extern __typeof__(hakmem_malloc_on_node) hakmem_malloc_on_node __attribute__((weak));
 extern __typeof__(hakmem_malloc_on_shard) hakmem_malloc_on_shard __attribute__((weak));
 extern __typeof__(hakmem_malloc_interleaved) hakmem_malloc_interleaved __attribute__((weak));
