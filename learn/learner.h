@@ -93,7 +93,9 @@ struct hak_learner {
     double evicted;                   /* units purged because there were too many, lately */
     double missed;                    /* units handed out without pages, lately */
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
-    size_t peak_units;                /* most dirty units since the last tick */
+    size_t peak_units;                /* most dirty units since peak_ns */
+    size_t peak_before;               /* and in as long a time before */
+    uint64_t peak_ns;
     uint64_t purged_units[HAK_LEARN_PURGES];    /* since the last tick, for the audit */
     uint32_t id;                      /* of the shard, for the audit; 0: of the whales */
     uint32_t first_share;             /* of what the policy allows, kept before anything is known;

@@ -12,7 +12,7 @@ enum {
 };
 
 static const double MARGIN = 1.10;    /* an arm that is cheaper by less is no loss */
-static const double LEAST_LOSS_NS = 200 * 1000;
+static const double LEAST_LOSS_NS = 2000 * 1000;
 
 const char *const hak_regime_names[] = {
     [HAK_REGIME_LEARN] = "learn",

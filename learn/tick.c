@@ -11,6 +11,7 @@
 
 enum {
     MATCH_SAMPLES = 4,            /* a match has begun so many, or is so old */
+    FIRST_MATCHES = 5,
     STAKE_SHARE = 16,             /* of the running mean of stakes */
     UNIT_COST_SHARE = 8,
     BUDGET_SHARE = 64,            /* of what was paid, what trying may cost */
@@ -21,6 +22,7 @@ enum {
 };
 
 static const uint64_t NS_OF_SECOND = 1000ul * 1000 * 1000;
+static const uint64_t PEAK_NS = 5ul * 1000 * 1000 * 1000;
 static const double RETAIN_SPAN_NS = 2e9;     /* what was purged so long ago may still be missed */
 static const double RETAIN_TRUST = 4;         /* what was missed will be missed so often */
 static const uint64_t MATCH_AGE_NS = 200ul * 1000 * 1000;
@@ -30,7 +32,9 @@ static const double STAKE_MOST = 4;           /* times the mean stake: the weigh
 static const double STAKE_LEAST_NS = 1000;
 static const double BUDGET_MOST_NS = 50e6;
 static const double SWITCH_GAP = 10;          /* points: an arm that is 6% cheaper */
-static const double CLIMB_MARGIN = 0.02;
+static const double FIRST_GAP = 60;           /* the same, while little was seen */
+static const double CLIMB_MARGIN = 0.2;       /* a shorter time saves little, and risks faults */
+static const uint64_t CLIMB_NS = 3ul * 1000 * 1000 * 1000;
 
 static void audit_match(const struct hak_learner *learner, struct hak_audit *audit,
                         unsigned key_id, const char *why, uint64_t now_ns)
@@ -156,6 +160,8 @@ static void play(struct hak_learner *learner, const struct hak_policy *policy, u
 {
     struct hak_learn_key *key = &learner->keys[key_id];
     double stake = greatest(key->costs);
+    if (key->match_ns == 0)
+        key->match_ns = now_ns;
     int is_ripe = key->samples >= MATCH_SAMPLES || now_ns - key->match_ns >= MATCH_AGE_NS;
     if (!is_ripe || stake < STAKE_LEAST_NS)
         return;
@@ -165,7 +171,8 @@ static void play(struct hak_learner *learner, const struct hak_policy *policy, u
     hak_elo_play(key->ratings, key->costs, HAK_ARM_COUNT, k * weight_of(key, stake));
     const char *why = follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
     unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
-    double gap = why[0] == 't' ? 0 : SWITCH_GAP;
+    double gap = key->matches < FIRST_MATCHES ? FIRST_GAP : SWITCH_GAP;
+    gap = why[0] == 't' ? 0 : gap;
     if (policy->mode != HAK_LEARN_FROZEN && key->ratings[best] > key->ratings[key->played] + gap) {
         if (key->arm == HAK_ARM_KEEP && policy->mode == HAK_LEARN_ON)
             learner->lost += kept_units(learner, key_id, now_ns);
@@ -196,12 +203,14 @@ static void audit_number(const struct hak_learner *learner, struct hak_audit *au
     hak_audit_put(audit, &record);
 }
 
-/* Once a second towards the time of decay that would have been cheapest. */
+/* Now and then towards the time of decay that would have been cheapest. */
 static void climb_decay(struct hak_learner *learner, const struct hak_policy *policy,
                         uint64_t now_ns)
 {
     int is_said = policy->decay_ns == 0 || policy->decay_ns == UINT64_MAX;
-    if (is_said || now_ns - learner->climb_ns < NS_OF_SECOND)
+    if (learner->climb_ns == 0)
+        learner->climb_ns = now_ns;
+    if (is_said || now_ns - learner->climb_ns < CLIMB_NS)
         return;
     learner->climb_ns = now_ns;
     uint64_t from = learner->cost.decay_ns;
@@ -249,14 +258,21 @@ int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy
     return 1;
 }
 
-/* Slowly back when much less was there. */
+/* Slowly back when much less was there for a while: in this stretch of time and the one before. */
 static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy,
                           size_t most, uint64_t now_ns)
 {
     size_t from = hak_learner_retain(learner, policy, most);
     size_t least = first_retain(learner, most);
     size_t to = from;
-    if (learner->peak_units * UNIT < from / 2)
+    size_t peak = learner->peak_units > learner->peak_before ? learner->peak_units
+                                                             : learner->peak_before;
+    if (now_ns - learner->peak_ns >= PEAK_NS) {
+        learner->peak_ns = now_ns;
+        learner->peak_before = learner->peak_units;
+        learner->peak_units = 0;
+    }
+    if (peak * UNIT < from / 2)
         to = from - from / RETAIN_SHRINK_SHARE;
     learner->retain_bytes = to > least ? to : least;
     if (learner->retain_bytes != from)
@@ -297,7 +313,6 @@ static void fade(struct hak_learner *learner, uint64_t elapsed_ns)
     double rest = rest_after(elapsed_ns, RETAIN_SPAN_NS);
     learner->evicted *= rest;
     learner->missed *= rest;
-    learner->peak_units = 0;
     rest = rest_after(elapsed_ns, (double)NS_OF_SECOND);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
         learner->predicted[arm] *= rest;
