@@ -86,6 +86,7 @@ int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *g
     struct hak_learn_key *key = &learner->keys[give->key];
     double weight = 1;
     key->bytes += (uint64_t)give->units * UNIT;
+    learner->active |= 1u << give->key;
     if (key->begun >= HAK_LEARN_WHOLE || learner->open >= CROWDED) {
         if (++key->passed % HAK_LEARN_SHARE != 0)
             return 0;

@@ -42,6 +42,8 @@ enum {
 /* Why units were purged, other than by an arm at once. */
 enum hak_learn_purge { HAK_LEARN_EXCESS, HAK_LEARN_DECAY, HAK_LEARN_PURGES };
 
+_Static_assert(HAK_LEARN_KEYS <= 32, "a key is a bit of `active`");
+
 struct hak_learn_sample {
     uintptr_t id;              /* address of the first unit; of a whale, its own */
     uint64_t given_ns;
@@ -102,6 +104,7 @@ struct hak_learner {
                                          0: the usual share */
     uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
     uint32_t open;                    /* samples in use */
+    uint32_t active;                  /* bits of the keys that something happened to */
     uint32_t gives;
     uint64_t seen_ns;                 /* what the clock said last */
     uint16_t unused;                  /* list of samples, + 1 */

@@ -128,6 +128,7 @@ void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sam
                        uint64_t now_ns, enum hak_cost_end end)
 {
     struct hak_learn_key *key = &learner->keys[sample->key];
+    learner->active |= 1u << sample->key;
     uint64_t from = sample->accounted_ns - sample->given_ns;
     uint64_t to = now_ns > sample->given_ns + from ? now_ns - sample->given_ns : from + 1;
     double real = real_cost(learner, sample, from, to, end);

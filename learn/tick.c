@@ -6,6 +6,7 @@
 #include "learn/audit.h"
 #include "learn/elo.h"
 #include "learn/sample.h"
+#include "os/bits.h"
 #include "os/clock.h"
 #include "os/compiler.h"
 
@@ -155,8 +156,9 @@ static double kept_units(const struct hak_learner *learner, unsigned key_id, uin
     return units;
 }
 
-static void play(struct hak_learner *learner, const struct hak_policy *policy, unsigned key_id,
-                 uint64_t now_ns)
+/* 1, or 0 and nothing done: too little has happened yet. */
+static int play(struct hak_learner *learner, const struct hak_policy *policy, unsigned key_id,
+                uint64_t now_ns)
 {
     struct hak_learn_key *key = &learner->keys[key_id];
     double stake = greatest(key->costs);
@@ -164,7 +166,7 @@ static void play(struct hak_learner *learner, const struct hak_policy *policy, u
         key->match_ns = now_ns;
     int is_ripe = key->samples >= MATCH_SAMPLES || now_ns - key->match_ns >= MATCH_AGE_NS;
     if (!is_ripe || stake < STAKE_LEAST_NS)
-        return;
+        return 0;
     forbid(learner, key);
     key->played = key->arm;
     double k = key->regime.state == HAK_REGIME_LEARN ? K_LEARN : K_FROZEN;
@@ -181,6 +183,7 @@ static void play(struct hak_learner *learner, const struct hak_policy *policy, u
     }
     audit_match(learner, policy->audit, key_id, why, now_ns);
     end_match(learner, key, now_ns);
+    return 1;
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */
@@ -326,9 +329,11 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
     uint64_t elapsed = now_ns - learner->tick_ns;
     learner->tick_ns = now_ns;
     hak_learn_account_open(learner, now_ns);
-    for (unsigned key = 0; key < HAK_LEARN_KEYS; key++) {
+    for (uint32_t active = learner->active; active != 0; active &= active - 1) {
+        unsigned key = hak_lowest_bit(active);
         learner->keys[key].begun = 0;
-        play(learner, policy, key, now_ns);
+        if (play(learner, policy, key, now_ns))
+            learner->active &= ~(1u << key);
     }
     tell_purges(learner, policy->audit, now_ns);
     if (policy->mode == HAK_LEARN_ON) {
