@@ -20,6 +20,8 @@ enum {
 
 static const double NS_OF_MS = 1e6;
 
+static int is_child; /* of a fork: it tells nothing; written before it has threads */
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static void complain(const char *name, const char *path, const char *why, long number)
@@ -66,7 +68,11 @@ static void begin_log(struct hak_policy *policy)
 /* A file that is not there yet will be written at exit. */
 static void read_saved(struct hak_policy *policy)
 {
-    const char *path = hak_options.learn_file;
+    /* The environment may be another text by the time of exit. */
+    const char *path = path_for_process(hak_options.learn_file);
+    hak_options.learn_file = path;
+    if (path == NULL)
+        return;
     size_t size = hak_align_up(SAVED_BYTES, hak_os_page_size());
     char *text = hak_os_map(size, hak_os_page_size());
     struct hak_learn_saved *saved = hak_meta_alloc(sizeof *saved, HAK_CACHE_LINE);
@@ -216,7 +222,7 @@ void hak_learning_exit(struct hak_heap *heap)
         hak_audit_flush(heap->policy->audit);
     if (saves)
         write_saved(heap);
-    if (is_shadow) {
+    if (is_shadow && !is_child) {
         char text[1024];
         struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
         hak_learning_report(heap, &writer);
@@ -226,6 +232,8 @@ void hak_learning_exit(struct hak_heap *heap)
 
 void hak_learning_after_fork(struct hak_heap *heap)
 {
+    hak_headroom_after_fork();
+    is_child = 1;
     heap->policy_store.audit = NULL;
     hak_options.learn_file = NULL;
 }

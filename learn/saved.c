@@ -123,7 +123,9 @@ void hak_learn_recall(const struct hak_learn_saved *saved, struct hak_learner *l
         shard = (shard - 1) % HAK_LEARN_SAVED_SHARDS + 1;
     learner->retain_bytes = saved->shards[shard].retain_bytes;
     uint64_t decay_ns = saved->shards[shard].decay_ns;
-    if (decay_ns != 0 && (double)decay_ns <= learner->decay.most) {
+    int is_said = learner->cost.decay_ns == 0 || learner->cost.decay_ns == UINT64_MAX;
+    if (!is_said && (double)decay_ns >= learner->decay.least &&
+        (double)decay_ns <= learner->decay.most) {
         learner->decay.value = (double)decay_ns;
         learner->cost.decay_ns = decay_ns;
     }

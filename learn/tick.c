@@ -349,7 +349,8 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
     if (!hak_learner_decides(policy))
         return most;
     if (hak_unlikely(learner->retain_bytes == 0))
-        learner->retain_bytes = first_retain(learner, most);
+        learner->retain_bytes =
+            policy->mode == HAK_LEARN_FROZEN ? most : first_retain(learner, most);
     return learner->retain_bytes < most ? learner->retain_bytes : most;
 }
 

@@ -41,6 +41,8 @@ struct hak_heap {
     struct hak_policy policy_store;           /* what options made of the fixed policy */
     struct hak_audit *locked_audit;           /* while it is locked for a fork; or NULL */
     uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
+    uint64_t made_room_ns;                    /* near the limit of memory; relaxed, as the next */
+    int64_t missing_then;
     unsigned nodes;                           /* that shards stand on, at least 1 */
     uint64_t relieved;                        /* calls without memory that were answered */
     size_t retain_bytes;                      /* that all shards together may keep unused */

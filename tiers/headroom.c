@@ -14,6 +14,7 @@ enum {
     BEFORE_LOOKING = 0, LOOKING = 1, LIMITED = 2, UNLIMITED = 3,
 };
 
+static const int64_t LEFT_MOST = INT64_MAX / 4;
 static const uint64_t REFRESH_NS = 50ul * 1000 * 1000;
 
 static struct {
@@ -57,7 +58,8 @@ static int64_t ask(void)
     int root = hak_os_open_folder("/");
     int64_t left = hak_os_limit_headroom(root, &headroom.cgroup);
     hak_os_close(root);
-    return left;
+    /* Not to be told (any more): far away, and far from overflow. */
+    return left < LEFT_MOST ? left : LEFT_MOST;
 }
 
 /* By one thread. */
@@ -126,4 +128,11 @@ size_t hak_headroom_missing(void)
     int64_t reserve = (int64_t)(headroom.bytes / RESERVE_SHARE);
     int64_t left = __atomic_load_n(&headroom.left, __ATOMIC_RELAXED);
     return left < reserve ? (size_t)(reserve - left) : 0;
+}
+
+void hak_headroom_after_fork(void)
+{
+    /* relaxed: the child has one thread. Whoever was looking is not there. */
+    if (__atomic_load_n(&headroom.state, __ATOMIC_RELAXED) == LOOKING)
+        __atomic_store_n(&headroom.state, BEFORE_LOOKING, __ATOMIC_RELAXED);
 }

@@ -438,7 +438,9 @@ int hak_large_resize(void *object, size_t size, const struct hak_policy *policy)
     uint32_t units = units_of(size + (size == 0));
     int done = 1;
     hak_lock_acquire(&cache->lock);
-    if (run->number < units) {
+    if (run->kind != HAK_UNIT_USED) { /* freed meanwhile, by a program in error */
+        done = 0;
+    } else if (run->number < units) {
         done = extend(cache, segment, run, units);
     } else if (run->number - units >= HAK_LARGE_RUN_MIN && run->number - units >= run->number / 8) {
         cut(cache, segment, run, units);

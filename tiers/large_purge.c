@@ -17,6 +17,8 @@ enum {
     FIXED_SHARE = 2,               /* of what is in use, may be dirty beside what the policy says */
     LEARNT_SHARE = 8,
     JITTER_STEPS = 8,
+    FUTILE_UNITS = 1024,
+    GATE_MOST = 100,               /* ticks between two looks at a cache */
 };
 
 /* Whether huge pages are spared that are free in part. */
@@ -425,7 +427,7 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
 {
     size_t most = most_dirty(cache, policy);
     hak_learner_saw_dirty(cache->learner, cache->dirty_units);
-    if (hak_likely(cache->dirty_units <= most))
+    if (hak_likely(cache->dirty_units <= most) || cache->dirty_units <= cache->futile)
         return;
     if (hak_headroom_missing() == 0 &&
         hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
@@ -433,6 +435,8 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     /* Near the limit of memory a huge page is worth less than what is free of it. */
     enum thorough how = hak_headroom_missing() == 0 ? SPARING : ALL;
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, how);
+    /* Locked in memory, or in parts of huge pages: not each give is to find that out again. */
+    cache->futile = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
     hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
 }
 
@@ -466,10 +470,11 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
     uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
     /* relaxed: hints; a thread that comes with an older time is turned back under the lock */
     uint32_t since = now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED);
-    if (since < (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS &&
+    uint32_t gate = (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS;
+    hak_headroom_refresh(now_ns);
+    if (since < (gate < GATE_MOST ? gate : GATE_MOST) &&
         __atomic_load_n(&cache->batched, __ATOMIC_RELAXED) == 0)
         return;
-    hak_headroom_refresh(now_ns);
     hak_lock_acquire(&cache->lock);
     obey_retention(cache, policy);
     uint32_t ticks = decay_ticks(cache, policy);

@@ -255,10 +255,12 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
 
 void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
 {
+    hak_lock_acquire(&whales->lock);
     whales->learner = (struct hak_learner){0};
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
     whales->learner.first_share = FIRST_SHARE;
     hak_learner_start(&whales->learner, policy, 0);
+    hak_lock_release(&whales->lock);
 }
 
 /* A whale for a request, out of the cache (*cached) or only its descriptor; the learner is told.
@@ -294,11 +296,11 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     if (whale == NULL)
         return NULL;
 
-    if (!cached) {
+    int mapped = cached || map_whale(whale, source, size, alignment);
+    if (mapped && !cached) {
         hak_headroom_grow(size);
         hak_headroom_take(size);
     }
-    int mapped = cached || map_whale(whale, source, size, alignment);
     hak_lock_acquire(&whales->lock);
     if (mapped) {
         whale->live = 1;
@@ -433,10 +435,13 @@ static void *resized(struct hak_whales *whales, struct hak_whale *whale, void *a
     if (moved)
         publish(whale);
     hak_count(counters, HAK_COUNTER_WHALE_REMAPS, 1);
-    if (size > old)
+    if (size > old) {
         hak_count(counters, HAK_COUNTER_BYTES_MAPPED, size - old);
-    else
+        hak_headroom_take(size - old);
+    } else {
         hak_count(counters, HAK_COUNTER_BYTES_UNMAPPED, old - size);
+        hak_headroom_give(old - size);
+    }
     return address;
 }
 
