@@ -47,4 +47,5 @@ EXTRA_DIST += \
 	%D%/decisions/009-remote-thresholds.md \
 	%D%/decisions/010-knobs.md \
 	%D%/decisions/011-huge-pages.md \
-	%D%/decisions/012-the-learner.md
+	%D%/decisions/012-the-learner.md \
+	%D%/decisions/013-speed.md

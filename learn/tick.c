@@ -126,21 +126,31 @@ static void forbid(const struct hak_learner *learner, struct hak_learn_key *key)
             key->costs[arm] = 2 * most;
 }
 
-static const char *follow_regime(struct hak_learn_key *key, unsigned best)
+/* Why an arm is in force, as the log says it. */
+static const char *const reasons[] = {
+    [HAK_REGIME_STAYS] = "rating",
+    [HAK_REGIME_FREEZES] = "freeze",
+    [HAK_REGIME_TRIES] = "canary",
+    [HAK_REGIME_THAWS] = "thaw",
+};
+
+static enum hak_regime_event follow_regime(struct hak_learn_key *key, unsigned best)
 {
-    switch (hak_regime_match(&key->regime, key->costs, key->arm, best)) {
-    case HAK_REGIME_FREEZES:
-        return "freeze";
-    case HAK_REGIME_TRIES:
-        return "canary";
-    case HAK_REGIME_THAWS:
+    enum hak_regime_event event = hak_regime_match(&key->regime, key->costs, key->arm, best);
+    if (event == HAK_REGIME_THAWS) {
         /* What was won in other times counts no more; these costs do, at once. */
         hak_elo_pull(key->ratings, HAK_ARM_COUNT, 1);
         hak_elo_play(key->ratings, key->costs, HAK_ARM_COUNT, K_LEARN);
-        return "thaw";
-    default:
-        return "rating";
     }
+    return event;
+}
+
+/* By how much an arm must be ahead to take over. */
+static double gap_of(const struct hak_learn_key *key, enum hak_regime_event event)
+{
+    if (event == HAK_REGIME_THAWS)
+        return 0;
+    return key->matches < FIRST_MATCHES ? FIRST_GAP : SWITCH_GAP;
 }
 
 /* What was kept for the key and has not been used for a while. */
@@ -171,17 +181,17 @@ static int play(struct hak_learner *learner, const struct hak_policy *policy, un
     key->played = key->arm;
     double k = key->regime.state == HAK_REGIME_LEARN ? K_LEARN : K_FROZEN;
     hak_elo_play(key->ratings, key->costs, HAK_ARM_COUNT, k * weight_of(key, stake));
-    const char *why = follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
+    enum hak_regime_event event =
+        follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
     unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
-    double gap = key->matches < FIRST_MATCHES ? FIRST_GAP : SWITCH_GAP;
-    gap = why[0] == 't' ? 0 : gap;
-    if (policy->mode != HAK_LEARN_FROZEN && key->ratings[best] > key->ratings[key->played] + gap) {
+    double ahead = key->ratings[best] - key->ratings[key->played];
+    if (policy->mode != HAK_LEARN_FROZEN && ahead > gap_of(key, event)) {
         if (key->arm == HAK_ARM_KEEP && policy->mode == HAK_LEARN_ON)
             learner->lost += kept_units(learner, key_id, now_ns);
         key->arm = (uint8_t)best;
         key->switches++;
     }
-    audit_match(learner, policy->audit, key_id, why, now_ns);
+    audit_match(learner, policy->audit, key_id, reasons[event], now_ns);
     end_match(learner, key, now_ns);
     return 1;
 }
