@@ -75,7 +75,6 @@ struct hak_learn_key {
     /* since the start, for reports */
     double all_costs[HAK_ARM_COUNT];
     double all_paid;
-    double all_chosen;                /* what the arms that were chosen would have cost */
     uint64_t all_bytes;
     uint32_t matches;
     uint32_t switches;

@@ -81,7 +81,6 @@ static void end_match(struct hak_learner *learner, struct hak_learn_key *key, ui
                                     UNIT_COST_SHARE;
         key->all_costs[arm] += key->costs[arm];
     }
-    key->all_chosen += key->costs[key->played];
     key->all_paid += key->paid;
     key->all_bytes += key->bytes;
     learner->budget_ns += key->paid / BUDGET_SHARE;
