@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "os/compiler.h"
 #include "os/cpu.h"
@@ -16,10 +17,16 @@
 
 enum {
     CPU_ID_OFFSET = 4,             /* of cpu_id in struct rseq */
+    SEQUENCE_OFFSET = 8,           /* of rseq_cs */
     MASK_WORDS = 64,               /* 4096 CPUs */
     STACK_SIZE = 16 * 1024,
     WORD_BITS = 64,
+    LOOKS = 200,                   /* some 15 ms, where the victim enters no sequence at all */
+    NAP_NS = 10 * 1000,
 };
+
+/* Run by the task, which has no thread-local storage for a sanitizer to use. */
+#define NO_RUNTIME __attribute__((no_sanitize("thread", "address", "undefined"), noinline))
 
 /* ---- where, and whether to be trusted ------------------------------------------------------- */
 
@@ -58,6 +65,7 @@ int hak_os_rseq_find(ptrdiff_t *offset)
 /* Written by the starting thread before the task runs; read by both. */
 static struct {
     uint32_t *flag;
+    uint64_t *sequence;                /* the victim's rseq_cs */
     int fenced;                        /* by membarrier; else by affinity */
     uintptr_t victim;                  /* thread id */
     uint64_t allowed[MASK_WORDS];
@@ -67,12 +75,26 @@ static struct {
     uint32_t alive;                    /* cleared, and its futex woken, by the kernel */
 } disturbance;
 
+/* Disturbed before it begins, a sequence would not be restarted, and the victim could not tell that
+ * from a kernel that never does. Asleep in between: where the kernel put the task on the victim's
+ * own CPU, waking up interrupts the victim, which would else go on for a slice of milliseconds. */
+NO_RUNTIME static void await_sequence(void)
+{
+    static const struct timespec nap = { 0, NAP_NS };
+    /* relaxed: a hint of when; nothing is read through it */
+    for (unsigned look = 0; look < LOOKS; look++) {
+        hak_syscall3(SYS_nanosleep, (uintptr_t)&nap, 0, 0);
+        if (__atomic_load_n(disturbance.sequence, __ATOMIC_RELAXED) != 0)
+            return;
+    }
+}
+
 /* What the task does. No libc, no thread-local storage: it has none of its own. An affinity that is
  * set and set back is no longer what it was: sched_getaffinity leaves out CPUs that are offline and
  * what a cpuset may grow by, and the victim would never get these. So membarrier comes first. */
-__attribute__((noreturn, no_sanitize("thread", "address", "undefined"), noinline)) static void
-disturb(void)
+NO_RUNTIME __attribute__((noreturn)) static void disturb(void)
 {
+    await_sequence();
     int by_affinity =
         !disturbance.fenced ||
         hak_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) != 0;
@@ -149,7 +171,7 @@ static void choose_elsewhere(void)
         memcpy(disturbance.elsewhere, disturbance.allowed, sizeof disturbance.elsewhere);
 }
 
-int hak_os_disturb_begin(uint32_t *flag)
+int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)
 {
     int refused = hak_os_affinity(disturbance.allowed, sizeof disturbance.allowed);
     if (refused)
@@ -158,6 +180,10 @@ int hak_os_disturb_begin(uint32_t *flag)
     if (disturbance.stack == NULL)
         return -ENOMEM;
     disturbance.flag = flag;
+    disturbance.sequence =
+        (uint64_t *)((char *)__builtin_thread_pointer() + area + SEQUENCE_OFFSET);
+    /* relaxed: nobody else looks yet. A sequence leaves its address behind; we may clear it. */
+    __atomic_store_n(disturbance.sequence, 0, __ATOMIC_RELAXED);
     disturbance.victim = hak_os_thread_id();
     disturbance.fenced =
         hak_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
@@ -168,8 +194,10 @@ int hak_os_disturb_begin(uint32_t *flag)
     unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                           CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
     long task = start_task(flags, (char *)disturbance.stack + STACK_SIZE - 64);
-    if (task > 0)
+    if (task > 0) {
+        hak_syscall3(SYS_sched_yield, 0, 0, 0);    /* lets the task come as far as its first nap */
         return 0;
+    }
     set_signals(disturbance.signals, NULL);
     hak_os_unmap(disturbance.stack, STACK_SIZE);
     return (int)task;

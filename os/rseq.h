@@ -11,11 +11,12 @@
  * thread; -EOPNOTSUPP on kernels known not to restart (arm64, Linux 6.19). */
 int hak_os_rseq_find(ptrdiff_t *offset);
 
-/* Sets in motion a kernel task of this process that interrupts what the caller does (by
- * membarrier(2); where that is refused it moves the caller to another CPU and back), then sets
- * *flag and ends. It runs none of the program's code, no signal reaches it, and hak_os_disturb_end
- * waits until it is gone. 0 or -errno. One at a time, by the starting thread. */
-int hak_os_disturb_begin(uint32_t *flag);
+/* Sets in motion a kernel task of this process that waits until the caller, whose area this is,
+ * has begun a sequence (or for some milliseconds), interrupts it (by membarrier(2); where that is
+ * refused it moves the caller to another CPU and back), then sets *flag and ends. It runs none of
+ * the program's code, no signal reaches it, and hak_os_disturb_end waits until it is gone.
+ * 0 or -errno. One at a time, by the starting thread. */
+int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag);
 void hak_os_disturb_end(void);
 
 /* When it returns 0, no thread of the process is inside a sequence that began before the call: by

@@ -64,7 +64,7 @@ static int sequences_restart(const struct hak_cpu_fronts *fronts)
 {
     for (unsigned test = 0; test < SELF_TESTS; test++) {
         uint32_t flag = 0;
-        if (hak_os_disturb_begin(&flag) != 0)
+        if (hak_os_disturb_begin(fronts->rseq, &flag) != 0)
             return 0;
         int restarted = hak_cpu_spin(fronts, &flag, SPIN_TURNS);
         hak_os_disturb_end();

@@ -39,10 +39,15 @@ static void found(void)
 static void disturbed(void)
 {
     cpu_set_t before, after;
+    ptrdiff_t area;
+    if (hak_os_rseq_find(&area) != 0) {
+        tap_skip("no restartable sequences here");
+        return;
+    }
     REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint32_t flag = 0;
-        if (hak_os_disturb_begin(&flag) != 0) {
+        if (hak_os_disturb_begin(area, &flag) != 0) {
             tap_skip("no disturbance here");
             return;
         }
