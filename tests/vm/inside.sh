@@ -9,13 +9,37 @@ library=$HAKMEM_TEST_LIBRARY
 refuse=$(dirname "$program")/../fault/refuse
 storm=$(dirname "$program")/../stress/storm
 cpus=/sys/devices/system/cpu
+patience=120 # with one process, seconds
 bad=0
+
+# Ends a process that does not end by itself, and tells where its threads were.
+end_at_last() { # PID
+    sleep "$patience"
+    echo "# not ended after $patience s; its threads, what they wait for, and their system calls:"
+    for task in /proc/"$1"/task/*; do
+        echo "# $(cat "$task/comm") $(cat "$task/wchan") $(cat "$task/syscall")"
+    done
+    kill -KILL "$1"
+}
+
+start() { # COMMAND...
+    "$@" &
+    pid=$!
+    end_at_last $pid &
+    watcher=$!
+}
+
+await() {
+    wait $pid
+    status=$?
+    kill $watcher 2>/dev/null
+}
 
 cases() { # NAME VARIABLE=VALUE...
     echo "== $1"
     shift
-    env "$@" LD_PRELOAD="$library" "$program"
-    status=$?
+    start env "$@" LD_PRELOAD="$library" "$program"
+    await
     echo "== ended $status"
     [ $status -eq 0 ] || bad=1
 }
@@ -40,9 +64,9 @@ under_change() { # NAME MODE CHANGE [OPTION...]
     change=$3
     shift 3
     echo "== $name-$mode"
-    $within env HAKMEM_SHARD="$mode" HAKMEM_FRONT=cpu LD_PRELOAD="$library" "$storm" --threads 6 \
-        --seconds 2 --front cpu --move yes --signals 50 --refresh 10 "$@" &
-    pid=$!
+    # shellcheck disable=SC2086  # none, or the words of a command
+    start $within env HAKMEM_SHARD="$mode" HAKMEM_FRONT=cpu LD_PRELOAD="$library" "$storm" \
+        --threads 6 --seconds 2 --front cpu --move yes --signals 50 --refresh 10 "$@"
     changes=0
     wrong=
     while [ $changes -lt 4 ] || kill -0 $pid 2>/dev/null; do
@@ -51,8 +75,7 @@ under_change() { # NAME MODE CHANGE [OPTION...]
         sleep 0.4
     done
     $change 1
-    wait $pid
-    status=$?
+    await
     echo "# $changes changes"
     [ -z "$wrong" ] || { echo "# a change was refused" && status=1; }
     echo "== ended $status"
@@ -125,9 +148,9 @@ for part in "$@"; do
         ;;
     refused)
         echo "== refused"
-        env PLACEMENT=refused HAKMEM_SHARD=node "$refuse" EPERM mbind -- \
+        start env PLACEMENT=refused HAKMEM_SHARD=node "$refuse" EPERM mbind -- \
             env LD_PRELOAD="$library" "$program"
-        status=$?
+        await
         echo "== ended $status"
         [ $status -eq 0 ] || bad=1
         ;;
