@@ -36,7 +36,7 @@ clang           no warning from clang
 debug           make check with --enable-debug --enable-inject, in mode cpu
 asan            make check with the address and undefined sanitizers
 tsan            make check with the thread sanitizer
-numa            placement, and changes under load, in guests of 3 and 4 nodes
+numa            placement, changes under load, a limit of memory, in guests of 3 and 4 nodes
 install         make install, and a program linked by hakmem.pc
 distcheck       make distcheck, in mode single
 END

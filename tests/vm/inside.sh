@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 # inside.sh PROGRAM [PART...] - what is run within the guest: the cases of tests/vm/placement.c in
 # several settings, each a TAP stream under a line "== NAME"; "figures" of other allocators; "changes":
-# tests/stress/storm while the machine is changed under it. HAKMEM_TEST_LIBRARY names the library.
+# tests/stress/storm while the machine is changed under it; "limit": within a cgroup's memory. HAKMEM_TEST_LIBRARY names the library.
 program=$1
 shift
 library=$HAKMEM_TEST_LIBRARY
 refuse=$(dirname "$program")/../fault/refuse
 storm=$(dirname "$program")/../stress/storm
+habits=$(dirname "$program")/../conform/habits
 cpus=/sys/devices/system/cpu
+groups=/sys/fs/cgroup
 patience=120 # with one process, seconds
 bad=0
 
@@ -53,7 +55,7 @@ figures() { # NAME LIBRARY VARIABLE=VALUE...
 }
 
 skipped() { # NAME REASON
-    printf '== %s\n1..1\nok 1 - under load # SKIP %s\n== ended 0\n' "$1" "$2"
+    printf '== %s\n1..1\nok 1 - all of it # SKIP %s\n== ended 0\n' "$1" "$2"
 }
 
 # The storm with CPU fronts, its payloads checked, while CHANGE is called again and again, with 0 and
@@ -96,7 +98,7 @@ resize() { # 0 or 1
     if [ "$1" = 0 ]; then
         cat /sys/devices/system/node/node0/cpulist
     else
-        cat $cpus/online
+        cat "$cpus/online"
     fi >"$group/cpuset.cpus"
 }
 
@@ -104,20 +106,23 @@ in_group() { # COMMAND...
     echo 0 >"$group/cgroup.procs" && exec "$@"
 }
 
-make_group() { # the reason why there is none
-    mkdir -p /run/groups
-    mount -t cgroup2 groups /run/groups 2>/dev/null || { echo "no cgroup2 here" && return; }
-    echo +cpuset >/run/groups/cgroup.subtree_control 2>/dev/null ||
-        { echo "cgroup2 has no cpuset here" && return; }
-    mkdir -p "$group" && resize 1 || echo "no group with a cpuset can be made"
+# Mounted where the library looks for limits.
+make_group() { # CONTROLLER FILE VALUE: the reason why there is none
+    if [ ! -e $groups/cgroup.procs ]; then
+        mount -t cgroup2 groups $groups 2>/dev/null || { echo "no cgroup2 here" && return; }
+    fi
+    echo "+$1" >$groups/cgroup.subtree_control 2>/dev/null ||
+        { echo "cgroup2 has no $1 here" && return; }
+    mkdir -p "$group"
+    echo "$3" >"$group/$2" || echo "no group with $2 can be made"
 }
 
 changes() {
     within=
     leaving=$(find /sys/devices/system/node/node1/ -maxdepth 1 -name 'cpu[0-9]*')
     last=$(sed 's/.*[-,]//' $cpus/online)
-    group=/run/groups/storm
-    no_group=$(make_group)
+    group=$groups/storm
+    no_group=$(make_group cpuset cpuset.cpus "$(cat $cpus/online)")
     for mode in cpu node; do
         under_change unplugged "$mode" plug --recut yes --seconds 5
         if [ -z "$no_group" ]; then
@@ -133,6 +138,37 @@ changes() {
         under_change overcommit-never "$mode" unchanged
         echo 0 >/proc/sys/vm/overcommit_memory
     done
+}
+
+# In a group that may hold 512 MiB, 400 MiB are held in small runs, then in large ones, by turns.
+swing() { # STATUS NAME VARIABLE=VALUE...
+    wanted=$1
+    name=$2
+    shift 2
+    start in_group env "$@" "$habits" swing 400
+    await
+    number=$((number + 1))
+    killed=$(sed -n 's/^oom_kill //p' "$group/memory.events")
+    verdict="ok"
+    [ $status -eq "$wanted" ] || { verdict="not ok" && bad=1; }
+    echo "$verdict $number - $name (status $status, $killed killed so far)"
+}
+
+limit() {
+    group=$groups/limited
+    number=0
+    no_group=$(make_group memory memory.max 512M)
+    [ -z "$no_group" ] || { skipped limit "$no_group" && return; }
+    keep="HAKMEM_LEARN=off HAKMEM_RETAIN=4G"
+    printf '== limit\n1..4\n'
+    swing 0 "glibc lives within a group's limit of memory" LD_PRELOAD=
+    swing 0 "so does a process under the library" LD_PRELOAD="$library"
+    # shellcheck disable=SC2086  # words
+    swing 0 "and one told to keep all" LD_PRELOAD="$library" $keep
+    # shellcheck disable=SC2086
+    swing 137 "and is killed where the limit is not to be heeded" LD_PRELOAD="$library" $keep \
+        HAKMEM_MEMORY_LIMIT=none
+    echo "== ended $bad"
 }
 
 for part in "$@"; do
@@ -155,6 +191,7 @@ for part in "$@"; do
         [ $status -eq 0 ] || bad=1
         ;;
     changes) changes ;;
+    limit) limit ;;
     figures)
         figures "hakmem (node)" "$library" HAKMEM_SHARD=node HAKMEM_FRONT=thread
         figures "hakmem (cpu)" "$library" HAKMEM_SHARD=cpu HAKMEM_FRONT=cpu

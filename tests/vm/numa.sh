@@ -60,7 +60,7 @@ machine() { # NAME "GUEST OPTIONS" PART...
 }
 
 machine "4 nodes, 8 CPUs" "--nodes 4 --cpus 8 --mem 512 --limit 300" \
-    places auto full refused changes figures
+    places auto full refused changes limit figures
 machine "3 nodes, one without memory, one without CPUs" \
     "--nodes 3 --cpus 4 --mem 512 --memless 1 --cpuless 2" places refused
 if [ -n "${HAKMEM_CHECK_HEAVY:-}" ]; then
