@@ -93,6 +93,7 @@ struct hak_learner {
     double lost;                      /* units that are kept though keeping lost: they may go */
     double evicted;                   /* units purged because there were too many, lately */
     double missed;                    /* units handed out without pages, lately */
+    double reused;                    /* units handed out with theirs, lately */
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
     size_t peak_units;                /* most dirty units since peak_ns */
     size_t peak_before;               /* and in as long a time before */
@@ -182,8 +183,13 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
 /* So many units were purged because there were too many, or nobody needed them. */
 void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units);
 
-/* So many units were handed out without pages; so many dirty ones lie free now. */
+/* So many units were handed out without pages, or with theirs; so many dirty ones lie free now. */
 void hak_learner_saw_miss(struct hak_learner *learner, size_t units);
+
+static inline void hak_learner_saw_reuse(struct hak_learner *learner, size_t units)
+{
+    learner->reused += (double)units;
+}
 
 static inline void hak_learner_saw_dirty(struct hak_learner *learner, size_t units)
 {
@@ -194,7 +200,8 @@ static inline void hak_learner_saw_dirty(struct hak_learner *learner, size_t uni
 size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy,
                           size_t most);
 
-/* There are more: 1, if it may keep more from now on, since what was purged was missed. */
+/* There are more: 1, if it may keep more from now on, since what was purged was missed, or what is
+ * kept is worth it. */
 int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                             size_t most);
 

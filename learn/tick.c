@@ -249,25 +249,62 @@ static size_t first_retain(const struct hak_learner *learner, size_t most)
     return first < most ? first : most;
 }
 
+static int grow_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
+                       size_t step, const char *why)
+{
+    size_t from = hak_learner_retain(learner, policy, most);
+    learner->retain_bytes = from + step < most ? from + step : most;
+    learner->evicted = 0;
+    learner->missed = 0;
+    learner->reused = 0;
+    audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, why, from, hak_os_coarse_now_ns());
+    return 1;
+}
+
+static double kept_price(const struct hak_learner *learner, size_t bytes)
+{
+    return learner->cost.price * (double)(bytes / UNIT) * RETAIN_SPAN_NS;
+}
+
+static double spared_ns(const struct hak_learner *learner, double units)
+{
+    return units * (hak_cost_fault_ns(&learner->cost) + learner->cost.act_ns[HAK_ARM_KEEP]);
+}
+
+static int may_grow(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+{
+    return policy->mode == HAK_LEARN_ON && hak_learner_retain(learner, policy, most) < most;
+}
+
 /* Half as much again, or what was missed, if that spares faults worth more than the price of
  * keeping so much: those that it would have spared lately, and as many some more times, for a cache
  * that is too small is so again and again. */
-int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
-                            size_t most)
+static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
     size_t from = hak_learner_retain(learner, policy, most);
     double spared = learner->evicted < learner->missed ? learner->evicted : learner->missed;
     size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
-    double gain = spared * (hak_cost_fault_ns(&learner->cost) +
-                            learner->cost.act_ns[HAK_ARM_KEEP]);
-    double price = learner->cost.price * (double)(step / UNIT) * RETAIN_SPAN_NS;
-    if (policy->mode != HAK_LEARN_ON || from >= most || gain * RETAIN_TRUST <= price)
+    if (spared_ns(learner, spared) * RETAIN_TRUST <= kept_price(learner, step))
         return 0;
-    learner->retain_bytes = from + step < most ? from + step : most;
-    learner->evicted = 0;
-    learner->missed = 0;
-    audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, "miss", from, hak_os_coarse_now_ns());
-    return 1;
+    return grow_retain(learner, policy, most, step, "miss");
+}
+
+/* What is kept has spared more than its price lately, so what would go now is likely to be wanted
+ * soon: half as much again, before it is missed. Each step must be earned anew, so that a program
+ * that ends by freeing all gets no more than one. */
+static int grow_by_use(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+{
+    size_t from = hak_learner_retain(learner, policy, most);
+    if (spared_ns(learner, learner->reused) <= kept_price(learner, from))
+        return 0;
+    return grow_retain(learner, policy, most, from / 2, "use");
+}
+
+int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                            size_t most)
+{
+    return may_grow(learner, policy, most) && (grow_by_misses(learner, policy, most) ||
+                                               grow_by_use(learner, policy, most));
 }
 
 /* Slowly back when much less was there for a while: in this stretch of time and the one before. */
@@ -325,6 +362,7 @@ static void fade(struct hak_learner *learner, uint64_t elapsed_ns)
     double rest = rest_after(elapsed_ns, RETAIN_SPAN_NS);
     learner->evicted *= rest;
     learner->missed *= rest;
+    learner->reused *= rest;
     rest = rest_after(elapsed_ns, (double)NS_OF_SECOND);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
         learner->predicted[arm] *= rest;
@@ -347,7 +385,7 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
     tell_purges(learner, policy->audit, now_ns);
     if (policy->mode == HAK_LEARN_ON) {
         climb_decay(learner, policy, now_ns);
-        if (!hak_learner_grow_retain(learner, policy, most))
+        if (!may_grow(learner, policy, most) || !grow_by_misses(learner, policy, most))
             shrink_retain(learner, policy, most, now_ns);
     }
     fade(learner, elapsed);

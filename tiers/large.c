@@ -164,6 +164,7 @@ static struct hak_unit *take_dirty_run(struct hak_large_cache *cache, uint32_t u
     if (run == NULL)
         return NULL;
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_CACHED_HITS, 1);
+    hak_learner_saw_reuse(cache->learner, units);
     return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
 }
 

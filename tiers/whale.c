@@ -273,6 +273,7 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     *cached = whale != NULL;
     if (whale != NULL) {
         hak_learner_reused(&whales->learner, (uintptr_t)whale->address, now);
+        hak_learner_saw_reuse(&whales->learner, units_of(whale));
         return whale;
     }
     hak_learner_missed(&whales->learner, hak_learn_bucket(size), now);

@@ -34,7 +34,7 @@ enum hak_replay_state {
 extern const char *const hak_replay_state_names[HAK_REPLAY_STATES];
 
 enum {
-    HAK_REPLAY_WHYS = 5 /* of an event "retain" */
+    HAK_REPLAY_WHYS = 6 /* of an event "retain" */
 };
 
 extern const char *const hak_replay_why_names[HAK_REPLAY_WHYS];

@@ -21,7 +21,7 @@ enum {
 };
 
 const char *const hak_replay_state_names[] = {"learn", "frozen", "canary", "pinned", "other"};
-const char *const hak_replay_why_names[] = {"miss", "idle", "limit", "burst", "other"};
+const char *const hak_replay_why_names[] = {"miss", "use", "idle", "excess", "decay", "other"};
 
 struct match {
     int64_t ms;

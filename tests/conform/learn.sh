@@ -105,8 +105,8 @@ has "\"total\":{\"paid\":$paid,\"costs\":[5420000,$free,3580000,2770000]" \
     "\"best_for_each_key\":$each,\"regret_for_each_key\":$((paid - each))}"
 report $? "in all 2249 us, where the best single arm costs 2740 and the best for each key 1930"
 
-has '"retain_from":33554432,"retain_to":134217728,"why":{"miss":1,"idle":0,"limit":0,"burst":1,' \
-    '"why":{"miss":0,"idle":2,"limit":0,"burst":0,"other":0},"purged":25165824,"decays":1' \
+has '"retain_from":33554432,"retain_to":134217728,"why":{"miss":1,"use":1,"idle":0,' \
+    '"why":{"miss":0,"use":0,"idle":2,"excess":0,"decay":0,"other":0},"purged":25165824,"decays":1' \
     '"decay_from_ms":1000,"decay_to_ms":500'
 report $? "what the shards kept"
 

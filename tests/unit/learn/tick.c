@@ -287,6 +287,31 @@ static void retention_grows(void)
         EXPECT_EQ(tick(&one, 100, 100, 32), first);
 }
 
+/* There is too much; so many MiB were handed out again. */
+static int excess(struct world *world, unsigned reused)
+{
+    hak_learner_saw_reuse(&world->learner, reused * 256);
+    return hak_learner_grow_retain(&world->learner, &world->policy, MOST);
+}
+
+static void retention_grows_by_use(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    EXPECT(!excess(&one, 0));
+    EXPECT(excess(&one, 1000));
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + first / 2);
+    EXPECT(!excess(&one, 0)); /* each step is earned anew */
+    one.learner.reused = 1000 * 256;
+    for (unsigned i = 0; i < 200; i++) /* there is no excess; and it is forgotten */
+        EXPECT_LE(tick(&one, 0, 0, 256), first + first / 2);
+    EXPECT(!excess(&one, 0));
+    new_world(&one, HAK_LEARN_ON, 1000 * fixed_price);
+    EXPECT(!excess(&one, 1000)); /* what is kept is not worth it */
+    new_world(&one, HAK_LEARN_FROZEN, fixed_price);
+    EXPECT(!excess(&one, 1000));
+}
+
 static void retention_shrinks(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
@@ -400,6 +425,7 @@ int main(int argc, char **argv)
         {"off and shadow do as the policy says", off_and_shadow_obey},
         {"arms that a cache does not know are never chosen", unknown_arms_are_not_chosen},
         {"retention grows where that spares faults", retention_grows},
+        {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},
         {"retention shrinks when less was there", retention_shrinks},
         {"retention stays within its limits", retention_has_limits},
         {"decay climbs down and up, never beyond the option", decay_climbs},
