@@ -152,6 +152,7 @@ check_in() {
 
 # run_tests FOLDER: what failing tests said follows, but for the sums, which make has printed.
 run_tests() {
+    rm -f "$1/test-suite.log"
     make -C "$1" -j "$jobs" check && return 0
     sed '/^# [A-Z]*: /d' "$1/test-suite.log"
     return 1

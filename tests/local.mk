@@ -318,7 +318,7 @@ EXTRA_DIST += %D%/vm/guest %D%/vm/inside.sh %D%/vm/numa.sh
 %C%_vm_placement_LDADD = %D%/lib/libtest.la -lpthread
 
 .PHONY: check-numa
-check-numa: libhakmem.la %D%/vm/placement %D%/fault/refuse %D%/stress/storm
+check-numa: libhakmem.la %D%/vm/placement %D%/fault/refuse %D%/stress/storm %D%/conform/habits
 	@$(AM_TESTS_ENVIRONMENT) \
 	HAKMEM_TEST_PLACEMENT='$(abs_builddir)/%D%/vm/placement' \
 	  $(SHELL) $(abs_srcdir)/%D%/vm/numa.sh
