@@ -21,7 +21,7 @@ enum {
     MASK_WORDS = 64,               /* 4096 CPUs */
     STACK_SIZE = 16 * 1024,
     WORD_BITS = 64,
-    LOOKS = 200,                   /* some 15 ms, where the victim enters no sequence at all */
+    LOOKS = 1000,                  /* a tenth of a second, more or less */
     NAP_NS = 10 * 1000,
 };
 
@@ -72,6 +72,7 @@ static struct {
     uint64_t elsewhere[MASK_WORDS];    /* allowed, but for the victim's CPU; or the same if alone */
     uint64_t signals;                  /* the caller's mask */
     void *stack;
+    uint32_t over;                     /* the victim waits for nothing but the end of the task */
     uint32_t alive;                    /* cleared, and its futex woken, by the kernel */
 } disturbance;
 
@@ -81,10 +82,11 @@ static struct {
 NO_RUNTIME static void await_sequence(void)
 {
     static const struct timespec nap = { 0, NAP_NS };
-    /* relaxed: a hint of when; nothing is read through it */
+    /* relaxed, both: hints of when; nothing is read through them */
     for (unsigned look = 0; look < LOOKS; look++) {
         hak_syscall3(SYS_nanosleep, (uintptr_t)&nap, 0, 0);
-        if (__atomic_load_n(disturbance.sequence, __ATOMIC_RELAXED) != 0)
+        if (__atomic_load_n(disturbance.sequence, __ATOMIC_RELAXED) != 0 ||
+            __atomic_load_n(&disturbance.over, __ATOMIC_RELAXED) != 0)
             return;
     }
 }
@@ -182,15 +184,16 @@ int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)
     disturbance.flag = flag;
     disturbance.sequence =
         (uint64_t *)((char *)__builtin_thread_pointer() + area + SEQUENCE_OFFSET);
-    /* relaxed: nobody else looks yet. A sequence leaves its address behind; we may clear it. */
-    __atomic_store_n(disturbance.sequence, 0, __ATOMIC_RELAXED);
     disturbance.victim = hak_os_thread_id();
     disturbance.fenced =
         hak_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
     choose_elsewhere();
-    /* relaxed: the task does not exist yet */
-    __atomic_store_n(&disturbance.alive, 1, __ATOMIC_RELAXED);
     set_signals(~UINT64_C(0), &disturbance.signals);
+    /* relaxed, all: the task does not exist yet. A sequence leaves its address behind, also one of
+     * a handler; we may clear it. */
+    __atomic_store_n(&disturbance.over, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&disturbance.alive, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(disturbance.sequence, 0, __ATOMIC_RELAXED);
     unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                           CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
     long task = start_task(flags, (char *)disturbance.stack + STACK_SIZE - 64);
@@ -205,6 +208,8 @@ int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)
 
 void hak_os_disturb_end(void)
 {
+    /* relaxed: see await_sequence */
+    __atomic_store_n(&disturbance.over, 1, __ATOMIC_RELAXED);
     /* acquire: pairs with the kernel's clearing; the stack is nobody's then */
     while (__atomic_load_n(&disturbance.alive, __ATOMIC_ACQUIRE) != 0)
         hak_syscall6(SYS_futex, (uintptr_t)&disturbance.alive, 0 /* FUTEX_WAIT */, 1, 0, 0, 0);

@@ -12,9 +12,9 @@
 int hak_os_rseq_find(ptrdiff_t *offset);
 
 /* Sets in motion a kernel task of this process that waits until the caller, whose area this is,
- * has begun a sequence (or for some milliseconds), interrupts it (by membarrier(2); where that is
- * refused it moves the caller to another CPU and back), then sets *flag and ends. It runs none of
- * the program's code, no signal reaches it, and hak_os_disturb_end waits until it is gone.
+ * has begun a sequence (or a tenth of a second is over), interrupts it (by membarrier(2); where
+ * that is refused it moves the caller to another CPU and back), then sets *flag and ends. It runs
+ * none of the program's code, no signal reaches it, and hak_os_disturb_end waits until it is gone.
  * 0 or -errno. One at a time, by the starting thread. */
 int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag);
 void hak_os_disturb_end(void);
