@@ -162,7 +162,3 @@ void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why
         learner->evicted += (double)units;
 }
 
-void hak_learner_saw_miss(struct hak_learner *learner, size_t units)
-{
-    learner->missed += (double)units;
-}

@@ -97,6 +97,7 @@ struct hak_learner {
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
     size_t peak_units;                /* most dirty units since peak_ns */
     size_t peak_before;               /* and in as long a time before */
+    size_t least_units;               /* fewest dirty units since bytes were last added */
     uint64_t peak_ns;
     uint64_t purged_units[HAK_LEARN_PURGES];    /* since the last tick, for the audit */
     uint32_t id;                      /* of the shard, for the audit; 0: of the whales */
@@ -183,17 +184,18 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
 /* So many units were purged because there were too many, or nobody needed them. */
 void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units);
 
-/* So many units were handed out without pages, or with theirs; so many dirty ones lie free now. */
-void hak_learner_saw_miss(struct hak_learner *learner, size_t units);
-
-static inline void hak_learner_saw_reuse(struct hak_learner *learner, size_t units)
+/* So many units were handed out with their pages, and so many without. */
+static inline void hak_learner_saw_take(struct hak_learner *learner, size_t dirty, size_t clean)
 {
-    learner->reused += (double)units;
+    learner->reused += (double)dirty;
+    learner->missed += (double)clean;
 }
 
+/* So many dirty units lie free now. */
 static inline void hak_learner_saw_dirty(struct hak_learner *learner, size_t units)
 {
     learner->peak_units = units > learner->peak_units ? units : learner->peak_units;
+    learner->least_units = units < learner->least_units ? units : learner->least_units;
 }
 
 /* Dirty bytes that the cache may keep now, of the `most` that it ever may. */

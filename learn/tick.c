@@ -257,6 +257,7 @@ static int grow_retain(struct hak_learner *learner, const struct hak_policy *pol
     learner->evicted = 0;
     learner->missed = 0;
     learner->reused = 0;
+    learner->least_units = SIZE_MAX;
     audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, why, from, hak_os_coarse_now_ns());
     return 1;
 }
@@ -289,13 +290,14 @@ static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *
     return grow_retain(learner, policy, most, step, "miss");
 }
 
-/* What is kept has spared more than its price lately, so what would go now is likely to be wanted
- * soon: half as much again, before it is missed. Each step must be earned anew, so that a program
- * that ends by freeing all gets no more than one. */
+/* What is kept has spared more than its price lately, and half of it was drawn on since the last
+ * step (one hot buffer would not need the rest): what would go now is likely to be wanted soon, so
+ * half as much again, before it is missed. A program that ends by freeing all gets one step. */
 static int grow_by_use(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
     size_t from = hak_learner_retain(learner, policy, most);
-    if (spared_ns(learner, learner->reused) <= kept_price(learner, from))
+    int is_drawn_on = learner->least_units < from / UNIT / 2;
+    if (!is_drawn_on || spared_ns(learner, learner->reused) <= kept_price(learner, from))
         return 0;
     return grow_retain(learner, policy, most, from / 2, "use");
 }

@@ -134,15 +134,15 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
         rest = 0;
     }
     uint32_t before = 0;
-    uint32_t behind = 0;
+    uint32_t inside = 0;
     if (dirty_total == total) {
         before = lead;
-        behind = rest;
+        inside = units;
     } else if (dirty_total != 0) {
         before = hak_large_segment_count_dirty(segment, index, lead);
-        uint32_t inside = hak_large_segment_count_dirty(segment, index + lead, units);
-        behind = dirty_total - before - inside;
+        inside = hak_large_segment_count_dirty(segment, index + lead, units);
     }
+    uint32_t behind = dirty_total - before - inside;
     if (lead != 0)
         hak_large_file(cache, segment, index, lead, before, older);
     if (rest != 0)
@@ -150,10 +150,11 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     hak_large_segment_mark(segment, index + lead, units, HAK_UNIT_USED);
     segment->unit[index + lead].link = NULL;
     hak_large_tell_reused(cache, segment, index + lead, units);
+    hak_learner_saw_take(cache->learner, inside, units - inside);
     cache->used_units += units;
     if (cache->least_dirty > cache->dirty_units)
         cache->least_dirty = cache->dirty_units;
-    *dirty = dirty_total != before + behind;
+    *dirty = inside != 0;
     return &segment->unit[index + lead];
 }
 
@@ -164,7 +165,6 @@ static struct hak_unit *take_dirty_run(struct hak_large_cache *cache, uint32_t u
     if (run == NULL)
         return NULL;
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_CACHED_HITS, 1);
-    hak_learner_saw_reuse(cache->learner, units);
     return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
 }
 
@@ -175,8 +175,10 @@ static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, 
     if (run != NULL)
         return run;
     run = hak_large_find(cache, HAK_LARGE_CLEAN, units, alignment);
-    hak_learner_saw_miss(cache->learner, units);
-    return run != NULL ? claim(cache, run, units, hak_large_lead(run, alignment), dirty) : NULL;
+    if (run != NULL)
+        return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
+    hak_learner_saw_take(cache->learner, 0, units);
+    return NULL;
 }
 
 /* ---- what others call ---- */

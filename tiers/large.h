@@ -63,8 +63,9 @@ struct hak_large_cache {
     size_t dirty_units;                      /* in free runs that can be purged, slivers not
                                                 counted; neighbours look at it without the lock */
     size_t least_dirty;                      /* the least dirty_units were in this window */
-    size_t futile;                           /* dirty units of which none could be purged, and some
-                                                more: not to be tried again below */
+    size_t futile[2];                        /* dirty units of which none could be purged, and some
+                                                more: not to be tried again below; huge pages
+                                                spared, or not */
     size_t surplus;                          /* what is still to purge of the last window's least */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
     struct hak_unit *bins[HAK_LARGE_SETS][HAK_LARGE_BINS];

@@ -427,16 +427,20 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
 {
     size_t most = most_dirty(cache, policy);
     hak_learner_saw_dirty(cache->learner, cache->dirty_units);
-    if (hak_likely(cache->dirty_units <= most) || cache->dirty_units <= cache->futile)
+    if (hak_likely(cache->dirty_units <= most))
         return;
-    if (hak_headroom_missing() == 0 &&
-        hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
-        most = most_dirty(cache, policy);
     /* Near the limit of memory a huge page is worth less than what is free of it. */
     enum thorough how = hak_headroom_missing() == 0 ? SPARING : ALL;
+    if (cache->dirty_units <= cache->futile[how])
+        return;
+    if (how == SPARING &&
+        hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
+        most = most_dirty(cache, policy);
+    if (cache->dirty_units <= most)
+        return;
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, how);
     /* Locked in memory, or in parts of huge pages: not each give is to find that out again. */
-    cache->futile = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
+    cache->futile[how] = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
     hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
 }
 

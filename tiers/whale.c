@@ -273,11 +273,11 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     *cached = whale != NULL;
     if (whale != NULL) {
         hak_learner_reused(&whales->learner, (uintptr_t)whale->address, now);
-        hak_learner_saw_reuse(&whales->learner, units_of(whale));
+        hak_learner_saw_take(&whales->learner, units_of(whale), 0);
         return whale;
     }
     hak_learner_missed(&whales->learner, hak_learn_bucket(size), now);
-    hak_learner_saw_miss(&whales->learner, size >> HAK_LARGE_UNIT_SHIFT);
+    hak_learner_saw_take(&whales->learner, 0, size >> HAK_LARGE_UNIT_SHIFT);
     return new_descriptor(whales);
 }
 

@@ -259,7 +259,7 @@ static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsig
 {
     world->now_ns += 50 * ms_ns;
     hak_learner_saw_purge(&world->learner, HAK_LEARN_EXCESS, evicted * 256);
-    hak_learner_saw_miss(&world->learner, missed * 256);
+    hak_learner_saw_take(&world->learner, 0, missed * 256);
     hak_learner_saw_dirty(&world->learner, dirty * 256);
     hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
     return hak_learner_retain(&world->learner, &world->policy, MOST);
@@ -287,10 +287,11 @@ static void retention_grows(void)
         EXPECT_EQ(tick(&one, 100, 100, 32), first);
 }
 
-/* There is too much; so many MiB were handed out again. */
-static int excess(struct world *world, unsigned reused)
+/* There is too much; so many MiB were handed out again, and so few were left at some time. */
+static int excess(struct world *world, unsigned reused, unsigned least)
 {
-    hak_learner_saw_reuse(&world->learner, reused * 256);
+    hak_learner_saw_take(&world->learner, reused * 256, 0);
+    hak_learner_saw_dirty(&world->learner, least * 256);
     return hak_learner_grow_retain(&world->learner, &world->policy, MOST);
 }
 
@@ -298,18 +299,22 @@ static void retention_grows_by_use(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
     size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
-    EXPECT(!excess(&one, 0));
-    EXPECT(excess(&one, 1000));
+    EXPECT(!excess(&one, 0, 1));
+    EXPECT(excess(&one, 1000, 1));
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + first / 2);
-    EXPECT(!excess(&one, 0)); /* each step is earned anew */
+    EXPECT(!excess(&one, 0, 1));     /* each step is earned anew */
+    EXPECT(excess(&one, 1000, 1));
+    EXPECT(!excess(&one, 1000, 60)); /* one hot buffer beside what lies there */
+    EXPECT(excess(&one, 0, 10));
+    size_t last = hak_learner_retain(&one.learner, &one.policy, MOST);
     one.learner.reused = 1000 * 256;
     for (unsigned i = 0; i < 200; i++) /* there is no excess; and it is forgotten */
-        EXPECT_LE(tick(&one, 0, 0, 256), first + first / 2);
-    EXPECT(!excess(&one, 0));
+        EXPECT_LE(tick(&one, 0, 0, 256), last);
+    EXPECT(!excess(&one, 0, 1));
     new_world(&one, HAK_LEARN_ON, 1000 * fixed_price);
-    EXPECT(!excess(&one, 1000)); /* what is kept is not worth it */
+    EXPECT(!excess(&one, 1000, 1)); /* what is kept is not worth it */
     new_world(&one, HAK_LEARN_FROZEN, fixed_price);
-    EXPECT(!excess(&one, 1000));
+    EXPECT(!excess(&one, 1000, 1));
 }
 
 static void retention_shrinks(void)
@@ -338,7 +343,7 @@ static void retention_has_limits(void)
         for (unsigned turn = 0; turn < 100; turn++) {
             one.now_ns += 50 * ms_ns;
             hak_learner_saw_purge(&one.learner, HAK_LEARN_EXCESS, turn < 50 ? 100000 : 0);
-            hak_learner_saw_miss(&one.learner, turn < 50 ? 100000 : 0);
+            hak_learner_saw_take(&one.learner, 0, turn < 50 ? 100000 : 0);
             hak_learner_tick(&one.learner, &one.policy, limits[i], one.now_ns);
             EXPECT(one.learner.retain_bytes > 0 && one.learner.retain_bytes <= limits[i]);
         }

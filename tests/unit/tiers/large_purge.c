@@ -503,6 +503,23 @@ static void retention_is_learned(void)
     end_cache();
 }
 
+/* To keep more for once is not to have found that nothing can be purged. */
+static void what_may_stay_may_go_later(void)
+{
+    new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
+    void *fence = take(RUN);
+    size_t first = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
+    hak_learner_saw_take(&learner, 16 * first / (4 * KIB), 0); /* it pays */
+    burst((first / MIB + 4) * MIB);
+    EXPECT(hak_learner_retain(&learner, &policy, policy.large_retain_bytes) > first);
+    EXPECT_GE(hak_large_bytes(cache).dirty, first);
+    learner.retain_bytes = first / 2;
+    give(take(RUN));
+    EXPECT_LE(hak_large_bytes(cache).dirty, first / 2 + RUN);
+    give(fence);
+    end_cache();
+}
+
 static void decay_is_learned(void)
 {
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
@@ -607,6 +624,7 @@ int main(int argc, char **argv)
         {"and what is purged in a batch", told_of_batches},
         {"and what has no address any more", told_gone},
         {"retention is as learned, and what nobody needs decays", retention_is_learned},
+        {"what was let stay may go later", what_may_stay_may_go_later},
         {"decay is as learned", decay_is_learned},
         {"payloads stay intact while threads purge around them", payloads_stay},
     };
