@@ -149,6 +149,19 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
     }
 }
 
+int hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    const struct hak_heap *heap = hak_heap_default();
+    if (heap->remote == HAK_REMOTE_HOME || heap->nodes != 1)
+        return 0;
+    unsigned length = chain_length(class_id, word);
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, length);
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, length);
+    hak_count(&shard->counters, HAK_COUNTER_REFILL_FOREIGN, 1);
+    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, length);
+    return 1;
+}
+
 static void flush_foreign(struct hak_front *front, unsigned class_id)
 {
     uint64_t word = front->foreign[class_id];
@@ -158,12 +171,30 @@ static void flush_foreign(struct hak_front *front, unsigned class_id)
     hak_shard_take_foreign(hak_front_shard(front), class_id, word);
 }
 
+/* A full foreign magazine becomes the thread's own spare one, if it has none: adopted without a
+ * round through the transfer cache, where it would be the first to be taken again. */
+static int keep_foreign(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->foreign[class_id];
+    uint32_t bytes = hak_magazine_bytes(class_id);
+    if (hak_word_room(word) != 0 || hak_word_object(front->spare[class_id]) != NULL ||
+        front->spare_bytes + bytes > HAK_FRONT_SPARE_BYTES ||
+        !hak_shard_leaves_foreign(hak_front_shard(front), class_id, word))
+        return 0;
+    front->foreign[class_id] = hak_magazine_empty(class_id);
+    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+    front->spare[class_id] = word;
+    front->spare_bytes += bytes;
+    return 1;
+}
+
 void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *object)
 {
     if (hak_likely(hak_magazine_push(&front->foreign[class_id], object)))
         return;
     hak_front_enter_slow(front);
-    flush_foreign(front, class_id);
+    if (!keep_foreign(front, class_id))
+        flush_foreign(front, class_id);
     hak_magazine_push(&front->foreign[class_id], object);
 }
 

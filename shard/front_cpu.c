@@ -228,6 +228,23 @@ void hak_cpu_front_overflow(unsigned class_id, void *object)
     tick(front_here(), shard);
 }
 
+/* As in hak_front_give_foreign: 1 if the chain is taken care of. */
+static int keep_foreign(struct hak_front *front, unsigned class_id, uint64_t word)
+{
+    /* relaxed, both: hints */
+    int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
+    uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
+    if (bytes >= HAK_FRONT_SPARE_BYTES || hak_word_object(spare) != NULL ||
+        !hak_shard_leaves_foreign(shard_of(front), class_id, word))
+        return 0;
+    hak_inject();
+    if (hak_cpu_install(hak_slot_spare(class_id), word))
+        note_spare(front, class_id, 1);
+    else
+        give_back(shard_of(front), class_id, word);
+    return 1;
+}
+
 void hak_cpu_front_give_foreign(unsigned class_id, void *object)
 {
     size_t slot = hak_slot_foreign(class_id);
@@ -240,7 +257,8 @@ void hak_cpu_front_give_foreign(unsigned class_id, void *object)
             return;
         }
         struct hak_front *front = front_here();
-        hak_shard_take_foreign(shard_of(front), class_id, word);
+        if (!keep_foreign(front, class_id, word))
+            hak_shard_take_foreign(shard_of(front), class_id, word);
         tick(front, shard_of(front));
     }
 }

@@ -90,6 +90,10 @@ void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, uint64_t 
 /* Sends a chain of objects of any homes home; those that are at home already are accepted. */
 void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t word);
 
+/* Whether a foreign chain may stay with the front that collected it: then it counts as flushed and
+ * refilled. 0: hak_shard_take_foreign is to have it. */
+int hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word);
+
 /* What becomes of a chain of objects that were freed away from home (not empty): by the heap's
  * `remote` they all go home, or only those of other nodes do. */
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word);

@@ -103,6 +103,41 @@ static void foreign_magazine(void)
     world_expect_nothing_lost();
 }
 
+/* On a machine of one node a whole foreign magazine becomes the front's own spare, if it has none;
+ * then bundles of its shard. */
+static void foreign_magazine_is_kept(void)
+{
+    const struct hak_placement *placement = world_by_turns("2");
+    REQUIRE(placement != NULL);
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    struct hak_shard *own = front->shard;
+    struct hak_shard *home = placement->shards[own == placement->shards[0]];
+    struct hak_heap *heap = hak_heap_default();
+    unsigned bundle = hak_classes[CLASS].bundle;
+    uint64_t adopted = world_count(own, HAK_COUNTER_FOREIGN_ADOPTED);
+    uint64_t chains[3];
+    for (unsigned i = 0; i < TAP_COUNT(chains); i++)
+        chains[i] = world_chain(home, CLASS, bundle);
+    heap->remote = HAK_REMOTE_ADOPT;
+    front->slow_calls = 0;
+    for (unsigned i = 0; i < TAP_COUNT(chains); i++)
+        while (hak_word_object(chains[i]) != NULL)
+            world_give(front, world_pop(&chains[i]));
+    EXPECT_EQ(world_length(front->spare[CLASS]), bundle);
+    EXPECT_EQ(front->spare_bytes, hak_magazine_bytes(CLASS));
+    EXPECT_EQ(world_length(front->foreign[CLASS]), bundle);
+    EXPECT_EQ(hak_transfer_cache_depth(&own->bundles, CLASS), 1);
+    EXPECT_EQ(world_count(own, HAK_COUNTER_FOREIGN_ADOPTED) - adopted, 2 * bundle);
+    void *object = hak_front_refill(front, CLASS);
+    EXPECT(object != NULL && hak_page_find(object).home == home->id);
+    EXPECT_EQ(front->spare_bytes, 0);
+    world_give(front, object);
+    heap->remote = HAK_REMOTE_HOME;
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
 /* Within a node objects may stay where they are freed, if the heap says so; never across nodes. */
 static void adopted(void)
 {
@@ -328,6 +363,7 @@ int main(int argc, char **argv)
         {"bundles are accepted by cache, then slabs", accepted},
         {"a mixed chain goes home, each object to its own", sent_home},
         {"foreign objects travel in bundles", foreign_magazine},
+        {"a foreign magazine may become the spare one", foreign_magazine_is_kept},
         {"adopted within the node, sent home across", adopted},
         {"threads of one shard lose nothing", threads_of_one_shard},
         {"threads of many shards lose nothing", threads_of_many_shards},
