@@ -54,18 +54,30 @@ static double process_cpu_seconds(void)
 }
 
 /* ru_maxrss would do but for exec, which hands down the peak of the shell or script before it. */
-size_t bench_rss_kib(const char *field)
+static size_t field_of(const char *path, const char *field)
 {
-    FILE *status = fopen("/proc/self/status", "re");
+    FILE *file = fopen(path, "re");
     size_t found = 0;
     char line[256];
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         size_t length = strlen(field);
         if (strncmp(line, field, length) == 0 && line[length] == ':')
             found = strtoull(line + length + 1, NULL, 10);
     }
-    if (status != NULL)
-        fclose(status);
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+size_t bench_rss_now_kib(void)
+{
+    size_t found = field_of("/proc/self/smaps_rollup", "Rss");
+    return found != 0 ? found : bench_rss_kib("VmRSS");
+}
+
+size_t bench_rss_kib(const char *field)
+{
+    size_t found = field_of("/proc/self/status", field);
     if (found != 0)
         return found;
     struct rusage usage;

@@ -83,6 +83,10 @@ void bench_die(const char *what) __attribute__((noreturn));
 uint64_t bench_clock_ns(void);
 size_t bench_rss_kib(const char *field);
 
+/* What is resident now, in KiB, by the page tables: before Linux 6.2 VmRSS left out up to 64 pages
+ * for each thread. */
+size_t bench_rss_now_kib(void);
+
 /* Waits a little; after some tries gives the CPU away, since the other side may need it. */
 void bench_wait(unsigned *tries);
 

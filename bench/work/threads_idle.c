@@ -82,7 +82,7 @@ static void work(struct bench_worker *worker)
             bench_die("cannot create a thread");
     }
     pthread_barrier_wait(&crowd->all_idle);
-    bench_note("idle_rss_kib", bench_rss_kib("VmRSS"));
+    bench_note("idle_rss_kib", bench_rss_now_kib());
     pthread_barrier_wait(&crowd->may_end);
     for (unsigned i = 0; i < count; i++)
         pthread_join(threads[i], NULL);

@@ -70,7 +70,7 @@ verdict "pinned to dontneed, nothing is left of it" \
     "$status == 0 && $(figure full_kib) > $burst * 1000 && $(figure freed_kib) < 24576"
 habits HAKMEM_LEARN_PIN=all=batch -- burst $burst
 verdict "pinned to batch, no more than a batch" "$status == 0 && $(figure freed_kib) < 65536"
-habits HAKMEM_LEARN=off HAKMEM_RETAIN=4G -- burst $burst
+habits HAKMEM_MEMORY_LIMIT=none HAKMEM_LEARN=off HAKMEM_RETAIN=4G -- burst $burst
 verdict "without learning as much is kept as RETAIN allows" \
     "$status == 0 && $(figure freed_kib) > $half"
 habits HAKMEM_LEARN=off HAKMEM_RETAIN=0 -- burst $burst
@@ -116,7 +116,7 @@ habits HAKMEM_MEMORY_LIMIT=256M HAKMEM_LEARN=off -- swing 160
 verdict "a process keeps below its limit of memory what would else pass it (by $without KiB)" \
     "$status == 0 && $without > 300000 && $(figure peak_kib) > 0 && $(figure peak_kib) < 262144"
 
-habits HAKMEM_LEARN=off HAKMEM_RETAIN=4G -- purge $burst
+habits HAKMEM_MEMORY_LIMIT=none HAKMEM_LEARN=off HAKMEM_RETAIN=4G -- purge $burst
 verdict "hakmem_purge gives back what was asked for, then all" \
     "$status == 0 && $(figure some) > 0 && $(figure rest_kib) < 24576 && \
      $(figure freed_kib) > $half && $(figure nothing) < 1048576 && $(figure no_such_shard) == 0"

@@ -28,6 +28,8 @@ if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
 fi
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+LC_ALL=C # a locale that is not installed is told on standard error
+export LC_ALL
 
 # The person's own options end at make check; ./setup.sh check sets one to see it.
 env | grep '^HAKMEM_' | grep -v -E '^HAKMEM_(TEST|CHECK|STRESS|VM)_' >"$work/err"
@@ -155,7 +157,7 @@ tells() # WORDS: the program ended well, and its mode holds these words
 
 program=${HAKMEM_TEST_LINKED%/*}/effect
 # Memory is compared without huge pages, whatever the system's setting.
-keep="HAKMEM_SHARD=single HAKMEM_THP=never HAKMEM_DECAY=never HAKMEM_RETAIN=1G"
+keep="HAKMEM_MEMORY_LIMIT=none HAKMEM_SHARD=single HAKMEM_THP=never HAKMEM_DECAY=never HAKMEM_RETAIN=1G"
 
 effect HAKMEM_SHARD=cpu
 cpus=$(fact cpus)

@@ -85,6 +85,7 @@ postgres_run()
         postgres_bench && postgres_query
     status=$?
     postgres_do pg_ctl -D "$place/data" -w -m fast stop >/dev/null || return 1
-    grep -E 'PANIC|FATAL|signal' "$place/log" >&2 && return 1
+    # A session that has not yet read its client's farewell is told so when the server stops.
+    grep -E 'PANIC|FATAL|signal' "$place/log" | grep -v 'due to administrator command' >&2 && return 1
     return $status
 }

@@ -3,6 +3,8 @@
 # python3 runs a part of its own test suite, with every object from malloc (PYTHONMALLOC=malloc).
 
 python_tests="test_json test_dict test_threading test_gc"
+# Its barriers allow threads 0.3 s to start, which a busy machine does not keep.
+python_unsure="-i test_default_timeout -i test.test_threading.BarrierTests.*"
 
 # The first interpreter that has the test package (Debian keeps it in libpython3.N-testsuite).
 python_find()
@@ -35,7 +37,7 @@ python_run()
     PYTHONMALLOC=malloc PYTHONHASHSEED=0
     export PYTHONMALLOC PYTHONHASHSEED
     # shellcheck disable=SC2086 # a list of names
-    under timeout "$limit" "$python" -m test -v $python_tests >python.out 2>&1
+    under timeout "$limit" "$python" -m test -v $python_unsure $python_tests >python.out 2>&1
     status=$?
     # A test that fails also without the library (2) is the machine's; the comparison tells.
     if [ $status -ne 0 ] && [ $status -ne 2 ]; then
@@ -46,5 +48,5 @@ python_run()
     note "$("$python" -V), $(grep -c '\.\.\. ok$' python.out) tests passed"
     # Each test's verdict, without times and addresses.
     grep -E '^test_[A-Za-z0-9_]+ \(.* \.\.\. (ok|skipped|FAIL|ERROR)' python.out | sort
-    grep -E '^(Ran [0-9]+ tests|Result:|All [0-9]+ tests)' python.out | sed 's/ in .*//'
+    grep -E '^(Ran [0-9]+ tests|Result:)' python.out | sed 's/ in .*//'
 }

@@ -21,11 +21,12 @@ redis_start()
     under redis-server --port 0 --unixsocket "$work/redis.sock" --dir "$work" --save '' \
         --dbfilename redis.rdb --activerehashing yes --loglevel warning >redis.log 2>&1 &
     redis_pid=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        [ "$(redis_ask PING)" = PONG ] && break
+    tries=0
+    until [ "$(redis_ask PING)" = PONG ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 240 ] && kill -0 "$redis_pid" || return 1
         sleep 0.25
     done
-    [ "$(redis_ask PING)" = PONG ] || return 1
     prove_process "$(redis_ask INFO server | tr -d '\r' | sed -n 's/^process_id://p')" redis-server
 }
 
@@ -86,8 +87,10 @@ redis_run()
     redis_fill
     redis_digest
     redis_ask BGSAVE >/dev/null
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        redis_ask INFO persistence | grep -q 'rdb_bgsave_in_progress:0' && break
+    tries=0
+    until redis_ask INFO persistence | grep -q 'rdb_bgsave_in_progress:0'; do
+        tries=$((tries + 1))
+        [ $tries -lt 240 ] || { note "BGSAVE has not ended in a minute" && return 1; }
         sleep 0.25
     done
     redis_ask INFO persistence | tr -d '\r' | grep rdb_last_bgsave_status

@@ -71,10 +71,23 @@ note() # TEXT...
     echo "$*" >>"$work/notes"
 }
 
+# The files that a process has mapped: root may be forbidden to see another user's (no CAP_SYS_PTRACE).
+maps_of() # PID
+{
+    owner=$(stat -c %U "/proc/$1")
+    if [ "$owner" = "$(id -un)" ]; then
+        cat "/proc/$1/maps"
+    else
+        runuser -u "$owner" -- cat "/proc/$1/maps"
+    fi
+}
+
 # A running process must have the library mapped, or must not when bare.
 prove_process() # PID NAME
 {
-    if grep -q "$preload" "/proc/$1/maps"; then
+    maps_of "$1" >"$work/maps"
+    [ -s "$work/maps" ] || { note "$2: the maps of process $1 cannot be read" && return 1; }
+    if grep -q "$preload" "$work/maps"; then
         mapped=yes
     else
         mapped=no

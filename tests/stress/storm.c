@@ -164,10 +164,13 @@ static void *survey_often(void *argument)
     while (!is_calm()) {
         EXPECT_EQ(refresh(), 0);
         unsigned shards = count_shards();
+        /* relaxed, all: main looks at them while we write */
         if (refreshes++ == 0)
-            fewest_shards = most_shards = shards;
-        fewest_shards = shards < fewest_shards ? shards : fewest_shards;
-        most_shards = shards > most_shards ? shards : most_shards;
+            __atomic_store_n(&fewest_shards, shards, __ATOMIC_RELAXED);
+        if (shards < fewest_shards)
+            __atomic_store_n(&fewest_shards, shards, __ATOMIC_RELAXED);
+        if (shards > most_shards)
+            __atomic_store_n(&most_shards, shards, __ATOMIC_RELAXED);
         pause_ns(1000000000 / (long)wanted_refresh_hz);
     }
     return NULL;
@@ -175,9 +178,15 @@ static void *survey_often(void *argument)
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
-static int still_resharding(void)
+/* Whoever changes the machine outside goes on until we end, however slow it all is. relaxed, all:
+ * counts */
+static int still_busy(void)
 {
-    return __atomic_load_n(&reshards, __ATOMIC_RELAXED) < wanted_reshards; /* relaxed: a count */
+    if (reshard && __atomic_load_n(&reshards, __ATOMIC_RELAXED) < wanted_reshards)
+        return 1;
+    return refresh && wants_recut &&
+           __atomic_load_n(&most_shards, __ATOMIC_RELAXED) <=
+               __atomic_load_n(&fewest_shards, __ATOMIC_RELAXED);
 }
 
 /* Whether the C library has registered its threads for restartable sequences: by itself, so that a
@@ -231,7 +240,7 @@ static void run_storm(void)
         if (one->wanted)
             one->started = EXPECT_EQ(pthread_create(&one->thread, NULL, one->body, NULL), 0);
     }
-    engine_run(&engine, engine.threads, reshard ? still_resharding : NULL);
+    engine_run(&engine, engine.threads, still_busy);
     __atomic_store_n(&calm, 1, __ATOMIC_RELAXED); /* relaxed: as in is_calm */
     for (unsigned i = 0; i < TAP_COUNT(disturbers); i++) {
         if (disturbers[i].started)

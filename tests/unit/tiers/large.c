@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "os/memory.h"
@@ -460,6 +461,8 @@ static void huge_pages_are_tried(void)
 
 int main(int argc, char **argv)
 {
+    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
         { "neighbours merge into one run", neighbours_merge },
         { "dirty memory is used before clean", dirty_before_clean },

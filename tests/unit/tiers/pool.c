@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "os/bits.h"
 #include "tests/lib/prng.h"
@@ -473,6 +474,8 @@ static void locks_hold(void)
 
 int main(int argc, char **argv)
 {
+    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
         {"refused memory is told, and nothing lost", refused},
         {"every class over several slabs", all_classes},
