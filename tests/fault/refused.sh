@@ -30,7 +30,7 @@ verdict() {
     count=$((count + 1))
     name=$1
     shift
-    if timeout -k 5 120 "$@" >"$output" 2>&1; then
+    if timeout -k 5 600 "$@" >"$output" 2>&1; then
         echo "ok $count - $name"
         sed -n 's/^ok [0-9]* - \(.*# SKIP .*\)/#   \1/p' "$output"
     else
