@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-program=$build/bench/work/tiny_hot
+program=$build/bench/workloads/tiny_hot
 [ -x "$program" ] || { echo "instructions.sh: $program is not built" >&2; exit 2; }
 command -v valgrind >/dev/null || { echo "instructions.sh: valgrind is missing" >&2; exit 2; }
 scratch=$(mktemp -d)

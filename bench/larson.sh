@@ -4,7 +4,7 @@
 #
 #     larson.sh [PROFILE | --list] [option of bench/run]...
 #
-# A profile is a file of option=value lines for bench/work/larson; # begins a comment.
+# A profile is a file of option=value lines for bench/workloads/larson; # begins a comment.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The workloads, and what runs and compares them. A new workload: bench/work/NAME.c, a line in
+# The workloads, and what runs and compares them. A new workload: bench/workloads/NAME.c, a line in
 # bench_programs and its four lines below.
 #
 #     make bench                         a short comparison with the allocators that are installed
@@ -8,19 +8,19 @@
 
 bench_programs = \
 	%D%/learn/learn_work \
-	%D%/work/cache_scratch \
-	%D%/work/cache_thrash \
-	%D%/work/grow \
-	%D%/work/large_churn \
-	%D%/work/larson \
-	%D%/work/mesh \
-	%D%/work/mid_large_mt \
-	%D%/work/orders \
-	%D%/work/random_mixed \
-	%D%/work/remote_free \
-	%D%/work/threads_idle \
-	%D%/work/tiny_hot \
-	%D%/work/wander
+	%D%/workloads/cache_scratch \
+	%D%/workloads/cache_thrash \
+	%D%/workloads/grow \
+	%D%/workloads/large_churn \
+	%D%/workloads/larson \
+	%D%/workloads/mesh \
+	%D%/workloads/mid_large_mt \
+	%D%/workloads/orders \
+	%D%/workloads/random_mixed \
+	%D%/workloads/remote_free \
+	%D%/workloads/threads_idle \
+	%D%/workloads/tiny_hot \
+	%D%/workloads/wander
 check_PROGRAMS += $(bench_programs)
 check_LTLIBRARIES += %D%/lib/libbench.la
 
@@ -52,58 +52,58 @@ check_LTLIBRARIES += %D%/learn/learn_record.la
 %C%_learn_learn_record_la_CFLAGS = $(bench_cflags) -fvisibility=default
 %C%_learn_learn_record_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere $(bench_ldflags)
 
-%C%_work_cache_scratch_SOURCES = %D%/work/cache_scratch.c
-%C%_work_cache_scratch_CFLAGS = $(bench_cflags)
-%C%_work_cache_scratch_LDADD = %D%/lib/libbench.la
-%C%_work_cache_scratch_LDFLAGS = $(bench_ldflags)
-%C%_work_cache_thrash_SOURCES = %D%/work/cache_thrash.c
-%C%_work_cache_thrash_CFLAGS = $(bench_cflags)
-%C%_work_cache_thrash_LDADD = %D%/lib/libbench.la
-%C%_work_cache_thrash_LDFLAGS = $(bench_ldflags)
-%C%_work_grow_SOURCES = %D%/work/grow.c
-%C%_work_grow_CFLAGS = $(bench_cflags)
-%C%_work_grow_LDADD = %D%/lib/libbench.la
-%C%_work_grow_LDFLAGS = $(bench_ldflags)
-%C%_work_large_churn_SOURCES = %D%/work/large_churn.c
-%C%_work_large_churn_CFLAGS = $(bench_cflags)
-%C%_work_large_churn_LDADD = %D%/lib/libbench.la
-%C%_work_large_churn_LDFLAGS = $(bench_ldflags)
-%C%_work_larson_SOURCES = %D%/work/larson.c
-%C%_work_larson_CFLAGS = $(bench_cflags)
-%C%_work_larson_LDADD = %D%/lib/libbench.la
-%C%_work_larson_LDFLAGS = $(bench_ldflags)
-%C%_work_mesh_SOURCES = %D%/work/mesh.c
-%C%_work_mesh_CFLAGS = $(bench_cflags)
-%C%_work_mesh_LDADD = %D%/lib/libbench.la
-%C%_work_mesh_LDFLAGS = $(bench_ldflags)
-%C%_work_mid_large_mt_SOURCES = %D%/work/mid_large_mt.c
-%C%_work_mid_large_mt_CFLAGS = $(bench_cflags)
-%C%_work_mid_large_mt_LDADD = %D%/lib/libbench.la
-%C%_work_mid_large_mt_LDFLAGS = $(bench_ldflags)
-%C%_work_orders_SOURCES = %D%/work/orders.c
-%C%_work_orders_CFLAGS = $(bench_cflags)
-%C%_work_orders_LDADD = %D%/lib/libbench.la
-%C%_work_orders_LDFLAGS = $(bench_ldflags)
-%C%_work_random_mixed_SOURCES = %D%/work/random_mixed.c
-%C%_work_random_mixed_CFLAGS = $(bench_cflags)
-%C%_work_random_mixed_LDADD = %D%/lib/libbench.la
-%C%_work_random_mixed_LDFLAGS = $(bench_ldflags)
-%C%_work_remote_free_SOURCES = %D%/work/remote_free.c
-%C%_work_remote_free_CFLAGS = $(bench_cflags)
-%C%_work_remote_free_LDADD = %D%/lib/libbench.la
-%C%_work_remote_free_LDFLAGS = $(bench_ldflags)
-%C%_work_threads_idle_SOURCES = %D%/work/threads_idle.c
-%C%_work_threads_idle_CFLAGS = $(bench_cflags)
-%C%_work_threads_idle_LDADD = %D%/lib/libbench.la
-%C%_work_threads_idle_LDFLAGS = $(bench_ldflags)
-%C%_work_tiny_hot_SOURCES = %D%/work/tiny_hot.c
-%C%_work_tiny_hot_CFLAGS = $(bench_cflags)
-%C%_work_tiny_hot_LDADD = %D%/lib/libbench.la
-%C%_work_tiny_hot_LDFLAGS = $(bench_ldflags)
-%C%_work_wander_SOURCES = %D%/work/wander.c
-%C%_work_wander_CFLAGS = $(bench_cflags)
-%C%_work_wander_LDADD = %D%/lib/libbench.la
-%C%_work_wander_LDFLAGS = $(bench_ldflags)
+%C%_workloads_cache_scratch_SOURCES = %D%/workloads/cache_scratch.c
+%C%_workloads_cache_scratch_CFLAGS = $(bench_cflags)
+%C%_workloads_cache_scratch_LDADD = %D%/lib/libbench.la
+%C%_workloads_cache_scratch_LDFLAGS = $(bench_ldflags)
+%C%_workloads_cache_thrash_SOURCES = %D%/workloads/cache_thrash.c
+%C%_workloads_cache_thrash_CFLAGS = $(bench_cflags)
+%C%_workloads_cache_thrash_LDADD = %D%/lib/libbench.la
+%C%_workloads_cache_thrash_LDFLAGS = $(bench_ldflags)
+%C%_workloads_grow_SOURCES = %D%/workloads/grow.c
+%C%_workloads_grow_CFLAGS = $(bench_cflags)
+%C%_workloads_grow_LDADD = %D%/lib/libbench.la
+%C%_workloads_grow_LDFLAGS = $(bench_ldflags)
+%C%_workloads_large_churn_SOURCES = %D%/workloads/large_churn.c
+%C%_workloads_large_churn_CFLAGS = $(bench_cflags)
+%C%_workloads_large_churn_LDADD = %D%/lib/libbench.la
+%C%_workloads_large_churn_LDFLAGS = $(bench_ldflags)
+%C%_workloads_larson_SOURCES = %D%/workloads/larson.c
+%C%_workloads_larson_CFLAGS = $(bench_cflags)
+%C%_workloads_larson_LDADD = %D%/lib/libbench.la
+%C%_workloads_larson_LDFLAGS = $(bench_ldflags)
+%C%_workloads_mesh_SOURCES = %D%/workloads/mesh.c
+%C%_workloads_mesh_CFLAGS = $(bench_cflags)
+%C%_workloads_mesh_LDADD = %D%/lib/libbench.la
+%C%_workloads_mesh_LDFLAGS = $(bench_ldflags)
+%C%_workloads_mid_large_mt_SOURCES = %D%/workloads/mid_large_mt.c
+%C%_workloads_mid_large_mt_CFLAGS = $(bench_cflags)
+%C%_workloads_mid_large_mt_LDADD = %D%/lib/libbench.la
+%C%_workloads_mid_large_mt_LDFLAGS = $(bench_ldflags)
+%C%_workloads_orders_SOURCES = %D%/workloads/orders.c
+%C%_workloads_orders_CFLAGS = $(bench_cflags)
+%C%_workloads_orders_LDADD = %D%/lib/libbench.la
+%C%_workloads_orders_LDFLAGS = $(bench_ldflags)
+%C%_workloads_random_mixed_SOURCES = %D%/workloads/random_mixed.c
+%C%_workloads_random_mixed_CFLAGS = $(bench_cflags)
+%C%_workloads_random_mixed_LDADD = %D%/lib/libbench.la
+%C%_workloads_random_mixed_LDFLAGS = $(bench_ldflags)
+%C%_workloads_remote_free_SOURCES = %D%/workloads/remote_free.c
+%C%_workloads_remote_free_CFLAGS = $(bench_cflags)
+%C%_workloads_remote_free_LDADD = %D%/lib/libbench.la
+%C%_workloads_remote_free_LDFLAGS = $(bench_ldflags)
+%C%_workloads_threads_idle_SOURCES = %D%/workloads/threads_idle.c
+%C%_workloads_threads_idle_CFLAGS = $(bench_cflags)
+%C%_workloads_threads_idle_LDADD = %D%/lib/libbench.la
+%C%_workloads_threads_idle_LDFLAGS = $(bench_ldflags)
+%C%_workloads_tiny_hot_SOURCES = %D%/workloads/tiny_hot.c
+%C%_workloads_tiny_hot_CFLAGS = $(bench_cflags)
+%C%_workloads_tiny_hot_LDADD = %D%/lib/libbench.la
+%C%_workloads_tiny_hot_LDFLAGS = $(bench_ldflags)
+%C%_workloads_wander_SOURCES = %D%/workloads/wander.c
+%C%_workloads_wander_CFLAGS = $(bench_cflags)
+%C%_workloads_wander_LDADD = %D%/lib/libbench.la
+%C%_workloads_wander_LDFLAGS = $(bench_ldflags)
 
 # Every workload in its fast form, contents checked.
 TESTS += %D%/smoke.sh

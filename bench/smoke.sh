@@ -9,13 +9,13 @@ library=$build/.libs/libhakmem.so
 number=0
 
 # check NAME PRELOAD WANTED ARGUMENT...: one run, which must exit 0 and be served by WANTED.
-# The workload is bench/work/NAME or bench/learn/NAME.
+# The workload is bench/workloads/NAME or bench/learn/NAME.
 check()
 {
     name=$1 preload=$2 wanted=$3
     shift 3
     number=$((number + 1))
-    path=$(ls -d "$build"/bench/work/"$name" "$build"/bench/learn/"$name" 2>/dev/null)
+    path=$(ls -d "$build"/bench/workloads/"$name" "$build"/bench/learn/"$name" 2>/dev/null)
     line=$(LD_PRELOAD=$preload timeout 60 "$path" --smoke "$@" 2>&1)
     status=$?
     case $status:$line in
@@ -29,7 +29,7 @@ check()
 
 check_all()
 {
-    for program in "$build"/bench/work/* "$build"/bench/learn/*; do
+    for program in "$build"/bench/workloads/* "$build"/bench/learn/*; do
         name=$(basename "$program")
         case $name in *.*) continue ;; esac
         [ -f "$program" ] && [ -x "$program" ] && check "$name" "$1" "$2"
@@ -51,7 +51,7 @@ esac
 
 check_all '' libc.
 if [ "$number" -lt 6 ]; then
-    echo "Bail out! no workload found in $build/bench/work"
+    echo "Bail out! no workload found in $build/bench/workloads"
     exit 1
 elif [ ! -e "$library" ]; then
     echo "# $library is not built as a shared library: glibc alone"

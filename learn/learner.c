@@ -161,4 +161,3 @@ void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why
     if (why == HAK_LEARN_EXCESS)
         learner->evicted += (double)units;
 }
-

@@ -289,7 +289,7 @@ EXTRA_DIST += $(stress_scripts)
 %D%/stress/storm.log: %D%/stress/storm
 %D%/stress/blowup.log: %D%/stress/blowup
 %D%/stress/prefixed.log: %D%/stress/prefixed
-%D%/stress/idle.log: bench/work/threads_idle
+%D%/stress/idle.log: bench/workloads/threads_idle
 
 # Ten minutes, half of them with delays injected, by a library that is built for it beside this one.
 .PHONY: check-storm

@@ -175,10 +175,7 @@ static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, 
     if (run != NULL)
         return run;
     run = hak_large_find(cache, HAK_LARGE_CLEAN, units, alignment);
-    if (run != NULL)
-        return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
-    hak_learner_saw_take(cache->learner, 0, units);
-    return NULL;
+    return run != NULL ? claim(cache, run, units, hak_large_lead(run, alignment), dirty) : NULL;
 }
 
 /* ---- what others call ---- */

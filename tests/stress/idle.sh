@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# idle.sh - 2,000 threads that each allocated, freed most of it, and wait (bench/work/threads_idle):
+# idle.sh - 2,000 threads that each allocated, freed most of it, and wait (bench/workloads/threads_idle):
 # what is resident with CPU fronts is at most 1.1 times what it is on glibc with a single arena, and
 # at most half of what it is with a front for each thread. Other allocators' figures stand as comments.
 #
@@ -13,7 +13,7 @@ if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
     exit 0
 fi
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
-program=${HAKMEM_TEST_IDLE:-bench/work/threads_idle}
+program=${HAKMEM_TEST_IDLE:-bench/workloads/threads_idle}
 threads=2000
 number=0
 failed=0
