@@ -2,8 +2,6 @@
 /* The machine as the allocator sees it: the public call, and the pictures in text and JSON. */
 #include "config.h"
 
-#include "api/picture.h"
-
 #include <errno.h>
 #include <stddef.h>
 
@@ -11,6 +9,14 @@
 #include "api/machine.h"
 #include "api/start.h"
 #include "hakmem.h"
+#include "os/print.h"
+#include "topology/domains.h"
+#include "topology/topology.h"
+
+struct picture {
+    const struct hak_topology *topology;
+    const struct hak_domains *domains;
+};
 
 /* ---- text ----------------------------------------------------------------------------------- */
 
@@ -23,8 +29,9 @@ static void put_run(struct hak_writer *writer, const char *before, unsigned firs
         hak_put(writer, "-%u", last);
 }
 
-void hak_picture_put_asked(const struct hak_picture *picture, unsigned shard,
-                           struct hak_writer *writer)
+/* Whom a shard asks, in order: "1 2-3 | 4-7 | 8-15". Bars stand between those of its L3, of its
+ * node and of other nodes; nothing for a shard that stands alone. */
+static void put_asked(const struct picture *picture, unsigned shard, struct hak_writer *writer)
 {
     const struct hak_domains *domains = picture->domains;
     unsigned in_l3 = hak_domains_l3_siblings(domains, shard);
@@ -86,7 +93,7 @@ static void put_node_text(const struct hak_topology *topology, unsigned node,
     }
 }
 
-void hak_picture_text(const struct hak_picture *picture, struct hak_writer *writer)
+static void put_text(const struct picture *picture, struct hak_writer *writer)
 {
     const struct hak_topology *topology = picture->topology;
     const struct hak_domains *domains = picture->domains;
@@ -104,7 +111,7 @@ void hak_picture_text(const struct hak_picture *picture, struct hak_writer *writ
         hak_domains_put_cpus(writer, domains, shard);
         if (domains->shards > 1)
             hak_put(writer, "; asks ");
-        hak_picture_put_asked(picture, shard, writer);
+        put_asked(picture, shard, writer);
         hak_put(writer, "\n");
     }
 }
@@ -126,7 +133,7 @@ static void put_nodes_json(const struct hak_topology *topology, struct hak_write
     hak_put(writer, "]");
 }
 
-static void put_cpus_json(const struct hak_picture *picture, struct hak_writer *writer)
+static void put_cpus_json(const struct picture *picture, struct hak_writer *writer)
 {
     const struct hak_topology *topology = picture->topology;
     const char *comma = "";
@@ -145,7 +152,7 @@ static void put_cpus_json(const struct hak_picture *picture, struct hak_writer *
     hak_put(writer, "]");
 }
 
-void hak_picture_json(const struct hak_picture *picture, struct hak_writer *writer)
+static void put_json(const struct picture *picture, struct hak_writer *writer)
 {
     const struct hak_topology *topology = picture->topology;
     const struct hak_domains *domains = picture->domains;
@@ -173,11 +180,6 @@ void hak_picture_json(const struct hak_picture *picture, struct hak_writer *writ
 
 int hakmem_topology_print(int fd, enum hakmem_format format)
 {
-    static void (*const pictures[])(const struct hak_picture *, struct hak_writer *) = {
-        [HAKMEM_TEXT] = hak_picture_text,
-        [HAKMEM_JSON] = hak_picture_json,
-        [HAKMEM_SVG] = hak_picture_svg,
-    };
     hak_start();
     hak_place_shards();
     struct hak_domain_request request = hak_request_in_force();
@@ -187,9 +189,11 @@ int hakmem_topology_print(int fd, enum hakmem_format format)
     if (domains != NULL) {
         char buffer[4096];
         struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
-        const struct hak_picture picture = {topology, domains};
-        unsigned known = (unsigned)format < HAK_ARRAY_LENGTH(pictures) ? format : HAKMEM_TEXT;
-        pictures[known](&picture, &writer);
+        const struct picture picture = {topology, domains};
+        if (format == HAKMEM_JSON)
+            put_json(&picture, &writer);
+        else
+            put_text(&picture, &writer);
         hak_writer_flush(&writer);
     }
     int is_drawn = domains != NULL;

@@ -110,8 +110,7 @@ HAKMEM_API uint64_t hakmem_refills(void);
 
 enum hakmem_format {
     HAKMEM_TEXT, /* for people: several lines, counters of 0 are left out */
-    HAKMEM_JSON, /* for programs: one object on one line, every counter */
-    HAKMEM_SVG   /* a picture, of the topology alone; elsewhere as HAKMEM_TEXT */
+    HAKMEM_JSON  /* for programs: one object on one line, every counter */
 };
 
 /* Writes what the shards have done so far to a file descriptor. The figures are read while other

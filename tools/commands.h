@@ -4,6 +4,8 @@
 #ifndef HAK_TOOLS_COMMANDS_H
 #define HAK_TOOLS_COMMANDS_H
 
+#include <limits.h>
+
 enum {
     HAK_STATUS_FAILED = 1,
     HAK_STATUS_USAGE = 2,
@@ -12,6 +14,13 @@ enum {
 int hak_command_topo(int argc, char **argv);
 int hak_command_run(int argc, char **argv);
 int hak_command_learn(int argc, char **argv);
+
+/* Becomes the script that draws and reports, with a list of arguments that NULL ends; the first is
+ * the script's command. Returns only where that cannot be, having said why. */
+int hak_run_pictures(char **arguments);
+
+/* The file of this program. 0 or -1. */
+int hak_own_path(char path[PATH_MAX]);
 
 /* Says on stderr what was wrong with the call, and how it is done; HAK_STATUS_USAGE. */
 int hak_usage(const char *what, const char *argument);

@@ -11,11 +11,18 @@ bin_PROGRAMS += %D%/hakmem
 	%D%/topo.c \
 	%D%/run.c \
 	%D%/learn.c \
-	%D%/learn.h \
-	%D%/learn_replay.c \
-	%D%/learn_report.c \
-	%D%/learn_scan.c \
-	%D%/learn_scan.h \
-	%D%/learn_svg.c
-%C%_hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAK_LIBRARY_FOLDER='"$(libdir)"'
+	%D%/pictures.c
+%C%_hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAK_LIBRARY_FOLDER='"$(libdir)"' \
+	-DHAK_SCRIPT_FOLDER='"$(pkgdatadir)"'
 %C%_hakmem_LDADD = libhakmem.la
+
+# Reports and pictures. Before it is installed the script is found beside the program.
+dist_pkgdata_DATA = %D%/pictures.py
+noinst_DATA = %D%/pictures.stamp
+CLEANFILES += %D%/pictures.stamp
+%D%/pictures.stamp: $(srcdir)/%D%/pictures.py
+	$(AM_V_at)test "$(srcdir)" -ef . || cp -f $(srcdir)/%D%/pictures.py %D%/
+	$(AM_V_at)touch $@
+distclean-local: distclean-pictures
+distclean-pictures:
+	test "$(srcdir)" -ef . || rm -f %D%/pictures.py

@@ -20,6 +20,19 @@ static int start_again(const char *form)
     return HAK_STATUS_FAILED;
 }
 
+/* The script asks this program for JSON, and draws that. */
+static int draw(void)
+{
+    char own[PATH_MAX];
+    char command[] = "topo";
+    char *arguments[] = {command, own, NULL};
+    if (hak_own_path(own) != 0) {
+        perror("hakmem: topo");
+        return HAK_STATUS_FAILED;
+    }
+    return hak_run_pictures(arguments);
+}
+
 int hak_command_topo(int argc, char **argv)
 {
     static const struct {
@@ -28,8 +41,9 @@ int hak_command_topo(int argc, char **argv)
     } forms[] = {
         {"--text", HAKMEM_TEXT},
         {"--json", HAKMEM_JSON},
-        {"--svg", HAKMEM_SVG},
+        {"--svg", HAKMEM_JSON},
     };
+    enum { SVG = 2 };
     size_t form = 0;
     int options = 0;
     for (int i = 1; i < argc; i++) {
@@ -45,6 +59,8 @@ int hak_command_topo(int argc, char **argv)
     }
     if (options > 0)
         return start_again(forms[form].argument);
+    if (form == SVG)
+        return draw();
     if (hakmem_topology_print(STDOUT_FILENO, forms[form].format) == 0)
         return 0;
     perror("hakmem: topo");

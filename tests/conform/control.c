@@ -222,8 +222,6 @@ static void test_topology_print(void)
     print_topology(HAKMEM_JSON, text, sizeof(text));
     EXPECT(text[0] == '{' && strchr(text, '\n') == text + strlen(text) - 1);
     EXPECT_EQ(count_words(text, "\"memory_node\":"), hakmem_shard_count());
-    print_topology(HAKMEM_SVG, text, sizeof(text));
-    EXPECT(strstr(text, "<svg") != NULL && strstr(text, "</svg>") != NULL);
 }
 
 /* ---- cfree ---------------------------------------------------------------------------------- */

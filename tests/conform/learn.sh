@@ -9,6 +9,11 @@ log=${HAKMEM_TEST_SOURCE:?is to name the source tree}/tests/conform/learn.jsonl
 count=0
 bad=0
 
+if ! command -v python3 >/dev/null; then
+    echo "1..0 # SKIP hakmem learn needs python3"
+    exit 0
+fi
+
 report() # STATUS NAME
 {
     count=$((count + 1))
@@ -148,9 +153,9 @@ damage() # TEXT WHAT: the text as line 3 is told, and changes nothing else
 match='"t":1,"shard":0,"key":"256K","played":"keep","paid":1'
 wrong=
 damage 'nonsense' 'no JSON object' || wrong="$wrong nonsense"
-damage '{"t":1' 'a comma or the end of the object was expected' || wrong="$wrong end"
-damage '{"t":}' 'no JSON value behind a name' || wrong="$wrong value"
-damage '{"t":01x}' 'a comma or the end of the object was expected' || wrong="$wrong number"
+damage '{"t":1' 'no JSON object' || wrong="$wrong end"
+damage '{"t":}' 'no JSON object' || wrong="$wrong value"
+damage '{"t":01x}' 'no JSON object' || wrong="$wrong number"
 damage "{$match,\"costs\":[1,2,3],\"ratings\":[1,2,3,4]}" \
     '"costs" are not a number for each arm' || wrong="$wrong costs"
 damage "{$match,\"costs\":[1,2,3,-4],\"ratings\":[1,2,3,4]}" \
