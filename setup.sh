@@ -47,7 +47,7 @@ part_build() {
 }
 
 part_demo() {
-    need_build && scripts/demo-redis build
+    need_build && make -C build -s bench/workloads/threads_idle && scripts/demo-redis build
 }
 
 part_tests() {
