@@ -29,7 +29,7 @@ static __attribute__((noinline)) void *malloc_again(size_t size)
     if (front != NULL)
         object = hak_front_pop_spare(front, hak_size_class(size));
     else if (hak_cpu_fronts_exist())
-        object = hak_cpu_pop(hak_size_class(size));
+        object = hak_cpu_pop(hak_size_class(size), HAK_CPU_ONE_TRY);
     return hak_likely(object != NULL) ? object : hak_malloc_slow(size);
 }
 
@@ -37,9 +37,9 @@ static int free_on_cpu(void *object)
 {
     uint32_t entry = hak_page_entry(object);
     unsigned class_id = (uint8_t)entry;
-    enum hak_cpu_push pushed = hak_cpu_push(class_id, entry >> 16, object);
+    enum hak_cpu_push pushed = hak_cpu_push(class_id, entry >> 16, object, HAK_CPU_ONE_TRY);
     if (hak_unlikely(pushed == HAK_CPU_FOREIGN))
-        pushed = hak_cpu_push_at(hak_slot_foreign(class_id), object);
+        pushed = hak_cpu_push_at(hak_slot_foreign(class_id), object, HAK_CPU_ONE_TRY);
     return pushed == HAK_CPU_PUSHED;
 }
 

@@ -52,7 +52,7 @@ static void *small_without_front(unsigned class_id)
 
 static void *small_on_cpu(unsigned class_id)
 {
-    void *object = hak_cpu_pop(class_id);
+    void *object = hak_cpu_pop(class_id, HAK_CPU_TRIES);
     return object != NULL ? object : hak_cpu_front_refill(class_id);
 }
 
@@ -68,7 +68,7 @@ static void *small(unsigned class_id)
 
 static void release_small_on_cpu(void *object, struct hak_page page)
 {
-    switch (hak_cpu_push(page.class_id, page.home, object)) {
+    switch (hak_cpu_push(page.class_id, page.home, object, HAK_CPU_TRIES)) {
     case HAK_CPU_PUSHED:
         break;
     case HAK_CPU_FULL:

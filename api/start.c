@@ -225,6 +225,8 @@ const char *hak_fronts_why(void)
         return "no rseq";
     case EOPNOTSUPP:
         return "rseq is not to be trusted here";
+    case EBUSY:
+        return "no self-test under a real-time policy on one CPU";
     case EPROTO:
         return "self-test failed";
     default:

@@ -4,6 +4,7 @@
 #define HAK_API_START_H
 
 #include "api/malloc.h"
+#include "api/vfork.h"
 #include "os/compiler.h"
 #include "shard/front_cpu.h"
 #include "topology/domains.h"
@@ -27,9 +28,12 @@ HAK_COLD struct hak_front *hak_thread_start(void);
 static inline struct hak_front *hak_thread_front(void)
 {
     unsigned char state = hak_thread_state;
+    struct hak_front *front = hak_front_mine;
+    if (hak_unlikely(front == &hak_front_apart))
+        return NULL;
     if (hak_unlikely(state == HAK_THREAD_NEW || state == HAK_THREAD_UNBOUND))
         return hak_thread_start();
-    return hak_front_mine;
+    return front;
 }
 
 /* The same also where fronts are kept per CPU: the thread is then served by its own from now
@@ -70,10 +74,11 @@ const char *hak_fronts_why(void);
 struct hak_domain_request hak_request_in_force(void);
 
 /* Whether the slow halves of the CPU's front may be entered by this thread: not while it is being
- * made known, since that may call malloc from within. */
+ * made known, since that may call malloc from within, nor while it has a child by vfork. */
 static inline int hak_thread_may_use_cpu_front(void)
 {
-    return hak_cpu_fronts_open() && hak_thread_state != HAK_THREAD_STARTING;
+    return hak_cpu_fronts_open() && hak_thread_state != HAK_THREAD_STARTING &&
+           hak_front_mine != &hak_front_apart;
 }
 
 #endif

@@ -20,9 +20,12 @@ enum {
     SEQUENCE_OFFSET = 8,           /* of rseq_cs */
     MASK_WORDS = 64,               /* 4096 CPUs */
     STACK_SIZE = 16 * 1024,
+    SCHED_DEADLINE_POLICY = 6,     /* <sched.h> names it since glibc 2.41 */
     WORD_BITS = 64,
     LOOKS = 1000,                  /* a tenth of a second, more or less */
     NAP_NS = 10 * 1000,
+    PATIENCE_MS = 50,              /* longer than any slice: one ends within a sequence */
+    REAL_TIME_PATIENCE_MS = 2,     /* no slice ends: the task runs elsewhere now, or never */
 };
 
 /* Run by the task, which has no thread-local storage for a sanitizer to use. */
@@ -171,6 +174,32 @@ static void choose_elsewhere(void)
         any |= disturbance.elsewhere[word];
     if (any == 0)
         memcpy(disturbance.elsewhere, disturbance.allowed, sizeof disturbance.elsewhere);
+}
+
+static int may_use_one_cpu_only(void)
+{
+    uint64_t allowed[MASK_WORDS];
+    unsigned count = 0;
+    if (hak_os_affinity(allowed, sizeof allowed) != 0)
+        return 1;
+    for (unsigned word = 0; word < MASK_WORDS; word++)
+        count += (unsigned)__builtin_popcountll(allowed[word]);
+    return count == 1;
+}
+
+/* A task of the same real-time policy and priority never interrupts us: it needs a CPU of its own,
+ * at once. To raise its priority would need privileges that we may lack, to lower ours would need
+ * them for the way back. */
+unsigned hak_os_disturb_patience_ms(void)
+{
+    switch (hak_syscall3(SYS_sched_getscheduler, 0, 0, 0) & ~(long)SCHED_RESET_ON_FORK) {
+    case SCHED_FIFO:
+    case SCHED_RR:
+    case SCHED_DEADLINE_POLICY:
+        return may_use_one_cpu_only() ? 0 : REAL_TIME_PATIENCE_MS;
+    default:    /* or refused */
+        return PATIENCE_MS;
+    }
 }
 
 int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)

@@ -15,7 +15,10 @@ int hak_os_rseq_find(ptrdiff_t *offset);
  * has begun a sequence (or a tenth of a second is over), interrupts it (by membarrier(2); where
  * that is refused it moves the caller to another CPU and back), then sets *flag and ends. It runs
  * none of the program's code, no signal reaches it, and hak_os_disturb_end waits until it is gone.
- * 0 or -errno. One at a time, by the starting thread. */
+ * 0 or -errno. One at a time, by the starting thread. For how many milliseconds in all it makes
+ * sense to wait for interruptions: 0 where none can come, as the task could only run when the
+ * caller, of a real-time policy and bound to one CPU, lets it. */
+unsigned hak_os_disturb_patience_ms(void);
 int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag);
 void hak_os_disturb_end(void);
 

@@ -19,8 +19,9 @@
 
 enum {
     STRIDE = 1 << HAK_CPU_FRONT_SHIFT,
-    SPIN_TURNS = 100 * 1000 * 1000,    /* some 50 ms: longer than any kernel takes to migrate */
-    SELF_TESTS = 3,
+    TURNS_PER_MS = 2 * 1000 * 1000,    /* of the self-test's spinning, about */
+    SELF_TESTS = 8,
+    ROUNDS_TO_GIVE = 4,                /* others may fill the foreign magazine that we emptied */
     SLOW_CALLS_PER_LOOK = 64,          /* at the clock */
 };
 
@@ -59,19 +60,21 @@ static struct hak_shard *shard_of(const struct hak_front *front)
 /* ---- opening -------------------------------------------------------------------------------- */
 
 /* A sequence that is disturbed must be restarted. The disturbance interrupts us and only then
- * sets the flag, so a sequence that sees the flag was not restarted when it had to be. */
-static int sequences_restart(const struct hak_cpu_fronts *fronts)
+ * sets the flag, so a sequence that sees the flag was not restarted when it had to be. All tests
+ * together spin for so many milliseconds at the most. */
+static int sequences_restart(const struct hak_cpu_fronts *fronts, unsigned patience_ms)
 {
-    for (unsigned test = 0; test < SELF_TESTS; test++) {
+    uint64_t turns = (uint64_t)patience_ms * TURNS_PER_MS;
+    for (unsigned test = 0; test < SELF_TESTS && turns != 0; test++) {
         uint32_t flag = 0;
         if (hak_os_disturb_begin(fronts->rseq, &flag) != 0)
             return 0;
-        int restarted = hak_cpu_spin(fronts, &flag, SPIN_TURNS);
+        int restarted = hak_cpu_spin(fronts, &flag, &turns);
         hak_os_disturb_end();
         if (restarted)
             return 1;
         /* Seen without a restart: either the kernel is not to be trusted, or the disturbance was
-         * over before the sequence began. A second chance tells them apart. */
+         * over before the sequence began. Another chance tells them apart. */
     }
     return 0;
 }
@@ -91,11 +94,14 @@ int hak_cpu_fronts_start(unsigned ids)
     int refused = HAK_THREAD_SANITIZER ? -EOPNOTSUPP : hak_os_rseq_find(&fronts.rseq);
     if (refused)
         return refused;
+    unsigned patience_ms = hak_os_disturb_patience_ms();
+    if (patience_ms == 0)
+        return -EBUSY;
     size_t size = hak_align_up((size_t)ids * STRIDE, hak_os_page_size());
     fronts.base = hak_os_map(size, STRIDE);
     if (fronts.base == NULL)
         return -ENOMEM;
-    if (!sequences_restart(&fronts)) {
+    if (!sequences_restart(&fronts, patience_ms)) {
         hak_os_unmap(fronts.base, size);
         return -EPROTO;
     }
@@ -149,6 +155,13 @@ static void tick(struct hak_front *front, struct hak_shard *shard)
     hak_cpu_front_shrink(front);
 }
 
+/* What lies in a magazine of the CPU's front, which is empty then; 0 if nothing does, or if each
+ * try was disturbed. */
+static uint64_t take(size_t slot, unsigned class_id, unsigned tries)
+{
+    return hak_cpu_take(slot, hak_magazine_empty(class_id), tries);
+}
+
 /* Bytes in spare magazines of a front, about: threads of its CPU may be adding others. */
 static void note_spare(struct hak_front *front, unsigned class_id, int sign)
 {
@@ -168,7 +181,7 @@ static void give_back(struct hak_shard *shard, unsigned class_id, uint64_t word)
 
 void *hak_cpu_front_refill(unsigned class_id)
 {
-    uint64_t word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
+    uint64_t word = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
     if (word != 0) {
         note_spare(front_here(), class_id, -1);
     } else {
@@ -184,7 +197,8 @@ void *hak_cpu_front_refill(unsigned class_id)
     void *object = hak_word_object(word);
     uint64_t rest = hak_link_read(object);
     hak_inject();
-    if (hak_word_object(rest) != NULL && !hak_cpu_install(hak_slot_loaded(class_id), rest))
+    if (hak_word_object(rest) != NULL &&
+        !hak_cpu_install(hak_slot_loaded(class_id), rest, HAK_CPU_TRIES))
         give_back(shard_of(front_here()), class_id, rest);
     return object;
 }
@@ -200,13 +214,13 @@ static void put_spare(struct hak_shard *shard, unsigned class_id, uint64_t word)
         give_back(shard, class_id, word);
         return;
     }
-    if (hak_cpu_install(slot, word)) {
+    if (hak_cpu_install(slot, word, HAK_CPU_TRIES)) {
         note_spare(front, class_id, 1);
         return;
     }
-    uint64_t behind = hak_cpu_take(slot, hak_magazine_empty(class_id));
+    uint64_t behind = take(slot, class_id, HAK_CPU_TRIES);
     hak_inject();
-    if (!hak_cpu_install(slot, word))
+    if (!hak_cpu_install(slot, word, HAK_CPU_TRIES))
         give_back(shard, class_id, word);
     if (behind != 0)
         give_back(shard, class_id, behind);
@@ -217,10 +231,10 @@ void hak_cpu_front_overflow(unsigned class_id, void *object)
     uint64_t single = hak_magazine_empty(class_id);
     hak_magazine_push(&single, object);
     size_t slot = hak_slot_loaded(class_id);
-    uint64_t word = hak_cpu_take(slot, hak_magazine_empty(class_id));
+    uint64_t word = take(slot, class_id, HAK_CPU_TRIES);
     struct hak_shard *shard = shard_of(front_here());
     hak_inject();
-    if (!hak_cpu_install(slot, single))
+    if (!hak_cpu_install(slot, single, HAK_CPU_TRIES))
         hak_shard_give_to_slabs(class_id, single);
     if (word == 0)
         return;
@@ -238,7 +252,7 @@ static int keep_foreign(struct hak_front *front, unsigned class_id, uint64_t wor
         !hak_shard_leaves_foreign(shard_of(front), class_id, word))
         return 0;
     hak_inject();
-    if (hak_cpu_install(hak_slot_spare(class_id), word))
+    if (hak_cpu_install(hak_slot_spare(class_id), word, HAK_CPU_TRIES))
         note_spare(front, class_id, 1);
     else
         give_back(shard_of(front), class_id, word);
@@ -248,28 +262,30 @@ static int keep_foreign(struct hak_front *front, unsigned class_id, uint64_t wor
 void hak_cpu_front_give_foreign(unsigned class_id, void *object)
 {
     size_t slot = hak_slot_foreign(class_id);
-    while (hak_cpu_push_at(slot, object) != HAK_CPU_PUSHED) {
-        uint64_t word = hak_cpu_take(slot, hak_magazine_empty(class_id));
-        if (word == 0) {    /* no front to be had, or taken meanwhile */
-            uint64_t single = hak_magazine_empty(class_id);
-            hak_magazine_push(&single, object);
-            hak_shard_give_to_slabs(class_id, single);
+    for (unsigned round = 0; round < ROUNDS_TO_GIVE; round++) {
+        if (hak_cpu_push_at(slot, object, HAK_CPU_TRIES) == HAK_CPU_PUSHED)
             return;
-        }
+        uint64_t word = take(slot, class_id, HAK_CPU_TRIES);
+        if (word == 0)
+            break;    /* no front to be had, or taken meanwhile */
         struct hak_front *front = front_here();
         if (!keep_foreign(front, class_id, word))
             hak_shard_take_foreign(shard_of(front), class_id, word);
         tick(front, shard_of(front));
     }
+    uint64_t single = hak_magazine_empty(class_id);
+    hak_magazine_push(&single, object);
+    hak_shard_give_to_slabs(class_id, single);
 }
 
 /* ---- shrinking and draining ----------------------------------------------------------------- */
 
+/* One try for each magazine: what is not to be had now is at the next tick. */
 static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *kept_bytes)
 {
     struct hak_shard *shard = shard_of(front);
     const struct hak_class *class = &hak_classes[class_id];
-    uint64_t word = hak_cpu_take(hak_slot_foreign(class_id), hak_magazine_empty(class_id));
+    uint64_t word = take(hak_slot_foreign(class_id), class_id, HAK_CPU_ONE_TRY);
     if (word != 0)
         hak_shard_take_foreign(shard, class_id, word);
     /* relaxed, all: hints */
@@ -280,12 +296,12 @@ static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *k
         *kept_bytes += (class->bundle - hak_word_room(spare)) * class->size;
         return;
     }
-    word = hak_cpu_take(hak_slot_spare(class_id), hak_magazine_empty(class_id));
+    word = take(hak_slot_spare(class_id), class_id, HAK_CPU_ONE_TRY);
     if (word != 0)
         give_back(shard, class_id, word);
     word = 0;
     if (is_unused)
-        word = hak_cpu_take(hak_slot_loaded(class_id), hak_magazine_empty(class_id));
+        word = take(hak_slot_loaded(class_id), class_id, HAK_CPU_ONE_TRY);
     if (word != 0)
         give_back(shard, class_id, word);
     unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);

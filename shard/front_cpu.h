@@ -21,6 +21,11 @@
  *                               return w
  *     install(slot, w)          if (object(magazine)) return 0; COMMIT magazine = w; return 1
  *
+ * Each makes so many tries and then answers as if there were no front. A debugger that steps
+ * restarts every one of them, so every slow path ends without one that succeeds: it goes by the
+ * slabs. malloc and free themselves make a single try, which costs them no counter; the slow paths
+ * behind them make more.
+ *
  * A link is only followed inside a sequence, from a word read in the same sequence: the chain
  * cannot have changed. What is taken belongs to the taker alone. So every slow path is made of
  * steps each of which is whole by itself; nothing depends on two of them meeting one CPU. */
@@ -46,6 +51,11 @@ struct hak_cpu_fronts {
 };
 
 extern HAK_HIDDEN struct hak_cpu_fronts hak_cpu_fronts;
+
+enum {
+    HAK_CPU_ONE_TRY = 1,         /* where another follows elsewhere, or at the next tick */
+    HAK_CPU_TRIES = 16,          /* each disturbed within some ten instructions */
+};
 
 enum hak_cpu_push {
     HAK_CPU_PUSHED,
@@ -107,8 +117,8 @@ void hak_cpu_fronts_after_fork(void);
 
 /* Opens a front for each CPU id below `ids`, after a self-test; those that are open stay what they
  * are. 0, or why not, and then nothing has changed: -ENOSYS, the thread has no rseq; -EOPNOTSUPP,
- * the kernel (or ThreadSanitizer) is known not to do; -EPROTO, the self-test failed; -ENOMEM. By
- * the starting thread. */
+ * the kernel (or ThreadSanitizer) is known not to do; -EBUSY, nothing can interrupt this thread, so
+ * there is no test; -EPROTO, the self-test failed; -ENOMEM. By the starting thread. */
 int hak_cpu_fronts_start(unsigned ids);
 
 /* Attaches each front to the shard that its CPU has now. */

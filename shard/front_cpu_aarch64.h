@@ -27,7 +27,7 @@ _Static_assert(offsetof(struct hak_cpu_fronts, limit) == 0, "ldar knows no offse
     ".pushsection __rseq_failure, \"ax\"\n\t"                       \
     ".inst 0xd428bc00\n"                                            \
     "4:\n\t"                                                        \
-    "b %l[restart]\n\t"                                             \
+    "b %l[again]\n\t"                                             \
     ".popsection\n\t"                                               \
     "adrp %[front], 3b\n\t"                                         \
     "add %[front], %[front], :lo12:3b\n\t"                          \
@@ -47,7 +47,7 @@ _Static_assert(offsetof(struct hak_cpu_fronts, limit) == 0, "ldar knows no offse
     [fronts] "r"(&hak_cpu_fronts), [base] "i"(offsetof(struct hak_cpu_fronts, base)),     \
     [shift] "i"(HAK_CPU_FRONT_SHIFT)
 
-static inline void *hak_cpu_pop(unsigned class_id)
+static inline void *hak_cpu_pop(unsigned class_id, unsigned tries)
 {
     uint64_t front, bound, object, next;
 restart:
@@ -62,16 +62,20 @@ restart:
         : [front] "=&r"(front), [bound] "=&r"(bound), [object] "=&r"(object), [next] "=&r"(next)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     if (object == 0)
         __builtin_unreachable();    /* spares the caller a test */
     return (void *)object;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     hak_cpu_left();
     return NULL;
 }
 
-static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object)
+static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object,
+                                             unsigned tries)
 {
     uint64_t front, bound, word, room;
 restart:
@@ -93,15 +97,18 @@ restart:
           [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
           [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
-        : restart, none, foreign);
+        : again, none, foreign);
     return HAK_CPU_PUSHED;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     return HAK_CPU_FULL;
 foreign:
     return HAK_CPU_FOREIGN;
 }
 
-static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object)
+static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsigned tries)
 {
     uint64_t front, bound, word, room;
 restart:
@@ -119,13 +126,16 @@ restart:
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
           [shifted] "r"(hak_word_make(object, 0))
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     return HAK_CPU_PUSHED;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     return HAK_CPU_FULL;
 }
 
-static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty)
+static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
 {
     uint64_t front, bound, word;
 restart:
@@ -139,14 +149,17 @@ restart:
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     return word;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     hak_cpu_left();
     return 0;
 }
 
-static inline int hak_cpu_install(size_t slot, uint64_t word)
+static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
 {
     uint64_t front, bound;
 restart:
@@ -160,17 +173,20 @@ restart:
         : [front] "=&r"(front), [bound] "=&r"(bound)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(word)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     return 1;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     return 0;
 }
 
 /* As in front_cpu_x86_64.h. */
 static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
-                               uint64_t turns)
+                               uint64_t *turns)
 {
-    uint64_t front, bound;
+    uint64_t front, bound, left = *turns;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "5:\n\t"
@@ -179,15 +195,17 @@ static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32
         "subs %[turns], %[turns], #1\n\t"
         "b.ne 5b\n"
         SEQUENCE_END
-        : [front] "=&r"(front), [bound] "=&r"(bound), [turns] "+&r"(turns)
+        : [front] "=&r"(front), [bound] "=&r"(bound), [turns] "+&r"(left)
         : [rseq] "r"((char *)__builtin_thread_pointer() + fronts->rseq),
           [fronts] "r"(fronts), [base] "i"(offsetof(struct hak_cpu_fronts, base)),
           [shift] "i"(HAK_CPU_FRONT_SHIFT), [flag] "r"(flag)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
 none:
+    hak_cpu_left();
+    *turns = left;
     return 0;
-restart:
+again:
     return 1;
 }
 

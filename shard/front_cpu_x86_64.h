@@ -5,10 +5,11 @@
  *     1: ...                              first instruction that may be restarted
  *        mov   ..., magazine              COMMIT
  *     2:                                  done
- *     4: (elsewhere, behind the signature that the kernel demands) jump back to the start
+ *     4: (elsewhere, behind the signature that the kernel demands) jump to the label `again`
  *
- * A preemption between 1 and 2 continues at 4. The descriptor's address stays in rseq_cs
- * afterwards: the kernel clears it when it finds the thread outside. */
+ * A preemption between 1 and 2 continues at 4: then another try is made, or none is left. The
+ * descriptor's address stays in rseq_cs afterwards: the kernel clears it when it finds the thread
+ * outside. */
 #ifndef HAK_SHARD_FRONT_CPU_X86_64_H
 #define HAK_SHARD_FRONT_CPU_X86_64_H
 
@@ -33,7 +34,7 @@
     ".byte 0x0f, 0xb9, 0x3d\n\t"                                \
     ".long 0x53053053\n"                                        \
     "4:\n\t"                                                    \
-    "jmp %l[restart]\n\t"                                       \
+    "jmp %l[again]\n\t"                                       \
     ".popsection\n\t"                                           \
     "leaq 3b(%%rip), %[front]\n\t"                              \
     "movq %[front], %%fs:8(%[rseq])\n"                          \
@@ -50,7 +51,7 @@
     [rseq] "r"(hak_cpu_fronts.rseq), [limit] "m"(hak_cpu_fronts.limit),                   \
     [base] "m"(hak_cpu_fronts.base), [shift] "i"(HAK_CPU_FRONT_SHIFT)
 
-static inline void *hak_cpu_pop(unsigned class_id)
+static inline void *hak_cpu_pop(unsigned class_id, unsigned tries)
 {
     uint64_t front, object, next;
 restart:
@@ -65,16 +66,20 @@ restart:
         : [front] "=&r"(front), [object] "=&r"(object), [next] "=&r"(next)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     if (object == 0)
         __builtin_unreachable();    /* spares the caller a test */
     return (void *)object;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     hak_cpu_left();
     return NULL;
 }
 
-static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object)
+static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object,
+                                             unsigned tries)
 {
     uint64_t front, word;
 restart:
@@ -95,15 +100,18 @@ restart:
           [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
           [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
-        : restart, none, foreign);
+        : again, none, foreign);
     return HAK_CPU_PUSHED;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     return HAK_CPU_FULL;
 foreign:
     return HAK_CPU_FOREIGN;
 }
 
-static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object)
+static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsigned tries)
 {
     uint64_t front, word;
 restart:
@@ -121,13 +129,16 @@ restart:
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
           [shifted] "r"(hak_word_make(object, 0))
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     return HAK_CPU_PUSHED;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     return HAK_CPU_FULL;
 }
 
-static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty)
+static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
 {
     uint64_t front, word;
 restart:
@@ -141,14 +152,17 @@ restart:
         : [front] "=&r"(front), [word] "=&r"(word)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     return word;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     hak_cpu_left();
     return 0;
 }
 
-static inline int hak_cpu_install(size_t slot, uint64_t word)
+static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
 {
     uint64_t front;
 restart:
@@ -161,19 +175,22 @@ restart:
         : [front] "=&r"(front)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(word)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
     return 1;
+again:
+    if (--tries != 0)
+        goto restart;
 none:
     return 0;
 }
 
 /* For the self-test, on `fronts` that nobody else knows and that it does not touch: spins inside a
- * sequence until *flag is set, at most `turns` times. 1: it was restarted, as it must be; 0: it saw
- * the flag, or the end of its turns, without. */
+ * sequence until *flag is set, at most *turns times. 1: it was restarted, as it must be; 0: it saw
+ * the flag without, with *turns left, or came to the end of them. */
 static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
-                               uint64_t turns)
+                               uint64_t *turns)
 {
-    uint64_t front;
+    uint64_t front, left = *turns;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "5:\n\t"
@@ -182,14 +199,16 @@ static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32
         "decq %[turns]\n\t"
         "jnz 5b\n"
         SEQUENCE_END
-        : [front] "=&r"(front), [turns] "+&r"(turns)
+        : [front] "=&r"(front), [turns] "+&r"(left)
         : [rseq] "r"(fronts->rseq), [limit] "m"(fronts->limit), [base] "m"(fronts->base),
           [shift] "i"(HAK_CPU_FRONT_SHIFT), [flag] "r"(flag)
         : "memory", "cc"
-        : restart, none);
+        : again, none);
 none:
+    hak_cpu_left();
+    *turns = left;
     return 0;
-restart:
+again:
     return 1;
 }
 

@@ -180,6 +180,8 @@ conform_tests = \
 	%D%/conform/placement.modes \
 	%D%/conform/control.modes \
 	%D%/conform/rseq.modes \
+	%D%/conform/vfork.modes \
+	%D%/conform/stepped.modes \
 	%D%/conform/libc.modes \
 	%D%/conform/cxx.modes \
 	%D%/conform/threads.modes \
@@ -223,6 +225,10 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_control_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 %C%_conform_rseq_modes_SOURCES = %D%/conform/rseq.c
 %C%_conform_rseq_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
+%C%_conform_vfork_modes_SOURCES = %D%/conform/vfork.c
+%C%_conform_vfork_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_stepped_modes_SOURCES = %D%/conform/stepped.c
+%C%_conform_stepped_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_libc_modes_SOURCES = %D%/conform/libc.c
 %C%_conform_libc_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_cxx_modes_SOURCES = %D%/conform/cxx.cc

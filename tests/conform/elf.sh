@@ -48,6 +48,7 @@ exported=$(readelf --dyn-syms -W "$library" |
 strange=$(printf '%s\n' "$exported" | grep -v -x -E \
     -e 'malloc|calloc|realloc|reallocarray|free|cfree|aligned_alloc|posix_memalign|memalign' \
     -e 'valloc|pvalloc|malloc_usable_size|malloc_trim|malloc_stats|malloc_info|mallinfo2?' \
+    -e '(__)?vfork' \
     -e 'mallopt|free_sized|free_aligned_sized|__libc_[a-z]+|hakmem_[a-z0-9_]+|HAKMEM_[0-9.]+' \
     -e '_Z(nw|na|dl|da)[A-Za-z0-9_]*' -e '')
 [ -z "$strange" ] || printf '%s\n' "$strange" | sed 's/^/# exported too: /'

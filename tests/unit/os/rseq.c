@@ -8,6 +8,7 @@
 #include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -61,6 +62,38 @@ static void disturbed(void)
     EXPECT(CPU_EQUAL(&before, &after));
 }
 
+/* Exit status of a child of that policy, bound to one CPU or not: the patience. */
+static int patience_of(int policy, bool bound)
+{
+    pid_t child = process_fork();
+    if (child == 0) {
+        const struct sched_param param = { .sched_priority = policy == SCHED_FIFO };
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(sched_getcpu(), &one);
+        if ((bound && sched_setaffinity(0, sizeof one, &one) != 0) ||
+            sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &param) != 0)
+            _exit(177);
+        _exit((int)hak_os_disturb_patience_ms());
+    }
+    return child < 0 ? 177 : process_wait(child, 20);
+}
+
+/* A real-time thread alone on its CPU is interrupted by nobody: it must not spin and wait for it. */
+static void patient(void)
+{
+    EXPECT_GE(patience_of(SCHED_OTHER, true), 20);
+    EXPECT_LE(patience_of(SCHED_OTHER, false), 100);
+    int bound = patience_of(SCHED_FIFO, true);
+    if (bound == 177) {
+        tap_skip("no real-time policy may be had here");
+        return;
+    }
+    EXPECT_EQ(bound, 0);
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        EXPECT_LE(patience_of(SCHED_FIFO, false), 5);
+}
+
 static void fenced(void)
 {
     cpu_set_t before, after;
@@ -112,6 +145,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"the area is where libc registered it", found},
         {"a disturbance sets its flag, and leaves no trace", disturbed},
+        {"nobody waits long for what may not come", patient},
         {"the fence returns, and leaves no trace", fenced},
         {"without membarrier there is no fence, and that is told", refused},
     };

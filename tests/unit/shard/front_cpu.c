@@ -64,25 +64,25 @@ static void tell(void)
     uint64_t word = hak_shard_refill(shard, CLASS, hak_classes[CLASS].bundle);
     REQUIRE(hak_word_object(word) != NULL);
     hak_cpu_fronts_drain();
-    EXPECT(hak_cpu_pop(CLASS) == NULL);
-    EXPECT_EQ(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS)), 0);
-    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word), 1);
-    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word), 0);
-    void *top = hak_cpu_pop(CLASS);
+    EXPECT(hak_cpu_pop(CLASS, HAK_CPU_TRIES) == NULL);
+    EXPECT_EQ(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES), 0);
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 1);
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 0);
+    void *top = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
     EXPECT(top == hak_word_object(word));
-    EXPECT_EQ(hak_cpu_push(CLASS, 2, top), HAK_CPU_FOREIGN);
-    EXPECT_EQ(hak_cpu_push(CLASS, 1, top), HAK_CPU_PUSHED);
-    uint64_t taken = hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS));
+    EXPECT_EQ(hak_cpu_push(CLASS, 2, top, HAK_CPU_TRIES), HAK_CPU_FOREIGN);
+    EXPECT_EQ(hak_cpu_push(CLASS, 1, top, HAK_CPU_TRIES), HAK_CPU_PUSHED);
+    uint64_t taken = hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES);
     EXPECT(taken == word);
     /* Full: a magazine without room. */
-    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), hak_word_make(top, 0)), 1);
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), hak_word_make(top, 0), HAK_CPU_TRIES), 1);
     char other[48] __attribute__((aligned(16)));
-    EXPECT_EQ(hak_cpu_push(CLASS, 1, other), HAK_CPU_FULL);
-    EXPECT_EQ(hak_cpu_push_at(hak_slot_loaded(CLASS), other), HAK_CPU_FULL);
-    hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS));
+    EXPECT_EQ(hak_cpu_push(CLASS, 1, other, HAK_CPU_TRIES), HAK_CPU_FULL);
+    EXPECT_EQ(hak_cpu_push_at(hak_slot_loaded(CLASS), other, HAK_CPU_TRIES), HAK_CPU_FULL);
+    hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES);
     /* Class 0 has neither object nor room. */
-    EXPECT(hak_cpu_pop(0) == NULL);
-    EXPECT_EQ(hak_cpu_push(0, 1, other), HAK_CPU_FULL);
+    EXPECT(hak_cpu_pop(0, HAK_CPU_TRIES) == NULL);
+    EXPECT_EQ(hak_cpu_push(0, 1, other, HAK_CPU_TRIES), HAK_CPU_FULL);
     hak_shard_give_to_slabs(CLASS, taken);
 }
 
@@ -99,13 +99,13 @@ static struct hak_front *front_here(void)
 
 static void *take(unsigned class_id)
 {
-    void *object = hak_cpu_pop(class_id);
+    void *object = hak_cpu_pop(class_id, HAK_CPU_TRIES);
     return object != NULL ? object : hak_cpu_front_refill(class_id);
 }
 
 static void give(unsigned class_id, void *object)
 {
-    if (hak_cpu_push(class_id, 1, object) != HAK_CPU_PUSHED)
+    if (hak_cpu_push(class_id, 1, object, HAK_CPU_TRIES) != HAK_CPU_PUSHED)
         hak_cpu_front_overflow(class_id, object);
 }
 
@@ -132,7 +132,7 @@ static void go_back(void)
     for (unsigned i = 0; i < TICKS; i++)
         give(CLASS, kept[i]);
     for (unsigned i = 0; i < TICKS; i++) {
-        kept[i] = hak_cpu_pop(CLASS);
+        kept[i] = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
         EXPECT(kept[i] != NULL);
         hak_cpu_front_shrink(front);
         EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_word_object(front->loaded[CLASS + 1]) != NULL));

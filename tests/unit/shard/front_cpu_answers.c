@@ -31,35 +31,35 @@ static inline void meet(void)
 
 static __attribute__((noinline)) void *pop(void)
 {
-    void *object = hak_cpu_pop(CLASS);
+    void *object = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
     meet();
     return object;
 }
 
 static __attribute__((noinline)) uint64_t take(size_t slot, uint64_t empty)
 {
-    uint64_t word = hak_cpu_take(slot, empty);
+    uint64_t word = hak_cpu_take(slot, empty, HAK_CPU_TRIES);
     meet();
     return word;
 }
 
 static __attribute__((noinline)) enum hak_cpu_push push(unsigned home, void *object)
 {
-    enum hak_cpu_push result = hak_cpu_push(CLASS, home, object);
+    enum hak_cpu_push result = hak_cpu_push(CLASS, home, object, HAK_CPU_TRIES);
     meet();
     return result;
 }
 
 static __attribute__((noinline)) enum hak_cpu_push push_at(size_t slot, void *object)
 {
-    enum hak_cpu_push result = hak_cpu_push_at(slot, object);
+    enum hak_cpu_push result = hak_cpu_push_at(slot, object, HAK_CPU_TRIES);
     meet();
     return result;
 }
 
 static __attribute__((noinline)) int install(size_t slot, uint64_t word)
 {
-    int result = hak_cpu_install(slot, word);
+    int result = hak_cpu_install(slot, word, HAK_CPU_TRIES);
     meet();
     return result;
 }
