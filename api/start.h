@@ -29,7 +29,7 @@ static inline struct hak_front *hak_thread_front(void)
     unsigned char state = hak_thread_state;
     if (hak_unlikely(state == HAK_THREAD_NEW || state == HAK_THREAD_UNBOUND))
         return hak_thread_start();
-    return hak_front_mine;
+    return hak_front_of_thread();
 }
 
 /* The same also where fronts are kept per CPU: the thread is then served by its own from now
