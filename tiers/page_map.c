@@ -30,7 +30,7 @@ static HAK_COLD int map_leaf(uint64_t *root)
 int hak_page_map_cover(const void *address, size_t size)
 {
     uintptr_t last = (uintptr_t)address + size - 1;
-    if (last < (uintptr_t)address || last >> HAK_ADDRESS_BITS != 0)
+    if (last < (uintptr_t)address || last >> HAK_OS_ADDRESS_BITS != 0)
         return -ENOMEM;
     uint64_t *root = &hak_page_map.root[(uintptr_t)address >> HAK_PAGE_LEAF_SHIFT];
     uint64_t *end = &hak_page_map.root[(last >> HAK_PAGE_LEAF_SHIFT) + 1];
@@ -48,6 +48,8 @@ static void write_entry(uintptr_t index, uint32_t entry)
      * page up before the program holds an object of it */
     uint64_t distance = __atomic_load_n(&hak_page_map.root[index / HAK_PAGE_LEAF_ENTRIES],
                                         __ATOMIC_RELAXED);
+    if (hak_unlikely(distance == 0))
+        __builtin_trap();    /* not covered: `nothing` is everybody's */
     uint32_t *leaf = (uint32_t *)((uintptr_t)hak_page_map.nothing + distance);
     __atomic_store_n(&leaf[index % HAK_PAGE_LEAF_ENTRIES], entry, __ATOMIC_RELAXED);
 }

@@ -13,13 +13,13 @@
  *
  *      address   | beyond user space: 0 | root: 15 or 16 | leaf: 16 | within the page: 16 |
  *
- * Both are static memory until the heap touches new 4 GiB: `nothing` is the leaf of all addresses
- * where we have nothing, and a root's entry is the distance from there to the leaf. So a root of
- * zeros is a map of nothing: no start, no test for a missing leaf.
+ * A leaf is mapped when the heap enters its 4 GiB. Until then the leaf is `nothing`, static as the
+ * root is; an entry of the root is the distance from there to the leaf. So a root of zeros is a map
+ * of nothing: it needs no start, and nobody tests for a missing leaf.
  *
- * Memory: 512 KiB of .bss, of which the kernel backs what is looked at; 256 KiB of addresses for
- * each 4 GiB that the heap ever touched, of which it backs 4 KiB for each 64 MiB of heap. A leaf
- * stays for good: what reads it may be late.
+ * Memory: 512 KiB of .bss, of which the kernel backs the pages that are written; 256 KiB of
+ * addresses for each 4 GiB that the heap ever entered, of which the kernel backs 4 KiB for each
+ * 64 MiB of heap. A leaf stays for good, since a reader may be late.
  *
  * An entry changes only while no object of its page is in the program's hands, so a free reads
  * what the allocation wrote: the program's own passing of the pointer orders the two. The same
@@ -35,18 +35,13 @@
 #include <stdint.h>
 
 #include "os/compiler.h"
-
-#if defined(__aarch64__)
-enum { HAK_ADDRESS_BITS = 48 };
-#else
-enum { HAK_ADDRESS_BITS = 47 };
-#endif
+#include "os/memory.h"
 
 enum {
     HAK_PAGE_SHIFT = 16,
     HAK_PAGE_SIZE = 1 << HAK_PAGE_SHIFT,
     HAK_PAGE_LEAF_SHIFT = 32,
-    HAK_PAGE_LEAVES = 1 << (HAK_ADDRESS_BITS - HAK_PAGE_LEAF_SHIFT),
+    HAK_PAGE_LEAVES = 1 << (HAK_OS_ADDRESS_BITS - HAK_PAGE_LEAF_SHIFT),
     HAK_PAGE_LEAF_ENTRIES = 1 << (HAK_PAGE_LEAF_SHIFT - HAK_PAGE_SHIFT),
 };
 

@@ -75,7 +75,7 @@ static char *low(uintptr_t leaf)
 
 static void only_user_space_is_covered(void)
 {
-    const uintptr_t end = (uintptr_t)1 << HAK_ADDRESS_BITS;
+    const uintptr_t end = (uintptr_t)1 << HAK_OS_ADDRESS_BITS;
     EXPECT_EQ(hak_page_map_cover((void *)end, REGION), -ENOMEM);
     EXPECT_EQ(hak_page_map_cover((void *)(end - REGION), REGION + 1), -ENOMEM);
     EXPECT_EQ(hak_page_map_cover((void *)UINTPTR_MAX, 2), -ENOMEM);
