@@ -189,8 +189,9 @@ void hakmem_stats_print(int fd, enum hakmem_format format)
 
 void hakmem_thread_flush(void)
 {
-    if (hak_front_mine != NULL)
-        hak_front_flush(hak_front_mine);
+    struct hak_front *front = hak_front_of_thread();
+    if (front != NULL)
+        hak_front_flush(front);
 }
 
 size_t hakmem_trim(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A process of many threads may fork at any moment: all locks are taken first, in the order in
  * which any thread nests them (liburcu's, the list of fronts, that of shards, shards, whales, own
- * memory, page map, audit), so that the child finds every structure whole. liburcu's come first
+ * memory, audit), so that the child finds every structure whole. liburcu's come first
  * because a thread that makes itself known there may allocate. A lock of ours is one word and held
  * for a bundle's work, so taking all takes microseconds; only a grace period that somebody waits
  * for just then makes the fork wait, too.
@@ -57,7 +57,7 @@ static void after_in_child(void)
     hak_heap_reset_locks(hak_heap_default());
     hak_cpu_fronts_after_fork();
     hak_grace_after_fork_in_child();
-    hak_front_reset_list(hak_front_mine);
+    hak_front_reset_list(hak_front_of_thread());
     hak_start_after_fork();
     hak_placement_after_fork();
     hak_learning_after_fork(hak_heap_default());

@@ -16,26 +16,28 @@
 #include "hakmem.h"
 #include "shard/front_cpu.h"
 
-HAK_TLS struct hak_front *hak_front_mine;
+const struct hak_front hak_front_none = { .home = UINT32_MAX };    /* an id that no page has */
+
+/* Relocated in the image that threads' copies are made of, which is done before the first of them
+ * (ld.so: before the initial thread's; a static program: before libc starts). */
+HAK_TLS struct hak_front *hak_front_mine = (struct hak_front *)&hak_front_none;
 
 /* The second tries: what lies behind the first magazine of the thread's front, or the CPU's front.
  * Kept out of malloc and free themselves, whose registers they would cost. */
 static __attribute__((noinline)) void *malloc_again(size_t size)
 {
-    struct hak_front *front = hak_front_mine;
     if (hak_unlikely(size > HAK_MID_MAX))
         return hak_malloc_slow(size);
     void *object = NULL;
-    if (front != NULL)
-        object = hak_front_pop_spare(front, hak_size_class(size));
+    if (hak_thread_has_front())
+        object = hak_front_pop_spare(hak_front_mine, hak_size_class(size));
     else if (hak_cpu_fronts_exist())
         object = hak_cpu_pop(hak_size_class(size), HAK_CPU_ONE_TRY);
     return hak_likely(object != NULL) ? object : hak_malloc_slow(size);
 }
 
-static int free_on_cpu(void *object)
+static int free_on_cpu(void *object, uint32_t entry)
 {
-    uint32_t entry = hak_page_entry(object);
     unsigned class_id = (uint8_t)entry;
     enum hak_cpu_push pushed = hak_cpu_push(class_id, entry >> 16, object, HAK_CPU_ONE_TRY);
     if (hak_unlikely(pushed == HAK_CPU_FOREIGN))
@@ -43,14 +45,13 @@ static int free_on_cpu(void *object)
     return pushed == HAK_CPU_PUSHED;
 }
 
-static __attribute__((noinline)) void free_again(void *object)
+static __attribute__((noinline)) void free_again(void *object, uint32_t entry)
 {
-    struct hak_front *front = hak_front_mine;
     int freed = 0;
-    if (front != NULL)
-        freed = hak_front_push_behind(front, hak_page_entry(object), object);
+    if (hak_thread_has_front())
+        freed = hak_front_push_behind(hak_front_mine, entry, object);
     else if (hak_cpu_fronts_exist())
-        freed = free_on_cpu(object);
+        freed = free_on_cpu(object, entry);
     if (hak_unlikely(!freed))
         hak_free_slow(object);
 }
@@ -63,8 +64,9 @@ HAK_PUBLIC void *hakmem_malloc(size_t size)
 
 HAK_PUBLIC void hakmem_free(void *object)
 {
-    if (hak_unlikely(!hak_quick_release(object)))
-        free_again(object);
+    uint32_t entry;
+    if (hak_unlikely(!hak_quick_release_of(object, &entry)))
+        free_again(object, entry);
 }
 
 /* Whoever links the archive and takes malloc must take the whole family, not libc's calloc. */

@@ -14,8 +14,8 @@
  *               without a front: straight into its slab
  *       large, whale, or hak_misuse
  *
- * A thread has no front before its first call, while its front is made (making it may allocate),
- * after its last destructor, and where the page map is only a window. */
+ * A thread has no front before its first call, while its front is made (making it may allocate) and
+ * after its last destructor. */
 #include "api/malloc.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@
 
 static struct hak_shard *shard_here(void)
 {
-    const struct hak_front *front = hak_front_mine;
+    const struct hak_front *front = hak_front_of_thread();
     if (front != NULL && hak_unlikely(front->pinned != NULL))
         return front->pinned;
     return hak_heap_shard_here(hak_heap_default(), 0);
@@ -109,7 +109,7 @@ static void release_small(void *object, struct hak_page page)
 /* A pinned thread wants memory of its shard, and no other's. */
 static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, enum hak_zero zero)
 {
-    const struct hak_front *front = hak_front_mine;
+    const struct hak_front *front = hak_front_of_thread();
     struct hak_heap *heap = hak_heap_default();
     if (size > HAK_LARGE_MAX || alignment > HAK_LARGE_ALIGNMENT_MAX)
         return hak_whale_take(&heap->whales, &shard->source, size, alignment, zero,

@@ -194,7 +194,7 @@ HAK_PUBLIC int hakmem_pin_thread(unsigned shard)
 
 HAK_PUBLIC void hakmem_unpin_thread(void)
 {
-    struct hak_front *front = hak_front_mine;
+    struct hak_front *front = hak_front_of_thread();
     if (front == NULL || front->pinned == NULL)
         return;
     hak_front_pin(front, NULL);

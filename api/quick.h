@@ -16,30 +16,35 @@
 /* An object of at least size bytes that lies at hand, or NULL. */
 static inline void *hak_quick_allocate(size_t size)
 {
-    struct hak_front *front = hak_front_mine;
-    if (hak_unlikely(front == NULL) || hak_unlikely(size > HAK_MID_MAX))
+    if (hak_unlikely(size > HAK_MID_MAX))
         return NULL;
-    return hak_front_pop(front, hak_size_class(size));
+    return hak_front_pop(hak_front_mine, hak_size_class(size));
 }
 
-/* Takes an object of the thread's shard back if there is room: 1, or 0. NULL is of no shard. */
+/* Takes an object of the thread's shard back if there is room: 1, or 0. *entry is its page's in any
+ * case. NULL is of no shard, and so is whatever else is not ours. */
+static inline int hak_quick_release_of(void *object, uint32_t *entry)
+{
+    *entry = 0;
+    if (hak_unlikely(hak_page_is_beyond(object)))
+        return 0;
+    *entry = hak_page_entry_within(object);
+    struct hak_front *front = hak_front_mine;
+    if (hak_unlikely(*entry >> 16 != hak_front_home(front)))
+        return 0;
+    return hak_magazine_push(&front->loaded[(uint8_t)*entry], object);
+}
+
 static inline int hak_quick_release(void *object)
 {
-    struct hak_front *front = hak_front_mine;
-    if (hak_unlikely(front == NULL))
-        return 0;
-    uint32_t entry = hak_page_entry(object);
-    if (hak_unlikely(entry >> 16 != hak_front_home(front)))
-        return 0;
-    return hak_magazine_push(&front->loaded[(uint8_t)entry], object);
+    uint32_t entry;
+    return hak_quick_release_of(object, &entry);
 }
 
 /* Bytes of an object of a slab, 0 for all that is none (class 0 has size 0). Which address in the
  * slab it is, is not looked at. */
 static inline size_t hak_quick_usable_size(const void *object)
 {
-    if (hak_unlikely(hak_front_mine == NULL))
-        return 0;
     return hak_classes[(uint8_t)hak_page_entry(object)].size;
 }
 

@@ -2,7 +2,7 @@
 /* The order of waking up.
  *
  *   stage 1   the first call, from wherever: a constructor of another library, the loader. Tables,
- *             the page map, one shard. System calls only: nothing can call malloc, so nothing can
+ *             one shard. System calls only: nothing can call malloc, so nothing can
  *             come back here, and a lock of one word suffices.
  *   stage 2   our constructor: options, the machine, the shards; fork handlers; the key whose
  *             destructor gives back a thread's front. Libraries may be called, and may call us:
@@ -29,7 +29,6 @@
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
 #include "shard/heap.h"
-#include "tiers/page_map.h"
 #include "tiers/size_class.h"
 #include "topology/bind.h"
 
@@ -50,7 +49,6 @@ enum {
 static struct {
     struct hak_lock lock;       /* over stage 1 */
     uint32_t ready;             /* stage 1 is done: release, acquire */
-    uint32_t fronts_allowed;    /* the page map is whole */
     uint32_t cpu_fronts;        /* fronts are kept per CPU: release, acquire */
     int cpu_fronts_refused;     /* -errno: why they are not, although asked for; or 0 */
     uint32_t placement;         /* enum placement_state; atomic */
@@ -67,7 +65,6 @@ static HAK_COLD void first_stage(void)
     if (!start.ready) {
         struct hak_heap *heap = hak_heap_default();
         hak_size_class_start();
-        start.fronts_allowed = hak_page_map_start() == HAK_PAGE_MAP_WHOLE;
         int refused = hak_heap_start(heap, &hak_policy_fixed);
         if (refused)
             __builtin_trap();    /* not 1 MiB from the kernel: no program can run */
@@ -97,7 +94,7 @@ static void end_thread(void *argument)
         return;
     }
     hak_thread_state = HAK_THREAD_ENDED;
-    hak_front_mine = NULL;
+    hak_front_set(NULL);
     hak_front_destroy(front);
 }
 
@@ -116,17 +113,15 @@ static struct hak_front *bind(struct hak_front *front)
     int is_bound = front == NULL || (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE) &&
                                      pthread_setspecific(start.thread_key, front) == 0);
     hak_thread_state = is_bound ? HAK_THREAD_RUNNING : HAK_THREAD_UNBOUND;
-    hak_front_mine = front;
+    hak_front_set(front);
     return front;
 }
 
 static struct hak_front *start_thread(void)
 {
     if (hak_thread_state == HAK_THREAD_UNBOUND)
-        return bind(hak_front_mine);
+        return bind(hak_front_of_thread());
     hak_start();
-    if (!start.fronts_allowed)
-        return NULL;
     hak_thread_state = HAK_THREAD_STARTING;
     hak_fork_start();
     hak_grace_register();
@@ -156,7 +151,7 @@ struct hak_front *hak_thread_start(void)
 struct hak_front *hak_thread_own_front(void)
 {
     struct hak_front *front = hak_thread_front();
-    if (front != NULL || !start.fronts_allowed || hak_thread_state != HAK_THREAD_RUNNING)
+    if (front != NULL || hak_thread_state != HAK_THREAD_RUNNING)
         return front;
     hak_thread_state = HAK_THREAD_STARTING;
     return bind(hak_front_create());
@@ -167,7 +162,7 @@ void hak_thread_drop_own_front(void)
     struct hak_front *front = hak_thread_front();
     if (front == NULL || !fronts_are_per_cpu() || hak_thread_state != HAK_THREAD_RUNNING)
         return;
-    hak_front_mine = NULL;
+    hak_front_set(NULL);
     /* acquire: pairs with the release in second_stage */
     if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
         pthread_setspecific(start.thread_key, NULL);
@@ -193,8 +188,6 @@ static void obey_options(struct hak_heap *heap)
 /* Per CPU where that is asked for, by itself or by HAKMEM_SHARD=cpu. */
 static int fronts_per_cpu_wanted(void)
 {
-    if (!start.fronts_allowed)
-        return 0;
     if (hak_options.front == HAK_FRONT_CHOICE_AUTO)
         return hak_options.shard.mode == HAK_DOMAIN_CPU;
     return hak_options.front == HAK_FRONT_CHOICE_CPU;
@@ -208,16 +201,14 @@ static void open_cpu_fronts(unsigned cpu_ids)
         return;    /* fronts per thread, as hakmem_mode() tells */
     /* release: pairs with the acquire in fronts_are_per_cpu */
     __atomic_store_n(&start.cpu_fronts, 1, __ATOMIC_RELEASE);
-    struct hak_front *front = hak_front_mine;
-    hak_front_mine = NULL;
+    struct hak_front *front = hak_front_of_thread();
+    hak_front_set(NULL);
     if (front != NULL)
         hak_front_destroy(front);
 }
 
 const char *hak_fronts_why(void)
 {
-    if (!start.fronts_allowed)
-        return "addresses are limited";
     switch (-start.cpu_fronts_refused) {
     case 0:
         return NULL;
@@ -371,7 +362,7 @@ __attribute__((constructor)) static void second_stage(void)
         /* The thread that starts the library may have made its front before there was a key, as may
          * others, which see to it themselves; in this one, CPU fronts may have replaced it. */
         if (hak_thread_state == HAK_THREAD_UNBOUND)
-            bind(hak_front_mine);
+            bind(hak_front_of_thread());
     }
     hak_fork_start();
     hak_inform_start();

@@ -28,12 +28,11 @@ HAK_COLD struct hak_front *hak_thread_start(void);
 static inline struct hak_front *hak_thread_front(void)
 {
     unsigned char state = hak_thread_state;
-    struct hak_front *front = hak_front_mine;
-    if (hak_unlikely(front == &hak_front_apart))
+    if (hak_unlikely(hak_front_mine == &hak_front_apart))
         return NULL;
     if (hak_unlikely(state == HAK_THREAD_NEW || state == HAK_THREAD_UNBOUND))
         return hak_thread_start();
-    return front;
+    return hak_front_of_thread();
 }
 
 /* The same also where fronts are kept per CPU: the thread is then served by its own from now

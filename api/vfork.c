@@ -27,9 +27,9 @@ struct hak_front hak_front_apart;
 /* Whether hak_vfork_end has something to undo: not in a child that calls vfork itself. */
 HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
 {
-    if (hak_front_mine != NULL || !hak_cpu_fronts_exist())
+    if (hak_thread_has_front() || !hak_cpu_fronts_exist())
         return 0;
-    hak_front_mine = &hak_front_apart;
+    hak_front_set(&hak_front_apart);
     return 1;
 }
 
@@ -38,7 +38,7 @@ HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
 HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
 {
     if (begun && hak_front_mine == &hak_front_apart)
-        hak_front_mine = NULL;
+        hak_front_set(NULL);
     if (result >= 0)
         return (int)result;
     errno = (int)-result;

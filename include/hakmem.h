@@ -97,7 +97,7 @@ HAKMEM_API unsigned hakmem_shard_count(void);
  * one line without an end of line, such as
  * "shards=8 by=cpu front=thread (no rseq) remote=home bind=preferred". front= is followed by why it
  * is not what HAKMEM_FRONT or HAKMEM_SHARD asked for, if it is not: "(no rseq)", "(self-test
- * failed)", "(rseq is not to be trusted here)", "(addresses are limited)", "(no memory)". bind= is
+ * failed)", "(rseq is not to be trusted here)", "(no memory)". bind= is
  * what HAKMEM_BIND asked for where it is in force; else the step of the ladder that is, and why:
  * "first-touch (EPERM)", "first-touch (a shard spans nodes)", "plain (one node)", "plain (not this
  * machine)". Written to `buffer`, cut to `size` bytes with the ending NUL; `size` may be 0. Returns

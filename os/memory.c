@@ -103,20 +103,15 @@ void *hak_os_map_at(void *address, size_t size)
     return NULL;
 }
 
-void *hak_os_reserve(size_t size)
+void *hak_os_map_sparse(size_t size)
 {
-    void *address = map_anonymous(NULL, size, PROT_READ, MAP_NORESERVE);
+    void *address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
     if (address == NULL)
         return NULL;
-    /* One touched entry must cost one page, not 2 MiB. */
+    /* Refused: what is touched may cost more, and a core dump shows it. */
     advise(address, size, ADVICE_NOHUGEPAGE);
     advise(address, size, ADVICE_DONTDUMP);
     return address;
-}
-
-int hak_os_commit(void *address, size_t size)
-{
-    return (int)hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_READ | PROT_WRITE);
 }
 
 int hak_os_unmap(void *address, size_t size)

@@ -9,6 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bits of the addresses that the kernel hands out to who asks for no higher ones. */
+#if defined(__aarch64__)
+enum { HAK_OS_ADDRESS_BITS = 48 };
+#else
+enum { HAK_OS_ADDRESS_BITS = 47 };
+#endif
+
 enum hak_os_purge {
     HAK_PURGE_LAZY,   /* MADV_FREE: the kernel takes the pages when it needs them */
     HAK_PURGE_NOW,    /* MADV_DONTNEED: gone at once, zero at the next touch */
@@ -35,14 +42,9 @@ void *hak_os_map_huge(size_t size);
 /* As hak_os_map at exactly `address`, or NULL if something lies there or the kernel will not. */
 void *hak_os_map_at(void *address, size_t size);
 
-/* Address space that costs nothing until touched, never huge pages, left out of core dumps. It
- * reads as zero; hak_os_commit() makes parts writable. Neither strict overcommit nor a limit on
- * data (RLIMIT_DATA), also one that is set later, counts what cannot be written. NULL when
- * refused. */
-void *hak_os_reserve(size_t size);
-
-/* Makes a part of a reservation writable. 0 or -errno. */
-int hak_os_commit(void *address, size_t size);
+/* Zero memory of which few pages will be touched: never huge pages, left out of core dumps. NULL
+ * when refused. */
+void *hak_os_map_sparse(size_t size);
 
 /* 0 or -errno. The address must be mapped, as a whole or a part of a mapping. */
 int hak_os_unmap(void *address, size_t size);

@@ -460,7 +460,6 @@ void hak_heap_lock(struct hak_heap *heap)
     hak_whale_lock(&heap->whales);
     hak_lock_begin_fork(&heap->whales.lock);
     hak_meta_lock();
-    hak_page_map_lock();
     heap->locked_audit = heap->policy_store.audit;
     if (heap->locked_audit != NULL)
         hak_lock_acquire_to_fork(&heap->locked_audit->lock);
@@ -470,7 +469,6 @@ void hak_heap_unlock(struct hak_heap *heap)
 {
     if (heap->locked_audit != NULL)
         hak_lock_release_after_fork(&heap->locked_audit->lock);
-    hak_page_map_unlock();
     hak_meta_unlock();
     hak_lock_end_fork(&heap->whales.lock);
     hak_whale_unlock(&heap->whales);
@@ -485,7 +483,6 @@ void hak_heap_reset_locks(struct hak_heap *heap)
     hak_shard_reset_registry();
     if (heap->locked_audit != NULL)
         hak_lock_reset(&heap->locked_audit->lock);
-    hak_page_map_reset_lock();
     hak_meta_reset_lock();
     hak_bind_reset_lock();
     hak_whale_reset_lock(&heap->whales);

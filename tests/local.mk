@@ -269,6 +269,19 @@ check_LTLIBRARIES += %D%/conform/plugin.la
 %C%_conform_dlopen_direct_SOURCES = %D%/conform/dlopen.c
 %C%_conform_dlopen_direct_LDADD = %D%/lib/libtest.la -lpthread -ldl
 
+# ------------------------------------------------------------------ environment
+# What surrounds a process, and what it does to itself after its start.
+environment_tests = \
+	%D%/environment/addresses.modes \
+	%D%/environment/wild.modes
+check_PROGRAMS += $(environment_tests)
+TESTS += $(environment_tests)
+
+%C%_environment_addresses_modes_SOURCES = %D%/environment/addresses.c %D%/conform/sizes.h
+%C%_environment_addresses_modes_LDADD = %D%/lib/libtest.la
+%C%_environment_wild_modes_SOURCES = %D%/environment/wild.c
+%C%_environment_wild_modes_LDADD = %D%/lib/libtest.la -lpthread
+
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
 stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Address -> who owns it: one load for a free, no header in front of anything.
+/* Address -> who owns it: two loads for a free, no header in front of anything.
  *
- * A page is 64 KiB. The map is a flat array of 4-byte entries indexed by address / 64 KiB:
+ * A page is 64 KiB. Each has an entry of 4 bytes:
  *
  *      class:8 | offset:8 | home:16
  *
@@ -9,24 +9,40 @@
  * shard that owns it. class 0: offset says what lies there (enum hak_page_kind), home belongs to
  * that tier. An address nobody registered reads as 0: class 0, HAK_PAGE_FOREIGN.
  *
- * The array covers all of user space (8 GiB of reserved addresses, of which the kernel backs what
- * is used: 4 KiB for each 64 MiB of heap). Where an address-space limit forbids that, it covers a
- * window around the first region; then no front may be used (hak_page_of needs the whole map) and
- * everything goes through hak_page_find.
+ * Entries lie in leaves, one for each 4 GiB of addresses, and the root leads to the leaves:
+ *
+ *      address   | beyond user space: 0 | root: 15 or 16 | leaf: 16 | within the page: 16 |
+ *
+ * A leaf is mapped when the heap enters its 4 GiB. Until then the leaf is `nothing`, static as the
+ * root is; an entry of the root is the distance from there to the leaf. So a root of zeros is a map
+ * of nothing: it needs no start, and nobody tests for a missing leaf.
+ *
+ * Memory: 512 KiB of .bss, of which the kernel backs the pages that are written; 256 KiB of
+ * addresses for each 4 GiB that the heap ever entered, of which the kernel backs 4 KiB for each
+ * 64 MiB of heap. A leaf stays for good, since a reader may be late.
  *
  * An entry changes only while no object of its page is in the program's hands, so a free reads
- * what the allocation wrote: the program's own passing of the pointer orders the two. */
+ * what the allocation wrote: the program's own passing of the pointer orders the two. The same
+ * holds for the root's entry, which was written before the memory's first object was handed out.
+ * Who looks an address up that is not ours may see the root before or after: `nothing`, or a leaf,
+ * in which the address has no entry, either. The leaf's address comes out of the root, so no
+ * reader is at the leaf before it was mapped. */
 #ifndef HAK_TIERS_PAGE_MAP_H
 #define HAK_TIERS_PAGE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
+#include "os/memory.h"
 
 enum {
     HAK_PAGE_SHIFT = 16,
-    HAK_PAGE_SIZE = 1 << HAK_PAGE_SHIFT
+    HAK_PAGE_SIZE = 1 << HAK_PAGE_SHIFT,
+    HAK_PAGE_LEAF_SHIFT = 32,
+    HAK_PAGE_LEAVES = 1 << (HAK_OS_ADDRESS_BITS - HAK_PAGE_LEAF_SHIFT),
+    HAK_PAGE_LEAF_ENTRIES = 1 << (HAK_PAGE_LEAF_SHIFT - HAK_PAGE_SHIFT),
 };
 
 enum hak_page_kind {
@@ -43,11 +59,13 @@ struct hak_page {
     uint16_t home;
 };
 
-/* Indexed by address >> HAK_PAGE_SHIFT; valid for every user address when whole. */
-extern HAK_HIDDEN uint32_t *hak_page_map;
+/* One object, so that one register leads to both parts. `nothing` is never written. */
+struct hak_page_map {
+    uint32_t nothing[HAK_PAGE_LEAF_ENTRIES];
+    uint64_t root[HAK_PAGE_LEAVES];    /* bytes from `nothing` to the leaf; atomic */
+};
 
-/* How much of user space the map covers. */
-enum hak_page_map_extent { HAK_PAGE_MAP_NONE, HAK_PAGE_MAP_WINDOW, HAK_PAGE_MAP_WHOLE };
+extern HAK_HIDDEN struct hak_page_map hak_page_map;
 
 static inline struct hak_page hak_page_unpack(uint32_t entry)
 {
@@ -59,29 +77,51 @@ static inline uint32_t hak_page_pack(unsigned class_id, unsigned offset, unsigne
     return (uint32_t)class_id | (uint32_t)offset << 8 | (uint32_t)home << 16;
 }
 
-/* The raw entry of an address. Only when the map is whole. */
-static inline uint32_t hak_page_entry(const void *address)
+/* Whether the address lies beyond user space, where the map has no room for it. */
+static inline bool hak_page_is_beyond(const void *address)
 {
-    /* relaxed: see above, the program orders it */
-    return __atomic_load_n(&hak_page_map[(uintptr_t)address >> HAK_PAGE_SHIFT], __ATOMIC_RELAXED);
+    return (uintptr_t)address >> HAK_PAGE_LEAF_SHIFT >= HAK_PAGE_LEAVES;
 }
 
-/* Safe for any value of address, any extent of the map. */
-struct hak_page hak_page_find(const void *address);
+static inline uint64_t hak_page_distance(const struct hak_page_map *map, const void *address)
+{
+    const uint64_t *root = &map->root[(uintptr_t)address >> HAK_PAGE_LEAF_SHIFT];
+    /* relaxed: see above; a plain load is the same, and can be part of an addition */
+    return HAK_THREAD_SANITIZER ? __atomic_load_n(root, __ATOMIC_RELAXED) : *root;
+}
 
-/* Reserves the map; by the one thread that starts the library. */
-enum hak_page_map_extent hak_page_map_start(void);
+/* The raw entry of an address that is not beyond user space. The empty instructions hide from the
+ * compiler where `leaf` comes from: a leaf is no part of hak_page_map, and addresses would be added
+ * up by instructions of their own instead of by those that load. */
+static inline uint32_t hak_page_entry_within(const void *address)
+{
+    const struct hak_page_map *leaf = &hak_page_map;
+    __asm__("" : "+r"(leaf));
+    leaf = (const void *)((uintptr_t)leaf + hak_page_distance(leaf, address));
+    __asm__("" : "+r"(leaf));
+    uint64_t page = (uint32_t)(uintptr_t)address >> HAK_PAGE_SHIFT;
+    /* relaxed: see above, the program orders it */
+    return __atomic_load_n(&leaf->nothing[page], __ATOMIC_RELAXED);
+}
 
-/* Makes the entries of [address, address + size) writable. 0, or -ENOMEM: then the memory cannot
- * be used (out of the window, or commit refused). Any thread. */
+/* The raw entry of an address: any 64 bits will do. */
+static inline uint32_t hak_page_entry(const void *address)
+{
+    return hak_unlikely(hak_page_is_beyond(address)) ? 0 : hak_page_entry_within(address);
+}
+
+static inline struct hak_page hak_page_find(const void *address)
+{
+    return hak_page_unpack(hak_page_entry(address));
+}
+
+/* Maps the leaves of [address, address + size) that are not there yet. 0, or -ENOMEM: then the
+ * memory cannot be used (beyond user space, or the kernel refuses a leaf). Takes no lock: any
+ * thread, also while another forks. Its work: one look for each 4 GiB. */
 int hak_page_map_cover(const void *address, size_t size);
 
-/* Around fork. */
-void hak_page_map_lock(void);
-void hak_page_map_unlock(void);
-void hak_page_map_reset_lock(void);   /* in the child */
-
-/* Enters a slab: its pages get offsets 0, 1, 2, ... from the first. */
+/* Enters a slab: its pages get offsets 0, 1, 2, ... from the first. The memory is covered, here
+ * and below. */
 void hak_page_map_set_slab(const void *address, unsigned pages, unsigned class_id, unsigned home);
 
 /* Enters pages that belong to another tier, or (HAK_PAGE_FOREIGN, 0) forgets them. */

@@ -41,6 +41,17 @@ echo "# relocations for dynamic thread-local data: $dynamic"
 [ "$dynamic" -eq 0 ]
 report $? "thread-local data is reached without the loader's help"
 
+# What a thread without a front points to must stay as it is, for all of them.
+none=$(nm "$library" 2>/dev/null | awk '$3 == "hak_front_none" { print $2 }')
+if [ -n "$none" ]; then
+    echo "# hak_front_none lies in a section of kind $none"
+    [ "$none" = r ]
+    report $? "the front of threads without one is read-only"
+else
+    count=$((count + 1))
+    echo "ok $count - the front of threads without one is read-only # SKIP the library is stripped"
+fi
+
 exported=$(readelf --dyn-syms -W "$library" |
     awk '$5 != "LOCAL" && $7 != "UND" && NR > 3 && $8 != "" { sub(/@.*/, "", $8); print $8 }' |
     sort -u)

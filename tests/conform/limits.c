@@ -83,7 +83,7 @@ static void limit_resource(int resource, rlim_t amount, const char *limit)
         EXPECT_EQ(status, 0);
 }
 
-/* 640 MiB: three threads' stacks and their memory fit in; a page map of 8 GiB does not. */
+/* 640 MiB: three threads' stacks and their memory fit in; reservations of gigabytes do not. */
 static void test_little_address_space(void)
 {
     limit_resource(RLIMIT_AS, 640 * MIB, "space");

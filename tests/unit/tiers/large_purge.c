@@ -32,7 +32,6 @@ static struct hak_large_cache *cache;
 
 static void new_cache(enum hak_learn_mode mode, enum hak_arm arm)
 {
-    EXPECT(hak_page_map_start() != HAK_PAGE_MAP_NONE);
     policy = hak_policy_fixed;
     policy.mode = mode;
     policy.large_arm = arm;

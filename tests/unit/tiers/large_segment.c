@@ -22,7 +22,6 @@ static struct hak_large_cache cache;
 
 static struct hak_large_segment *new_segment(size_t size)
 {
-    EXPECT(hak_page_map_start() != HAK_PAGE_MAP_NONE);
     memset(&cache, 0, sizeof cache);
     struct hak_large_segment *segment = hak_region_map(&source, size);
     hak_large_segment_start(segment, &cache, size);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/page_map.c: the whole map, its two fall-backs, and addresses that are nobody's. The
- * fall-backs are tried in children, for a map is reserved once in a process: those cases first. */
+/* tiers/page_map.c: leaves come once for all threads, the map answers for every address, and what
+ * is refused is told. Limits are set in children. */
 #include "tiers/page_map.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
 
 #include "os/memory.h"
 #include "tests/lib/prng.h"
@@ -55,76 +58,188 @@ static int strangers_are_foreign(void)
     return good;
 }
 
-/* ---- fall-backs ------------------------------------------------------------------------- */
-
-/* Half of what the whole map takes: a window then. */
-static int window_child(void)
+static void serves_and_strangers(void)
 {
-    if (!child_limit(RLIMIT_AS, (size_t)4 << 30))
+    strangers_are_foreign();    /* before the first leaf */
+    EXPECT(serves() && serves());
+    strangers_are_foreign();
+}
+
+/* ---- leaves ----------------------------------------------------------------------------- */
+
+/* The how-manieth 4 GiB of the lower half of user space: the kernel maps top down, so nothing of
+ * ours lies there. */
+static char *low(uintptr_t leaf)
+{
+    return (char *)(leaf << HAK_PAGE_LEAF_SHIFT);
+}
+
+static void only_user_space_is_covered(void)
+{
+    const uintptr_t end = (uintptr_t)1 << HAK_OS_ADDRESS_BITS;
+    EXPECT_EQ(hak_page_map_cover((void *)end, REGION), -ENOMEM);
+    EXPECT_EQ(hak_page_map_cover((void *)(end - REGION), REGION + 1), -ENOMEM);
+    EXPECT_EQ(hak_page_map_cover((void *)UINTPTR_MAX, 2), -ENOMEM);
+    EXPECT_EQ(hak_page_map_cover(low(40), SIZE_MAX), -ENOMEM);
+    EXPECT_EQ(hak_page_map_cover((void *)(end - REGION), REGION), 0);
+    hak_page_map_set_slab((void *)(end - HAK_PAGE_SIZE), 1, 3, 9);
+    EXPECT_EQ(hak_page_entry((void *)(end - 1)), hak_page_pack(3, 0, 9));
+    EXPECT(is_foreign((void *)end));
+    hak_page_map_set_kind((void *)(end - HAK_PAGE_SIZE), 1, HAK_PAGE_FOREIGN, 0);
+}
+
+/* No bit above those of user space may be lost. */
+static void high_bits_count(void)
+{
+    char *region = hak_os_map(REGION, REGION);
+    REQUIRE(region != NULL && hak_page_map_cover(region, REGION) == 0);
+    hak_page_map_set_slab(region, 1, 7, 1);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uintptr_t address = (uintptr_t)region ^ (uintptr_t)1 << bit;
+        EXPECT_EQ(hak_page_entry((void *)address), bit < HAK_PAGE_SHIFT ? hak_page_pack(7, 0, 1) : 0);
+    }
+    hak_page_map_set_kind(region, 1, HAK_PAGE_FOREIGN, 0);
+}
+
+static void over_the_edge_of_a_leaf(void)
+{
+    char *edge = low(100);
+    REQUIRE(hak_page_map_cover(edge - REGION, (size_t)2 * REGION) == 0);
+    hak_page_map_set_slab(edge - 3 * HAK_PAGE_SIZE, 8, 11, 5);
+    for (unsigned page = 0; page < 8; page++)
+        EXPECT_EQ(hak_page_entry(edge + ((int)page - 3) * HAK_PAGE_SIZE),
+                  hak_page_pack(11, page, 5));
+    EXPECT(is_foreign(edge - 4 * HAK_PAGE_SIZE));
+    EXPECT(is_foreign(edge + 5 * HAK_PAGE_SIZE));
+    /* 12 GiB at once */
+    EXPECT_EQ(hak_page_map_cover(low(110), (size_t)3 << HAK_PAGE_LEAF_SHIFT), 0);
+    hak_page_map_set_slab(low(111), 1, 11, 6);
+    EXPECT_EQ(hak_page_entry(low(111)), hak_page_pack(11, 0, 6));
+}
+
+static long pages_mapped(void)
+{
+    long pages = -1;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm != NULL) {
+        if (fscanf(statm, "%ld", &pages) != 1)
+            pages = -1;
+        fclose(statm);
+    }
+    return pages;
+}
+
+enum { RACERS = 2, LEAVES = 2000, FIRST_LEAF = 1000 };
+
+struct race {
+    uintptr_t first;    /* leaf */
+    uint64_t arrived;   /* at the leaves so far, both; atomic */
+    int failed;         /* atomic */
+};
+
+static void *cover_all(void *argument)
+{
+    struct race *race = argument;
+    for (uintptr_t leaf = race->first; leaf < race->first + LEAVES; leaf++) {
+        /* They meet by spinning: one that sleeps comes too late to race. */
+        uint64_t all = (leaf - race->first + 1) * RACERS;
+        __atomic_add_fetch(&race->arrived, 1, __ATOMIC_RELAXED);
+        for (unsigned turn = 1; __atomic_load_n(&race->arrived, __ATOMIC_RELAXED) < all; turn++)
+            if (turn % 1000 == 0)
+                sched_yield();
+        if (hak_page_map_cover(low(leaf), REGION) != 0)
+            __atomic_store_n(&race->failed, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void run_race(uintptr_t first)
+{
+    struct race race = {.first = first};
+    pthread_t threads[RACERS];
+    for (unsigned i = 0; i < RACERS; i++)
+        REQUIRE(pthread_create(&threads[i], NULL, cover_all, &race) == 0);
+    for (unsigned i = 0; i < RACERS; i++)
+        pthread_join(threads[i], NULL);
+    EXPECT_EQ(race.failed, 0);
+}
+
+/* Whoever comes second gives its leaf back: no more addresses than leaves, and none the second
+ * time. The first race is for the stacks, which libc keeps. */
+static void threads_map_each_leaf_once(void)
+{
+    const long leaf_pages = HAK_PAGE_LEAF_ENTRIES * 4L / (long)hak_os_page_size();
+    run_race(FIRST_LEAF);
+    long before = pages_mapped();
+    run_race(FIRST_LEAF + LEAVES);
+    long after = pages_mapped();
+    run_race(FIRST_LEAF + LEAVES);
+    EXPECT_LE(after - before, LEAVES * leaf_pages + leaf_pages / 2);
+    EXPECT_GE(after - before, LEAVES * leaf_pages);
+    EXPECT_LE(pages_mapped() - after, leaf_pages / 2);
+}
+
+/* ---- refusals --------------------------------------------------------------------------- */
+
+static int refused_child(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0)
         return CHILD_CANNOT;
-    int good = EXPECT_EQ(hak_page_map_start(), HAK_PAGE_MAP_WINDOW);
-    good &= strangers_are_foreign(); /* before the window has a place */
-    good &= serves() && serves() && strangers_are_foreign();
-    /* The kernel's mappings lie close together; what lies far from the first cannot be served. */
-    good &= EXPECT(hak_page_map_cover((void *)(uintptr_t)REGION, REGION) != 0);
-    good &= EXPECT(hak_page_map_cover((void *)((uintptr_t)1 << 47), REGION) != 0);
-    good &= EXPECT_EQ(hak_page_map_start(), HAK_PAGE_MAP_WINDOW);
+    struct rlimit nothing = {0, limit.rlim_max};
+    int good = EXPECT_EQ(hak_page_map_cover(low(50), REGION), 0);
+    if (setrlimit(RLIMIT_AS, &nothing) != 0)
+        return CHILD_CANNOT;
+    int refused = hak_page_map_cover(low(60), REGION);
+    int there = hak_page_map_cover(low(50), REGION);
+    int half = hak_page_map_cover(low(51) - REGION, (size_t)2 * REGION);
+    int foreign = is_foreign(low(60)) && is_foreign(low(51));
+    setrlimit(RLIMIT_AS, &limit);
+    good &= EXPECT_EQ(refused, -ENOMEM) & EXPECT_EQ(there, 0) & EXPECT_EQ(half, -ENOMEM);
+    good &= EXPECT(foreign);
+    good &= EXPECT_EQ(hak_page_map_cover(low(60), REGION), 0);
+    good &= serves() && strangers_are_foreign();
     return good ? CHILD_HELD : CHILD_FAILED;
 }
 
-static void window(void)
+static void refused(void)
 {
-    child_run(window_child, "an address-space limit");
+    child_run(refused_child, "an address-space limit");
 }
 
-static int nothing_child(void)
+/* Under limits that forbid what a reservation for all of user space would take. */
+static int limited(int resource, size_t bytes)
 {
-    if (!child_limit(RLIMIT_AS, 0) && getenv("HAKMEM_TEST_SANITIZE") != NULL)
+    if (!child_limit(resource, bytes))
         return CHILD_CANNOT;
-    int good = EXPECT_EQ(hak_page_map_start(), HAK_PAGE_MAP_NONE);
-    good &= EXPECT(is_foreign(NULL)) & EXPECT(is_foreign(&good));
-    good &= EXPECT(hak_page_map_cover(&good, 1) != 0);
-    return good ? CHILD_HELD : CHILD_FAILED;
-}
-
-static void nothing(void)
-{
-    child_run(nothing_child, "a limit of nothing");
-}
-
-/* A limit on data counts only what may be written: as strict overcommit does, it refuses the map
- * as writable memory and grants it as readable. */
-static int strict_child(void)
-{
-    enum { MAP_BYTES = 1 << 30 };
-    if (!child_limit(RLIMIT_DATA, MAP_BYTES))
-        return CHILD_CANNOT;
-    if (mmap(NULL, (size_t)4 * MAP_BYTES, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
-        return CHILD_CANNOT;
-    int good = EXPECT_EQ(hak_page_map_start(), HAK_PAGE_MAP_WHOLE);
-    good &= strangers_are_foreign();
+    int good = strangers_are_foreign();
     for (unsigned round = 0; round < 20; round++)
         good &= serves();
     good &= strangers_are_foreign();
     return good ? CHILD_HELD : CHILD_FAILED;
 }
 
-static void strict(void)
+static int limited_space_child(void)
 {
-    child_run(strict_child, "a limit on data");
+    return limited(RLIMIT_AS, (size_t)256 << 20);
 }
 
-/* ---- the whole map ---------------------------------------------------------------------- */
-
-static void whole(void)
+static int limited_data_child(void)
 {
-    EXPECT_EQ(hak_page_map_start(), HAK_PAGE_MAP_WHOLE);
-    EXPECT_EQ(hak_page_map_start(), HAK_PAGE_MAP_WHOLE);
-    REQUIRE(hak_page_map != NULL);
-    serves();
-    strangers_are_foreign();
+    return limited(RLIMIT_DATA, (size_t)256 << 20);
 }
+
+static void little_space(void)
+{
+    child_run(limited_space_child, "an address-space limit");
+}
+
+static void little_data(void)
+{
+    child_run(limited_data_child, "a limit on data");
+}
+
+/* ---- entries ---------------------------------------------------------------------------- */
 
 static void entries_keep_their_parts(void)
 {
@@ -141,7 +256,6 @@ static void entries_keep_their_parts(void)
 /* What the fast paths read is what hak_page_find says, wherever they look. */
 static void fast_look_agrees(void)
 {
-    REQUIRE(hak_page_map_start() == HAK_PAGE_MAP_WHOLE);
     char *region = hak_os_map(REGION, REGION);
     REQUIRE(region != NULL && hak_page_map_cover(region, REGION) == 0);
     struct prng prng = {11};
@@ -163,10 +277,14 @@ static void fast_look_agrees(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"without address space there is no map", nothing},
-        {"an address-space limit leaves a window", window},
-        {"a map that must be committed piece by piece serves", strict},
-        {"the whole map serves", whole},
+        {"the map serves, and strangers are foreign", serves_and_strangers},
+        {"only user space is covered", only_user_space_is_covered},
+        {"no bit of an address is lost", high_bits_count},
+        {"a slab may lie over the edge of a leaf", over_the_edge_of_a_leaf},
+        {"threads map each leaf once", threads_map_each_leaf_once},
+        {"a refused leaf is told, and mapped later", refused},
+        {"the map serves in 256 MiB of addresses", little_space},
+        {"the map serves in 256 MiB of data", little_data},
         {"entries keep their parts", entries_keep_their_parts},
         {"the fast look agrees with the safe one", fast_look_agrees},
     };
