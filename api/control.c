@@ -91,7 +91,6 @@ static struct mode mode_in_force(const struct hak_heap *heap)
 size_t hak_trim(void)
 {
     struct hak_heap *heap = started_heap();
-    hak_place_strangers();
     hakmem_thread_flush();
     return hak_heap_trim(heap);
 }
