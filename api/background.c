@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One thread, started only if asked for, that lets unused memory decay, unmaps regions whose grace
- * period is over, looks at the machine again when CPUs are new, and empties the CPUs' fronts when
+ * period is over, reads the machine again when CPUs are new, and empties the CPUs' fronts when
  * memory was out. It blocks all signals, so that the program's handlers never run on it. */
 #include "api/background.h"
 

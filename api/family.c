@@ -234,4 +234,19 @@ HAK_PUBLIC void *pvalloc(size_t size)
     return allocated(hak_allocate_aligned(rounded, page));
 }
 
+/* glibc's own names of the family. A preloaded layer whose malloc counts or marks, and goes on by
+ * __libc_malloc, would else get memory of glibc's that the program frees by our free. */
+
+HAK_PUBLIC void *__libc_calloc(size_t, size_t) __attribute__((malloc, alias("hakmem_calloc")));
+HAK_PUBLIC void *__libc_realloc(void *, size_t) __attribute__((alias("hakmem_realloc")));
+HAK_PUBLIC void *__libc_reallocarray(void *, size_t, size_t)
+    __attribute__((alias("hakmem_reallocarray")));
+HAK_PUBLIC void *__libc_memalign(size_t, size_t)
+    __attribute__((malloc, leaf, nothrow, alloc_align(1), alloc_size(2), alias("memalign")));
+HAK_PUBLIC void *__libc_valloc(size_t)
+    __attribute__((malloc, leaf, nothrow, alloc_size(1), alias("valloc")));
+HAK_PUBLIC void *__libc_pvalloc(size_t)
+    __attribute__((malloc, leaf, nothrow, alias("pvalloc")));
+HAK_PUBLIC void __libc_cfree(void *) __attribute__((alias("cfree")));
+
 #endif

@@ -205,9 +205,10 @@ void hak_learning_start(struct hak_heap *heap)
         begin_log(policy);
     hak_heap_start_learning(heap);
     size_t limit = hak_options.limit;
-    hak_headroom_start(limit == HAK_LIMIT_AUTO   ? HAK_HEADROOM_CGROUP
-                       : limit == HAK_LIMIT_NONE ? HAK_HEADROOM_UNLIMITED
-                                                 : HAK_HEADROOM_BYTES,
+    hak_headroom_start(limit == HAK_LIMIT_AUTO    ? HAK_HEADROOM_CGROUP
+                       : limit == HAK_LIMIT_WATCH ? HAK_HEADROOM_WATCH
+                       : limit == HAK_LIMIT_NONE  ? HAK_HEADROOM_UNLIMITED
+                                                  : HAK_HEADROOM_BYTES,
                        limit);
 }
 

@@ -9,6 +9,7 @@
 
 #include "api/options.h"
 #include "os/print.h"
+#include "topology/domains.h"
 #include "topology/discover.h"
 
 extern char **environ; /* libc's; <unistd.h> is os/'s door */
@@ -19,6 +20,8 @@ enum {
 
 static const struct hak_topology *kept; /* NULL: ask sysfs. Atomic */
 static uint32_t forgotten;              /* 1: ask sysfs all the same. Atomic */
+static struct hak_discovered at_start;  /* written by the constructor */
+static bool is_small;
 
 /* All that hwloc gets to see. Its plugins draw X11 and OpenCL into the process, and only this
  * variable keeps them out: /dev/null can hold none. What else the person set for hwloc is meant
@@ -61,9 +64,28 @@ static void complain(const struct hak_topology *topology)
     hak_writer_flush(&writer);
 }
 
+/* Some microseconds. Where the process may use many CPUs, what lies next to what must be read. */
+static void ask(void)
+{
+    is_small = hak_topology_ask(&at_start) == 0 && at_start.node >= 0 &&
+               hak_cpu_set_count(&at_start.cpus) <= HAK_DOMAINS_AUTO_CPUS;
+}
+
+bool hak_machine_is_small(void)
+{
+    return is_small;
+}
+
+const struct hak_topology *hak_machine_get_small(void)
+{
+    return hak_topology_of(&at_start);
+}
+
 void hak_machine_start(void)
 {
     enum hak_topology_way way = hak_options.topology.way;
+    if (way == HAK_WAY_AUTO)
+        ask();
     if (way == HAK_WAY_AUTO || way == HAK_WAY_SYSFS)
         return;
     int saved = errno;
@@ -86,7 +108,7 @@ static const struct hak_topology *kept_topology(void)
     return __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
 }
 
-int hak_machine_is_kept(void)
+static bool is_kept(void)
 {
     return kept_topology() != NULL;
 }
@@ -95,7 +117,7 @@ const struct hak_topology *hak_machine_get(enum hak_topology_detail detail,
                                            const struct hak_cpu_set *also)
 {
     /* relaxed: a description that is kept stays valid */
-    if (hak_machine_is_kept() && __atomic_load_n(&forgotten, __ATOMIC_RELAXED) == 0)
+    if (is_kept() && __atomic_load_n(&forgotten, __ATOMIC_RELAXED) == 0)
         return kept_topology();
     const struct hak_discover_request request = {.detail = detail, .also = also};
     return hak_topology_discover(&request);
@@ -110,6 +132,6 @@ void hak_machine_put(const struct hak_topology *topology)
 void hak_machine_forget(void)
 {
     /* relaxed: as in hak_machine_get */
-    if (hak_machine_is_kept() && !kept_topology()->imagined)
+    if (is_kept() && !kept_topology()->imagined)
         __atomic_store_n(&forgotten, 1, __ATOMIC_RELAXED);
 }

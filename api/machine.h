@@ -4,15 +4,22 @@
 #ifndef HAK_API_MACHINE_H
 #define HAK_API_MACHINE_H
 
+#include <stdbool.h>
+
 #include "topology/topology.h"
 
-/* Reads what only hwloc can tell, if an option asks for that; complains on stderr in one line where
+/* Asks the kernel how many CPUs and nodes the process may use, or reads what only hwloc can tell,
+ * if an option asks for that; complains on stderr in one line where
  * it cannot. By the constructor alone, while the process has one thread, for hwloc must not see
  * the environment; errno is left as it was. */
 void hak_machine_start(void);
 
-/* Whether a machine was read by hak_machine_start, so that placing shards costs nothing more. */
-int hak_machine_is_kept(void);
+/* Whether the machine is so small that what the kernel told at start without a file suffices for
+ * mode `auto`: few CPUs that may be used, on one node. False where one was named. */
+bool hak_machine_is_small(void);
+
+/* The small machine, as it was at start; or NULL without memory. To be put back. Opens nothing. */
+const struct hak_topology *hak_machine_get_small(void);
 
 /* The description, or NULL without memory; to be put back. `also`: CPUs that the process may use
  * beside those of the calling thread, or NULL. Any thread, under no lock: may open files. */

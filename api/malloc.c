@@ -76,4 +76,9 @@ static void *(*const with_malloc)(size_t, size_t) __attribute__((used)) = hakmem
 #if HAK_OVERRIDE_MALLOC
 HAK_PUBLIC void *malloc(size_t size) __attribute__((malloc, alloc_size(1), alias("hakmem_malloc")));
 HAK_PUBLIC void free(void *object) __attribute__((alias("hakmem_free")));
+
+/* glibc's own names of them, by which a layer between it and the program goes on (see family.c). */
+HAK_PUBLIC void *__libc_malloc(size_t size)
+    __attribute__((malloc, alloc_size(1), alias("hakmem_malloc")));
+HAK_PUBLIC void __libc_free(void *object) __attribute__((alias("hakmem_free")));
 #endif

@@ -222,8 +222,10 @@ static int parse_limit(const struct hak_option *option, const char *text, void *
     uint64_t bytes = HAK_LIMIT_AUTO;
     if (strcmp(text, "none") == 0)
         bytes = HAK_LIMIT_NONE;
+    else if (strcmp(text, "watch") == 0)
+        bytes = HAK_LIMIT_WATCH;
     else if (strcmp(text, "auto") != 0 &&
-             (!parse_number(text, strlen(text), size_units, &bytes) || bytes <= HAK_LIMIT_NONE))
+             (!parse_number(text, strlen(text), size_units, &bytes) || bytes <= HAK_LIMIT_WATCH))
         return 0;
     size_t limit = bytes;
     memcpy(field, &limit, sizeof limit);

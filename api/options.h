@@ -76,8 +76,9 @@ struct hak_learn_pins {
 };
 
 enum {
-    HAK_LIMIT_AUTO = 0,    /* of the cgroup */
-    HAK_LIMIT_NONE = 1,    /* other values are bytes */
+    HAK_LIMIT_AUTO = 0,    /* of the cgroup, as it was at start */
+    HAK_LIMIT_NONE = 1,
+    HAK_LIMIT_WATCH = 2,   /* of the cgroup, read again and again; other values are bytes */
 };
 
 struct hak_options {
@@ -96,7 +97,7 @@ struct hak_options {
     const char *learn_log;
     enum hak_tune_choice tune;
     uint64_t price_ns; /* of a MiB for a second */
-    size_t limit; /* HAK_LIMIT_AUTO, HAK_LIMIT_NONE or bytes */
+    size_t limit; /* HAK_LIMIT_..., or bytes */
     enum hak_background_choice background;
     enum hak_huge_choice huge;
     enum hak_hugetlb_choice hugetlb;

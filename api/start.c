@@ -129,7 +129,6 @@ static struct hak_front *start_thread(void)
     if (__atomic_fetch_add(&start.threads, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
-    hak_place_strangers();
     int per_cpu = fronts_are_per_cpu();
     struct hak_front *front = per_cpu ? NULL : hak_front_create();
     if (front == NULL) {
@@ -225,9 +224,8 @@ const char *hak_fronts_why(void)
     }
 }
 
-int hak_place(const struct hak_domain_request *request)
+static int place_on(const struct hak_topology *topology, const struct hak_domain_request *request)
 {
-    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(request), NULL);
     if (topology == NULL)
         return -ENOMEM;
     hak_bind_start(topology, hak_options.bind);
@@ -235,6 +233,11 @@ int hak_place(const struct hak_domain_request *request)
     hak_inform_topology(topology);
     hak_machine_put(topology);
     return refused;
+}
+
+int hak_place(const struct hak_domain_request *request)
+{
+    return place_on(hak_machine_get(hak_domains_detail(request), NULL), request);
 }
 
 int hak_place_by_options(struct hak_domain_request request)
@@ -289,26 +292,37 @@ static int machine_matters_not(void)
            hak_options.front != HAK_FRONT_CHOICE_CPU && hak_options.bind != HAK_BIND_INTERLEAVE;
 }
 
+/* A process of one thread is served by one shard, whose memory the kernel takes from its node. On a
+ * small machine a second thread needs no more than is known by then: no file is read, neither for
+ * nothing at the start of a short program, nor later, when the program may have forbidden itself to
+ * open any. Elsewhere the machine is read at start. */
+static int placement_may_wait(void)
+{
+    return hak_machine_is_small() && hak_options.shard.mode == HAK_DOMAIN_AUTO &&
+           hak_options.front != HAK_FRONT_CHOICE_CPU &&
+           hak_cpu_set_count(&hak_options.nodes) == 0 &&
+           hak_options.bind != HAK_BIND_STRICT && hak_options.bind != HAK_BIND_INTERLEAVE;
+}
+
+/* Shards for what the kernel told at start, or for the machine that is read now. */
+static int place_first(void)
+{
+    struct hak_domain_request request = hak_options.shard;
+    request.nodes = hak_options.nodes;
+    return placement_may_wait() ? place_on(hak_machine_get_small(), &request) : hak_place(&request);
+}
+
 static void place_shards(void)
 {
     if (machine_matters_not())
         return;
-    if (hak_place_by_options(hak_options.shard) != 0) {
+    if (place_first() != 0) {
         start.cpu_fronts_refused = fronts_per_cpu_wanted() ? -ENOMEM : 0;
         return;
     }
     const struct hak_domains *domains = hak_heap_default()->placement->domains;
     if (fronts_per_cpu_wanted())
         open_cpu_fronts(domains->cpu_ids);
-}
-
-/* Finding out what the machine is takes a tenth of a short program's time, for nothing while it has
- * one thread: that one is served by one shard, whose memory the kernel takes from its node. */
-static int placement_may_wait(void)
-{
-    return hak_options.shard.mode == HAK_DOMAIN_AUTO &&
-           hak_options.front != HAK_FRONT_CHOICE_CPU &&
-           hak_options.bind != HAK_BIND_STRICT && hak_options.bind != HAK_BIND_INTERLEAVE;
 }
 
 void hak_place_shards(void)
@@ -333,8 +347,8 @@ void hak_place_shards_and_wait(void)
 
 void hak_start_after_fork(void)
 {
-    /* relaxed: the child has one thread, which is not the one that was placing: that reads files,
-     * and forks nowhere. What there is by then is found again or built anew. */
+    /* relaxed: the child has one thread, which is not the one that was placing: that forks
+     * nowhere. What there is by then is found again or built anew. */
     if (__atomic_load_n(&start.placement, __ATOMIC_RELAXED) == PLACEMENT_UNDER_WAY)
         __atomic_store_n(&start.placement, PLACEMENT_DUE, __ATOMIC_RELAXED);
 }
@@ -354,7 +368,7 @@ __attribute__((constructor)) static void second_stage(void)
     /* release: pairs with hak_place_shards */
     __atomic_store_n(&start.placement, PLACEMENT_DUE, __ATOMIC_RELEASE);
     hak_machine_start();
-    if (!placement_may_wait() || hak_machine_is_kept())
+    if (!placement_may_wait())
         hak_place_shards();
     if (pthread_key_create(&start.thread_key, end_thread) == 0) {
         /* release: pairs with the acquire in hak_thread_start */

@@ -40,8 +40,8 @@ static inline struct hak_front *hak_thread_front(void)
 struct hak_front *hak_thread_own_front(void);
 void hak_thread_drop_own_front(void);
 
-/* Builds the shards that the options ask for, if that has been put off until now. Opens files:
- * under no lock. */
+/* Builds the shards that the options ask for, if that has been put off until now: then the machine
+ * is small, and nothing is read. Under no lock. */
 void hak_place_shards(void);
 
 /* The same, and waits where another thread is about it: for what tells or changes the shards. */
@@ -50,7 +50,7 @@ void hak_place_shards_and_wait(void);
 /* The child of a fork: nobody else is placing shards. */
 void hak_start_after_fork(void);
 
-/* Whether the machine has been read and the heap's shards placed on it. */
+/* Whether the machine is known and the heap's shards placed on it. */
 int hak_machine_was_placed(void);
 
 /* Places the default heap's shards as the request says; 0 or -ENOMEM. Opens files. */
@@ -63,7 +63,9 @@ int hak_place_by_options(struct hak_domain_request request);
 int hak_place_anew(void);
 
 /* The same if a thread was met on a CPU that the shards were not placed for: it was plugged in, or
- * a cpuset was widened. Costs one load if not. Opens files: under no lock. */
+ * a cpuset was widened. Costs one load if not. Opens files: by the background thread alone, which
+ * somebody asked for. Without it such a CPU is served by the shard of another until
+ * hakmem_topology_refresh. */
 void hak_place_strangers(void);
 
 /* Why fronts are not what was asked for, in a few words; NULL if they are. */

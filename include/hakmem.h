@@ -126,8 +126,10 @@ HAKMEM_API int hakmem_reshard(const char *mode);
 
 /* Looks at the machine again and cuts the shards as they were asked for last: after CPUs were
  * plugged in or out, or the process's cpuset or affinity changed (the CPUs count that the calling
- * thread or the first one may use). Objects stay valid, as in hakmem_reshard. What HAKMEM_TOPOLOGY=hwloc told is asked of
- * sysfs from now on; a machine that is not this one does not change. 0, or -1 with errno ENOMEM
+ * thread or the first one may use). Objects stay valid, as in hakmem_reshard. Nothing else looks at
+ * the machine again but the thread of HAKMEM_BACKGROUND=1: a CPU that is new is served by the shard
+ * of another until then. What HAKMEM_TOPOLOGY=hwloc told is asked of sysfs from now on; a machine
+ * that is not this one does not change. 0, or -1 with errno ENOMEM
  * (nothing has changed). Any thread; opens files of /sys, may take milliseconds. Since 0.2. */
 HAKMEM_API int hakmem_topology_refresh(void);
 

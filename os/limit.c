@@ -83,7 +83,8 @@ static int read_number(int root, struct place *place, const char *name, uint64_t
     return 0;
 }
 
-/* The limit of one group: 0, -ENOENT if it has none, or -errno. */
+/* The limit of one group, UINT64_MAX if it has none: 0, -ENOENT where its files are not there, or
+ * -errno. Without the first of them there is no other. */
 static int read_limit(int root, struct place *place, const struct names *names, uint64_t *limit)
 {
     int error = -ENOENT;
@@ -93,46 +94,90 @@ static int read_limit(int root, struct place *place, const struct names *names, 
             continue;
         uint64_t number;
         int failed = read_number(root, place, names->limit[file], &number);
+        if (failed == -ENOENT)
+            break;
+        if (failed != 0)
+            error = failed;
+        else if (error == -ENOENT)
+            error = 0;
         if (failed == 0 && number < *limit)
             *limit = number;
-        else if (failed != 0 && failed != -ENOENT)
-            error = failed;
     }
     return *limit <= highest ? 0 : error;
 }
 
-/* Old kernels let a group of version 1 be without any power over those below it. */
-static int holds_below(int root, struct place *place)
+static void step_up(struct place *place)
 {
-    char text[NUMBER_TEXT];
-    return read_text(root, place, "memory.use_hierarchy", text, sizeof(text)) < 0 || text[0] != '0';
+    while (place->path[--place->length] != '/')
+        continue;
+    place->path[place->length] = '\0';
 }
 
-/* The lowest limit from `place` up to the root of the mount, whose path has `mount_length`. A file
- * that cannot be read is told only when there is no limit: what is known is better than nothing. */
-static int find_lowest(int root, struct place *place, size_t mount_length,
+static void cut_to(struct place *place, size_t length)
+{
+    place->length = length;
+    place->path[length] = '\0';
+}
+
+/* Whether a limit of the group whose path has `upper` holds for `own`, below it: old kernels let a
+ * group of version 1 be without any power over those below it. */
+static int holds_for(int root, const struct place *own, size_t upper)
+{
+    char text[NUMBER_TEXT];
+    struct place at = *own;
+    while (at.length > upper) {
+        step_up(&at);
+        if (read_text(root, &at, "memory.use_hierarchy", text, sizeof(text)) >= 0 && text[0] == '0')
+            return 0;
+    }
+    return 1;
+}
+
+/* Whether the folder is there; one that may not be listed is. */
+static int exists(int root, const struct place *place)
+{
+    char text[1]; /* no room: opened, not read */
+    long length = hak_os_read_file(root, place->path, text, sizeof(text));
+    return length != -ENOENT && length != -ENOTDIR;
+}
+
+static void note(struct hak_os_limit *limit, const struct place *place, enum hak_os_cgroup version,
+                 uint64_t bytes)
+{
+    limit->version = version;
+    limit->bytes = bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+    limit->length = (unsigned)place->length;
+    memcpy(limit->path, place->path, place->length + 1);
+}
+
+/* The lowest limit from `own` up to the root of the mount, whose path has `mount_length`. A file
+ * that cannot be read is told only when there is no limit: what is known is better than nothing.
+ * Where nobody has set a limit this reads one file a group (version 2: two), no more: it is part of
+ * the start of every process. */
+static int find_lowest(int root, const struct place *own, size_t mount_length,
                        enum hak_os_cgroup version, struct hak_os_limit *limit)
 {
     uint64_t lowest = highest;
     int error = -ENOENT;
-    for (;;) {
+    struct place place = *own;
+    for (;; step_up(&place)) {
         uint64_t here;
-        int failed = read_limit(root, place, &names_of[version], &here);
+        int failed = read_limit(root, &place, &names_of[version], &here);
+        /* A container may be told the path from outside. */
+        if (failed == -ENOENT && place.length == own->length && place.length > mount_length &&
+            !exists(root, &place)) {
+            cut_to(&place, mount_length);
+            failed = read_limit(root, &place, &names_of[version], &here);
+        } else if (failed == 0 && here <= lowest && !holds_for(root, own, place.length)) {
+            break;
+        }
         if (failed == 0 && here <= lowest) {
             lowest = here;
-            limit->version = version;
-            limit->bytes = here < SIZE_MAX ? (size_t)here : SIZE_MAX;
-            limit->length = (unsigned)place->length;
-            memcpy(limit->path, place->path, place->length + 1);
+            note(limit, &place, version, here);
         } else if (failed != 0 && failed != -ENOENT) {
             error = failed;
         }
-        if (place->length <= mount_length)
-            break;
-        while (place->path[--place->length] != '/')
-            continue;
-        place->path[place->length] = '\0';
-        if (!holds_below(root, place))
+        if (place.length <= mount_length)
             break;
     }
     return limit->version != HAK_CGROUP_NONE ? 0 : error;
@@ -146,14 +191,6 @@ static int leads_out(const char *path)
             return 1;
     }
     return 0;
-}
-
-/* Whether the folder is there; one that may not be listed is. */
-static int exists(int root, const struct place *place)
-{
-    char text[1]; /* no room: opened, not read */
-    long length = hak_os_read_file(root, place->path, text, sizeof(text));
-    return length != -ENOENT && length != -ENOTDIR;
 }
 
 /* The lowest limit for the group `path` of a mount. A container sees its own group as the mount's
@@ -171,10 +208,8 @@ static int find_in_mount(int root, const char *mount, const char *path, enum hak
     memcpy(place.path, mount, mount_length);
     memcpy(place.path + mount_length, path, path_length);
     place.path[place.length] = '\0';
-    if (leads_out(path) || !exists(root, &place)) {
-        place.length = mount_length;
-        place.path[mount_length] = '\0';
-    }
+    if (leads_out(path))
+        cut_to(&place, mount_length);
     return find_lowest(root, &place, mount_length, version, limit);
 }
 
@@ -236,7 +271,8 @@ int hak_os_limit_find(int root, struct hak_os_limit *limit)
 {
     char text[LONG_TEXT];
     memset(limit, 0, sizeof(*limit));
-    long length = hak_os_read_file(root, "proc/self/cgroup", text, sizeof(text));
+    size_t relative = root != HAK_OS_HERE; /* then without the slash */
+    long length = hak_os_read_file(root, &"/proc/self/cgroup"[relative], text, sizeof(text));
     if (length < 0)
         return (int)length;
     int whole = length < (long)sizeof(text) - 1;
@@ -245,14 +281,14 @@ int hak_os_limit_find(int root, struct hak_os_limit *limit)
     const char *path = NULL;
     enum hak_os_cgroup version = find_group(text, &path);
     if (version == HAK_CGROUP_V1)
-        return find_in_mount(root, "sys/fs/cgroup/memory", path, version, limit);
+        return find_in_mount(root, &"/sys/fs/cgroup/memory"[relative], path, version, limit);
     if (!whole)
         return -ENAMETOOLONG;
     if (version == HAK_CGROUP_NONE)
         return -ENOENT;
-    int error = find_in_mount(root, "sys/fs/cgroup", path, version, limit);
+    int error = find_in_mount(root, &"/sys/fs/cgroup"[relative], path, version, limit);
     if (error == -ENOENT)
-        error = find_in_mount(root, "sys/fs/cgroup/unified", path, version, limit);
+        error = find_in_mount(root, &"/sys/fs/cgroup/unified"[relative], path, version, limit);
     return error;
 }
 
@@ -279,7 +315,7 @@ int64_t hak_os_limit_headroom(int root, const struct hak_os_limit *limit)
     memcpy(place.path, limit->path, place.length + 1);
     uint64_t most;
     uint64_t used;
-    if (read_limit(root, &place, names, &most) != 0 ||
+    if (read_limit(root, &place, names, &most) != 0 || most > highest ||
         read_number(root, &place, names->usage, &used) != 0 || used > highest)
         return INT64_MAX;
     uint64_t inactive = read_inactive(root, &place, names->inactive);

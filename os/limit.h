@@ -28,7 +28,8 @@ struct hak_os_limit {
 };
 
 /* Finds the lowest limit among the process's group and those above it; of equal ones the uppermost,
- * which counts most memory. `root` is the folder that stands for / (hak_os_open_folder). 0, or
+ * which counts most memory. `root` is the folder that stands for / (hak_os_open_folder), or
+ * HAK_OS_HERE for / itself. 0, or
  * -ENOENT: no limit in force (none set, or above 2^60); -ENAMETOOLONG: a path or a list of groups
  * too long for us; -EINVAL: files that we do not understand; or another -errno. `limit` is all zero
  * unless 0 is returned. */

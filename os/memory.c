@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 
 #include "os/bits.h"
 #include "os/compiler.h"
@@ -25,11 +24,7 @@ enum {
     ADVICE_DONTDUMP = 16,
     FIXED_NOREPLACE = 0x100000,
     HUGE_2MB = 21 << 26,           /* log2 of the size: others are the system's default */
-    CALL_PROCESS_MADVISE = 440,
-    SELF_THREAD_GROUP = -10001,    /* instead of a pidfd */
 };
-
-_Static_assert(sizeof(struct hak_os_range) == sizeof(struct iovec), "ranges are iovecs");
 
 static size_t page_size; /* 0 until asked; every writer writes the same value */
 
@@ -126,20 +121,7 @@ int hak_os_purge(void *address, size_t size, enum hak_os_purge how)
 
 int hak_os_purge_ranges(const struct hak_os_range *ranges, unsigned count)
 {
-    static int refused;    /* 1: one by one; every writer writes the same value */
-    size_t size = 0;
     int result = 0;
-    for (unsigned i = 0; i < count; i++)
-        size += ranges[i].size;
-    /* relaxed, both: the value alone is of interest */
-    if (count > 1 && !__atomic_load_n(&refused, __ATOMIC_RELAXED)) {
-        long done = hak_syscall5(CALL_PROCESS_MADVISE, (uintptr_t)SELF_THREAD_GROUP,
-                                 (uintptr_t)ranges, count, MADV_DONTNEED, 0);
-        if (done == (long)size)
-            return 0;
-        if (hak_syscall_failed(done))
-            __atomic_store_n(&refused, 1, __ATOMIC_RELAXED);
-    }
     for (unsigned i = 0; i < count && result == 0; i++)
         result = hak_os_purge(ranges[i].address, ranges[i].size, HAK_PURGE_NOW);
     return result;

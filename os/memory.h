@@ -52,8 +52,9 @@ int hak_os_unmap(void *address, size_t size);
 /* Gives back the pages, keeps the addresses. 0 or -errno (EINVAL where MADV_FREE is unknown). */
 int hak_os_purge(void *address, size_t size, enum hak_os_purge how);
 
-/* Gives back the pages of many ranges (HAK_PURGE_NOW) by as few system calls as the kernel allows:
- * one since Linux 6.14, which knows a process's name for itself. 0 or -errno. */
+/* Gives back the pages of many ranges (HAK_PURGE_NOW), by a madvise for each: the one call for all
+ * (process_madvise) is what no filter of system calls expects of a malloc. 0 or -errno: the ranges
+ * from the first refused one on keep their pages. */
 struct hak_os_range {
     void *address;
     size_t size;

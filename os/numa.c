@@ -12,6 +12,7 @@ enum {
     /* The kernel takes one off the number of bits before it looks. */
     MASK_BITS = HAK_OS_NODES + 1,
     QUERY_NODE_OF_ADDRESS = 1 << 0 | 1 << 1,    /* MPOL_F_NODE | MPOL_F_ADDR */
+    QUERY_ALLOWED = 1 << 2,                     /* MPOL_F_MEMS_ALLOWED */
     ADVICE_POPULATE_WRITE = 23,                 /* since Linux 5.14 */
 };
 
@@ -48,6 +49,12 @@ int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, i
     long moved = hak_syscall6(SYS_move_pages, 0, count, (uintptr_t)pages, (uintptr_t)nodes,
                               (uintptr_t)status, HAK_OS_PAGES_MOVE);
     return moved < 0 ? (int)moved : 0;    /* above 0: so many stayed; `status` says which */
+}
+
+int hak_os_allowed_nodes(struct hak_os_nodes *nodes)
+{
+    *nodes = (struct hak_os_nodes){{0}};
+    return (int)hak_syscall5(SYS_get_mempolicy, 0, (uintptr_t)nodes, MASK_BITS, 0, QUERY_ALLOWED);
 }
 
 int hak_os_set_policy(enum hak_os_policy policy, const struct hak_os_nodes *nodes)

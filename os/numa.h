@@ -58,6 +58,10 @@ int hak_os_page_node(const void *address);
  * `count` numbers. */
 int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, int *nodes);
 
+/* The nodes that the calling thread's memory may come from: its cpuset's. A kernel without nodes
+ * says -ENOSYS, and so may a filter. */
+int hak_os_allowed_nodes(struct hak_os_nodes *nodes);
+
 /* The calling thread's own policy, for all that is not bound. */
 int hak_os_set_policy(enum hak_os_policy policy, const struct hak_os_nodes *nodes);
 

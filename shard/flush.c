@@ -84,6 +84,8 @@ static void post(struct hak_shard *sender, unsigned class_id, const struct desti
     hak_inbox_post(&home->inbox, hak_word_object(bundle->chain), bundle->count);
     hak_count(&sender->counters, HAK_COUNTER_FOREIGN_BUNDLES_HOME, 1);
     hak_count(&sender->counters, HAK_COUNTER_FOREIGN_OBJECTS_HOME, bundle->count);
+    hak_count(&sender->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
+              (uint64_t)bundle->count * hak_classes[class_id].size);
 }
 
 void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t word)

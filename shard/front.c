@@ -166,6 +166,38 @@ void hak_front_enter_slow(struct hak_front *front)
     }
 }
 
+/* ---- figures --------------------------------------------------------------------------------- */
+
+/* relaxed: a magazine is one word, whose room alone is looked at */
+static unsigned count_in(const uint64_t *magazine, unsigned bundle)
+{
+    unsigned room = hak_word_room(__atomic_load_n(magazine, __ATOMIC_RELAXED));
+    return room < bundle ? bundle - room : 0;
+}
+
+size_t hak_front_bytes(const struct hak_front *front)
+{
+    size_t bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        unsigned bundle = hak_classes[class_id].bundle;
+        size_t objects = count_in(&front->loaded[class_id], bundle) +
+                         count_in(&front->spare[class_id], bundle) +
+                         count_in(&front->foreign[class_id], bundle);
+        bytes += objects * hak_classes[class_id].size;
+    }
+    return bytes;
+}
+
+size_t hak_front_bytes_of_all(void)
+{
+    size_t bytes = 0;
+    hak_lock_acquire(&fronts.lock);
+    for (const struct hak_front *front = fronts.active; front != NULL; front = front->next)
+        bytes += hak_front_bytes(front);
+    hak_lock_release(&fronts.lock);
+    return bytes;
+}
+
 /* ---- fork ----------------------------------------------------------------------------------- */
 
 void hak_front_lock_list(void)

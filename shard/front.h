@@ -15,6 +15,7 @@
 #ifndef HAK_SHARD_FRONT_H
 #define HAK_SHARD_FRONT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
@@ -178,6 +179,12 @@ void hak_front_shrink(struct hak_front *front);
  * runs on, so a thread that migrates is corrected within a bundle; and now and then looks at the
  * clock, lets unused memory decay and shrinks what was not missed. */
 void hak_front_enter_slow(struct hak_front *front);
+
+/* Bytes of the objects that the front holds, a moment ago: read while its thread goes on. */
+size_t hak_front_bytes(const struct hak_front *front);
+
+/* The same of all threads' fronts. */
+size_t hak_front_bytes_of_all(void);
 
 /* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
 void hak_front_attach_all(void);

@@ -361,6 +361,14 @@ void hak_cpu_fronts_drain(void)
     hak_lock_release(&draining);
 }
 
+size_t hak_cpu_fronts_bytes(void)
+{
+    size_t bytes = 0;
+    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
+        bytes += hak_front_bytes(front_of(cpu));
+    return bytes;
+}
+
 void hak_cpu_fronts_after_fork(void)
 {
     hak_lock_reset(&draining);

@@ -130,6 +130,9 @@ void hak_cpu_fronts_attach(void);
  * inside malloc or free, but for a thread's start; under no lock. */
 void hak_cpu_fronts_drain(void);
 
+/* Bytes of the objects in all CPUs' fronts, a moment ago. */
+size_t hak_cpu_fronts_bytes(void);
+
 /* Gives back what hak_front_shrink does: of the CPU that the caller runs on; `front` has its
  * hints. */
 void hak_cpu_front_shrink(struct hak_front *front);

@@ -293,17 +293,23 @@ static size_t held_bytes(const struct hak_shard *shard)
 void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
 {
     *totals = (struct hak_heap_totals){ 0 };
+    int64_t small = -(int64_t)(hak_front_bytes_of_all() + hak_cpu_fronts_bytes());
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *shard = hak_shard_of_id(id);
         struct hak_large_bytes large = hak_large_bytes(&shard->large);
         totals->mapped += held_bytes(shard);
         totals->in_use_slabs +=
             hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid);
+        small += (int64_t)(hak_pool_taken_bytes(&shard->tiny) + hak_pool_taken_bytes(&shard->mid) +
+                           hak_counter_read(&shard->counters, HAK_COUNTER_INBOX_BYTES) -
+                           hak_counter_read(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME) -
+                           hak_transfer_cache_bytes(&shard->bundles));
         totals->in_use_large += large.used;
         totals->cached +=
             large.dirty + shard->tiny.space.dirty_bytes + shard->mid.space.dirty_bytes;
     }
     struct hak_whale_bytes whales = hak_whale_bytes(&heap->whales);
+    totals->in_use_small = small > 0 ? (size_t)small : 0;
     totals->in_use_whales = whales.used;
     totals->cached += whales.cached;
 }

@@ -55,6 +55,9 @@ struct hak_heap {
 struct hak_heap_totals {
     size_t mapped;            /* address space from the kernel */
     size_t in_use_slabs;      /* bytes in slabs, free objects in them included */
+    size_t in_use_small;      /* of these what the program holds. What lies in fronts, transfer
+                                 caches (bundles as if whole) and inboxes is left out as it is
+                                 counted while others go on */
     size_t in_use_large;
     size_t in_use_whales;
     size_t cached;            /* dirty but unused */

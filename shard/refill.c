@@ -40,6 +40,7 @@ static uint64_t sort_inbox(struct hak_shard *shard, unsigned wanted_class)
     uint64_t kept = 0;
     uint64_t bundles = 0;
     uint64_t objects = 0;
+    uint64_t bytes = 0;
     uint64_t bundle = hak_inbox_collect(&shard->inbox);
     hak_inject();
     if (bundle == 0)
@@ -55,6 +56,7 @@ static uint64_t sort_inbox(struct hak_shard *shard, unsigned wanted_class)
             hak_count(&shard->counters, HAK_COUNTER_BAD_FREES, count);
             continue;
         }
+        bytes += (uint64_t)count * hak_classes[class_id].size;
         uint64_t word = hak_word_make(object, hak_classes[class_id].bundle - count);
         if (class_id == wanted_class && kept == 0)
             kept = word;
@@ -64,6 +66,7 @@ static uint64_t sort_inbox(struct hak_shard *shard, unsigned wanted_class)
     hak_count(&shard->counters, HAK_COUNTER_INBOX_COLLECTS, 1);
     hak_count(&shard->counters, HAK_COUNTER_INBOX_BUNDLES, bundles);
     hak_count(&shard->counters, HAK_COUNTER_INBOX_OBJECTS, objects);
+    hak_count(&shard->counters, HAK_COUNTER_INBOX_BYTES, bytes);
     hak_count_peak(&shard->counters, HAK_COUNTER_INBOX_PEAK, bundles);
     return kept;
 }

@@ -88,13 +88,14 @@ AM_TESTS_ENVIRONMENT = \
 	HAKMEM_TEST_TOOL='$(abs_top_builddir)/tools/hakmem'; \
 	HAKMEM_TEST_ARCHIVE='$(abs_top_builddir)/.libs/libhakmem.a'; \
 	HAKMEM_TEST_PLUGIN='$(abs_top_builddir)/%D%/conform/.libs/plugin.so'; \
+	HAKMEM_TEST_LAYER='$(abs_top_builddir)/%D%/conform/.libs/layer.so'; \
 	HAKMEM_TEST_LINKED='$(abs_top_builddir)/%D%/conform/linked.direct'; \
 	HAKMEM_TEST_SOURCE='$(abs_top_srcdir)'; \
 	HAKMEM_TEST_SANITIZE='$(HAK_SANITIZE)'; \
 	HAKMEM_TEST_CFLAGS='$(CFLAGS)'; \
 	HAKMEM_TEST_STATIC_LIBS='$(URCU_STATIC_LIBS)'; \
 	CC='$(CC)'; CXX='$(CXX)'; \
-	export HAKMEM_TEST_LIBRARY HAKMEM_TEST_TOOL HAKMEM_TEST_ARCHIVE HAKMEM_TEST_PLUGIN HAKMEM_TEST_LINKED \
+	export HAKMEM_TEST_LIBRARY HAKMEM_TEST_TOOL HAKMEM_TEST_ARCHIVE HAKMEM_TEST_PLUGIN HAKMEM_TEST_LAYER HAKMEM_TEST_LINKED \
 	  HAKMEM_TEST_SOURCE HAKMEM_TEST_SANITIZE HAKMEM_TEST_CFLAGS \
 	  HAKMEM_TEST_STATIC_LIBS CC CXX;
 
@@ -183,6 +184,7 @@ conform_tests = \
 	%D%/conform/vfork.modes \
 	%D%/conform/stepped.modes \
 	%D%/conform/libc.modes \
+	%D%/conform/layered.modes \
 	%D%/conform/cxx.modes \
 	%D%/conform/threads.modes \
 	%D%/conform/fork.modes \
@@ -218,7 +220,7 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_sized_modes_SOURCES = %D%/conform/sized.c
 %C%_conform_sized_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_inform_modes_SOURCES = %D%/conform/inform.c
-%C%_conform_inform_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_inform_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_placement_modes_SOURCES = %D%/conform/placement.c
 %C%_conform_placement_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_control_modes_SOURCES = %D%/conform/control.c
@@ -231,6 +233,8 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_stepped_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_libc_modes_SOURCES = %D%/conform/libc.c
 %C%_conform_libc_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_layered_modes_SOURCES = %D%/conform/layered.c
+%C%_conform_layered_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 %C%_conform_cxx_modes_SOURCES = %D%/conform/cxx.cc
 %C%_conform_cxx_modes_LDADD = %D%/lib/libtest.la
 # clang 14 declares the sized deletes only when it is told to.
@@ -257,6 +261,9 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 check_LTLIBRARIES += %D%/conform/plugin.la
 %C%_conform_plugin_la_SOURCES = %D%/conform/plugin.c
 %C%_conform_plugin_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+check_LTLIBRARIES += %D%/conform/layer.la
+%C%_conform_layer_la_SOURCES = %D%/conform/layer.c
+%C%_conform_layer_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
 # -no-install: no wrapper script, but an absolute run path, which setuid programs obey too.
 %C%_conform_linked_direct_SOURCES = %D%/conform/linked.c %D%/conform/linking.h
@@ -328,6 +335,14 @@ EXTRA_DIST += %D%/fault/refused.sh
 %C%_fault_refuse_LDADD =
 %D%/fault/refused.log: %D%/fault/refuse $(conform_tests) %D%/conform/linked.direct
 %D%/stress/storm.log: %D%/fault/refuse
+
+# ------------------------------------------------------------------ environment
+check_PROGRAMS += %D%/environment/filters
+TESTS += %D%/environment/filters.sh
+EXTRA_DIST += %D%/environment/filters.sh
+%C%_environment_filters_SOURCES = %D%/environment/filters.c
+%C%_environment_filters_LDADD = %D%/lib/libtest.la -lpthread
+%D%/environment/filters.log: %D%/environment/filters
 
 # ------------------------------------------------------------------ vm
 # Machines of several nodes, as guests, by `make check-numa`.

@@ -23,18 +23,10 @@ static struct {
     size_t bytes;                 /* the limit; of a cgroup: once it is found */
     struct hak_os_limit cgroup;
     size_t grown;                 /* relaxed */
-    int64_t left;                 /* relaxed */
     uint64_t asked_ns;            /* relaxed */
+    /* relaxed; apart from the state, which all read */
+    int64_t left __attribute__((aligned(HAK_CACHE_LINE)));
 } headroom = {.state = UNLIMITED};
-
-void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes)
-{
-    headroom.mode = mode;
-    headroom.bytes = bytes;
-    /* relaxed: before there are threads, or found out by them a little later */
-    __atomic_store_n(&headroom.state, mode == HAK_HEADROOM_UNLIMITED ? UNLIMITED : BEFORE_LOOKING,
-                     __ATOMIC_RELAXED);
-}
 
 /* The second number of statm: resident kernel pages. */
 static int64_t resident_bytes(void)
@@ -55,9 +47,7 @@ static int64_t ask(void)
 {
     if (headroom.mode == HAK_HEADROOM_BYTES)
         return (int64_t)headroom.bytes - resident_bytes();
-    int root = hak_os_open_folder("/");
-    int64_t left = hak_os_limit_headroom(root, &headroom.cgroup);
-    hak_os_close(root);
+    int64_t left = hak_os_limit_headroom(HAK_OS_HERE, &headroom.cgroup);
     /* Not to be told (any more): far away, and far from overflow. */
     return left < LEFT_MOST ? left : LEFT_MOST;
 }
@@ -65,10 +55,8 @@ static int64_t ask(void)
 /* By one thread. */
 static HAK_COLD void look(void)
 {
-    if (headroom.mode == HAK_HEADROOM_CGROUP) {
-        int root = hak_os_open_folder("/");
-        int none = hak_os_limit_find(root, &headroom.cgroup);
-        hak_os_close(root);
+    if (headroom.mode != HAK_HEADROOM_BYTES) {
+        int none = hak_os_limit_find(HAK_OS_HERE, &headroom.cgroup);
         headroom.bytes = headroom.cgroup.bytes;
         if (none != 0) {
             __atomic_store_n(&headroom.state, UNLIMITED, __ATOMIC_RELEASE);
@@ -78,6 +66,17 @@ static HAK_COLD void look(void)
     __atomic_store_n(&headroom.left, ask(), __ATOMIC_RELAXED);
     /* release: pairs with the acquire in is_limited */
     __atomic_store_n(&headroom.state, LIMITED, __ATOMIC_RELEASE);
+}
+
+void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes)
+{
+    headroom.mode = mode;
+    headroom.bytes = bytes;
+    /* relaxed: before there are threads, or found out by them a little later */
+    __atomic_store_n(&headroom.state, mode == HAK_HEADROOM_UNLIMITED ? UNLIMITED : BEFORE_LOOKING,
+                     __ATOMIC_RELAXED);
+    if (mode == HAK_HEADROOM_CGROUP)
+        look();
 }
 
 void hak_headroom_grow(size_t bytes)
@@ -101,7 +100,7 @@ static int is_limited(void)
 void hak_headroom_refresh(uint64_t now_ns)
 {
     /* relaxed, both: of two threads that ask at once, one asks in vain */
-    if (!is_limited() ||
+    if (!is_limited() || headroom.mode == HAK_HEADROOM_CGROUP ||
         now_ns - __atomic_load_n(&headroom.asked_ns, __ATOMIC_RELAXED) < REFRESH_NS)
         return;
     __atomic_store_n(&headroom.asked_ns, now_ns, __ATOMIC_RELAXED);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* How much memory the process may still take before the limit of its cgroup (or the one that an
- * option says): one number for all shards, read from the kernel now and then, and kept up to date
- * in between by what large runs and whales take and give back. Unused memory is kept only while
- * there is more left than a reserve. Any thread, no lock; files are opened here and nowhere else
- * once the library has started, at most every 50 ms, and only where a limit is in force. */
+ * option says): one number for all shards. Slabs, large runs and whales take and give back: what
+ * they may touch from then on, and what has no pages any more. Unused memory is kept only while
+ * there is more left than a reserve. Any thread, no lock.
+ *
+ *   CGROUP    the limit and what is used are read at start, then nothing: a process may have
+ *             forbidden itself to open files. What others of the group take meanwhile, and a limit
+ *             that is changed, is not seen.
+ *   WATCH     the same when the heap has grown, and again every 50 ms
+ *   BYTES     what is resident, read when the heap has grown, and again every 50 ms */
 #ifndef HAK_TIERS_HEADROOM_H
 #define HAK_TIERS_HEADROOM_H
 
@@ -12,18 +17,19 @@
 
 enum hak_headroom_mode {
     HAK_HEADROOM_UNLIMITED,    /* also before start */
-    HAK_HEADROOM_CGROUP,       /* look for one when the heap has grown */
+    HAK_HEADROOM_CGROUP,
+    HAK_HEADROOM_WATCH,
     HAK_HEADROOM_BYTES,        /* so many resident bytes */
 };
 
-/* By the starting thread; opens nothing. */
+/* By the starting thread. CGROUP opens files here: the more, the deeper the group lies. */
 void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes);
 
-/* The heap maps so many bytes more. The first 32 MiB are nobody's business: small programs open no
- * files. Not under a lock. */
+/* The heap maps so many bytes more. WATCH and BYTES open no files before it has 32 MiB. Not under a
+ * lock. */
 void hak_headroom_grow(size_t bytes);
 
-/* Asks the kernel again if it is time. Not under a lock. */
+/* Asks the kernel again if that is wanted and it is time. Not under a lock. */
 void hak_headroom_refresh(uint64_t now_ns);
 
 /* Bytes that are about to get pages, or have lost them. */

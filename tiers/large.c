@@ -151,6 +151,7 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     segment->unit[index + lead].link = NULL;
     hak_large_tell_reused(cache, segment, index + lead, units);
     hak_learner_saw_take(cache->learner, inside, units - inside);
+    hak_headroom_take((size_t)(units - inside) << HAK_LARGE_UNIT_SHIFT);
     cache->used_units += units;
     if (cache->least_dirty > cache->dirty_units)
         cache->least_dirty = cache->dirty_units;
@@ -256,15 +257,6 @@ static void time_first_touch(struct hak_large_cache *cache, const struct hak_lar
     hak_lock_release(&cache->lock);
 }
 
-/* Memory without pages is handed out. Lock not held. */
-static void prepare_pages(struct hak_large_cache *cache, const struct hak_large_segment *segment,
-                          uint32_t index, uint32_t units, const struct hak_policy *policy)
-{
-    hak_headroom_take((size_t)units << HAK_LARGE_UNIT_SHIFT);
-    if (hak_learner_watches(policy) && !segment->is_hugetlb)
-        time_first_touch(cache, segment, index, units, policy);
-}
-
 /* What a run taken is to its caller. Lock not held. */
 static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uint32_t taken,
                         int dirty, enum hak_zero zero, const struct hak_policy *policy)
@@ -274,8 +266,8 @@ static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uin
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_TAKES, 1);
     if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
-    if (!dirty)
-        prepare_pages(cache, segment, index, taken, policy);
+    if (!dirty && hak_learner_watches(policy) && !segment->is_hugetlb)
+        time_first_touch(cache, segment, index, taken, policy);
     return hak_large_segment_address(segment, index);
 }
 

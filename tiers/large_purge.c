@@ -300,7 +300,7 @@ static unsigned unload(struct hak_large_cache *cache, struct stretch *stretches)
     return count;
 }
 
-/* Purges the stretches by as few calls as the kernel allows. Lock not held. */
+/* Purges the stretches, each by a call. Lock not held. */
 static int purge_stretches(const struct stretch *stretches, unsigned count)
 {
     struct hak_os_range ranges[HAK_LARGE_BATCH_MAX];

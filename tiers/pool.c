@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/inject.h"
 #include "os/memory.h"
+#include "tiers/headroom.h"
 #include "tiers/object.h"
 #include "topology/bind.h"
 
@@ -99,6 +100,7 @@ static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, 
     uint32_t mask = page_mask(first, count);
     size_t dirty = (size_t)hak_bit_count(region->dirty_pages & mask) * HAK_PAGE_SIZE;
     set_dirty_bytes(space, space->dirty_bytes - dirty);
+    hak_headroom_take((size_t)count * HAK_PAGE_SIZE - dirty);
     region->dirty_pages &= ~mask;
     region->free_pages &= ~mask;
     if (region->free_pages == 0)
@@ -166,6 +168,7 @@ static size_t purge_region(struct hak_pool_space *space, struct hak_region *regi
         purged += (size_t)count * HAK_PAGE_SIZE;
     }
     set_dirty_bytes(space, space->dirty_bytes - purged);
+    hak_headroom_give(purged);
     return purged;
 }
 
@@ -234,6 +237,12 @@ static void count_slab(struct hak_pool_bin *bin, int change)
     __atomic_store_n(&bin->slabs, bin->slabs + (uint32_t)change, __ATOMIC_RELAXED);
 }
 
+/* Likewise. */
+static void count_free(struct hak_pool_bin *bin, int change)
+{
+    __atomic_store_n(&bin->free_objects, bin->free_objects + (size_t)change, __ATOMIC_RELAXED);
+}
+
 static void append_slab(struct hak_pool_bin *bin, struct hak_slab *slab)
 {
     slab->next = NULL;
@@ -274,6 +283,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
         if (slab->free_count == 0)
             remove_slab(bin, slab);
     }
+    count_free(bin, -(int)taken);
     hak_lock_release(&bin->lock);
     return taken;
 }
@@ -299,6 +309,7 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     hak_lock_acquire(&bin->lock);
     count_slab(bin, 1);
+    count_free(bin, slab->free_count);
     if (slab->free_count != 0)
         append_slab(bin, slab);
     hak_lock_release(&bin->lock);
@@ -313,11 +324,13 @@ static enum hak_slab_give give_one(struct hak_pool_bin *bin, struct hak_slab *sl
     enum hak_slab_give given = hak_slab_give(slab, object);
     if (given != HAK_SLAB_GIVEN)
         return given;
+    count_free(bin, 1);
     if (slab->free_count == 1)
         append_slab(bin, slab);
     if (slab->free_count == slab->capacity && bin->first != bin->last) {
         remove_slab(bin, slab);
         count_slab(bin, -1);
+        count_free(bin, -(int)slab->capacity);
         slab->next = *empty;
         *empty = slab;
     }
@@ -385,6 +398,7 @@ static void release_kept_slabs(struct hak_pool *pool)
             if (slab->free_count == slab->capacity) {
                 remove_slab(bin, slab);
                 count_slab(bin, -1);
+                count_free(bin, -(int)slab->capacity);
                 slab->next = empty;
                 empty = slab;
             }
@@ -453,6 +467,20 @@ size_t hak_pool_slab_bytes(struct hak_pool *pool)
         /* relaxed: a figure for statistics */
         uint32_t slabs = __atomic_load_n(&bin_of(pool, class_id)->slabs, __ATOMIC_RELAXED);
         bytes += (size_t)slabs * hak_classes[class_id].slab_pages * HAK_PAGE_SIZE;
+    }
+    return bytes;
+}
+
+size_t hak_pool_taken_bytes(struct hak_pool *pool)
+{
+    size_t bytes = 0;
+    for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++) {
+        const struct hak_class *class = &hak_classes[class_id];
+        const struct hak_pool_bin *bin = bin_of(pool, class_id);
+        /* relaxed, both: of slightly different moments, so their difference may be negative */
+        size_t all = (size_t)__atomic_load_n(&bin->slabs, __ATOMIC_RELAXED) * class->capacity;
+        size_t free = __atomic_load_n(&bin->free_objects, __ATOMIC_RELAXED);
+        bytes += all > free ? (all - free) * class->size : 0;
     }
     return bytes;
 }

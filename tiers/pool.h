@@ -32,6 +32,7 @@ enum {
 struct hak_pool_bin {
     struct hak_lock lock;
     uint32_t slabs;              /* slabs of the class, full ones too */
+    size_t free_objects;         /* in them */
     struct hak_slab *first;      /* with free objects; taken from the front, returned at the end */
     struct hak_slab *last;
 } __attribute__((aligned(HAK_CACHE_LINE)));
@@ -113,6 +114,9 @@ void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages);
 
 /* Bytes in slabs (taken from the space). */
 size_t hak_pool_slab_bytes(struct hak_pool *pool);
+
+/* Bytes of the slabs' objects that are not free, whoever holds them: without the slabs' edges. */
+size_t hak_pool_taken_bytes(struct hak_pool *pool);
 
 /* Around fork: all locks of the pool, in order. */
 void hak_pool_lock(struct hak_pool *pool);

@@ -131,7 +131,7 @@ static int has_spilled(void *memory, int node)
         return 0;
     *(volatile char *)memory = 0;
     int lies_on = hak_os_page_node(memory);
-    if (lies_on == -EPERM || lies_on == -ENOSYS)
+    if (lies_on == -EPERM || lies_on == -ENOSYS || lies_on == -EACCES)
         __atomic_store_n(&binding.blind, 1, __ATOMIC_RELAXED); /* relaxed: as above */
     return lies_on >= 0 && lies_on != node;
 }

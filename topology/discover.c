@@ -9,6 +9,7 @@
 
 #include "os/bits.h"
 #include "os/file.h"
+#include "os/numa.h"
 #include "topology/allowed.h"
 #include "topology/from_hwloc.h"
 #include "topology/from_sysfs.h"
@@ -112,5 +113,57 @@ const struct hak_topology *hak_topology_discover(const struct hak_discover_reque
         restrict_to_affinity(topology, request);
         return topology;
     }
+    return NULL;
+}
+
+/* ---- by asking ------------------------------------------------------------------------------ */
+
+/* -1: several. */
+static int only_node_of(const struct hak_os_nodes *nodes)
+{
+    int only = -1;
+    for (unsigned word = 0; word < HAK_OS_NODE_WORDS; word++) {
+        uint64_t bits = nodes->word[word];
+        if (bits == 0)
+            continue;
+        if (only >= 0 || (bits & (bits - 1)) != 0)
+            return -1;
+        only = (int)(word * 64 + hak_lowest_bit(bits));
+    }
+    return only;
+}
+
+static int only_node(void)
+{
+    struct hak_os_nodes nodes;
+    if (hak_os_allowed_nodes(&nodes) == 0)
+        return only_node_of(&nodes);
+    int root = hak_os_open_folder("/");
+    int node = hak_topology_only_node_of_sysfs(root);
+    hak_os_close(root);
+    return node;
+}
+
+int hak_topology_ask(struct hak_discovered *asked)
+{
+    int error = hak_allowed_read(&asked->cpus);
+    if (error == 0 && hak_cpu_set_count(&asked->cpus) == 0)
+        error = -ENOENT;
+    asked->node = error == 0 ? only_node() : -1;
+    return error;
+}
+
+const struct hak_topology *hak_topology_of(const struct hak_discovered *asked)
+{
+    struct hak_topology *topology = hak_topology_map();
+    if (topology == NULL)
+        return NULL;
+    hak_topology_begin(topology, &asked->cpus, &asked->cpus);
+    topology->nodes = 1;
+    topology->node[0].id = (uint16_t)(asked->node >= 0 ? asked->node : 0);
+    topology->source = "affinity";
+    if (hak_topology_finish(topology) == 0)
+        return topology;
+    hak_topology_unmap(topology);
     return NULL;
 }

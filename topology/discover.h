@@ -39,4 +39,18 @@ struct hak_discover_request {
  * `refused` tells why the way that was wished for did not give it. */
 const struct hak_topology *hak_topology_discover(const struct hak_discover_request *request);
 
+/* CPUs that the process may use, and the one node that its memory comes from: all that is needed
+ * where they are few, and told without a file (but for one where a filter refuses get_mempolicy).
+ * node -1: there are several, or that is not to be known. */
+struct hak_discovered {
+    struct hak_cpu_set cpus;
+    int node;
+};
+
+/* 0, or -errno where not even the CPUs are told. */
+int hak_topology_ask(struct hak_discovered *asked);
+
+/* The description of such a machine: one node, one package, one L3. NULL without memory. */
+const struct hak_topology *hak_topology_of(const struct hak_discovered *asked);
+
 #endif

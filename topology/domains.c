@@ -14,10 +14,6 @@
 #include "os/bits.h"
 #include "os/memory.h"
 
-enum {
-    AUTO_CPUS_MAX = 8,    /* to so many CPUs `auto` means one shard each */
-};
-
 static const char mode_names[][8] = {
     [HAK_DOMAIN_AUTO] = "auto",   [HAK_DOMAIN_SINGLE] = "single",   [HAK_DOMAIN_NODE] = "node",
     [HAK_DOMAIN_L3] = "l3",       [HAK_DOMAIN_PACKAGE] = "package", [HAK_DOMAIN_CPU] = "cpu",
@@ -158,7 +154,7 @@ static enum hak_domain_mode choose_mode(const struct hak_domains *domains,
 {
     if (wish != HAK_DOMAIN_AUTO)
         return wish;
-    if (domains->cpus <= AUTO_CPUS_MAX)
+    if (domains->cpus <= HAK_DOMAINS_AUTO_CPUS)
         return HAK_DOMAIN_CPU;
     for (unsigned i = 1; i < domains->cpus; i++) {
         if (topology->cpu[domains->order[i]].l3 != topology->cpu[domains->order[0]].l3)

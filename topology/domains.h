@@ -14,11 +14,12 @@
 #include "topology/topology.h"
 
 enum {
-    HAK_DOMAINS_MAX_SHARDS = 4096
+    HAK_DOMAINS_MAX_SHARDS = 4096,
+    HAK_DOMAINS_AUTO_CPUS = 8, /* to so many CPUs `auto` means one shard each */
 };
 
 enum hak_domain_mode {
-    HAK_DOMAIN_AUTO,   /* CPU up to 8 CPUs, else L3 if there are several, else NODE */
+    HAK_DOMAIN_AUTO,   /* CPU up to so many CPUs, else L3 if there are several, else NODE */
     HAK_DOMAIN_SINGLE, /* one */
     HAK_DOMAIN_NODE,   /* one for each node that has allowed CPUs; likewise below */
     HAK_DOMAIN_L3,

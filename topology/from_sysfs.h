@@ -12,4 +12,8 @@
 int hak_topology_from_sysfs(struct hak_topology *topology, int root,
                             enum hak_topology_detail detail);
 
+/* The kernel's id of the only node that is online; 0 where sysfs knows of none; -1 where there are
+ * several, or that cannot be told. One file. */
+int hak_topology_only_node_of_sysfs(int root);
+
 #endif

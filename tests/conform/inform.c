@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,6 +42,58 @@ static void test_mallinfo2_counts(void)
     for (unsigned i = 0; i < KEPT; i++)
         free(objects[i]);
     EXPECT_LE(bytes_in_use(), before + KEPT * 100 * KIB / 2);
+}
+
+enum {
+    SMALL = 1000000,
+    SMALL_SIZE = 100,
+    SMALL_KEPT = 100, /* each so-manieth is */
+};
+
+static char *small[SMALL];
+
+static void *free_all_but_some(void *unused)
+{
+    for (unsigned i = 0; i < SMALL; i++)
+        if (i % SMALL_KEPT != 0)
+            free(small[i]);
+    return unused;
+}
+
+/* What is told of objects that are left of many, whoever freed the others. */
+static void few_of_many(int by_another)
+{
+    size_t held = SMALL / SMALL_KEPT * SMALL_SIZE;
+    size_t before = bytes_in_use();
+    for (unsigned i = 0; i < SMALL; i++)
+        REQUIRE((small[i] = malloc(SMALL_SIZE)) != NULL);
+    size_t full = bytes_in_use() - before;
+    if (by_another) {
+        pthread_t thread;
+        REQUIRE(pthread_create(&thread, NULL, free_all_but_some, NULL) == 0);
+        pthread_join(thread, NULL);
+    } else {
+        free_all_but_some(NULL);
+    }
+    struct mallinfo2 info = mallinfo2();
+    size_t left = bytes_in_use() - before;
+    tap_note("%d objects of %d bytes: %zu KiB told; of a hundredth: %zu KiB", SMALL, SMALL_SIZE,
+             full / KIB, left / KIB);
+    EXPECT_GE(full, SMALL * SMALL_SIZE);
+    EXPECT_LE(full, SMALL * SMALL_SIZE * 5 / 4); /* 112 bytes an object, under glibc, too */
+    EXPECT_GE(left, held);
+    EXPECT_LE(left, held * 5 / 4);
+    EXPECT_GE(info.fordblks + info.uordblks, info.arena / 100 * 99);
+    EXPECT_LE(info.fordblks + info.uordblks, info.arena);
+    for (unsigned i = 0; i < SMALL; i += SMALL_KEPT)
+        free(small[i]);
+    EXPECT_LE(bytes_in_use(), before + held / 10);
+}
+
+static void test_mallinfo2_counts_objects(void)
+{
+    few_of_many(0);
+    few_of_many(1);
 }
 
 static void test_old_mallinfo(void)
@@ -184,6 +237,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"the whole malloc family comes from one library", test_all_are_ours},
         {"mallinfo2 counts what is in use", test_mallinfo2_counts},
+        {"mallinfo2 counts objects, not slabs", test_mallinfo2_counts_objects},
         {"mallinfo answers", test_old_mallinfo},
         {"malloc_info writes a <malloc> element, and refuses options", test_malloc_info},
         {"malloc_stats prints on stderr", test_malloc_stats},

@@ -239,46 +239,85 @@ static int begin_with_one_cpu(void)
     return EXPECT_EQ(hakmem_shard_count(), 1);
 }
 
-static void test_new_cpus(void)
+/* 1: skipped. Leaves the CPUs that the process may use in all_cpus. */
+static int cannot_move(void)
 {
-    pthread_t thread;
     if (has_none())
-        return;
+        return 1;
     if (sched_getaffinity(0, sizeof all_cpus, &all_cpus) != 0 || CPU_COUNT(&all_cpus) < 2 ||
         !run_on(&all_cpus)) {
         tap_skip("threads cannot be moved between CPUs here");
-        return;
+        return 1;
     }
+    return 0;
+}
+
+/* Files are opened only for who asks: neither a thread's start nor a trim looks at the machine. */
+static void test_new_cpus(void)
+{
+    pthread_t thread;
+    if (cannot_move())
+        return;
     const char *stated = getenv("HAKMEM_SHARD");
     char mode[64];
     snprintf(mode, sizeof mode, "%s", stated != NULL ? stated : "auto");
-    /* A thread that starts there is met at once. */
     begin_with_one_cpu();
     REQUIRE(pthread_create(&thread, NULL, start_elsewhere, NULL) == 0);
     pthread_join(thread, NULL);
-    EXPECT_EQ(hakmem_shard_count(), 2);
-    /* One that has moved is met on its slow paths, and the shards follow at the next trim. */
-    begin_with_one_cpu();
     const cpu_set_t second = nth_cpu(1);
     EXPECT(run_on(&second));
     run_slowly();
-    EXPECT_EQ(hakmem_shard_count(), 1); /* not inside malloc or free */
     hakmem_trim();
-    EXPECT_EQ(hakmem_shard_count(), 2);
+    EXPECT_EQ(hakmem_shard_count(), 1);
     EXPECT(run_on(&all_cpus));
+    EXPECT_EQ(hakmem_topology_refresh(), 0);
+    EXPECT_EQ(hakmem_shard_count(), CPU_COUNT(&all_cpus));
     EXPECT_EQ(hakmem_reshard(mode), 0);
     EXPECT_EQ(hakmem_topology_refresh(), 0);
 }
 
+/* In a process with a background thread: 0 when the shards have followed. */
+static int live_with_background(void)
+{
+    const struct timespec pause = {0, 10 * 1000 * 1000};
+    if (sched_getaffinity(0, sizeof all_cpus, &all_cpus) != 0 || !begin_with_one_cpu())
+        return 1;
+    const cpu_set_t second = nth_cpu(1);
+    if (!run_on(&second))
+        return 2;
+    run_slowly();
+    for (unsigned wait = 0; wait < 1000 && hakmem_shard_count() < 2; wait++)
+        nanosleep(&pause, NULL);
+    return hakmem_shard_count() == 2 ? 0 : 3;
+}
+
+static void test_new_cpus_in_the_background(void)
+{
+    if (cannot_move())
+        return;
+    pid_t child = process_fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        char *const arguments[] = {(char *)"placement", (char *)"inside", NULL};
+        setenv("HAKMEM_BACKGROUND", "1", 1);
+        execv("/proc/self/exe", arguments);
+        _exit(76);
+    }
+    EXPECT_EQ(process_wait(child, 60), 0);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "inside") == 0)
+        return live_with_background();
     static const struct tap_case cases[] = {
         {"node 0 gives memory of every size, absent nodes EINVAL", test_on_node_zero},
         {"each shard gives its own memory of every size", test_on_each_shard},
         {"interleaved memory of every size", test_interleaved},
         {"a pinned thread allocates from its shard", test_pinned},
         {"what moves keeps its content", test_moves},
-        {"shards come for CPUs that are new", test_new_cpus},
+        {"shards come for CPUs that are new when they are asked for", test_new_cpus},
+        {"and from the background thread", test_new_cpus_in_the_background},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

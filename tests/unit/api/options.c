@@ -129,6 +129,11 @@ static void test_learn(void)
     EXPECT_EQ(options.price_ns, 2000000);
     expect_silence("HAKMEM_MEMORY_LIMIT=none");
     EXPECT_EQ(options.limit, HAK_LIMIT_NONE);
+    expect_silence("HAKMEM_MEMORY_LIMIT=watch");
+    EXPECT_EQ(options.limit, HAK_LIMIT_WATCH);
+    expect_silence("HAKMEM_MEMORY_LIMIT=auto");
+    EXPECT_EQ(options.limit, HAK_LIMIT_AUTO);
+    expect_refusal("HAKMEM_MEMORY_LIMIT=2");
     expect_silence("HAKMEM_MEMORY_LIMIT=512M");
     EXPECT_EQ(options.limit, 512u << 20);
 }

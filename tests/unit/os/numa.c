@@ -97,6 +97,20 @@ static void own_policy(void)
         EXPECT_EQ(refused, 0);
 }
 
+static void allowed(void)
+{
+    struct hak_os_nodes nodes;
+    int refused = hak_os_allowed_nodes(&nodes);
+    if (is_forbidden(refused))
+        return;
+    EXPECT_EQ(refused, 0);
+    unsigned count = 0;
+    for (unsigned node = 0; node < HAK_OS_NODES; node++)
+        count += hak_os_nodes_have(&nodes, node) != 0;
+    EXPECT_GE(count, 1);
+    EXPECT_LE(count, 256);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -105,6 +119,7 @@ int main(int argc, char **argv)
         {"pages that are there move, others say so", moved},
         {"memory is made present", present},
         {"the thread's policy is set", own_policy},
+        {"the nodes that memory may come from are told", allowed},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

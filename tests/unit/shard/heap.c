@@ -89,6 +89,7 @@ static void totals_agree(void)
     REQUIRE(whale != NULL);
     hak_heap_totals(heap, &full);
     EXPECT_EQ(full.in_use_slabs, 3 * hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);
+    EXPECT_EQ(full.in_use_small, 3 * 20 * hak_classes[CLASS].size);
     EXPECT_EQ(full.in_use_large, 3 * hak_large_round(LARGE));
     EXPECT_EQ(full.in_use_whales, WHALE);
     EXPECT_EQ(full.cached, 0);
@@ -100,6 +101,7 @@ static void totals_agree(void)
     }
     EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->policy), 1);
     hak_heap_totals(heap, &after);
+    EXPECT_EQ(after.in_use_small, 0);
     EXPECT_EQ(after.in_use_large + after.in_use_whales, 0);
     EXPECT_EQ(after.mapped, full.mapped);
     EXPECT_GE(after.cached, 3 * hak_large_round(LARGE));

@@ -76,12 +76,32 @@ static void what_is_resident_counts(void)
 /* A group's limit, or none: no call may fail, whatever this machine says. */
 static void by_cgroup(void)
 {
-    hak_headroom_start(HAK_HEADROOM_CGROUP, 0);
+    hak_headroom_start(HAK_HEADROOM_WATCH, 0);
     hak_headroom_grow(32 * MIB);
+    hak_headroom_take((size_t)1 << 62);
+    size_t missing = hak_headroom_missing();
     hak_headroom_refresh(hak_os_now_ns());
-    EXPECT_LE(hak_headroom_missing(), (size_t)1 << 60);
+    EXPECT_LE(hak_headroom_missing(), (size_t)1 << 60); /* the kernel knows that nothing was taken */
+    tap_note("%s", missing != 0 ? "in a group with a limit" : "no group's limit here");
     hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
     EXPECT_EQ(hak_headroom_missing(), 0);
+}
+
+/* What the group says is heard at start, and never again. */
+static void once_by_cgroup(void)
+{
+    hak_headroom_start(HAK_HEADROOM_CGROUP, 0);
+    size_t first = hak_headroom_missing();
+    EXPECT_LE(first, (size_t)1 << 60);
+    hak_headroom_take((size_t)1 << 61);
+    size_t missing = hak_headroom_missing();
+    hak_headroom_grow(64 * MIB);
+    hak_headroom_refresh(hak_os_now_ns() + 1000ul * 1000 * 1000);
+    EXPECT_EQ(hak_headroom_missing(), missing);
+    EXPECT(missing == 0 || missing >= (size_t)1 << 60);
+    hak_headroom_give((size_t)1 << 61);
+    EXPECT_EQ(hak_headroom_missing(), first);
+    hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
 }
 
 int main(int argc, char **argv)
@@ -91,7 +111,8 @@ int main(int argc, char **argv)
         {"a limit in bytes, with its reserve", by_bytes},
         {"the kernel is asked anew, but not too often", asked_anew},
         {"what is resident counts", what_is_resident_counts},
-        {"the limit of a group, if there is one", by_cgroup},
+        {"the limit of a group, if there is one, watched", by_cgroup},
+        {"the same, as it was at start", once_by_cgroup},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -87,6 +87,38 @@ static void parses(void)
     EXPECT(wish.text == NULL);
 }
 
+/* What is asked of the kernel is what sysfs says, as far as it goes. */
+static void asked_here(void)
+{
+    struct hak_discovered asked;
+    REQUIRE(hak_topology_ask(&asked) == 0);
+    struct hak_discover_request request = {.detail = HAK_DETAIL_DOMAINS};
+    const struct hak_topology *read = hak_topology_discover(&request);
+    REQUIRE(read != NULL);
+    EXPECT_EQ(hak_cpu_set_count(&asked.cpus), read->allowed);
+    if (read->nodes == 1)
+        EXPECT_EQ(asked.node, read->node[0].id);
+    hak_topology_unmap(read);
+}
+
+static void asked(void)
+{
+    struct hak_discovered asked = {.node = 3};
+    hak_cpu_set_add(&asked.cpus, 2);
+    hak_cpu_set_add(&asked.cpus, 70);
+    const struct hak_topology *topology = hak_topology_of(&asked);
+    REQUIRE(topology != NULL);
+    EXPECT_EQ(topology->allowed, 2);
+    EXPECT_EQ(topology->cpu_ids, 71);
+    EXPECT_EQ(topology->nodes, 1);
+    EXPECT_EQ(topology->node[0].id, 3);
+    EXPECT_EQ(topology->node[0].has_memory, 1);
+    EXPECT_EQ(topology->l3s, 1);
+    EXPECT_EQ(topology->packages, 1);
+    EXPECT_EQ(topology->imagined, 0);
+    hak_topology_unmap(topology);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -94,6 +126,8 @@ int main(int argc, char **argv)
         {"a folder is a machine", recorded},
         {"without sysfs there is one node", nowhere},
         {"a wish is granted, or told why not", wishes},
+        {"the kernel tells CPUs and the only node without files", asked_here},
+        {"which makes one node, one package, one L3", asked},
         {"the words for a wish are understood", parses},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

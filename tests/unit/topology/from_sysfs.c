@@ -39,11 +39,34 @@ static void absent(void)
     hak_topology_unmap(topology);
 }
 
+static int only_node_of(const char *name)
+{
+    char *root = machine_open(name);
+    if (!EXPECT(root != NULL))
+        return -2;
+    int folder = hak_os_open_folder(root);
+    int node = hak_topology_only_node_of_sysfs(folder);
+    hak_os_close(folder);
+    machine_close(root);
+    return node;
+}
+
+static void only_node(void)
+{
+    EXPECT_EQ(only_node_of("1node-4l3"), 0);
+    EXPECT_EQ(only_node_of("2node-1l3"), -1);
+    EXPECT_EQ(only_node_of("2node-sparse-ids"), -1);
+    int folder = hak_os_open_folder("/proc/self");
+    EXPECT_EQ(hak_topology_only_node_of_sysfs(folder), 0); /* a kernel that knows of no nodes */
+    hak_os_close(folder);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"recorded machines are understood", recorded},
         {"a folder without sysfs is refused", absent},
+        {"whether there is one node is told by one file", only_node},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
