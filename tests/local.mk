@@ -19,6 +19,7 @@ unit_tests = \
 	%D%/unit/tiers/region \
 	%D%/unit/tiers/slab \
 	%D%/unit/tiers/pool \
+	%D%/unit/tiers/pool_space \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
 	%D%/unit/shard/front \
