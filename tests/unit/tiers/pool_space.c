@@ -208,8 +208,8 @@ static void tightest_fit_first(void)
     start();
     struct hak_region *wholly_free = region_with(~(uint32_t)1);
     struct hak_region *long_run = region_with(0x0000fff0);
-    struct hak_region *emptier = region_with(0x33333310);     /* runs of two, and many of them */
     struct hak_region *fuller = region_with(0x00000030);
+    struct hak_region *emptier = region_with(0x33333310);     /* runs of two, and many of them */
     EXPECT(region_of(take(2)) == fuller);
     EXPECT(region_of(take(2)) == emptier);
     EXPECT(region_of(take(4)) == long_run);
