@@ -19,6 +19,7 @@ unit_tests = \
 	%D%/unit/tiers/region \
 	%D%/unit/tiers/slab \
 	%D%/unit/tiers/pool \
+	%D%/unit/tiers/pool_space \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
 	%D%/unit/shard/front \
@@ -291,9 +292,9 @@ TESTS += $(environment_tests)
 
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
-stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed
+stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed %D%/stress/drift
 stress_scripts = %D%/stress/storm.sh %D%/stress/blowup.sh %D%/stress/prefixed.sh \
-	%D%/stress/idle.sh
+	%D%/stress/idle.sh %D%/stress/drift.sh
 stress_engine = %D%/stress/engine.c %D%/stress/engine.h %D%/stress/allocator.h
 check_PROGRAMS += $(stress_tests) $(stress_programs)
 TESTS += $(stress_tests) $(stress_scripts)
@@ -312,6 +313,9 @@ EXTRA_DIST += $(stress_scripts)
 %C%_stress_storm_LDADD = %D%/lib/libtest.la -lpthread -ldl
 %C%_stress_blowup_SOURCES = %D%/stress/blowup.c
 %C%_stress_blowup_LDADD = -lpthread -ldl
+%C%_stress_drift_SOURCES = %D%/stress/drift.c
+%C%_stress_drift_LDADD = %D%/lib/libtest.la -lpthread
+%D%/stress/drift.log: %D%/stress/drift
 %D%/stress/storm.log: %D%/stress/storm
 %D%/stress/blowup.log: %D%/stress/blowup
 %D%/stress/prefixed.log: %D%/stress/prefixed
@@ -326,6 +330,15 @@ check-storm: libhakmem.la %D%/stress/storm
 	cd .. && \
 	$(AM_TESTS_ENVIRONMENT) \
 	HAKMEM_TEST_INJECT=$$inject $(SHELL) $(abs_srcdir)/%D%/stress/storm.sh --long
+
+# What `make check` has no time for: the same tests, longer.
+long_tests = %D%/stress/drift.sh
+.PHONY: check-long
+check-long: libhakmem.la $(stress_programs)
+	@status=0; for test in $(long_tests); do \
+	  $(AM_TESTS_ENVIRONMENT) \
+	  HAKMEM_CHECK_LONG=1 $(SHELL) $(abs_srcdir)/$$test || status=1; \
+	done; exit $$status
 
 # ------------------------------------------------------------------ fault
 check_PROGRAMS += %D%/fault/refuse

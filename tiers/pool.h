@@ -3,8 +3,7 @@
  * each with regions of its own, so that short and long slabs do not break up each other's space.
  *
  *   bin of a class:  lock -> slabs that have free objects (full slabs are in no list)
- *   space:           lock -> regions that have free pages
- *   region (2 MiB):  | header: 32 slab descriptors | page 1 | page 2 | ... | page 31 |
+ *   space:           lock -> regions, and which of their pages are free (pool_space.h)
  *
  * Any thread. Bins are only entered by a miss of the front and of the transfer cache, a bundle at a
  * time. Lock order: bin, then space; neither is held over mmap. Regions stay mapped until
@@ -20,12 +19,12 @@
 #include "os/lock.h"
 #include "os/numa.h"
 #include "tiers/page_map.h"
+#include "tiers/pool_space.h"
 #include "tiers/region.h"
 #include "tiers/size_class.h"
 #include "tiers/slab.h"
 
 enum {
-    HAK_REGION_PAGES = HAK_REGION_SIZE / HAK_PAGE_SIZE,
     HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST,    /* the larger of both pools */
 };
 
@@ -36,28 +35,6 @@ struct hak_pool_bin {
     struct hak_slab *first;      /* with free objects; taken from the front, returned at the end */
     struct hak_slab *last;
 } __attribute__((aligned(HAK_CACHE_LINE)));
-
-struct hak_region {
-    struct hak_pool *pool;
-    struct hak_region *next;     /* the space's list of regions with free pages */
-    struct hak_region *previous;
-    struct hak_region *all_next; /* the space's list of all regions */
-    struct hak_region *all_previous;
-    int node;                    /* that it is bound to, or HAK_NODE_ANY; under the lock, read
-                                    relaxed by whoever asks for it */
-    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0 (header) never */
-    uint32_t dirty_pages;        /* free pages that the kernel still backs */
-    struct hak_slab slabs[HAK_REGION_PAGES];    /* by the slab's first page */
-};
-
-struct hak_pool_space {
-    struct hak_lock lock;
-    struct hak_region *first;
-    struct hak_region *all;
-    uint32_t regions;            /* all of the pool */
-    size_t dirty_bytes;
-    uint64_t last_release_ns;    /* when pages last became dirty */
-};
 
 struct hak_pool {
     const struct hak_region_source *source;
@@ -78,7 +55,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
 static inline unsigned hak_pool_regions(const struct hak_pool *pool)
 {
     /* relaxed: a figure; written under the space's lock */
-    return __atomic_load_n(&pool->space.regions, __ATOMIC_RELAXED);
+    return __atomic_load_n(&pool->space.all.count, __ATOMIC_RELAXED);
 }
 
 /* Bytes of free pages that the kernel still backs, a moment ago. */
@@ -98,14 +75,15 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
                        const struct hak_policy *policy);
 
-/* Gives the kernel free pages that nobody used for policy->decay_ns. Cheap when there are none. */
+/* Gives the kernel free pages that nobody used for policy->decay_ns: a portion of them, at most
+ * HAK_SPACE_TICK_CALLS calls. Cheap when there are none. */
 void hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
 
-/* Gives the kernel all free pages. Bytes. */
+/* Gives the kernel all free pages, portion by portion, between which others get the lock. Bytes. */
 size_t hak_pool_purge(struct hak_pool *pool);
 
 /* Unlinks all regions without a slab, purged, as a list by `next`: the caller unmaps them once
- * nobody can be reading in them. */
+ * nobody can be reading in them. Its work is in proportion to what it collects. */
 struct hak_region *hak_pool_collect_empty(struct hak_pool *pool);
 
 /* Binds all regions to the source's node; what is in them stays, or moves, which may take

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "os/clock.h"
 #include "shard/grace.h"
 #include "tests/lib/threads.h"
 #include "tests/unit/shard/shaker.h"
@@ -117,7 +118,7 @@ static void ticks_let_decay(void)
 {
     enum { CLASS = HAK_CLASS_LAST };
     static const struct hak_policy policy = {
-        .slab_retain_bytes = SIZE_MAX, .large_retain_bytes = SIZE_MAX, .decay_ns = 1000,
+        .slab_retain_bytes = SIZE_MAX, .large_retain_bytes = SIZE_MAX, .decay_ns = 60000000000,
         .large_segment_bytes = 2 * 1024 * 1024};
     world_start();
     struct hak_shard *shard = hak_shard_create(-1, &policy);
@@ -128,7 +129,7 @@ static void ticks_let_decay(void)
     for (unsigned i = 0; i < TAP_COUNT(words); i++)
         hak_shard_give_to_slabs(CLASS, words[i]);
     EXPECT_GE(shard->mid.space.dirty_bytes, HAK_PAGE_SIZE);
-    hak_shard_tick(shard, shard->mid.space.last_release_ns + 2000);
+    hak_shard_tick(shard, hak_os_now_ns() + 2 * policy.decay_ns);
     EXPECT_EQ(shard->mid.space.dirty_bytes, 0);
     world_expect_nothing_lost();
 }

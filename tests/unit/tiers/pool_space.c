@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* tiers/pool_space.c: the tightest fit is found wherever it stands, a region is mapped only when
+ * there is none, and what goes back to the kernel goes in portions that are counted here. */
+#define _GNU_SOURCE
+#include "tiers/pool_space.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "os/bits.h"
+#include "os/clock.h"
+#include "tests/lib/prng.h"
+#include "tests/lib/tap.h"
+
+enum { FREE_PAGES = HAK_REGION_PAGES - 1, MANY = 200, TAKEN_MAX = MANY * FREE_PAGES };
+
+static struct hak_counters counters;
+static const struct hak_region_source source = {&counters, -1, 7};
+static struct hak_pool_space space;
+static const uint64_t DECAY = 60000000000;
+static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 60000000000};
+static const struct hak_policy keep_nothing = {.slab_retain_bytes = 0, .decay_ns = 60000000000};
+
+static void start(void)
+{
+    REQUIRE(hak_page_map_start() != HAK_PAGE_MAP_NONE);
+    space = (struct hak_pool_space){.source = &source};
+}
+
+static struct hak_region *region_of(const void *page)
+{
+    return (struct hak_region *)hak_align_down((uintptr_t)page, HAK_REGION_SIZE);
+}
+
+static unsigned index_of(const void *page)
+{
+    return (unsigned)((uintptr_t)page >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;
+}
+
+/* As the pool does it: from a region that there is, or a new one. */
+static char *take(unsigned count)
+{
+    char *pages = hak_pool_space_take(&space, count);
+    struct hak_region *region;
+    if (pages == NULL && (region = hak_region_map(&source, HAK_REGION_SIZE)) != NULL) {
+        region->node = -1;
+        pages = hak_pool_space_add(&space, region, count);
+    }
+    return pages;
+}
+
+static void give(void *pages, unsigned count, const struct hak_policy *policy)
+{
+    hak_pool_space_give(&space, region_of(pages), index_of(pages), count, policy);
+}
+
+/* A region of its own, all of it taken but the pages of the mask, which are free and dirty. */
+static struct hak_region *region_with(uint32_t free_pages)
+{
+    struct hak_region *region = hak_region_map(&source, HAK_REGION_SIZE);
+    if (region == NULL)
+        abort();
+    hak_pool_space_add(&space, region, FREE_PAGES);
+    for (unsigned page = 1; page < HAK_REGION_PAGES; page++)
+        if (free_pages >> page & 1) {
+            memset((char *)region + (size_t)page * HAK_PAGE_SIZE, 1, HAK_PAGE_SIZE);
+            hak_pool_space_give(&space, region, page, 1, &keep_all);
+        }
+    return region;
+}
+
+static uint64_t calls(void)
+{
+    return hak_counter_read(&counters, HAK_COUNTER_SLAB_PURGES);
+}
+
+static uint64_t refusals(void)
+{
+    return hak_counter_read(&counters, HAK_COUNTER_SLAB_PURGES_REFUSED);
+}
+
+static unsigned list_length(const struct hak_region_list *list, enum hak_region_role role)
+{
+    unsigned length = 0;
+    for (const struct hak_region *region = list->first; region != NULL;
+         region = region->links[role].next)
+        length++;
+    EXPECT_EQ(length, list->count);
+    return length;
+}
+
+/* Everything that the lists, bits and sums say holds of every region. */
+static void expect_sound(void)
+{
+    size_t dirty = 0;
+    unsigned dirty_regions = 0;
+    unsigned open = 0;
+    for (const struct hak_region *region = space.all.first; region != NULL;
+         region = region->links[HAK_REGION_ALL].next) {
+        EXPECT_EQ(region->dirty_pages & ~region->free_pages, 0);
+        EXPECT_EQ(region->aged_pages & ~region->dirty_pages, 0);
+        EXPECT_EQ(region->fit, region->free_pages == 0 ? 0 : hak_pool_space_fit(region->free_pages));
+        EXPECT_EQ(region->in_dirty != NULL, region->dirty_pages != 0);
+        dirty += hak_bit_count(region->dirty_pages);
+        dirty_regions += region->dirty_pages != 0;
+        open += region->free_pages != 0;
+    }
+    EXPECT_EQ(dirty * HAK_PAGE_SIZE, space.dirty_bytes);
+    EXPECT_EQ(list_length(&space.dirty, HAK_REGION_DIRTY) +
+                  list_length(&space.spared, HAK_REGION_DIRTY), dirty_regions);
+    for (unsigned fit = 0; fit < HAK_SPACE_LISTS; fit++) {
+        unsigned length = list_length(&space.fits[fit], HAK_REGION_FITS);
+        EXPECT_EQ(space.fitting[fit / 64] >> fit % 64 & 1, length != 0);
+        open -= length;
+    }
+    EXPECT_EQ(open, 0);
+}
+
+/* All pages that are still taken are given; the space lets go of every region. */
+static void finish(void)
+{
+    for (struct hak_region *region = space.all.first; region != NULL;
+         region = region->links[HAK_REGION_ALL].next)
+        for (unsigned page = 1; page < HAK_REGION_PAGES; page++)
+            if ((region->free_pages >> page & 1) == 0)
+                hak_pool_space_give(&space, region, page, 1, &keep_all);
+    expect_sound();
+    unsigned regions = space.all.count;
+    struct hak_region *region = hak_pool_space_collect(&space);
+    while (region != NULL) {
+        struct hak_region *next = region->next;
+        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        regions--;
+        region = next;
+    }
+    EXPECT_EQ(regions, 0);
+    EXPECT_EQ(space.dirty_bytes, 0);
+    EXPECT_EQ(space.all.count, 0);
+    expect_sound();
+}
+
+/* ---- runs ------------------------------------------------------------------------------- */
+
+static unsigned longest_by_counting(uint32_t pages)
+{
+    unsigned longest = 0;
+    unsigned length = 0;
+    for (unsigned bit = 0; bit < 32; bit++) {
+        length = pages >> bit & 1 ? length + 1 : 0;
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
+static void runs_are_measured(void)
+{
+    struct prng prng = {1};
+    for (unsigned i = 0; i < 300000; i++) {
+        uint32_t pages = (uint32_t)prng_next(&prng);
+        for (unsigned thin = i % 4; thin != 0; thin--)
+            pages = i % 8 < 4 ? pages | (uint32_t)prng_next(&prng)
+                              : pages & (uint32_t)prng_next(&prng);
+        if (hak_pool_space_longest_run(pages) != longest_by_counting(pages))
+            EXPECT_EQ(pages, 0);
+    }
+    for (unsigned from = 0; from < 32; from++)
+        for (unsigned count = 1; count <= 32 - from; count++)
+            EXPECT_EQ(hak_pool_space_longest_run(
+                          (uint32_t)(((UINT64_C(1) << count) - 1) << from)), count);
+    EXPECT_EQ(hak_pool_space_longest_run(0), 0);
+}
+
+static void runs_are_chosen(void)
+{
+    EXPECT_EQ(hak_pool_space_find_run(0, 0, 1), 0);
+    EXPECT_EQ(hak_pool_space_find_run(0x000000fe, 0, 8), 0);
+    EXPECT_EQ(hak_pool_space_find_run(0xfffffffe, 0, 8), 1);
+    EXPECT_EQ(hak_pool_space_find_run(0xff000000, 0, 8), 24);
+    EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 2), 16);    /* the tighter of 6, 2, 4 */
+    EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 3), 20);
+    EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 5), 1);
+    EXPECT_EQ(hak_pool_space_find_run(0x00033066, 0x00003000, 2), 12);    /* the dirty one */
+}
+
+/* ---- fits ------------------------------------------------------------------------------- */
+
+/* One region of many has room: it is found, wherever it stands. This is what a search that
+ * gives up never does. */
+static void room_is_found_among_many(void)
+{
+    start();
+    struct hak_region *with_room = region_with(0x0001fe00);    /* 8 pages in a row */
+    for (unsigned i = 0; i < MANY; i++)
+        region_with(0xeeeeeeee);                               /* never more than 3 */
+    unsigned regions = space.all.count;
+    char *pages = take(8);
+    EXPECT(region_of(pages) == with_room);
+    EXPECT_EQ(space.all.count, regions);
+    EXPECT(region_of(take(4)) != with_room);                   /* there is none but a new one */
+    EXPECT_EQ(space.all.count, regions + 1);
+    finish();
+}
+
+static void tightest_fit_first(void)
+{
+    start();
+    struct hak_region *wholly_free = region_with(~(uint32_t)1);
+    struct hak_region *long_run = region_with(0x0000fff0);
+    struct hak_region *fuller = region_with(0x00000030);
+    struct hak_region *emptier = region_with(0x33333310);     /* runs of two, and many of them */
+    EXPECT(region_of(take(2)) == fuller);
+    EXPECT(region_of(take(2)) == emptier);
+    EXPECT(region_of(take(4)) == long_run);
+    EXPECT(region_of(take(8)) == long_run);
+    EXPECT(region_of(take(8)) == wholly_free);
+    expect_sound();
+    finish();
+}
+
+/* What is live stays as much, its shape changes: there are never more regions than it needs at the
+ * worst, whatever was there before. */
+static void regions_do_not_pile_up(void)
+{
+    enum { ROUNDS = 60, PAGES_LIVE = 40 * FREE_PAGES };
+    static struct { char *pages; unsigned count; } taken[TAKEN_MAX];
+    struct prng prng = {3};
+    unsigned have = 0;
+    unsigned live = 0;
+    unsigned regions = 0;
+    start();
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned count = 1u << round % 4;
+        while (live > PAGES_LIVE / 2) {
+            unsigned which = (unsigned)prng_below(&prng, have);
+            give(taken[which].pages, taken[which].count, &keep_all);
+            live -= taken[which].count;
+            taken[which] = taken[--have];
+        }
+        for (; live + count <= PAGES_LIVE; live += count, have++) {
+            taken[have].count = count;
+            taken[have].pages = take(count);
+        }
+        if (round == ROUNDS / 3)
+            regions = space.all.count;
+    }
+    expect_sound();
+    EXPECT_LE(space.all.count, regions + regions / 20);
+    EXPECT_LE(space.all.count, 2 * PAGES_LIVE / FREE_PAGES);
+    finish();
+}
+
+/* ---- purges ----------------------------------------------------------------------------- */
+
+/* Regions that are in use, or clean, are not walked; dirty ones go in portions, in their turn. */
+static void ticks_purge_in_portions(void)
+{
+    start();
+    for (unsigned i = 0; i < MANY; i++)
+        region_with(0xaaaaaaaa);    /* 16 runs of one page */
+    uint64_t before = calls();
+    uint64_t due = hak_os_now_ns() + 2 * DECAY;
+    hak_pool_space_tick(&space, &keep_all, hak_os_now_ns());
+    EXPECT_EQ(calls(), before);     /* nothing is old enough */
+    unsigned ticks = 0;
+    while (space.dirty_bytes != 0 && ticks < 2 * MANY) {
+        uint64_t had = calls();
+        size_t dirty = space.dirty_bytes;
+        hak_pool_space_tick(&space, &keep_all, due);
+        EXPECT_LE(calls() - had, HAK_SPACE_TICK_CALLS);
+        EXPECT_LE(dirty - space.dirty_bytes,
+                  (HAK_SPACE_PORTION_PAGES + FREE_PAGES) * (size_t)HAK_PAGE_SIZE);
+        ticks++;
+    }
+    EXPECT_EQ(space.dirty_bytes, 0);
+    EXPECT_EQ(calls() - before, MANY * 16);
+    EXPECT_LE(ticks, MANY);
+    hak_pool_space_tick(&space, &keep_all, due + 2 * DECAY);
+    EXPECT_EQ(calls() - before, MANY * 16);
+    expect_sound();
+    finish();
+}
+
+/* Long runs count by their pages. */
+static void portions_are_bounded_by_pages(void)
+{
+    start();
+    for (unsigned i = 0; i < 8; i++)
+        region_with(~(uint32_t)1);
+    size_t dirty = space.dirty_bytes;
+    hak_pool_space_tick(&space, &keep_all, hak_os_now_ns() + 2 * DECAY);
+    EXPECT_GE(dirty - space.dirty_bytes, HAK_SPACE_PORTION_PAGES * (size_t)HAK_PAGE_SIZE);
+    EXPECT_LE(dirty - space.dirty_bytes,
+              (HAK_SPACE_PORTION_PAGES + FREE_PAGES) * (size_t)HAK_PAGE_SIZE);
+    finish();
+}
+
+/* A page that is free for twice the decay time goes, also where others around it come and go; one
+ * that was just given does not. */
+static void decay_is_by_page(void)
+{
+    start();
+    struct hak_region *region = region_with(0x00000002);
+    uint64_t now = region->given_ns;
+    hak_pool_space_give(&space, region, 5, 1, &keep_all);
+    region->given_ns = now + DECAY;                      /* as if given a decay time later */
+    hak_pool_space_tick(&space, &keep_all, now + DECAY + 1);
+    EXPECT_EQ(region->dirty_pages, 1u << 5);
+    hak_pool_space_give(&space, region, 7, 1, &keep_all);
+    region->given_ns = now + 2 * DECAY;
+    hak_pool_space_tick(&space, &keep_all, now + DECAY + 2);
+    EXPECT_EQ(region->dirty_pages, 1u << 5 | 1u << 7);   /* looked at a moment ago */
+    hak_pool_space_tick(&space, &keep_all, now + 2 * DECAY + 2);
+    EXPECT_EQ(region->dirty_pages, 1u << 7);
+    hak_pool_space_tick(&space, &keep_all, now + 3 * DECAY + 3);
+    EXPECT_EQ(region->dirty_pages, 0);
+    finish();
+}
+
+/* What is kept never exceeds what may be kept, in few calls a give, and the oldest goes first. */
+static void gives_obey_the_limit(void)
+{
+    start();
+    for (unsigned i = 0; i < MANY; i++)
+        region_with(0xaaaaaaaa);
+    struct hak_policy keep_some = {.slab_retain_bytes = space.dirty_bytes, .decay_ns = DECAY};
+    struct hak_region *oldest = space.dirty.first;
+    for (unsigned i = 0; i < MANY; i++) {
+        char *pages = take(8);
+        uint64_t before = calls();
+        memset(pages, 1, 8 * HAK_PAGE_SIZE);
+        give(pages, 8, &keep_some);
+        EXPECT_LE(calls() - before, HAK_SPACE_GIVE_CALLS);
+        EXPECT_LE(space.dirty_bytes, keep_some.slab_retain_bytes);
+    }
+    EXPECT(oldest->dirty_pages != 0xaaaaaaaa);
+    size_t before = space.dirty_bytes;
+    char *pages = take(1);
+    give(pages, 1, &keep_nothing);
+    EXPECT_LE(space.dirty_bytes, before);
+    expect_sound();
+    finish();
+}
+
+/* Locked pages cannot be purged: they stay dirty, are told, and are not tried in a loop. */
+static void refusals_are_looked_at(void)
+{
+    start();
+    struct hak_region *locked = region_with(0xaaaaaaaa);
+    struct hak_region *other = region_with(0xaaaaaaaa);
+    if (mlock(locked, HAK_REGION_SIZE) != 0) {
+        finish();
+        tap_skip("memory cannot be locked here");
+        return;
+    }
+    uint64_t had = calls();
+    hak_pool_space_tick(&space, &keep_all, hak_os_now_ns() + 2 * DECAY);
+    EXPECT_EQ(refusals(), 1);
+    EXPECT_EQ(locked->dirty_pages, 0xaaaaaaaa);
+    hak_pool_space_tick(&space, &keep_all, hak_os_now_ns() + 2 * DECAY);
+    EXPECT_EQ(other->dirty_pages, 0);
+    EXPECT_EQ(refusals(), 1);               /* not before it is due again */
+    EXPECT_EQ(calls() - had, 17);
+    EXPECT_EQ(hak_pool_space_purge(&space), 0);
+    EXPECT_EQ(refusals(), 2);
+    uint64_t before = refusals();
+    for (unsigned i = 0; i < 1000; i++) {    /* all that is dirty is locked: one try, then a rest */
+        char *page = take(1);
+        EXPECT(region_of(page) == locked);
+        give(page, 1, &keep_nothing);
+    }
+    EXPECT_LE(refusals() - before, 16);
+    EXPECT_GE(space.dirty_bytes, 16 * HAK_PAGE_SIZE);
+    munlock(locked, HAK_REGION_SIZE);
+    EXPECT_GE(hak_pool_space_purge(&space), 16 * HAK_PAGE_SIZE);
+    EXPECT_EQ(space.dirty_bytes, 0);
+    finish();
+}
+
+/* Of many regions only those wholly free are touched: by the list alone. */
+static void collects_what_is_free(void)
+{
+    start();
+    for (unsigned i = 0; i < MANY; i++)
+        region_with(i % 2 == 0 ? ~(uint32_t)1 : 0x00000002);
+    unsigned collected = 0;
+    struct hak_region *region = hak_pool_space_collect(&space);
+    while (region != NULL) {
+        struct hak_region *next = region->next;
+        unsigned char resident[HAK_REGION_SIZE / 4096];
+        unsigned pages = 0;
+        EXPECT_EQ(mincore(region, HAK_REGION_SIZE, resident), 0);
+        for (size_t page = HAK_PAGE_SIZE / 4096; page < sizeof resident; page++)
+            pages += resident[page] & 1;
+        EXPECT_EQ(pages, 0);
+        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        collected++;
+        region = next;
+    }
+    EXPECT_EQ(collected, MANY / 2);
+    EXPECT_EQ(space.all.count, MANY / 2);
+    EXPECT_EQ(space.dirty_bytes, MANY / 2 * (size_t)HAK_PAGE_SIZE);
+    expect_sound();
+    finish();
+}
+
+/* Every region is looked at once; where nothing is bound, none changes its node. */
+static void settles_all(void)
+{
+    start();
+    for (unsigned i = 0; i < MANY; i++)
+        region_with(0x00000002);
+    struct hak_region *first = space.all.first;
+    hak_pool_space_settle(&space, HAK_OS_PAGES_LEAVE);
+    EXPECT(space.all.first == first);
+    expect_sound();
+    finish();
+}
+
+int main(int argc, char **argv)
+{
+    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    static const struct tap_case cases[] = {
+        {"the longest run is what counting finds", runs_are_measured},
+        {"the shortest run that is long enough is cut", runs_are_chosen},
+        {"room is found among many regions without", room_is_found_among_many},
+        {"the tightest fit comes first, of those the fullest", tightest_fit_first},
+        {"regions do not pile up while shapes change", regions_do_not_pile_up},
+        {"a tick purges a portion", ticks_purge_in_portions},
+        {"a portion is bounded by pages, too", portions_are_bounded_by_pages},
+        {"pages decay each in their time", decay_is_by_page},
+        {"a give obeys the limit in few calls", gives_obey_the_limit},
+        {"refused purges are told and not repeated", refusals_are_looked_at},
+        {"wholly free regions are collected, and no others", collects_what_is_free},
+        {"settling looks at each region once", settles_all},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/* Pages in and out of regions, regions in and out of lists. Any thread; static functions under the
+ * space's lock unless they say otherwise. */
+#include "tiers/pool_space.h"
+
+#include "os/bits.h"
+#include "os/clock.h"
+#include "os/memory.h"
+#include "tiers/headroom.h"
+#include "topology/bind.h"
+
+enum {
+    HEADER_PAGE = 1u,                      /* bit of the page that holds the header */
+    DEGREE_PAGES = 4,                      /* free pages beside the longest run, for a degree */
+    COLLECTED_AT_ONCE = 64,                /* regions, before others get the lock */
+    SETTLED_AT_ONCE = 64,                  /* looked at; at most one of them is bound */
+    REFUSED_NS = 1000 * 1000 * 1000,       /* that a refusal of all keeps gives from trying */
+};
+
+_Static_assert(sizeof(struct hak_region) <= HAK_PAGE_SIZE, "the header fits its page");
+_Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
+
+/* What one portion of purging may still do. */
+struct budget {
+    unsigned calls;
+    unsigned pages;
+};
+
+static bool is_spent(const struct budget *budget)
+{
+    return budget->calls == 0 || budget->pages == 0;
+}
+
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+static void link_first(struct hak_region_list *list, struct hak_region *region,
+                       enum hak_region_role role)
+{
+    region->links[role].previous = NULL;
+    region->links[role].next = list->first;
+    if (list->first != NULL)
+        list->first->links[role].previous = region;
+    else
+        list->last = region;
+    list->first = region;
+    /* relaxed: hak_pool_regions looks at it without the lock */
+    __atomic_store_n(&list->count, list->count + 1, __ATOMIC_RELAXED);
+}
+
+static void link_last(struct hak_region_list *list, struct hak_region *region,
+                      enum hak_region_role role)
+{
+    region->links[role].next = NULL;
+    region->links[role].previous = list->last;
+    if (list->last != NULL)
+        list->last->links[role].next = region;
+    else
+        list->first = region;
+    list->last = region;
+    __atomic_store_n(&list->count, list->count + 1, __ATOMIC_RELAXED); /* relaxed: as above */
+}
+
+static void unlink_from(struct hak_region_list *list, struct hak_region *region,
+                        enum hak_region_role role)
+{
+    struct hak_region *next = region->links[role].next;
+    struct hak_region *previous = region->links[role].previous;
+    if (previous != NULL)
+        previous->links[role].next = next;
+    else
+        list->first = next;
+    if (next != NULL)
+        next->links[role].previous = previous;
+    else
+        list->last = previous;
+    __atomic_store_n(&list->count, list->count - 1, __ATOMIC_RELAXED); /* relaxed: as above */
+}
+
+/* ---- runs of pages -------------------------------------------------------------------------- */
+
+/* Bits of `count` pages from `first` on. */
+static uint32_t page_mask(unsigned first, unsigned count)
+{
+    return (uint32_t)(((UINT64_C(1) << count) - 1) << first);
+}
+
+/* Length of the run of ones that begins at `first`. */
+static unsigned run_length(uint32_t pages, unsigned first)
+{
+    return hak_lowest_bit(~((uint64_t)pages >> first));
+}
+
+unsigned hak_pool_space_longest_run(uint32_t pages)
+{
+    /* starts[s]: the bits at which 2^s ones begin */
+    uint32_t starts[5] = {pages};
+    for (unsigned step = 1; step < 5; step++)
+        starts[step] = starts[step - 1] & (starts[step - 1] >> (1u << (step - 1)));
+    if (pages == UINT32_MAX)
+        return 32;
+    unsigned length = 0;
+    uint32_t found = UINT32_MAX;    /* where `length` ones begin */
+    for (unsigned step = 5; step-- > 0;) {
+        uint32_t longer = found & (uint32_t)((uint64_t)starts[step] >> length);
+        if (longer != 0) {
+            found = longer;
+            length += 1u << step;
+        }
+    }
+    return length;
+}
+
+unsigned hak_pool_space_find_run(uint32_t free_pages, uint32_t dirty_pages, unsigned count)
+{
+    unsigned found = 0;
+    unsigned found_cost = UINT32_MAX;
+    uint32_t heads = free_pages & ~(free_pages << 1);
+    for (; heads != 0; heads &= heads - 1) {    /* 15 at most: as many runs as a region can have */
+        unsigned first = hak_lowest_bit(heads);
+        unsigned length = run_length(free_pages, first);
+        if (length < count)
+            continue;
+        unsigned clean = hak_bit_count(page_mask(first, count) & ~dirty_pages);
+        unsigned cost = length * HAK_REGION_PAGES + clean;
+        if (cost < found_cost) {
+            found = first;
+            found_cost = cost;
+        }
+    }
+    return found;
+}
+
+unsigned hak_pool_space_fit(uint32_t free_pages)
+{
+    unsigned run = hak_pool_space_longest_run(free_pages);
+    unsigned degree = (hak_bit_count(free_pages) - run) / DEGREE_PAGES;
+    if (degree >= HAK_SPACE_DEGREES)
+        degree = HAK_SPACE_DEGREES - 1;
+    return run * HAK_SPACE_DEGREES + degree;
+}
+
+/* ---- where a region stands ------------------------------------------------------------------ */
+
+static void leave_fits(struct hak_pool_space *space, struct hak_region *region)
+{
+    struct hak_region_list *list = &space->fits[region->fit];
+    if (region->fit == 0)
+        return;
+    unlink_from(list, region, HAK_REGION_FITS);
+    if (list->first == NULL)
+        space->fitting[region->fit / 64] &= ~(UINT64_C(1) << region->fit % 64);
+    region->fit = 0;
+}
+
+/* Of regions that fit alike those with dirty pages come first, for they cost no faults. */
+static void enter_fits(struct hak_pool_space *space, struct hak_region *region)
+{
+    leave_fits(space, region);
+    if (region->free_pages == 0)
+        return;
+    region->fit = (uint8_t)hak_pool_space_fit(region->free_pages);
+    struct hak_region_list *list = &space->fits[region->fit];
+    if (region->dirty_pages != 0)
+        link_first(list, region, HAK_REGION_FITS);
+    else
+        link_last(list, region, HAK_REGION_FITS);
+    space->fitting[region->fit / 64] |= UINT64_C(1) << region->fit % 64;
+}
+
+/* Where memory is purged in steps of huge pages, free pages of a region go all together: the header
+ * alone stays then, in a huge page that is broken up, for readers without a lock. */
+static bool can_spare(const struct hak_region *region)
+{
+    return hak_region_purge_step() < HAK_REGION_SIZE ||
+           region->free_pages == ~(uint32_t)HEADER_PAGE;
+}
+
+static void leave_dirty(struct hak_region *region)
+{
+    if (region->in_dirty != NULL)
+        unlink_from(region->in_dirty, region, HAK_REGION_DIRTY);
+    region->in_dirty = NULL;
+}
+
+/* At the end of its list: to be looked at when a decay time has passed. */
+static void enter_dirty(struct hak_pool_space *space, struct hak_region *region, uint64_t now_ns)
+{
+    leave_dirty(region);
+    region->aged_pages = region->dirty_pages;
+    region->looked_ns = now_ns;
+    if (region->dirty_pages == 0)
+        return;
+    region->in_dirty = can_spare(region) ? &space->dirty : &space->spared;
+    link_last(region->in_dirty, region, HAK_REGION_DIRTY);
+}
+
+/* After its pages have changed: keeps its turn in a list that it stands in rightly. */
+static void update_dirty(struct hak_pool_space *space, struct hak_region *region, uint64_t now_ns)
+{
+    struct hak_region_list *right = can_spare(region) ? &space->dirty : &space->spared;
+    if (region->dirty_pages == 0)
+        leave_dirty(region);
+    else if (region->in_dirty != right)
+        enter_dirty(space, region, now_ns);
+}
+
+/* relaxed: hak_pool_tick looks at it before it takes the lock */
+static void set_dirty_bytes(struct hak_pool_space *space, size_t bytes)
+{
+    __atomic_store_n(&space->dirty_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* These pages of the region are not free and dirty any more. */
+static void forget_dirty(struct hak_pool_space *space, struct hak_region *region, uint32_t pages)
+{
+    size_t bytes = (size_t)hak_bit_count(region->dirty_pages & pages) * HAK_PAGE_SIZE;
+    region->dirty_pages &= ~pages;
+    region->aged_pages &= ~pages;
+    set_dirty_bytes(space, space->dirty_bytes - bytes);
+}
+
+/* ---- in and out ----------------------------------------------------------------------------- */
+
+static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, unsigned first,
+                       unsigned count)
+{
+    uint32_t pages = page_mask(first, count);
+    unsigned clean = count - hak_bit_count(region->dirty_pages & pages);
+    hak_headroom_take((size_t)clean * HAK_PAGE_SIZE);
+    forget_dirty(space, region, pages);
+    region->free_pages &= ~pages;
+    enter_fits(space, region);
+    update_dirty(space, region, region->given_ns);
+    return (char *)region + (size_t)first * HAK_PAGE_SIZE;
+}
+
+/* The region whose longest run is the shortest that is long enough, of those the fullest. */
+static struct hak_region *best_fit(const struct hak_pool_space *space, unsigned count)
+{
+    unsigned least = count * HAK_SPACE_DEGREES;
+    unsigned word = least / 64;
+    uint64_t lists = space->fitting[word] & (UINT64_MAX << least % 64);
+    if (lists == 0 && word == 0)
+        lists = space->fitting[++word];
+    return lists == 0 ? NULL : space->fits[word * 64 + hak_lowest_bit(lists)].first;
+}
+
+void *hak_pool_space_take(struct hak_pool_space *space, unsigned count)
+{
+    void *pages = NULL;
+    hak_lock_acquire(&space->lock);
+    struct hak_region *region = best_fit(space, count);
+    if (region != NULL) {
+        unsigned first = hak_pool_space_find_run(region->free_pages, region->dirty_pages, count);
+        pages = cut_pages(space, region, first, count);
+    }
+    hak_lock_release(&space->lock);
+    return pages;
+}
+
+void *hak_pool_space_add(struct hak_pool_space *space, struct hak_region *region, unsigned count)
+{
+    region->free_pages = ~(uint32_t)HEADER_PAGE;
+    hak_lock_acquire(&space->lock);
+    link_last(&space->all, region, HAK_REGION_ALL);
+    void *pages = cut_pages(space, region, 1, count);
+    hak_lock_release(&space->lock);
+    return pages;
+}
+
+/* ---- giving back to the kernel -------------------------------------------------------------- */
+
+enum purged {
+    PURGED_ALL,
+    PURGED_PART,      /* the budget is at its end */
+    PURGED_REFUSED,   /* locked memory, say */
+};
+
+/* Purges `pages` of a region, run by run, as far as the budget goes. MADV_DONTNEED keeps the
+ * addresses: a lock-free reader sees zeros, never a fault. */
+static enum purged purge_pages(struct hak_pool_space *space, struct hak_region *region,
+                               uint32_t pages, struct budget *budget)
+{
+    struct hak_counters *counters = space->source->counters;
+    while (pages != 0) {
+        if (is_spent(budget))
+            return PURGED_PART;
+        unsigned first = hak_lowest_bit(pages);
+        unsigned count = run_length(pages, first);
+        char *run = (char *)region + (size_t)first * HAK_PAGE_SIZE;
+        budget->calls--;
+        hak_count(counters, HAK_COUNTER_SLAB_PURGES, 1);
+        if (hak_os_purge(run, (size_t)count * HAK_PAGE_SIZE, HAK_PURGE_NOW) != 0) {
+            hak_count(counters, HAK_COUNTER_SLAB_PURGES_REFUSED, 1);
+            return PURGED_REFUSED;
+        }
+        budget->pages -= count < budget->pages ? count : budget->pages;
+        pages &= ~page_mask(first, count);
+        forget_dirty(space, region, page_mask(first, count));
+        hak_headroom_give((size_t)count * HAK_PAGE_SIZE);
+        hak_count(counters, HAK_COUNTER_BYTES_PURGED, (uint64_t)count * HAK_PAGE_SIZE);
+    }
+    return PURGED_ALL;
+}
+
+/* One visit to a region. Unless the budget ended it, the region goes to the end of its list, or out
+ * of it; a refusal is a look like any other, so that it is not tried again before its next turn. */
+static enum purged visit(struct hak_pool_space *space, struct hak_region *region, uint32_t pages,
+                         uint64_t now_ns, struct budget *budget)
+{
+    enum purged purged = purge_pages(space, region, pages, budget);
+    if (purged == PURGED_PART)
+        return purged;
+    enter_dirty(space, region, now_ns);
+    if (region->dirty_pages == 0)
+        enter_fits(space, region);
+    return purged;
+}
+
+static bool is_older(uint64_t then_ns, uint64_t now_ns, uint64_t decay_ns)
+{
+    return now_ns > then_ns && now_ns - then_ns > decay_ns;
+}
+
+/* A region whose turn it is loses what was free when it was last looked at, and all where nothing
+ * was given to it for a decay time. */
+static void purge_due(struct hak_pool_space *space, uint64_t decay_ns, uint64_t now_ns,
+                      struct budget *budget)
+{
+    struct hak_region *region;
+    while (!is_spent(budget) && (region = space->dirty.first) != NULL &&
+           is_older(region->looked_ns, now_ns, decay_ns)) {
+        bool is_idle = is_older(region->given_ns, now_ns, decay_ns);
+        visit(space, region, is_idle ? region->dirty_pages : region->aged_pages, now_ns, budget);
+    }
+}
+
+/* Those looked at longest ago go first, what was given last stays warm. Where everything is
+ * refused, nothing is tried for a while. */
+static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now_ns,
+                         struct budget *budget)
+{
+    size_t before = space->dirty_bytes;
+    bool refused = false;
+    if (space->refused_ns != 0 && !is_older(space->refused_ns, now_ns, REFUSED_NS))
+        return;
+    space->refused_ns = 0;
+    while (space->dirty_bytes > keep && !is_spent(budget) && space->dirty.first != NULL) {
+        struct hak_region *region = space->dirty.first;
+        refused |= visit(space, region, region->dirty_pages, now_ns, budget) == PURGED_REFUSED;
+    }
+    if (refused && space->dirty_bytes == before)
+        space->refused_ns = now_ns;
+}
+
+void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
+                         unsigned count, const struct hak_policy *policy)
+{
+    struct budget budget = {HAK_SPACE_GIVE_CALLS, HAK_SPACE_PORTION_PAGES};
+    uint64_t now = hak_os_coarse_now_ns();
+    size_t keep = hak_policy_bytes(&policy->slab_retain_bytes);
+    hak_lock_acquire(&space->lock);
+    region->free_pages |= page_mask(first, count);
+    region->dirty_pages |= page_mask(first, count);
+    region->given_ns = now;
+    set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
+    enter_fits(space, region);
+    update_dirty(space, region, now);
+    purge_due(space, policy->decay_ns, now, &budget);
+    purge_excess(space, keep, now, &budget);
+    hak_lock_release(&space->lock);
+}
+
+void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *policy,
+                         uint64_t now_ns)
+{
+    struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES};
+    if (!hak_lock_try(&space->lock))
+        return;
+    purge_due(space, policy->decay_ns, now_ns, &budget);
+    hak_lock_release(&space->lock);
+}
+
+/* As many regions as stand in the list at first: what is refused goes to its end, and what others
+ * give meanwhile does not keep us here. */
+static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *list)
+{
+    size_t purged = 0;
+    uint64_t now = hak_os_coarse_now_ns();
+    hak_lock_acquire(&space->lock);
+    uint32_t visits = list->count;
+    while (visits != 0 && list->first != NULL) {
+        struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES};
+        size_t before = space->dirty_bytes;
+        while (visits != 0 && list->first != NULL &&
+               visit(space, list->first, list->first->dirty_pages, now, &budget) != PURGED_PART)
+            visits--;
+        purged += before - space->dirty_bytes;
+        hak_lock_release(&space->lock);
+        hak_lock_acquire(&space->lock);
+    }
+    hak_lock_release(&space->lock);
+    return purged;
+}
+
+size_t hak_pool_space_purge(struct hak_pool_space *space)
+{
+    return purge_list(space, &space->dirty) + purge_list(space, &space->spared);
+}
+
+/* ---- whole regions -------------------------------------------------------------------------- */
+
+static struct hak_region *detach(struct hak_pool_space *space, struct hak_region *region)
+{
+    leave_fits(space, region);
+    leave_dirty(region);
+    unlink_from(&space->all, region, HAK_REGION_ALL);
+    size_t dirty = (size_t)hak_bit_count(region->dirty_pages) * HAK_PAGE_SIZE;
+    set_dirty_bytes(space, space->dirty_bytes - dirty);
+    hak_headroom_give(dirty);
+    return region;
+}
+
+/* Nobody's any more. What is refused goes when the region is unmapped. */
+static void purge_detached(struct hak_region *region)
+{
+    if (region->dirty_pages != 0 && hak_os_purge((char *)region + HAK_PAGE_SIZE,
+                                                 HAK_REGION_SIZE - HAK_PAGE_SIZE,
+                                                 HAK_PURGE_NOW) == 0)
+        region->dirty_pages = 0;
+}
+
+struct hak_region *hak_pool_space_collect(struct hak_pool_space *space)
+{
+    struct hak_region_list *list = &space->fits[HAK_SPACE_WHOLLY_FREE];
+    struct hak_region *collected = NULL;
+    /* relaxed: as many as there were; what falls empty meanwhile is for the next time */
+    uint32_t left = __atomic_load_n(&list->count, __ATOMIC_RELAXED);
+    while (left != 0) {
+        struct hak_region *portion = NULL;
+        hak_lock_acquire(&space->lock);
+        for (unsigned i = 0; i < COLLECTED_AT_ONCE && left != 0 && list->first != NULL; i++) {
+            struct hak_region *region = detach(space, list->first);
+            region->next = portion;
+            portion = region;
+            left--;
+        }
+        hak_lock_release(&space->lock);
+        if (portion == NULL)
+            break;
+        while (portion != NULL) {
+            struct hak_region *region = portion;
+            portion = region->next;
+            purge_detached(region);
+            region->next = collected;
+            collected = region;
+        }
+    }
+    return collected;
+}
+
+/* Looks at the first region of all, which goes to the end. Whether it had to be bound. */
+static bool settle_first(struct hak_pool_space *space, enum hak_os_pages pages)
+{
+    struct hak_region *region = space->all.first;
+    int node = hak_region_source_node(space->source);
+    unlink_from(&space->all, region, HAK_REGION_ALL);
+    link_last(&space->all, region, HAK_REGION_ALL);
+    if (region->node == node)
+        return false;
+    if (hak_bind_to(region, HAK_REGION_SIZE, node, pages) == HAK_BIND_DONE) {
+        /* relaxed: see pool_space.h */
+        __atomic_store_n(&region->node, node, __ATOMIC_RELAXED);
+        hak_count(space->source->counters, HAK_COUNTER_BINDS, 1);
+    }
+    return true;
+}
+
+void hak_pool_space_settle(struct hak_pool_space *space, enum hak_os_pages pages)
+{
+    /* relaxed: a region that comes later is bound to where the source is now */
+    uint32_t left = __atomic_load_n(&space->all.count, __ATOMIC_RELAXED);
+    while (left != 0) {
+        bool was_bound = false;
+        hak_lock_acquire(&space->lock);
+        if (space->all.first == NULL)
+            left = 0;
+        for (unsigned i = 0; i < SETTLED_AT_ONCE && left != 0 && !was_bound; i++, left--)
+            was_bound = settle_first(space, pages);
+        hak_lock_release(&space->lock);
+    }
+}
