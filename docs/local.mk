@@ -11,7 +11,7 @@ print_options = $(AWK) -f $(top_srcdir)/%D%/options.awk
 dist_man1_MANS = %D%/hakmem.1
 nodist_man7_MANS = %D%/hakmem.7
 nodist_doc_DATA = %D%/options.md
-dist_doc_DATA = README.md CHANGELOG.md %D%/glossary.md %D%/walk.md
+dist_doc_DATA = README.md CHANGELOG.md %D%/glossary.md %D%/limits.md %D%/walk.md
 
 %D%/hakmem.7: $(options_sources) $(top_srcdir)/%D%/hakmem.7.head $(top_srcdir)/%D%/hakmem.7.tail
 	$(AM_V_GEN)$(MKDIR_P) %D% && \

@@ -72,13 +72,14 @@ static void timed_free(struct bench_worker *worker, struct lane *lane, void *obj
     worker->ops++;
 }
 
-/* What came before was to get warm. */
+/* What came before was to get warm. The time begins anew. */
 static void forget(struct bench_worker *worker, struct lane *lane)
 {
     memset(&lane->mallocs, 0, sizeof lane->mallocs);
     memset(&lane->frees, 0, sizeof lane->frees);
     lane->meter.interrupted = 0;
     worker->ops = 0;
+    worker->deadline_ns = bench_clock_ns() + (uint64_t)(worker->options->seconds * 1e9);
     bench_meter_look(&lane->meter);
 }
 
@@ -103,9 +104,10 @@ static void warm(struct bench_worker *worker, struct lane *lane)
     for (unsigned i = 0; i < WARM_UP_STEPS; i++)
         warm_step(worker, lane);
     forget(worker, lane);
-    while (bench_more(worker))
+    do
         for (unsigned i = 0; i < STEPS_A_TURN; i++)
             warm_step(worker, lane);
+    while (bench_more(worker));
 }
 
 /* Of each power of two as many as of any other. */
@@ -136,9 +138,10 @@ static void large(struct bench_worker *worker, struct lane *lane)
     for (unsigned i = 0; i < WARM_UP_STEPS / 10; i++)
         large_step(worker, lane);
     forget(worker, lane);
-    while (bench_more(worker))
+    do
         for (unsigned i = 0; i < STEPS_A_TURN / 10; i++)
             large_step(worker, lane);
+    while (bench_more(worker));
 }
 
 static size_t mixed_size(uint64_t random)
