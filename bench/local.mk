@@ -4,6 +4,7 @@
 #
 #     make bench                         a short comparison with the allocators that are installed
 #     make bench BENCHFLAGS='--hakmem HAKMEM_SHARD=cpu larson mesh'
+#     make bench-latency                 how long single calls of malloc and free take at worst
 #     make bench-learn                   what large memory costs by each policy, and by the learner
 
 bench_programs = \
@@ -13,6 +14,7 @@ bench_programs = \
 	%D%/workloads/grow \
 	%D%/workloads/large_churn \
 	%D%/workloads/larson \
+	%D%/workloads/latency \
 	%D%/workloads/mesh \
 	%D%/workloads/mid_large_mt \
 	%D%/workloads/orders \
@@ -30,6 +32,7 @@ bench_ldflags = -pthread
 
 %C%_lib_libbench_la_SOURCES = \
 	%D%/lib/bench.c %D%/lib/bench.h \
+	%D%/lib/latency.c %D%/lib/latency.h \
 	%D%/lib/options.c \
 	%D%/lib/proof.c %D%/lib/proof.h \
 	%D%/lib/ring.h \
@@ -72,6 +75,10 @@ check_LTLIBRARIES += %D%/learn/learn_record.la
 %C%_workloads_larson_CFLAGS = $(bench_cflags)
 %C%_workloads_larson_LDADD = %D%/lib/libbench.la
 %C%_workloads_larson_LDFLAGS = $(bench_ldflags)
+%C%_workloads_latency_SOURCES = %D%/workloads/latency.c
+%C%_workloads_latency_CFLAGS = $(bench_cflags)
+%C%_workloads_latency_LDADD = %D%/lib/libbench.la
+%C%_workloads_latency_LDFLAGS = $(bench_ldflags)
 %C%_workloads_mesh_SOURCES = %D%/workloads/mesh.c
 %C%_workloads_mesh_CFLAGS = $(bench_cflags)
 %C%_workloads_mesh_LDADD = %D%/lib/libbench.la
@@ -113,6 +120,7 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/instructions.sh \
 	%D%/larson.sh \
+	%D%/latency \
 	%D%/learn/run \
 	%D%/learn/traces/README.md \
 	%D%/learn/traces/gcc.trace.xz \
@@ -129,12 +137,15 @@ EXTRA_DIST += \
 	%D%/profiles/small.profile \
 	%D%/profiles/tiny.profile
 
-.PHONY: bench bench-instructions bench-learn
+.PHONY: bench bench-instructions bench-latency bench-learn
 bench: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/run --build . --rounds 3 --seconds 0.5 $(BENCHFLAGS)
 
 bench-instructions: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/instructions.sh --build . .libs/libhakmem.so
+
+bench-latency: $(bench_programs) libhakmem.la
+	$(srcdir)/%D%/latency --build . $(BENCHFLAGS)
 
 # The short form; the whole one takes an hour: bench/learn/run.
 bench-learn: $(bench_programs) libhakmem.la

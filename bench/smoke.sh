@@ -39,6 +39,9 @@ check_all()
     check remote_free "$1" "$2" --threads 4
     check larson "$1" "$2" --threads 5
     check mesh "$1" "$2" --threads 5
+    for situation in warm cold idle large inbox drift; do
+        check latency "$1" "$2" --shape "$situation" --threads 4
+    done
 }
 
 # The library of such a build leaves malloc to the sanitizer: there is nothing of ours to run.

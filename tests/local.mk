@@ -190,6 +190,7 @@ conform_tests = \
 	%D%/conform/threads.modes \
 	%D%/conform/fork.modes \
 	%D%/conform/limits.modes \
+	%D%/conform/rooms.modes \
 	%D%/conform/early.modes
 direct_tests = \
 	%D%/conform/linked.direct \
@@ -246,6 +247,8 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_limits_modes_SOURCES = %D%/conform/limits.c
 %C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_rooms_modes_SOURCES = %D%/conform/rooms.c
+%C%_conform_rooms_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_early_modes_SOURCES = %D%/conform/early.c
 %C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 

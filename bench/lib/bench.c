@@ -19,7 +19,7 @@
 #include "bench/lib/proof.h"
 
 enum {
-    NOTES_MAX = 8,
+    NOTES_MAX = 16,
     SPINS_BEFORE_YIELD = 256,
 };
 
