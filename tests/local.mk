@@ -29,6 +29,7 @@ unit_tests = \
 	%D%/unit/shard/heap \
 	%D%/unit/shard/grace \
 	%D%/unit/os/rseq \
+	%D%/unit/os/signals \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
 	%D%/unit/learn/climb \
