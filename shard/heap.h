@@ -183,8 +183,8 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
  * malloc or free. */
 void hak_heap_relieve(struct hak_heap *heap);
 
-/* Unmaps regions that nobody owns, after a grace period, which it waits for if there are any: never
- * from inside malloc or free. */
+/* Unmaps regions that nobody owns. Those that somebody may be looking into (grace.h) are kept for
+ * the next call: nothing is waited for beyond a bounded poll, and no lock. */
 void hak_heap_reap(struct hak_heap *heap);
 
 /* Writes what the shards did; facts are told as they are. */
