@@ -39,7 +39,10 @@
 #include "os/cpu.h"
 
 enum {
-    HAK_GRACE_READERS = 32,    /* sections at once; docs/decisions/014-readers-are-borrowed.md */
+    /* At most, and at least if there are any: two for each CPU that the process may use, for each
+     * costs its start 0.7 us (docs/decisions/014-readers-are-borrowed.md). */
+    HAK_GRACE_READERS = 64,
+    HAK_GRACE_READERS_LEAST = 4,
     HAK_GRACE_TRIES = 4,       /* slots that are looked at for a free one */
     HAK_GRACE_POLLS = 2000,    /* of hak_grace_poll: some 100 us */
 };
@@ -47,10 +50,13 @@ enum {
 struct hak_grace_slot {
     uintptr_t borrower;                /* the thread that has it, by its mark, or 0 */
     uint64_t sections;                 /* that have ended; written by the borrower */
-    struct urcu_bp_reader *reader;     /* NULL: none to be had; written at start, and by a child */
+    struct urcu_bp_reader *reader;     /* NULL: lost; written at start, and by a fork's child */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 extern struct hak_grace_slot hak_grace_slots[HAK_GRACE_READERS];
+
+/* How many of the slots are in use: 0 or a power of two. Written at start. */
+extern uint32_t hak_grace_readers;
 
 /* A section under way: on the stack of who is in it. */
 struct hak_grace_section {
@@ -60,7 +66,7 @@ struct hak_grace_section {
 
 /* Read sections that had begun when the grace period did. */
 struct hak_grace_period {
-    uint32_t awaited;                  /* bit n: that of slot n */
+    uint64_t awaited;                  /* bit n: that of slot n */
     uint64_t sections[HAK_GRACE_READERS];
 };
 
@@ -78,13 +84,14 @@ static inline uintptr_t hak_grace_mark(void)
  * may do the same with another slot: what it changes of the thread's it puts back. */
 static inline bool hak_grace_enter(struct hak_grace_section *section)
 {
+    /* acquire: pairs with the release in hak_grace_start */
+    unsigned readers = __atomic_load_n(&hak_grace_readers, __ATOMIC_ACQUIRE);
     unsigned first = hak_os_cpu();
-    for (unsigned try = 0; try < HAK_GRACE_TRIES; try++) {
-        struct hak_grace_slot *slot = &hak_grace_slots[(first + try) % HAK_GRACE_READERS];
+    for (unsigned try = 0; try < HAK_GRACE_TRIES && try < readers; try++) {
+        struct hak_grace_slot *slot = &hak_grace_slots[(first + try) & (readers - 1)];
+        struct urcu_bp_reader *reader = slot->reader;
         uintptr_t nobody = 0;
-        /* acquire: pairs with the release in make_pool; relaxed: a look; seq_cst: A above, and the
-         * acquire of what the last borrower wrote */
-        struct urcu_bp_reader *reader = __atomic_load_n(&slot->reader, __ATOMIC_ACQUIRE);
+        /* relaxed: a look; seq_cst: A above, and the acquire of what the last borrower wrote */
         if (reader == NULL || __atomic_load_n(&slot->borrower, __ATOMIC_RELAXED) != 0 ||
             !__atomic_compare_exchange_n(&slot->borrower, &nobody, hak_grace_mark(), 0,
                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
