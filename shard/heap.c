@@ -343,9 +343,13 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
 
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 {
+    enum { TICKS_MOST = 1000 };
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    /* By nobody's malloc: so what decays may go to its end, unless others make ever more. */
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_shard_tick(hak_shard_of_id(id), now_ns);
+        for (unsigned ticks = 0; ticks < TICKS_MOST; ticks++)
+            if (!hak_shard_tick(hak_shard_of_id(id), now_ns))
+                break;
     if (heap->policy->audit != NULL)
         hak_audit_flush(heap->policy->audit);
 }

@@ -175,7 +175,7 @@ HAK_COLD void hak_heap_make_room(struct hak_heap *heap);
  * shards that nobody uses any more. */
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns);
 
-/* Lets memory decay everywhere. */
+/* Lets memory decay everywhere, without a budget: not from inside malloc or free. */
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
 
 /* Where calls ended without memory since this was last called, gives what lies in CPU fronts to

@@ -91,6 +91,12 @@ void hak_shard_drain(struct hak_shard *shard)
         drain_bin(shard, class_id, hak_transfer_cache_depth(&shard->bundles, class_id));
 }
 
+static void set_decay_class(struct hak_shard *shard, unsigned class_id)
+{
+    /* relaxed: others only look */
+    __atomic_store_n(&shard->decay_class, class_id, __ATOMIC_RELAXED);
+}
+
 /* A round over the classes begins when the last is a decay time ago. Under `decaying`, as below. */
 static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
 {
@@ -98,7 +104,7 @@ static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
         now_ns - shard->last_decay_ns < shard->policy->decay_ns)
         return;
     shard->last_decay_ns = now_ns;
-    shard->decay_class = 1;
+    set_decay_class(shard, 1);
     shard->decay_left = 0;
 }
 
@@ -123,7 +129,7 @@ static void go_on_decaying(struct hak_shard *shard, unsigned budget)
         budget -= portion;
         if (shard->decay_left != 0)
             return;
-        shard->decay_class = class_id + 1 < HAK_CLASS_COUNT ? class_id + 1 : 0;
+        set_decay_class(shard, class_id + 1 < HAK_CLASS_COUNT ? class_id + 1 : 0);
     }
 }
 
@@ -166,13 +172,16 @@ static void tune(struct hak_shard *shard, uint64_t now_ns)
     hak_lock_release(&shard->tuning);
 }
 
-void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
+int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
 {
     decay_bundles(shard, now_ns);
     tune(shard, now_ns);
     hak_pool_tick(&shard->tiny, shard->policy, now_ns);
     hak_pool_tick(&shard->mid, shard->policy, now_ns);
     hak_large_tick(&shard->large, shard->policy, now_ns);
+    /* relaxed: a look */
+    return __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
+           !hak_backlog_is_empty(&shard->backlog);
 }
 
 struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list)

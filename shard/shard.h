@@ -46,7 +46,8 @@ struct hak_shard {
     struct hak_inbox inbox;                 /* bundles that came home */
     struct hak_backlog backlog;             /* those of them that are being sorted */
     struct hak_lock decaying;               /* only ever tried: one thread at a time goes on */
-    uint32_t decay_class;                   /* where bundles decay next, 0: not now; under it */
+    uint32_t decay_class;                   /* where bundles decay next, 0: not now; written under
+                                               it, looked at relaxed */
     uint32_t decay_left;                    /* bundles of that class that are to go; ditto */
     struct hak_lock tuning;                 /* over knobs */
     struct hak_knobs knobs;                 /* if the policy says that they are tuned */
@@ -105,10 +106,11 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
 /* Returns a chain of objects of any homes into the slabs that they were cut from. */
 void hak_shard_give_to_slabs(unsigned class_id, uint64_t word);
 
-/* How many bundles one call may take out of inboxes, whosoever, or let decay: some 100 us if all are
- * taken apart, for one has at most 64 objects. The rest waits where the next call finds it. */
+/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay: some
+ * 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next call
+ * finds it. A call of a program's is a refill and the ticks of two shards at the most. */
 enum {
-    HAK_PORTION_BUNDLES = 64,
+    HAK_PORTION_BUNDLES = 40,
 };
 
 /* What is in the inbox goes to the transfer cache and to slabs: at most so many bundles, which are
@@ -125,8 +127,8 @@ static inline int hak_shard_has_mail(const struct hak_shard *shard)
 void hak_shard_drain(struct hak_shard *shard);
 
 /* Decay and knobs, at most every few milliseconds; from slow paths. Lets HAK_PORTION_BUNDLES
- * bundles decay at most; the next tick goes on. */
-void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
+ * bundles decay at most; whether the next tick has to go on. */
+int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
 
 /* Unlinks regions of a pool without a slab and puts them in front of `list`, to be unmapped: of the
  * tiny pool after a grace period, for poppers may be looking into them (transfer_cache.h). */

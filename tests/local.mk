@@ -186,6 +186,8 @@ conform_tests = \
 	%D%/conform/threads.modes \
 	%D%/conform/fork.modes \
 	%D%/conform/limits.modes \
+	%D%/conform/budget.modes \
+	%D%/conform/readers.modes \
 	%D%/conform/early.modes
 direct_tests = \
 	%D%/conform/linked.direct \
@@ -236,6 +238,11 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_limits_modes_SOURCES = %D%/conform/limits.c
 %C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_budget_modes_SOURCES = %D%/conform/budget.c
+%C%_conform_budget_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
+# A program that uses liburcu by itself.
+%C%_conform_readers_modes_SOURCES = %D%/conform/readers.c
+%C%_conform_readers_modes_LDADD = %D%/lib/libtest.la $(URCU_LIBS) -lpthread -lrt
 %C%_conform_early_modes_SOURCES = %D%/conform/early.c
 %C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 
