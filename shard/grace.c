@@ -2,8 +2,6 @@
 /* The pool of readers: made, asked whether they have left, and set right in a fork's child. */
 #include "shard/grace.h"
 
-#include <pthread.h>
-
 #include "os/memory.h"
 #include "os/signals.h"
 

@@ -9,8 +9,9 @@
  * signals included, and afterwards the thread is what it was. Who finds none to borrow is refused,
  * and does without looking. Nobody waits: hak_grace_has_passed is asked, now and later.
  *
- * What we know of a reader of the pool is in its slot, not in liburcu's word, which readers write
- * without a barrier (liburcu makes up for it by membarrier):
+ * What we know of a reader is in its slot, not in liburcu's word: that is written without a
+ * barrier, for which liburcu makes up by membarrier.
+ *
  *
  *     enter                                     hak_grace_begin, hak_grace_has_passed
  *     borrower = the thread   (A, exchange)     what is to go was taken out of sight (C)
@@ -20,8 +21,8 @@
  *     sections + 1, borrower = 0 (release)      look at both (acquire)
  *
  * Either D sees A, and the section is waited for, or B sees C, and the section meets nothing that
- * goes: two full barriers, so they cannot miss each other both. A section that is waited for is over
- * when its slot is free or counts one more section than it did.
+ * goes: two full barriers, so they cannot miss each other both. A section that is waited for has
+ * ended when its slot is free or counts one more section than it did.
  *
  * liburcu's small functions are compiled in, with initial-exec TLS: the library's own copies use
  * general-dynamic TLS, whose first access in a thread may call malloc. */

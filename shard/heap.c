@@ -366,8 +366,8 @@ void hak_heap_relieve(struct hak_heap *heap)
 }
 
 /* Regions of tiny pools that nobody owns any more, until the grace period is over: a popper of a
- * transfer cache may be looking at an object that lay there. One batch at a time: what becomes empty
- * meanwhile stays with its pool, and is used again. */
+ * transfer cache may be looking at an object that lay there. One batch at a time: what becomes
+ * empty meanwhile stays with its pool, and is used again. */
 static struct {
     struct hak_lock lock;             /* only ever tried */
     struct hak_region *regions;

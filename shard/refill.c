@@ -101,8 +101,8 @@ static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
 }
 
 /* Sorts what came home to `shard` into its transfer cache and slabs, as far as the budget goes,
- * keeping back the first bundle of the class that is wanted; 0 if there is none. With one in hand it
- * takes no bundle apart that finds its cache full: that can wait for who needs it. */
+ * keeping back the first bundle of the class that is wanted; 0 if there is none. With one in hand
+ * it takes no bundle apart that finds its cache full: that can wait for who needs it. */
 static uint64_t sort_inbox(struct hak_shard *shard, struct request *request)
 {
     if (!hak_shard_has_mail(shard) || request->budget == 0 ||

@@ -106,9 +106,9 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
 /* Returns a chain of objects of any homes into the slabs that they were cut from. */
 void hak_shard_give_to_slabs(unsigned class_id, uint64_t word);
 
-/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay: some
- * 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next call
- * finds it. A call of a program's is a refill and the ticks of two shards at the most. */
+/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay:
+ * some 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next
+ * call finds it. A call of a program's is a refill and the ticks of two shards at the most. */
 enum {
     HAK_PORTION_BUNDLES = 40,
 };

@@ -56,8 +56,8 @@ static int may_be_peeked_at(unsigned class_id)
     return class_id <= HAK_CLASS_TINY_LAST;
 }
 
-/* The link of a bundle that may be somebody else's by now: then it is garbage, and unused. In a read
- * section. */
+/* The link of a bundle that may be somebody else's by now: then it is garbage, and unused. In a
+ * read section. */
 __attribute__((no_sanitize("thread", "address"))) static uint64_t peek_next(void *object)
 {
     if (HAK_DEBUG && hak_page_find(object).class_id > HAK_CLASS_TINY_LAST)
