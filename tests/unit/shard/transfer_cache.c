@@ -166,8 +166,12 @@ static void *provoke(void *argument)
     return NULL;
 }
 
+/* Who finds no reader to borrow takes all, and gives to slabs what a lowered capacity has no room for
+ * any more: for the bundles here, which are of no slab, that is an end. */
+enum losses { NONE_LOST, SOME_TO_SLABS };
+
 /* Each bundle is in the cache or in one worker's hands, no matter what happened. */
-static void account(unsigned bundles)
+static void account(unsigned bundles, enum losses losses)
 {
     struct worker *last = &workers[0];
     unsigned found = 0;
@@ -182,11 +186,11 @@ static void account(unsigned bundles)
     for (last->count = 0; found <= bundles && pop(last); found++)
         last->count = 0;
     EXPECT_EQ(last->faults, 0);
-    EXPECT_EQ(found, bundles);
+    EXPECT(losses == NONE_LOST ? found == bundles : found <= bundles);
     EXPECT_LE(depth, bundles);
     EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS), 0);
     for (unsigned number = 0; number < BUNDLES; number++)
-        EXPECT_EQ(owners[number], number < bundles);
+        EXPECT(losses == NONE_LOST ? owners[number] == (number < bundles) : owners[number] <= 1);
 }
 
 static void run(unsigned bundles, unsigned rounds, void *(*body)(void *))
@@ -257,7 +261,7 @@ static void none_lost_or_doubled(void)
     most = 40;
     hak_transfer_cache_set_capacity(&cache, CLASS, most);
     run(100, ROUNDS, play);
-    account(100);
+    account(100, NONE_LOST);
 }
 
 /* As for a thread that finds no reader to borrow: all are borrowed. */
@@ -275,7 +279,7 @@ static void none_lost_without_readers(void)
     hak_transfer_cache_set_capacity(&cache, CLASS, most);
     run(40, ROUNDS, play);
     borrow_all(0);
-    account(40);
+    account(40, NONE_LOST);
 }
 
 /* Of a mid class no bundle is looked at that is not one's own: the others go back as they came. */
@@ -312,7 +316,7 @@ static void resized_meanwhile(void)
     most = 40;
     hak_transfer_cache_set_capacity(&cache, CLASS, most);
     run(100, ROUNDS, resize);
-    account(100);
+    account(100, SOME_TO_SLABS);
 }
 
 static void aba_with_few_bundles(void)
@@ -320,7 +324,7 @@ static void aba_with_few_bundles(void)
     for (unsigned bundles = 2; bundles <= 4; bundles++) {
         start();
         run(bundles, ROUNDS, provoke);
-        account(bundles);
+        account(bundles, NONE_LOST);
     }
 }
 
