@@ -5,11 +5,11 @@
 #include "api/background.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 
 #include "api/start.h"
 #include "os/clock.h"
+#include "os/signals.h"
 #include "shard/heap.h"
 
 static const uint64_t INTERVAL_NS = 100ul * 1000 * 1000;
@@ -19,7 +19,7 @@ static int wanted;    /* written by the starting thread, before any fork */
 static void *run(void *unused)
 {
     (void)unused;
-    hak_thread_front();    /* makes the thread known to liburcu */
+    hak_thread_front();    /* its own, before there is work */
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
         hak_place_strangers();
@@ -34,15 +34,13 @@ static void start_thread(void)
 {
     pthread_attr_t attributes;
     pthread_t thread;
-    sigset_t all, old;
     if (pthread_attr_init(&attributes) != 0)
         return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    uint64_t signals = hak_os_block_signals();
     /* Refused (a limit of threads): the slow paths go on doing the same work, later. */
     (void)pthread_create(&thread, &attributes, run, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    hak_os_set_signals(signals);
     pthread_attr_destroy(&attributes);
 }
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A process of many threads may fork at any moment: all locks are taken first, in the order in
- * which any thread nests them (liburcu's, the list of fronts, that of shards, shards, whales, own
- * memory, audit), so that the child finds every structure whole. liburcu's come first
- * because a thread that makes itself known there may allocate. A lock of ours is one word and held
- * for a bundle's work, so taking all takes microseconds; only a grace period that somebody waits
- * for just then makes the fork wait, too.
+ * which any thread nests them (the list of fronts, that of shards, shards, whales, own memory,
+ * audit), so that the child finds every structure whole. A lock of ours is one word and held
+ * for a bundle's work, so taking all takes microseconds.
  *
  * Other libraries' handlers may run on the forking thread between ours and the fork, and call
  * malloc: whoever registers after us runs before us on the way in, whoever did before us runs after
  * us, and a preloaded library's constructor runs after those of the program's other libraries. So
- * the thread is known to liburcu beforehand, and takes locks that it holds once more (os/lock.h).
+ * the thread has its front beforehand, and takes locks that it holds once more (os/lock.h).
  * (To be first, by -z initfirst, is no way out: a constructor that runs before libc's finds neither
  * environment nor arguments, and loading hwloc from there hides both from the program for good.)
  *
@@ -34,13 +32,11 @@
 static void make_known(void)
 {
     hak_thread_front();
-    hak_grace_register();    /* one that has no front, or has given it back */
 }
 
 static void before(void)
 {
     make_known();
-    hak_grace_before_fork();
     hak_front_lock_list();
     hak_heap_lock(hak_heap_default());
 }
@@ -49,7 +45,6 @@ static void after_in_parent(void)
 {
     hak_heap_unlock(hak_heap_default());
     hak_front_unlock_list();
-    hak_grace_after_fork_in_parent();
 }
 
 static void after_in_child(void)

@@ -7,9 +7,9 @@
  *   stage 2   our constructor: options, the machine, the shards; fork handlers; the key whose
  *             destructor gives back a thread's front. Libraries may be called, and may call us:
  *             stage 1 serves them. No lock is held while files are read.
- *   thread    its first call makes its front. What that calls in turn (liburcu registers the
- *             thread, pthread_setspecific may allocate) is served without a front. The process's
- *             first one registers the fork handlers: a constructor that runs before ours may fork.
+ *   thread    its first call makes its front. What that calls in turn (pthread_setspecific may
+ *             allocate) is served without a front. The process's first one registers the fork
+ *             handlers: a constructor that runs before ours may fork.
  */
 #include "api/start.h"
 
@@ -124,7 +124,6 @@ static struct hak_front *start_thread(void)
     hak_start();
     hak_thread_state = HAK_THREAD_STARTING;
     hak_fork_start();
-    hak_grace_register();
     /* relaxed: a count */
     if (__atomic_fetch_add(&start.threads, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
@@ -362,6 +361,7 @@ int hak_machine_was_placed(void)
 __attribute__((constructor)) static void second_stage(void)
 {
     hak_start();
+    hak_grace_start();
     hak_options_start();
     struct hak_heap *heap = hak_heap_default();
     obey_options(heap);

@@ -57,6 +57,17 @@ int hak_os_affinity(uint64_t *mask, size_t size);
 /* The same of the process's first thread, as long as that lives. */
 int hak_os_first_affinity(uint64_t *mask, size_t size);
 
+/* Makes a seq_cst exchange just before it a full barrier for the loads that follow. On x86 each
+ * locked instruction is one; on aarch64 such a load may overtake the exchange's store. */
+static inline void hak_os_barrier_after_exchange(void)
+{
+#if defined(__x86_64__)
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 /* Tells the core that this is a loop of waiting. */
 static inline void hak_os_pause(void)
 {

@@ -349,9 +349,13 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
 
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 {
+    enum { TICKS_MOST = 1000 };
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    /* By nobody's malloc: so what decays may go to its end, unless others make ever more. */
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_shard_tick(hak_shard_of_id(id), now_ns);
+        for (unsigned ticks = 0; ticks < TICKS_MOST; ticks++)
+            if (!hak_shard_tick(hak_shard_of_id(id), now_ns))
+                break;
     if (heap->policy->audit != NULL)
         hak_audit_flush(heap->policy->audit);
 }
@@ -367,24 +371,53 @@ void hak_heap_relieve(struct hak_heap *heap)
     hak_cpu_fronts_drain();
 }
 
-void hak_heap_reap(struct hak_heap *heap)
+/* Regions of tiny pools that nobody owns any more, until the grace period is over: a popper of a
+ * transfer cache may be looking at an object that lay there. One batch at a time: what becomes
+ * empty meanwhile stays with its pool, and is used again. */
+static struct {
+    struct hak_lock lock;             /* only ever tried */
+    struct hak_region *regions;
+    struct hak_grace_period period;
+} leaving;
+
+/* A region leaves the list first: the child of a fork must not unmap it again. */
+static void unmap_regions(struct hak_region **list)
 {
-    (void)heap;
-    struct hak_region *regions = NULL;
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        regions = hak_shard_collect_empty(hak_shard_of_id(id), regions);
-    if (regions == NULL)
-        return;
-    hak_inject();
-    /* A popper of a transfer cache may be looking at an object that lay there. */
-    hak_grace_wait();
-    while (regions != NULL) {
-        struct hak_region *region = regions;
-        regions = region->next;
+    while (*list != NULL) {
+        struct hak_region *region = *list;
+        *list = region->next;
         const struct hak_region_source *source = region->pool->source;
         hak_page_map_set_kind(region, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
         hak_region_unmap(source, region, HAK_REGION_SIZE);
     }
+}
+
+static void reap_tiny(void)
+{
+    if (leaving.regions != NULL && !hak_grace_poll(&leaving.period))
+        return;
+    unmap_regions(&leaving.regions);
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        leaving.regions = hak_shard_collect_empty(&hak_shard_of_id(id)->tiny, leaving.regions);
+    if (leaving.regions == NULL)
+        return;
+    hak_inject();
+    hak_grace_begin(&leaving.period);
+    if (hak_grace_poll(&leaving.period))
+        unmap_regions(&leaving.regions);
+}
+
+void hak_heap_reap(struct hak_heap *heap)
+{
+    (void)heap;
+    if (!hak_lock_try(&leaving.lock))
+        return;    /* another is at it */
+    reap_tiny();
+    hak_lock_release(&leaving.lock);
+    struct hak_region *regions = NULL;    /* that nobody peeks into: see transfer_cache.h */
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        regions = hak_shard_collect_empty(&hak_shard_of_id(id)->mid, regions);
+    unmap_regions(&regions);
 }
 
 static int is_enough(const struct hak_heap_purge *purge, size_t bytes)
@@ -486,6 +519,7 @@ void hak_heap_unlock(struct hak_heap *heap)
 void hak_heap_reset_locks(struct hak_heap *heap)
 {
     hak_lock_reset(&heap->placing);
+    hak_lock_reset(&leaving.lock);
     hak_shard_reset_registry();
     if (heap->locked_audit != NULL)
         hak_lock_reset(&heap->locked_audit->lock);

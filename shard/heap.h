@@ -178,7 +178,7 @@ HAK_COLD void hak_heap_make_room(struct hak_heap *heap);
  * shards that nobody uses any more. */
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns);
 
-/* Lets memory decay everywhere. */
+/* Lets memory decay everywhere, without a budget: not from inside malloc or free. */
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
 
 /* Where calls ended without memory since this was last called, gives what lies in CPU fronts to
@@ -186,8 +186,8 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
  * malloc or free. */
 void hak_heap_relieve(struct hak_heap *heap);
 
-/* Unmaps regions that nobody owns, after a grace period, which it waits for if there are any: never
- * from inside malloc or free. */
+/* Unmaps regions that nobody owns. Those that somebody may be looking into (grace.h) are kept for
+ * the next call: nothing is waited for beyond a bounded poll, and no lock. */
 void hak_heap_reap(struct hak_heap *heap);
 
 /* Writes what the shards did; facts are told as they are. */

@@ -13,11 +13,20 @@
 
 #include "os/compiler.h"
 #include "os/inject.h"
+#include "os/lock.h"
 #include "tiers/object.h"
 
 struct hak_inbox {
     uint64_t head;
 } __attribute__((aligned(HAK_CACHE_LINE)));
+
+/* What was collected and waits to be sorted, a portion at a time: bundles as the inbox links them.
+ * Whoever runs empty, or drains, or ticks, goes on with it before the inbox; one at a time, and who
+ * finds another at it takes it for empty. */
+struct hak_backlog {
+    struct hak_lock sorting;    /* only ever tried */
+    uint64_t head;              /* written under sorting; others may look, relaxed */
+};
 
 /* Posts a bundle whose top object is `object`. */
 static inline void hak_inbox_post(struct hak_inbox *inbox, void *object, unsigned count)
@@ -37,6 +46,12 @@ static inline int hak_inbox_is_empty(const struct hak_inbox *inbox)
 {
     /* relaxed: a look; what arrives meanwhile is found the next time */
     return __atomic_load_n(&inbox->head, __ATOMIC_RELAXED) == 0;
+}
+
+static inline int hak_backlog_is_empty(const struct hak_backlog *backlog)
+{
+    /* relaxed: a look */
+    return __atomic_load_n(&backlog->head, __ATOMIC_RELAXED) == 0;
 }
 
 /* All bundles, newest first, 0 if none. */

@@ -11,6 +11,8 @@
  *
  * Stealing (4) stands before fresh memory (5), so a thread that wanders over the CPUs takes its
  * working set along instead of leaving a copy at each. Any thread. */
+#include <limits.h>
+
 #include "os/inject.h"
 #include "shard/front.h"
 #include "shard/heap.h"
@@ -33,37 +35,67 @@ static void count_refill(struct hak_shard *shard, enum hak_counter source, unsig
               hak_classes[class_id].bundle - hak_word_room(word));
 }
 
-/* Sorts what is in the inbox of `shard` into its transfer cache and slabs, keeping back the first
- * bundle of the class that is wanted; 0 if there is none. */
-static uint64_t sort_inbox(struct hak_shard *shard, unsigned wanted_class)
+/* What a front asks for, and what may be done for it. */
+struct request {
+    unsigned class_id;
+    unsigned fill;      /* objects, of slabs */
+    unsigned budget;    /* bundles that may yet be taken out of inboxes */
+};
+
+/* The next bundle to be sorted, 0 if there is none: of the backlog, and then of the inbox, which is
+ * collected once, so that whoever goes on posting does not keep us here. */
+static uint64_t next_to_sort(struct hak_shard *shard, int *collected)
+{
+    /* relaxed, here and below: written under the lock that we hold; others only look */
+    uint64_t bundle = __atomic_load_n(&shard->backlog.head, __ATOMIC_RELAXED);
+    if (bundle != 0 || *collected)
+        return bundle;
+    *collected = 1;
+    bundle = hak_inbox_collect(&shard->inbox);
+    hak_inject();
+    __atomic_store_n(&shard->backlog.head, bundle, __ATOMIC_RELAXED);
+    if (bundle != 0)
+        hak_count(&shard->counters, HAK_COUNTER_INBOX_COLLECTS, 1);
+    return bundle;
+}
+
+static int is_enough(const struct hak_shard *shard, unsigned class_id, uint64_t kept)
+{
+    return kept != 0 && class_id != HAK_CLASS_NONE &&
+           hak_transfer_cache_is_full(&shard->bundles, class_id);
+}
+
+/* Sorts a portion. A bundle leaves the backlog before anything is done with it: the child of a fork
+ * loses one at most. */
+static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
 {
     uint64_t kept = 0;
+    uint64_t bundle;
     uint64_t bundles = 0;
     uint64_t objects = 0;
     uint64_t bytes = 0;
-    uint64_t bundle = hak_inbox_collect(&shard->inbox);
-    hak_inject();
-    if (bundle == 0)
-        return 0;
-    while (bundle != 0) {
+    int collected = 0;
+    while (request->budget != 0 && (bundle = next_to_sort(shard, &collected)) != 0) {
         void *object = hak_word_object(bundle);
         unsigned count = hak_word_room(bundle);
-        bundle = *hak_next_bundle(object);
+        unsigned class_id = hak_page_find(object).class_id;
+        if (is_enough(shard, class_id, kept))
+            break;
+        __atomic_store_n(&shard->backlog.head, *hak_next_bundle(object), __ATOMIC_RELAXED);
+        request->budget--;
         bundles++;
         objects += count;
-        unsigned class_id = hak_page_find(object).class_id;
         if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* freed twice, its slab long gone */
             hak_count(&shard->counters, HAK_COUNTER_BAD_FREES, count);
             continue;
         }
         bytes += (uint64_t)count * hak_classes[class_id].size;
         uint64_t word = hak_word_make(object, hak_classes[class_id].bundle - count);
-        if (class_id == wanted_class && kept == 0)
+        if (class_id == request->class_id && kept == 0)
             kept = word;
         else
             hak_shard_accept(shard, class_id, word);
     }
-    hak_count(&shard->counters, HAK_COUNTER_INBOX_COLLECTS, 1);
     hak_count(&shard->counters, HAK_COUNTER_INBOX_BUNDLES, bundles);
     hak_count(&shard->counters, HAK_COUNTER_INBOX_OBJECTS, objects);
     hak_count(&shard->counters, HAK_COUNTER_INBOX_BYTES, bytes);
@@ -71,9 +103,24 @@ static uint64_t sort_inbox(struct hak_shard *shard, unsigned wanted_class)
     return kept;
 }
 
-void hak_shard_collect_inbox(struct hak_shard *shard)
+/* Sorts what came home to `shard` into its transfer cache and slabs, as far as the budget goes,
+ * keeping back the first bundle of the class that is wanted; 0 if there is none. With one in hand
+ * it takes no bundle apart that finds its cache full: that can wait for who needs it. */
+static uint64_t sort_inbox(struct hak_shard *shard, struct request *request)
 {
-    sort_inbox(shard, HAK_CLASS_NONE);
+    if (!hak_shard_has_mail(shard) || request->budget == 0 ||
+        !hak_lock_try(&shard->backlog.sorting))
+        return 0;
+    uint64_t kept = sort_portion(shard, request);
+    hak_lock_release(&shard->backlog.sorting);
+    return kept;
+}
+
+void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget)
+{
+    struct request request = { HAK_CLASS_NONE, 0, *budget };
+    sort_inbox(shard, &request);
+    *budget = request.budget;
 }
 
 static uint64_t from_own_slabs(struct hak_shard *shard, unsigned class_id, unsigned fill)
@@ -118,20 +165,20 @@ static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned c
 }
 
 /* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
-static uint64_t from_neighbour(struct hak_shard *neighbour, unsigned class_id, unsigned fill)
+static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request)
 {
-    uint64_t word = hak_transfer_cache_pop(&neighbour->bundles, class_id);
+    uint64_t word = hak_transfer_cache_pop(&neighbour->bundles, request->class_id);
     if (word == 0)
-        word = sort_inbox(neighbour, class_id);
+        word = sort_inbox(neighbour, request);
     if (word == 0)
-        word = from_own_slabs(neighbour, class_id, fill);
+        word = from_own_slabs(neighbour, request->class_id, request->fill);
     return word;
 }
 
 /* Asks PROBES_MAX of the neighbours whose ranks are first .. last - 1, others each time, so that
  * in the end all are asked however many there are. */
 static uint64_t steal(struct hak_shard *shard, const struct hak_placement *placement,
-                      unsigned class_id, unsigned fill, unsigned first, unsigned last)
+                      struct request *request, unsigned first, unsigned last)
 {
     unsigned ring = last - first;
     if (ring == 0)
@@ -141,7 +188,7 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_placement *place
     unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
     for (unsigned probe = 0; probe < probes; probe++) {
         unsigned rank = first + (start + probe) % ring;
-        uint64_t word = from_neighbour(neighbour_of(shard, placement, rank), class_id, fill);
+        uint64_t word = from_neighbour(neighbour_of(shard, placement, rank), request);
         if (word != 0)
             return word;
     }
@@ -149,7 +196,7 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_placement *place
 }
 
 /* Same L3, then same node. */
-static uint64_t steal_nearby(struct hak_shard *shard, unsigned class_id, unsigned fill,
+static uint64_t steal_nearby(struct hak_shard *shard, struct request *request,
                              enum hak_counter *source)
 {
     /* acquire: pairs with the release in hak_heap_place */
@@ -159,15 +206,15 @@ static uint64_t steal_nearby(struct hak_shard *shard, unsigned class_id, unsigne
     unsigned same_l3 = hak_domains_l3_siblings(placement->domains, shard->index);
     unsigned same_node = hak_domains_node_siblings(placement->domains, shard->index);
     *source = HAK_COUNTER_REFILL_STOLEN_L3;
-    uint64_t word = steal(shard, placement, class_id, fill, 0, same_l3);
+    uint64_t word = steal(shard, placement, request, 0, same_l3);
     if (word != 0)
         return word;
     *source = HAK_COUNTER_REFILL_STOLEN_NODE;
-    return steal(shard, placement, class_id, fill, same_l3, same_node);
+    return steal(shard, placement, request, same_l3, same_node);
 }
 
 /* What re-sharding left behind: shards that serve no CPU any more, each with an heir. */
-static uint64_t from_retired(struct hak_shard *shard, unsigned class_id, unsigned fill)
+static uint64_t from_retired(struct hak_shard *shard, struct request *request)
 {
     /* acquire: as in steal_nearby */
     const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
@@ -175,22 +222,27 @@ static uint64_t from_retired(struct hak_shard *shard, unsigned class_id, unsigne
         return 0;
     for (unsigned id = shard->id + placement->count; id <= hak_shard_last_id();
          id += placement->count) {
-        uint64_t word = from_neighbour(hak_shard_of_id(id), class_id, fill);
+        uint64_t word = from_neighbour(hak_shard_of_id(id), request);
         if (word != 0)
             return word;
     }
     return 0;
 }
 
-/* No memory to be had here: whatever is free anywhere, unless another node's is as bad as none. */
-static uint64_t from_anywhere(struct hak_shard *shard, unsigned class_id, unsigned fill)
+/* No memory to be had here: whatever is free anywhere, unless another node's is as bad as none. For
+ * want of memory inboxes are sorted to their ends, the own one first. */
+static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
 {
+    request->budget = UINT_MAX;
+    uint64_t own = from_neighbour(shard, request);
+    if (own != 0)
+        return own;
     int strict = hak_bind_is_strict();
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *other = hak_shard_of_id(id);
         if (other == shard || (strict && hak_shard_node(other) != hak_shard_node(shard)))
             continue;
-        uint64_t word = from_neighbour(other, class_id, fill);
+        uint64_t word = from_neighbour(other, request);
         if (word != 0)
             return word;
     }
@@ -212,27 +264,28 @@ static unsigned tuned_fill(const struct hak_shard *shard, unsigned class_id, uns
 uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
+    struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
     uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id);
     if (word == 0) {
         source = HAK_COUNTER_REFILL_INBOX;
-        word = sort_inbox(shard, class_id);
+        word = sort_inbox(shard, &request);
     }
     if (word == 0) {
-        fill = tuned_fill(shard, class_id, fill);
+        request.fill = tuned_fill(shard, class_id, fill);
         source = HAK_COUNTER_REFILL_SLAB_PARTIAL;
-        word = from_own_slabs(shard, class_id, fill);
+        word = from_own_slabs(shard, class_id, request.fill);
     }
     if (word == 0)
-        word = from_retired(shard, class_id, fill);
+        word = from_retired(shard, &request);
     if (word == 0)
-        word = steal_nearby(shard, class_id, fill, &source);
+        word = steal_nearby(shard, &request, &source);
     if (word == 0) {
         source = HAK_COUNTER_REFILL_SLAB_FRESH;
-        word = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, fill);
+        word = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, request.fill);
     }
     if (word == 0) {
         source = HAK_COUNTER_REFILL_OTHER_NODE;
-        word = from_anywhere(shard, class_id, fill);
+        word = from_anywhere(shard, &request);
     }
     if (word == 0)
         hak_count(&shard->counters, HAK_COUNTER_REFILL_FAILED, 1);

@@ -44,6 +44,11 @@ struct hak_shard {
     struct hak_learner learner;             /* what becomes of freed runs; under large's lock */
     struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
     struct hak_inbox inbox;                 /* bundles that came home */
+    struct hak_backlog backlog;             /* those of them that are being sorted */
+    struct hak_lock decaying;               /* only ever tried: one thread at a time goes on */
+    uint32_t decay_class;                   /* where bundles decay next, 0: not now; written under
+                                               it, looked at relaxed */
+    uint32_t decay_left;                    /* bundles of that class that are to go; ditto */
     struct hak_lock tuning;                 /* over knobs */
     struct hak_knobs knobs;                 /* if the policy says that they are tuned */
 };
@@ -101,18 +106,33 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
 /* Returns a chain of objects of any homes into the slabs that they were cut from. */
 void hak_shard_give_to_slabs(unsigned class_id, uint64_t word);
 
-/* What is in the inbox goes to the transfer cache and to slabs. */
-void hak_shard_collect_inbox(struct hak_shard *shard);
+/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay:
+ * some 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next
+ * call finds it. A call of a program's is a refill and the ticks of two shards at the most. */
+enum {
+    HAK_PORTION_BUNDLES = 40,
+};
 
-/* Empties transfer cache and inbox into slabs. */
+/* What is in the inbox goes to the transfer cache and to slabs: at most so many bundles, which are
+ * subtracted. */
+void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget);
+
+/* Whether there is anything for the above. */
+static inline int hak_shard_has_mail(const struct hak_shard *shard)
+{
+    return !hak_backlog_is_empty(&shard->backlog) || !hak_inbox_is_empty(&shard->inbox);
+}
+
+/* Empties transfer cache and inbox into slabs; whole, so not from inside malloc or free. */
 void hak_shard_drain(struct hak_shard *shard);
 
-/* Decay and knobs, at most every few milliseconds; from slow paths. */
-void hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
+/* Decay and knobs, at most every few milliseconds; from slow paths. Lets HAK_PORTION_BUNDLES
+ * bundles decay at most; whether the next tick has to go on. */
+int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
 
-/* Unlinks regions without a slab and puts them in front of `list`, to be unmapped after a grace
- * period. */
-struct hak_region *hak_shard_collect_empty(struct hak_shard *shard, struct hak_region *list);
+/* Unlinks regions of a pool without a slab and puts them in front of `list`, to be unmapped: of the
+ * tiny pool after a grace period, for poppers may be looking into them (transfer_cache.h). */
+struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list);
 
 /* Gives the kernel all free pages at once. Bytes. */
 size_t hak_shard_purge(struct hak_shard *shard);

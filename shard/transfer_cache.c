@@ -2,17 +2,18 @@
 /* Push and pop of the transfer cache. Any thread, no locks; see the table in the header. */
 #include "shard/transfer_cache.h"
 
+#include "config.h"
 #include "os/inject.h"
 #include "shard/grace.h"
 #include "shard/shard.h"
 #include "tiers/object.h"
+#include "tiers/page_map.h"
 
 enum {
     COUNT_BITS = 16,
     CAPACITY_MIN = 4,                   /* bundles */
     CAPACITY_MAX = 64,
     CAPACITY_BYTES = 1024 * 1024,       /* of one class in one shard */
-    PROTECTABLE_SIZE = 4096,            /* an object that may hold a whole kernel page */
 };
 
 typedef unsigned __int128 pair;
@@ -49,9 +50,18 @@ static unsigned bundles_in(struct hak_stack_head head)
     return (uint16_t)head.tag;
 }
 
-/* The link of a bundle that may be somebody else's by now: then it is garbage, and unused. */
+/* Whether a bundle's link may be read before the bundle is ours: see the header. */
+static int may_be_peeked_at(unsigned class_id)
+{
+    return class_id <= HAK_CLASS_TINY_LAST;
+}
+
+/* The link of a bundle that may be somebody else's by now: then it is garbage, and unused. In a
+ * read section. */
 __attribute__((no_sanitize("thread", "address"))) static uint64_t peek_next(void *object)
 {
+    if (HAK_DEBUG && hak_page_find(object).class_id > HAK_CLASS_TINY_LAST)
+        __builtin_trap();
     return __atomic_load_n(hak_next_bundle(object), __ATOMIC_RELAXED);
 }
 
@@ -63,7 +73,8 @@ static size_t bundle_bytes(unsigned class_id)
 unsigned hak_transfer_cache_default(unsigned class_id)
 {
     unsigned capacity = (unsigned)(CAPACITY_BYTES / bundle_bytes(class_id));
-    capacity = capacity > CAPACITY_MAX ? CAPACITY_MAX : capacity;
+    unsigned most = may_be_peeked_at(class_id) ? CAPACITY_MAX : HAK_TRANSFER_MID_MAX;
+    capacity = capacity > most ? most : capacity;
     return capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
 }
 
@@ -100,8 +111,29 @@ static uint64_t chain_of(unsigned class_id, uint64_t top)
     return hak_word_make(hak_word_object(top), hak_classes[class_id].bundle - count);
 }
 
-/* Pops a bundle of objects so large that a program may have protected pages of one: no link is
- * read before its bundle is ours. All are taken, and all but one pushed back. */
+/* Bundles that were under the one we keep, the first as a link tells it. By one exchange if the bin
+ * is still as empty as we left it. relaxed: the links stand as their pushers wrote them, which the
+ * exchange hands on */
+static int put_back_at_once(struct hak_transfer_bin *bin, uint64_t first, unsigned bundles)
+{
+    struct hak_stack_head old = load_head(&bin->head);
+    return old.top == 0 && exchange_head(&bin->head, old, changed(old, first, (int)bundles));
+}
+
+static void put_back(struct hak_transfer_cache *cache, unsigned class_id, uint64_t next,
+                     unsigned bundles)
+{
+    if (next == 0 || put_back_at_once(&cache->bins[class_id], next, bundles))
+        return;
+    while (next != 0) {
+        uint64_t bundle = chain_of(class_id, next);
+        next = *hak_next_bundle(hak_word_object(next));
+        if (!hak_transfer_cache_push(cache, class_id, bundle))
+            hak_shard_give_to_slabs(class_id, bundle);
+    }
+}
+
+/* No link is read before its bundle is ours. */
 static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned class_id)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
@@ -111,13 +143,24 @@ static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned cla
         if (old.top == 0)
             return 0;
     } while (!exchange_head(&bin->head, old, changed(old, 0, -(int)bundles_in(old))));
-    uint64_t next = *hak_next_bundle(hak_word_object(old.top));
-    while (next != 0) {
-        uint64_t bundle = chain_of(class_id, next);
-        next = *hak_next_bundle(hak_word_object(next));
-        if (!hak_transfer_cache_push(cache, class_id, bundle))
-            hak_shard_give_to_slabs(class_id, bundle);
-    }
+    hak_inject();
+    put_back(cache, class_id, *hak_next_bundle(hak_word_object(old.top)), bundles_in(old) - 1);
+    return chain_of(class_id, old.top);
+}
+
+/* In a read section. */
+static uint64_t pop_by_peeking(struct hak_transfer_bin *bin, unsigned class_id)
+{
+    struct hak_stack_head old;
+    uint64_t next;
+    do {
+        old = load_head(&bin->head);
+        if (old.top == 0)
+            return 0;
+        hak_inject();
+        next = peek_next(hak_word_object(old.top));
+        hak_inject();
+    } while (!exchange_head(&bin->head, old, changed(old, next, -1)));
     return chain_of(class_id, old.top);
 }
 
@@ -127,23 +170,12 @@ uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class
     /* relaxed: an empty bin costs one load and no read section */
     if (__atomic_load_n(&bin->head.top, __ATOMIC_RELAXED) == 0)
         return 0;
-    if (hak_classes[class_id].size >= PROTECTABLE_SIZE)
+    struct hak_grace_section section;
+    if (!may_be_peeked_at(class_id) || !hak_grace_enter(&section))
         return pop_by_taking_all(cache, class_id);
-    hak_grace_read_lock();
-    struct hak_stack_head old;
-    uint64_t next;
-    do {
-        old = load_head(&bin->head);
-        if (old.top == 0)
-            break;
-        hak_inject();
-        next = peek_next(hak_word_object(old.top));
-        hak_inject();
-    } while (!exchange_head(&bin->head, old, changed(old, next, -1)));
-    hak_grace_read_unlock();
-    if (old.top == 0)
-        return 0;
-    return chain_of(class_id, old.top);
+    uint64_t word = pop_by_peeking(bin, class_id);
+    hak_grace_leave(&section);
+    return word;
 }
 
 void hak_transfer_cache_set_capacity(struct hak_transfer_cache *cache, unsigned class_id,
@@ -151,6 +183,8 @@ void hak_transfer_cache_set_capacity(struct hak_transfer_cache *cache, unsigned 
 {
     if (bundles > UINT16_MAX)    /* the head counts no further */
         bundles = UINT16_MAX;
+    if (!may_be_peeked_at(class_id) && bundles > HAK_TRANSFER_MID_MAX)
+        bundles = HAK_TRANSFER_MID_MAX;
     /* relaxed: see the header */
     __atomic_store_n(&cache->bins[class_id].capacity, bundles, __ATOMIC_RELAXED);
 }
@@ -161,6 +195,13 @@ unsigned hak_transfer_cache_surplus(const struct hak_transfer_cache *cache, unsi
     /* relaxed: as in push */
     unsigned capacity = __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
     return depth > capacity ? depth - capacity : 0;
+}
+
+int hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id)
+{
+    /* relaxed: as in push */
+    return hak_transfer_cache_depth(cache, class_id) >=
+           __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
 }
 
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)

@@ -16,11 +16,18 @@
  *
  *                      push            pop
  *     push             CAS             CAS
- *     pop              CAS             CAS; reads the link of a bundle that another may have
- *                                      taken: harmless while it is mapped, hence the RCU read
- *                                      side around it, and unmapping only after a grace period;
- *                                      from 4 KiB up, where the taker may have protected a page
- *                                      of it, all are taken and the others pushed back
+ *     pop              CAS             CAS; peeks, or takes all and puts back the others
+ *
+ * To peek is to read the link of a bundle that another may have taken meanwhile; a link that is
+ * garbage fails the compare-and-swap, but the memory must be there, and readable. That is so of
+ * regions of tiny classes alone (up to HAK_TINY_MAX), within a read section: they are unmapped only
+ * after a grace period (hak_heap_reap), and hold nothing but tiny objects until then, of which none
+ * is a whole kernel page that a program might protect. Pages of the mid pool pass from class to
+ * class, and may be one page of a program's own by now. So objects above HAK_TINY_MAX are never
+ * peeked at, nor anything by a thread that finds no reader to borrow (grace.h): it takes all by one
+ * exchange, and puts the others back by another one; where somebody has pushed in between, one by
+ * one. For such a moment the bin looks empty to others. What is put back one by one is bounded by
+ * the capacity, which is at most HAK_TRANSFER_MID_MAX for mid classes.
  *
  * After: R. K. Treiber's stack (IBM RJ 5118, 1986); magazines and their depot: Bonwick and Adams,
  * "Magazines and Vmem", USENIX 2001. */
@@ -32,6 +39,10 @@
 
 #include "os/compiler.h"
 #include "tiers/size_class.h"
+
+enum {
+    HAK_TRANSFER_MID_MAX = 8,    /* bundles in a bin of a mid class */
+};
 
 struct hak_stack_head {
     uint64_t top;
@@ -53,6 +64,9 @@ void hak_transfer_cache_init(struct hak_transfer_cache *cache);
 /* Pushes the bundle `word` (a chain, see object.h; not empty). 1, or 0 when the bin is full. */
 int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id, uint64_t word);
 
+/* Whether a bin has no room, a moment ago. */
+int hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
+
 /* Pops a bundle; 0 when there is none. */
 uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id);
 
@@ -62,7 +76,8 @@ int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_
 /* How many bundles of the class there may be after init. */
 unsigned hak_transfer_cache_default(unsigned class_id);
 
-/* How many bundles of the class there may be from now on; 65535 at most. Any thread, at any time,
+/* How many bundles of the class there may be from now on; 65535 at most, and HAK_TRANSFER_MID_MAX
+ * of a mid class. Any thread, at any time,
  * and no grace period is waited for: only a number changes, which a push reads before it exchanges
  * the head, and no memory that a popper may be looking at goes away by it. A push that has read the
  * old number may yet succeed by it, so a bin may come to stand above a lowered capacity by a bundle

@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/unit/shard/heap \
 	%D%/unit/shard/grace \
 	%D%/unit/os/rseq \
+	%D%/unit/os/signals \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
 	%D%/unit/learn/climb \
@@ -191,6 +192,8 @@ conform_tests = \
 	%D%/conform/fork.modes \
 	%D%/conform/limits.modes \
 	%D%/conform/rooms.modes \
+	%D%/conform/budget.modes \
+	%D%/conform/readers.modes \
 	%D%/conform/early.modes
 direct_tests = \
 	%D%/conform/linked.direct \
@@ -249,6 +252,11 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_rooms_modes_SOURCES = %D%/conform/rooms.c
 %C%_conform_rooms_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_budget_modes_SOURCES = %D%/conform/budget.c
+%C%_conform_budget_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
+# A program that uses liburcu by itself.
+%C%_conform_readers_modes_SOURCES = %D%/conform/readers.c
+%C%_conform_readers_modes_LDADD = %D%/lib/libtest.la $(URCU_LIBS) -lpthread -lrt
 %C%_conform_early_modes_SOURCES = %D%/conform/early.c
 %C%_conform_early_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 

@@ -37,7 +37,7 @@ enum {
     HELD = 48,             /* MiB: more than the heap maps before limits of memory matter */
     TICKS_NS = 300000000,  /* some ticks of decay, and looks at the headroom */
     TOLD = 40,             /* status: a call was met that is not allowed */
-    TRIM_ASKS_MEMBARRIER = 1,    /* by liburcu, whose wait it is; 0: a trim waits by itself */
+    TRIM_ASKS_MEMBARRIER = 0,    /* by liburcu, whose wait it is; 0: a trim waits by itself */
 };
 
 /* ---- the filter ----------------------------------------------------------------------------- */

@@ -8,19 +8,26 @@
  * or changes one shared word, as the C does; what a lock covers is one step.
  *
  *     here                        there
- *     pop                         hak_transfer_cache_pop: load_head is two steps, peek one more
+ *     pop_by_peeking              the same in transfer_cache.c: load_head is two steps, peek one more
+ *     pop_by_taking_all           the same: its exchanges are a step each, for what they write hangs
+ *                                 on nothing that was read before but the number of bundles
  *     push                        hak_transfer_cache_push
  *     accept                      hak_shard_accept: push, or slabs where the bin is full
  *     post                        hak_inbox_post
- *     sort_inbox                  hak_inbox_collect, sort_inbox (refill.c); what is not kept was of
- *                                 another class than wanted, or not the first
+ *     sort_inbox                  sort_inbox (refill.c); what is not kept was of another class than
+ *                                 wanted, or not the first; the budget may end after any bundle
  *     give, take                  hak_pool_give, hak_pool_take: under the bin's lock
  *     fresh                       hak_pool_take_fresh, at an address that was unmapped
  *     refill                      hak_shard_refill: the sources in order, the neighbour's too
  *     release                     hak_shard_send_home (home: post), or the front's own overflow
  *     drain, reap                 hak_shard_drain, hak_heap_reap
- *     read_lock .. grace_wait     hak_grace_*: a wait ends when the sections that had begun have
- *                                 ended; sections that begin later do not prolong it
+ *     read_lock .. grace_wait     hak_grace_*: a wait, which stands for polls, of one call or many,
+ *                                 ends when the sections that had begun have ended; sections that
+ *                                 begin later do not prolong it
+ *     FEW_READERS                 now and then there is no reader to borrow
+ *     MID                         objects are of mid classes: nobody peeks, regions go at once, and
+ *                                 the program may hold pages of what it has (protect): it takes
+ *                                 access away and gives it back before it frees
  *     RETIRES                     the shard's threads move, then it is drained; who read the old
  *                                 shard before goes on putting bundles there: a later drain's work
  *
@@ -28,7 +35,7 @@
  *     - no bundle is lost: at the end a walk over all links finds each object in exactly the one
  *       place where it is said to be;
  *     - none is handed out twice: whoever takes one asserts where it was;
- *     - no link of unmapped memory is read or written;
+ *     - no link of unmapped memory, or of a page that the program protects, is read or written;
  *     - no deadlock: all threads reach their ends.
  *
  * Not shown: memory order; here all see a step at once. It suffices because heads are changed by
@@ -37,8 +44,7 @@
  * read the link that the push of this very tag wrote. The one read that may be anything, the peek
  * at a bundle that somebody else has taken, returns here what the program scribbled there, which
  * is worse than stale. That nothing of a section moves before its beginning is liburcu's promise.
- * Nor is shown: that 48 bits do not come round (here the tag is wide enough, which is asserted);
- * and what happens when the program takes away access to memory that it holds: a peek faults. */
+ * Nor is shown: that 48 bits do not come round (here the tag is wide enough, which is asserted). */
 
 #ifndef THREADS
 #define THREADS 2       /* one more trims */
@@ -96,8 +102,11 @@ byte top[SHARDS];
 byte tag[SHARDS];
 byte bundles[SHARDS];   /* the low half of the tag's word: read and written with it */
 byte inbox[SHARDS];
+byte backlog[SHARDS];  /* collected, not yet sorted */
+bool sorting[SHARDS];
 byte link[OBJECTS + 1];
 bool mapped[OBJECTS + 1];
+bool shut[OBJECTS + 1];    /* on a page to which the program has taken away access */
 byte reading;           /* bit t: thread t is in a read section */
 byte awaited;           /* sections whose end the grace period waits for */
 bool moved;             /* shard 0 is retired: its threads run on shard 1 */
@@ -111,7 +120,7 @@ byte place[OBJECTS + 1];
 inline write_link(object, value)
 {
     d_step {
-        assert(mapped[object]);
+        assert(mapped[object] && !shut[object]);
 #if !defined(LINK_AFTER_PUSH) && !defined(LINK_AFTER_POST)
         assert(place[object] == WITH + me);
 #endif
@@ -165,9 +174,8 @@ inline grace_wait()
 #define UNCHANGED(shard) (top[shard] == old_top && tag[shard] == old_tag)
 #endif
 
-inline pop(shard, object)
+inline pop_by_peeking(shard, object)
 {
-    object = NONE;
     if
     :: top[shard] == NONE
     :: else ->
@@ -184,6 +192,7 @@ inline pop(shard, object)
             fi;
             d_step {
                 assert(mapped[old_top]);
+                assert(!shut[old_top]);
                 successor = link[old_top]
             };
 #ifdef LATE_TAG
@@ -240,12 +249,107 @@ inline push(shard, object)
     atomic { old_top = 0; old_tag = 0 }
 }
 
-/* ---- slabs and regions ----------------------------------------------------------------------- */
-
 inline give(object)
 {
     d_step { let_go(object, SLAB) }
 }
+
+inline accept(shard, object)
+{
+    push(shard, object);
+    if
+    :: refused ->
+#ifndef FULL_IS_LOST
+        give(object);
+#endif
+        refused = false
+    :: else
+    fi
+}
+
+/* All of it, and then the link of what is ours. */
+inline take_all(shard, object)
+{
+    d_step {
+        object = top[shard];
+        top[shard] = NONE;
+        taken = bundles[shard];
+        bundles[shard] = 0;
+        if
+        :: object != NONE -> tag[shard]++; assert(tag[shard] != 0)
+        :: else
+        fi;
+        rest = object;
+        do
+        :: rest == NONE -> break
+        :: else -> grasp(rest, CACHE + shard); rest = link[rest]
+        od;
+        rest = NONE
+    }
+}
+
+#ifdef PUT_BACK_BLINDLY
+#define STILL_EMPTY(shard) (rest != NONE)
+#else
+#define STILL_EMPTY(shard) (rest != NONE && top[shard] == NONE)
+#endif
+
+/* By one exchange if nobody has pushed meanwhile, else one by one. */
+inline put_back(shard)
+{
+    d_step {
+        if
+        :: STILL_EMPTY(shard) ->
+            top[shard] = rest;
+            tag[shard]++;
+            assert(tag[shard] != 0);
+            bundles[shard] = taken - 1;
+            do
+            :: rest == NONE -> break
+            :: else -> let_go(rest, CACHE + shard); rest = link[rest]
+            od
+        :: else
+        fi;
+        taken = 0
+    };
+    do
+    :: rest == NONE -> break
+    :: else ->
+        bundle = rest;
+        rest = link[rest];
+        accept(shard, bundle);
+        bundle = NONE
+    od
+}
+
+inline pop_by_taking_all(shard, object)
+{
+    take_all(shard, object);
+    if
+    :: object == NONE
+    :: else ->
+        d_step { assert(mapped[object] && !shut[object]); rest = link[object] };
+        put_back(shard)
+    fi;
+    rest = NONE
+}
+
+inline pop(shard, object)
+{
+    object = NONE;
+#if defined(MID) && !defined(PEEKS_AT_MID)
+    pop_by_taking_all(shard, object)
+#elif defined(FEW_READERS)
+    if
+    :: pop_by_peeking(shard, object)
+    :: pop_by_taking_all(shard, object)
+    fi
+#else
+    pop_by_peeking(shard, object)
+#endif
+}
+
+/* ---- slabs and regions ----------------------------------------------------------------------- */
 
 inline find_at_home(shard, where, object)
 {
@@ -329,7 +433,7 @@ inline reap()
     collect_empty();
     if
     :: collected ->
-#if !defined(NO_RCU) && !defined(EARLY_GRACE)
+#if !defined(NO_RCU) && !defined(EARLY_GRACE) && !defined(MID)
         grace_wait();
 #endif
         unmap_collected()
@@ -369,44 +473,50 @@ inline post(shard, object)
     old_top = 0
 }
 
-inline accept(shard, object)
-{
-    push(shard, object);
-    if
-    :: refused ->
-#ifndef FULL_IS_LOST
-        give(object);
-#endif
-        refused = false
-    :: else
-    fi
-}
-
 /* keeps: whether there is a wanted class, of which the first bundle is kept back. */
 inline sort_inbox(shard, keeps, kept)
 {
-#ifdef NO_EXCHANGE
-    rest = inbox[shard];
-    inbox[shard] = NONE;
+    if
+#ifdef NO_TRY_LOCK
+    :: true ->
 #else
-    d_step { rest = inbox[shard]; inbox[shard] = NONE };
-#endif
-    do
-    :: rest == NONE -> break
-    :: else ->
-        d_step { bundle = rest; grasp(bundle, INBOX + shard) };
-#ifndef LINK_READ_LATE
-        rest = link[bundle];
+    :: d_step { !sorting[shard] -> sorting[shard] = true };
 #endif
         if
-        :: keeps && kept == NONE -> kept = bundle
-        :: !keeps || kept != NONE || MIXED -> accept(shard, bundle)
-        fi;
-#ifdef LINK_READ_LATE
-        rest = link[bundle];
+        :: backlog[shard] == NONE ->
+#ifdef NO_EXCHANGE
+            backlog[shard] = inbox[shard];
+            inbox[shard] = NONE
+#else
+            d_step { backlog[shard] = inbox[shard]; inbox[shard] = NONE }
 #endif
-        bundle = NONE
-    od
+        :: else
+        fi;
+        do
+        :: backlog[shard] == NONE -> break
+        :: else ->
+            d_step { bundle = backlog[shard]; grasp(bundle, INBOX + shard) };
+#ifndef LINK_READ_LATE
+            backlog[shard] = link[bundle];
+#endif
+            if
+            :: keeps && kept == NONE -> kept = bundle
+            :: !keeps || kept != NONE || MIXED -> accept(shard, bundle)
+            fi;
+#ifdef LINK_READ_LATE
+            backlog[shard] = link[bundle];
+#endif
+            bundle = NONE;
+            if
+            :: keeps -> break
+            :: true
+            fi
+        od;
+        sorting[shard] = false
+#ifndef NO_TRY_LOCK
+    :: else
+#endif
+    fi
 }
 
 /* ---- threads of the program ------------------------------------------------------------------ */
@@ -448,7 +558,7 @@ inline release()
 
 proctype thread(byte me)
 {
-    byte shard, asked, object, old_top, old_tag, successor, rest, bundle, held, operations;
+    byte shard, asked, object, old_top, old_tag, successor, rest, bundle, taken, held, operations;
     bool refused;
     do
     :: operations == OPERATIONS -> break
@@ -462,6 +572,12 @@ proctype thread(byte me)
             :: object != NONE ->
 #ifndef POLITE
                 write_link(object, JUNK);
+#endif
+#ifdef MID
+                if
+                :: shut[object] = true
+                :: true
+                fi;
 #endif
                 held++
             :: else
@@ -477,6 +593,9 @@ proctype thread(byte me)
             :: place[4] == WITH + me -> object = 4
 #endif
             fi;
+#ifdef MID
+            shut[object] = false;
+#endif
             release();
             held--
         fi;
@@ -511,7 +630,7 @@ inline drain(shard)
 
 proctype trimmer(byte me)
 {
-    byte object, old_top, old_tag, successor, rest, bundle, trims;
+    byte object, old_top, old_tag, successor, rest, bundle, taken, trims;
     bool refused, collected;
     do
     :: trims == TRIMS -> break
@@ -576,6 +695,8 @@ init
         assert(length == bundles[1]);
         walk(inbox[0], INBOX);
         walk(inbox[1], INBOX + 1);
+        walk(backlog[0], INBOX);
+        walk(backlog[1], INBOX + 1);
         for (object : 1 .. OBJECTS) {
             assert(place[object] == SLAB || place[object] >= UNMAPPED);
             assert(mapped[object] == (place[object] != UNMAPPED))

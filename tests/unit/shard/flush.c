@@ -97,7 +97,8 @@ static void foreign_magazine(void)
     hak_front_flush(front);
     EXPECT_EQ(front->foreign[CLASS], hak_magazine_empty(CLASS));
     EXPECT_EQ(hak_word_room(home->inbox.head), 3);
-    hak_shard_collect_inbox(home);
+    unsigned budget = HAK_PORTION_BUNDLES;
+    hak_shard_collect_inbox(home, &budget);
     EXPECT_EQ(hak_transfer_cache_depth(&home->bundles, CLASS), 2);
     hak_front_destroy(front);
     world_expect_nothing_lost();

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "os/rseq.h"
-#include "shard/grace.h"
 #include "shard/heap.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
@@ -33,7 +32,6 @@ static int open_fronts(void)
 {
     static int asked;
     world_start();
-    hak_grace_register();
     if (!asked) {
         asked = 1;
         opened = hak_cpu_fronts_start(CPU_IDS) == 0;
@@ -256,7 +254,6 @@ static void *work(void *argument)
     struct prng prng = { (uintptr_t)argument + 1 };
     uint64_t *held[HELD] = { NULL };
     uint64_t self = (uintptr_t)argument + 1;
-    hak_grace_register();
     for (unsigned step = 0; step < STEPS; step++) {
         uint64_t **slot = &held[prng_below(&prng, HELD)];
         if (*slot == NULL) {
@@ -284,7 +281,6 @@ static void *work(void *argument)
 static void *shake(void *unused)
 {
     (void)unused;
-    hak_grace_register();
     cpu_set_t all;
     sched_getaffinity(0, sizeof all, &all);
     for (unsigned turn = 0; __atomic_load_n(&done, __ATOMIC_RELAXED) < THREADS; turn++) {

@@ -106,6 +106,60 @@ static void inbox_is_sorted(void)
     world_expect_nothing_lost();
 }
 
+/* A call sorts a portion, whoever's inboxes it asks; the next ones, also a neighbour's, go on where
+ * it stopped, in the order in which the bundles came. */
+static void sorting_has_a_budget(void)
+{
+    enum { POSTED = 5 * HAK_PORTION_BUNDLES, OTHER_CLASS = CLASS + 1 };
+    static uint64_t words[POSTED + 1];
+    for (unsigned index = 1; index <= 2; index++)
+        for (unsigned i = 0; i < POSTED; i++) {
+            uint64_t other = world_chain(eight()->shards[1], OTHER_CLASS, 1);
+            hak_inbox_post(&eight()->shards[index]->inbox, hak_word_object(other), 1);
+        }
+    uint64_t sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
+    uint64_t fresh = hak_shard_refill(eight()->shards[1], CLASS, FILL); /* none of that class */
+    EXPECT_EQ(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, HAK_PORTION_BUNDLES);
+    hak_shard_give_to_slabs(CLASS, fresh);
+    EXPECT(hak_shard_has_mail(eight()->shards[1]) && hak_shard_has_mail(eight()->shards[2]));
+    words[0] = chain(1, 2);
+    words[1] = chain(1, 2);
+    for (unsigned i = 0; i < 2; i++)
+        post_bundle(1, words[i]);
+    uint64_t word;
+    unsigned refills = 0;
+    do {
+        sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
+        word = hak_shard_refill(eight()->shards[refills % 2], CLASS, FILL);
+        EXPECT_LE(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, HAK_PORTION_BUNDLES);
+        if (word != words[1])
+            hak_shard_give_to_slabs(CLASS, word);
+        refills++;
+    } while (word != words[1] && refills < 4 * POSTED);
+    EXPECT(word == words[1]);
+    EXPECT_GE(refills, 4);
+    hak_shard_give_to_slabs(CLASS, word);
+    world_expect_nothing_lost();
+}
+
+/* Who finds another at it takes the inbox for empty. */
+static void sorting_is_one_threads(void)
+{
+    struct hak_shard *shard = eight()->shards[1];
+    uint64_t word = chain(1, 2);
+    post_bundle(1, word);
+    EXPECT(hak_lock_try(&shard->backlog.sorting));
+    uint64_t sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
+    uint64_t other = hak_shard_refill(shard, CLASS, FILL);
+    EXPECT_EQ(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, 0);
+    hak_lock_release(&shard->backlog.sorting);
+    EXPECT(other != 0 && other != word);
+    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_INBOX), word);
+    hak_shard_give_to_slabs(CLASS, word);
+    hak_shard_give_to_slabs(CLASS, other);
+    world_expect_nothing_lost();
+}
+
 /* All that is free in the shard's slab of the class, as chains; how many. */
 static unsigned exhaust(unsigned index, uint64_t *chains)
 {
@@ -285,6 +339,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"own sources are asked in order", own_sources_in_order},
         {"the inbox is sorted", inbox_is_sorted},
+        {"a call sorts a portion of the inboxes", sorting_has_a_budget},
+        {"an inbox is sorted by one thread at a time", sorting_is_one_threads},
         {"neighbours are asked by distance", neighbours_are_asked_by_distance},
         {"a neighbour's slab is better than a fresh one", neighbours_slabs_are_shared},
         {"far memory is better than none", far_memory_is_better_than_none},

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "shard/front.h"
+#include "shard/grace.h"
 #include "shard/heap.h"
 #include "shard/shard.h"
 #include "tests/lib/tap.h"
@@ -54,6 +55,7 @@ static inline struct hak_heap *world_start(void)
     if (heap->placement != NULL)
         return heap;
     hak_size_class_start();
+    hak_grace_start();
     EXPECT_EQ(hak_heap_start(heap, &hak_policy_fixed), 0);
     return heap;
 }
