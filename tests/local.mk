@@ -28,6 +28,8 @@ unit_tests = \
 	%D%/unit/shard/shard \
 	%D%/unit/shard/heap \
 	%D%/unit/shard/grace \
+	%D%/unit/shard/reclaim \
+	%D%/unit/shard/decay \
 	%D%/unit/os/rseq \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
@@ -51,6 +53,7 @@ unit_tests = \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
 	%D%/unit/os/memory \
+	%D%/unit/os/kept \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
 	%D%/unit/stats/counters \
