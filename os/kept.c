@@ -2,6 +2,7 @@
 /* Kept ranges: see the header. Any thread, no lock. */
 #include "os/kept.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -83,46 +84,90 @@ static void count(size_t more, size_t less)
     __atomic_fetch_add(&kept.bytes, more - less, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }
 
+/* Whether `range` touches *whole, which then holds it, too. A header that comes to lie inside is
+ * cleared, as the rest is. */
+static bool merge(struct kept **whole, struct kept *range)
+{
+    struct kept *first = *whole < range ? *whole : range;
+    struct kept *second = *whole < range ? range : *whole;
+    bool is_huge = first->kind == HAK_KEPT_HUGE || second->kind == HAK_KEPT_HUGE;
+    if (is_huge || (uintptr_t)first + first->size != (uintptr_t)second)
+        return false;
+    first->size += second->size;
+    if (second->kind == HAK_KEPT_DIRTY)
+        first->kind = HAK_KEPT_DIRTY;
+    *second = (struct kept){NULL, NULL, 0, 0};
+    *whole = first;
+    return true;
+}
+
+/* Neighbours become one again, or what was cut small would serve nobody. */
 void hak_kept_put(void *address, size_t size, enum hak_kept_kind kind)
 {
+    struct kept *whole = make(address, size, kind);
+    struct kept *rest = take_all();
+    struct kept *seen = NULL;
     count(size, 0);
-    put_all(make(address, size, kind));
+    for (int look = 0; look < HAK_KEPT_LOOKS && rest != NULL; look++) {
+        struct kept *range = pop(&rest);
+        if (!merge(&whole, range))
+            seen = joined(seen, range);
+    }
+    whole->next = NULL;
+    whole->last = whole;
+    put_all(joined(whole, joined(rest, seen)));
 }
 
 /* ---- cutting --------------------------------------------------------------------------------- */
 
-/* Memory out of a range, NULL if it has no room. What is left of it joins *list. */
+static bool has_room(const struct kept *range, size_t size, size_t alignment)
+{
+    uintptr_t start = hak_align_up((uintptr_t)range, alignment);
+    uintptr_t end = (uintptr_t)range + range->size;
+    return range->kind != HAK_KEPT_HUGE && start < end && end - start >= size;
+}
+
+/* Memory out of a range that has room. What is left of it joins *list. */
 static void *cut(struct kept *range, size_t size, size_t alignment, struct kept **list)
 {
     uintptr_t start = hak_align_up((uintptr_t)range, alignment);
     uintptr_t end = (uintptr_t)range + range->size;
     enum hak_kept_kind kind = (enum hak_kept_kind)range->kind;
-    if (kind == HAK_KEPT_HUGE || start >= end || end - start < size)
-        return NULL;
     if (start + size != end)
         *list = joined(make((void *)(start + size), end - start - size, kind), *list);
     if (start != (uintptr_t)range)
         *list = joined(make(range, start - (uintptr_t)range, kind), *list);
     memset((void *)start, 0, kind == HAK_KEPT_DIRTY ? size : sizeof *range);
+    count(0, size);
     return (void *)start;
+}
+
+static bool is_gone(struct kept *range)
+{
+    size_t bytes = range->size;
+    if (hak_os_unmap(range, bytes) != 0)
+        return false;
+    count(0, bytes);
+    return true;
 }
 
 void *hak_kept_take(size_t size, size_t alignment)
 {
     struct kept *rest = take_all();
     struct kept *seen = NULL;
-    void *found = NULL;
-    for (int look = 0; look < HAK_KEPT_LOOKS && rest != NULL && found == NULL; look++) {
+    struct kept *best = NULL;
+    int tries = 0;
+    for (int look = 0; look < HAK_KEPT_LOOKS && rest != NULL; look++) {
         struct kept *range = pop(&rest);
-        size_t bytes = range->size;
-        found = cut(range, size, alignment, &rest);
-        if (found != NULL)
-            count(0, size);
-        else if (hak_os_unmap(range, bytes) == 0)
-            count(0, bytes);
-        else
+        bool serves = has_room(range, size, alignment);
+        if (serves && (best == NULL || range->size < best->size)) {
+            seen = joined(seen, best);
+            best = range;
+        } else if (serves || tries++ >= HAK_KEPT_TRIES || !is_gone(range)) {
             seen = joined(seen, range);
+        }
     }
+    void *found = best != NULL ? cut(best, size, alignment, &rest) : NULL;
     /* What was seen stands behind the others the next time. */
     put_all(joined(rest, seen));
     return found;

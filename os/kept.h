@@ -6,9 +6,10 @@
  *
  * The list runs through the first bytes of the ranges themselves, so it needs no memory and has no
  * limit. Whoever looks takes the whole list, which is one exchange, and puts it back, so nobody
- * reads a range that another has unmapped. Meanwhile others find nothing here, and ask the kernel.
+ * reads a range that another has unmapped. Neighbours are joined. Meanwhile others find nothing here, and ask the kernel.
  *
- * Bounds: one kernel page resident for a range; a look at HAK_KEPT_LOOKS ranges a call. In the child
+ * Bounds: one kernel page resident for a range; a look at HAK_KEPT_LOOKS ranges
+ * and HAK_KEPT_TRIES system calls a call. In the child
  * of a fork that came between the two steps the list is lost: addresses without pages. */
 #ifndef HAK_OS_KEPT_H
 #define HAK_OS_KEPT_H
@@ -16,7 +17,8 @@
 #include <stddef.h>
 
 enum {
-    HAK_KEPT_LOOKS = 8,    /* ranges that one call looks at, others the next time */
+    HAK_KEPT_LOOKS = 64,    /* ranges that one call looks at, others the next time, */
+    HAK_KEPT_TRIES = 8,     /* of which so many are tried to be unmapped */
 };
 
 enum hak_kept_kind {
@@ -28,8 +30,8 @@ enum hak_kept_kind {
 /* Whole kernel pages that can be written to and are nobody's. */
 void hak_kept_put(void *address, size_t size, enum hak_kept_kind kind);
 
-/* Zero memory out of a kept range, or NULL; sizes and alignment as for hak_os_map. Ranges that do
- * not serve are tried to be unmapped on the way. */
+/* Zero memory out of the smallest kept range that has room, or NULL; sizes and alignment as for
+ * hak_os_map. Some that do not serve are tried to be unmapped on the way. */
 void *hak_kept_take(size_t size, size_t alignment);
 
 /* Tries to unmap a few; bytes that are gone. */

@@ -64,12 +64,12 @@ static int advise(void *address, size_t size, int advice)
 }
 
 /* Maps too much and cuts it to shape. */
-static HAK_COLD void *map_and_trim(size_t size, size_t alignment)
+static HAK_COLD void *map_and_trim(size_t size, size_t alignment, int protection, int flags)
 {
     size_t room = size + alignment - hak_os_page_size();
     if (room < size)
         return NULL;
-    char *raw = map_anonymous(NULL, room, PROT_READ | PROT_WRITE, 0);
+    char *raw = map_anonymous(NULL, room, protection, flags);
     if (raw == NULL)
         return NULL;
     size_t head = hak_align_up((uintptr_t)raw, alignment) - (uintptr_t)raw;
@@ -91,7 +91,12 @@ void *hak_os_map(size_t size, size_t alignment)
     if (address == NULL || ((uintptr_t)address & (alignment - 1)) == 0)
         return address;
     hak_os_release(address, size, HAK_OS_PLAIN);
-    return map_and_trim(size, alignment);
+    return map_and_trim(size, alignment, PROT_READ | PROT_WRITE, 0);
+}
+
+void *hak_os_map_target(size_t size, size_t alignment)
+{
+    return map_and_trim(size, alignment, PROT_NONE, MAP_NORESERVE);
 }
 
 void *hak_os_map_huge(size_t size)

@@ -73,6 +73,10 @@ int hak_os_grow(void *address, size_t old_size, size_t new_size);
 /* Moves a mapping to exactly `target`, which must be mapped memory of our own to be replaced. */
 void *hak_os_remap_to(void *address, size_t old_size, size_t new_size, void *target);
 
+/* Addresses to move a mapping to: neither data nor committed memory, so that a block can grow to more
+ * than half of a limit. NULL when refused. */
+void *hak_os_map_target(size_t size, size_t alignment);
+
 /* Whether a mapping could be moved now, tried with a page of its own: near the limit of mappings the
  * kernel refuses, and does not say what has become of the target. 1 or 0. */
 int hak_os_can_move(void);

@@ -401,7 +401,7 @@ size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge)
     unsigned last = purge->id != 0 ? purge->id : hak_shard_last_id();
     size_t bytes = 0;
     if (purge->id == 0) {
-        bytes = hak_whale_trim(&heap->whales);
+        bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
         if (!is_enough(purge, bytes))
             hak_cpu_fronts_drain();
     }

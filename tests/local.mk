@@ -310,8 +310,16 @@ TESTS += %D%/fault/refused.sh
 EXTRA_DIST += %D%/fault/refused.sh
 %C%_fault_refuse_SOURCES = %D%/fault/refuse.c
 %C%_fault_refuse_LDADD =
-%D%/fault/refused.log: %D%/fault/refuse $(conform_tests) %D%/conform/linked.direct
+%D%/fault/refused.log: %D%/fault/refuse %D%/environment/limits $(conform_tests) %D%/conform/linked.direct
 %D%/stress/storm.log: %D%/fault/refuse
+
+# ------------------------------------------------------------------ environment
+check_PROGRAMS += %D%/environment/limits
+TESTS += %D%/environment/limits.sh
+EXTRA_DIST += %D%/environment/limits.sh
+%C%_environment_limits_SOURCES = %D%/environment/limits.c
+%C%_environment_limits_LDADD = %D%/lib/libtest.la -lpthread
+%D%/environment/limits.log: %D%/environment/limits %D%/conform/linked.direct
 
 # ------------------------------------------------------------------ vm
 # Machines of several nodes, as guests, by `make check-numa`.

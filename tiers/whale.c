@@ -421,12 +421,29 @@ static HAK_COLD void give_up_target(void *target, size_t size)
         hak_os_release(target, size, HAK_OS_PLAIN);
 }
 
+/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be had,
+ * so that the kernel does not refuse when the target is gone. */
+static HAK_COLD void *map_target(size_t size, size_t more)
+{
+    void *probe = hak_os_can_move() ? hak_os_map(more, hak_os_page_size()) : NULL;
+    if (probe == NULL)
+        return NULL;
+    hak_os_release(probe, more, HAK_OS_PLAIN);
+    void *target = hak_os_map_target(size, HAK_REGION_SIZE);
+    if (target == NULL || hak_page_map_cover(target, SIZE_MIN) == 0)
+        return target;
+    hak_os_release(target, size, HAK_OS_PLAIN);
+    return NULL;
+}
+
 /* Moves the pages of a live whale to a new place, aligned. NULL: refused, nothing changed. The
  * whale is the caller's alone, as in realloc. Lock not held. */
 static void *move_whale(struct hak_whale *whale, size_t size)
 {
     void *old = whale->address;
     void *target = hak_os_can_move() ? map_fresh(size, HAK_REGION_SIZE) : NULL;
+    if (target == NULL)
+        target = map_target(size, size - whale->size);
     if (target == NULL)
         return NULL;
     withdraw(old, HAK_PAGE_FOREIGN);

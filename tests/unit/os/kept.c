@@ -102,16 +102,60 @@ static void huge_ones_only_go(void)
     hak_os_unmap(memory, 4 * MIB);
 }
 
+/* Pages that do not touch each other. */
+static char *put_apart(int ranges)
+{
+    page = hak_os_page_size();
+    char *memory = hak_os_map((size_t)ranges * 2 * page, page);
+    for (int i = 0; memory != NULL && i < ranges; i++)
+        hak_kept_put(memory + (size_t)i * 2 * page, page, HAK_KEPT_ZERO);
+    return memory;
+}
+
 /* The work of a call is bounded, and others are looked at the next time. */
 static void looks_are_bounded(void)
 {
-    enum { RANGES = 3 * HAK_KEPT_LOOKS };
-    for (int i = 0; i < RANGES; i++)
-        put(8192, HAK_KEPT_ZERO, 0);
-    for (int left = RANGES - HAK_KEPT_LOOKS; left >= 0; left -= HAK_KEPT_LOOKS) {
-        EXPECT_EQ(hak_kept_retry(), HAK_KEPT_LOOKS * 8192);
-        EXPECT_EQ(hak_kept_bytes(), (size_t)left * 8192);
+    enum { RANGES = 3 * HAK_KEPT_TRIES };
+    char *memory = put_apart(RANGES);
+    REQUIRE(memory != NULL);
+    for (int left = RANGES - HAK_KEPT_TRIES; left >= 0; left -= HAK_KEPT_TRIES) {
+        EXPECT_EQ(hak_kept_retry(), HAK_KEPT_TRIES * page);
+        EXPECT_EQ(hak_kept_bytes(), (size_t)left * page);
     }
+    hak_os_unmap(memory, RANGES * 2 * page);
+}
+
+/* What was cut small becomes whole again, and no header is left inside. */
+static void neighbours_join(void)
+{
+    enum { RANGES = 16 };
+    char *memory = put_apart(RANGES);
+    REQUIRE(memory != NULL);
+    EXPECT(hak_kept_bytes() == RANGES * page);
+    for (int i = 0; i < RANGES - 1; i++)
+        hak_kept_put(memory + (size_t)(2 * i + 1) * page, page, HAK_KEPT_ZERO);
+    size_t size = (2 * RANGES - 1) * page;
+    char *whole = hak_kept_take(size, page);
+    EXPECT(whole == memory);
+    EXPECT(whole != NULL && is_zero(whole, size));
+    EXPECT_EQ(hak_kept_bytes(), 0);
+    hak_os_unmap(memory, RANGES * 2 * page);
+}
+
+/* The smallest that has the room. */
+static void the_best_fits(void)
+{
+    char *memory = hak_os_map(8 * MIB, MIB);
+    REQUIRE(memory != NULL);
+    hak_kept_put(memory, 4 * MIB, HAK_KEPT_ZERO);
+    hak_kept_put(memory + 5 * MIB, MIB, HAK_KEPT_ZERO);
+    hak_kept_put(memory + 7 * MIB, MIB / 2, HAK_KEPT_ZERO);
+    /* In this order: what does not serve is unmapped. */
+    EXPECT(hak_kept_take(MIB / 2, page) == memory + 7 * MIB);
+    EXPECT(hak_kept_take(MIB, MIB) == memory + 5 * MIB);
+    EXPECT(hak_kept_take(4 * MIB, page) == memory);
+    EXPECT_EQ(hak_kept_bytes(), 0);
+    hak_os_unmap(memory, 8 * MIB);
 }
 
 static void *churn(void *argument)
@@ -146,7 +190,9 @@ int main(int argc, char **argv)
         {"maps are served out of it first", maps_are_served},
         {"what could not be purged is cleared", dirty_ones_are_cleared},
         {"huge pages are unmapped and nothing else", huge_ones_only_go},
-        {"a call looks at a few", looks_are_bounded},
+        {"a call tries to unmap a few", looks_are_bounded},
+        {"neighbours are joined", neighbours_join},
+        {"the smallest range that has room serves", the_best_fits},
         {"threads share the list", threads_share},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
