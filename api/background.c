@@ -21,8 +21,8 @@ static int wanted;    /* written by the starting thread, before any fork */
 static void *run(void *unused)
 {
     (void)unused;
-    /* It is none of the program's threads: it needs no front, and shards are not to be placed for it,
-     * nor what may be kept to be shared out among them. */
+    /* It is none of the program's threads: it needs no front, and shards are not to be placed for
+     * it, nor what may be kept to be shared out among them. */
     hak_thread_state = HAK_THREAD_ENDED;
     hak_grace_register();
     for (;;) {

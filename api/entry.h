@@ -42,8 +42,8 @@ static inline void hak_note_site(void *object, size_t size, const void *site)
         hak_note_site_of_large(object, site);
 }
 
-/* Memory was refused: the next step of giving back, by the calling thread (shard/reclaim.h). Whether to
- * try again. */
+/* Memory was refused: the next step of giving back, by the calling thread (shard/reclaim.h).
+ * Whether to try again. */
 HAK_COLD bool hak_give_back(struct hak_reclaim *call);
 
 /* Start-up, idempotent and re-entrant; needed by nobody but entry points that do not allocate. */

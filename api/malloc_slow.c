@@ -123,7 +123,7 @@ static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, 
     return hak_shard_take_large(shard, size, alignment, zero);
 }
 
-/* The thread is made known though it needs no front: shards are placed when there is a second one. */
+/* The thread is made known though it needs no front: shards are placed when there are two. */
 static void look_at_clock(struct hak_shard *shard)
 {
     struct hak_front *front = hak_thread_front();

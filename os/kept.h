@@ -6,7 +6,8 @@
  *
  * The list runs through the first bytes of the ranges themselves, so it needs no memory and has no
  * limit. Whoever looks takes the whole list, which is one exchange, and puts it back, so nobody
- * reads a range that another has unmapped. Neighbours are joined. Meanwhile others find nothing here, and ask the kernel.
+ * reads a range that another has unmapped. Meanwhile others find nothing here, and ask the kernel.
+ * Neighbours are joined.
  *
  * Bounds: one kernel page resident for a range; a look at HAK_KEPT_LOOKS ranges
  * and HAK_KEPT_TRIES system calls a call. In the child

@@ -105,7 +105,7 @@ static void note_failure(void)
 /* Takes the lock. Whether another thread's walk ended while we waited for it. */
 static bool wait_for_turn(void)
 {
-    /* relaxed, both: the lock orders; a walk that ended just before is seen or not, both are right */
+    /* relaxed, both: the lock orders; a walk that ended just before may be seen or not */
     uint32_t before = __atomic_load_n(&reclaim.ended, __ATOMIC_RELAXED);
     hak_lock_acquire(&reclaim.lock);
     return __atomic_load_n(&reclaim.ended, __ATOMIC_RELAXED) != before;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done before a program hears ENOMEM: the kernel refused memory (a region, a segment, a whale,
- * our own structures; by a limit of addresses or data, overcommit, the number of mappings, a node
- * that is full), so everybody gives back what is unused, and the caller tries again.
+/* What is done before a program hears ENOMEM: the kernel refused memory (a region, a segment, a
+ * whale, our own structures; by a limit of addresses or data, overcommit, the number of mappings, a
+ * node that is full), so everybody gives back what is unused, and the caller tries again.
  *
  * Three steps, each followed by another try, so that a small want does not empty the whole heap:
  *
@@ -10,8 +10,8 @@
  *     3  the caller's front (before step 1), CPU fronts, transfer caches and inboxes go to slabs,
  *        empty regions to the kernel
  *
- * Fronts of other threads are out of reach: a count asks them, and they obey in their next slow call
- * (hak_front_enter_slow).
+ * Fronts of other threads are out of reach: a count asks them, and they obey in their next slow
+ * call (hak_front_enter_slow).
  *
  * Bounds: one thread at a time, the others wait for it and then try again before they walk
  * themselves. When three steps did not help, the next HAK_RECLAIM_PAUSE refused calls end at once,
@@ -42,9 +42,9 @@ struct hak_reclaim {
 /* Gives back what the next step can. Whether to try again; false: that is all there is. */
 HAK_COLD bool hak_reclaim(struct hak_heap *heap, struct hak_reclaim *call);
 
-/* A free run of any shard's segments, nothing is mapped for it: NULL if there is none. Where binding
- * is strict, of the same node. size up to HAK_LARGE_MAX; also for small objects, when there is no
- * region to be had: a unit each. */
+/* A free run of any shard's segments, nothing is mapped for it: NULL if there is none. Where
+ * binding is strict, of the same node. size up to HAK_LARGE_MAX; also for small objects, when there
+ * is no region to be had: a unit each. */
 HAK_COLD void *hak_reclaim_run(struct hak_shard *shard, size_t size, size_t alignment,
                                enum hak_zero zero);
 

@@ -290,7 +290,7 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
                      size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
 {
-    (void)policy; /* how to map will be its matter */
+    (void)policy;
     size = mapping_size(size);
     if (size == 0)
         return NULL;
@@ -413,16 +413,16 @@ size_t hak_whale_size(struct hak_whales *whales, const void *object)
 
 /* The kernel would not move pages to the target. A kernel before about 6.16 may have unmapped that
  * first, and then somebody else's memory may lie there by now: if its addresses can be had again
- * they were free, and go back; if not they stay, never touched. Nothing known leads here: a range
- * of several mappings is told by hak_os_grow, the limit of mappings by hak_os_can_move. */
+ * they were free, and go back; if not they stay, never touched. What is known to lead here is told
+ * before, by hak_os_grow and hak_os_can_move. */
 static HAK_COLD void give_up_target(void *target, size_t size)
 {
     if (hak_os_map_at(target, size) == target)
         hak_os_release(target, size, HAK_OS_PLAIN);
 }
 
-/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be had,
- * so that the kernel does not refuse when the target is gone. */
+/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be
+ * had, so that the kernel does not refuse when the target is gone. */
 static HAK_COLD void *map_target(size_t size, size_t more)
 {
     void *probe = hak_os_can_move() ? hak_os_map(more, hak_os_page_size()) : NULL;
@@ -531,8 +531,7 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
         address = move_whale(whale, size);
     if (address == NULL)
         return NULL;
-    /* What was mapped before the options were read has not been advised yet. */
-    hak_region_advise(address, size);
+    hak_region_advise(address, size);    /* it may have been mapped before the options were read */
     return resized(whales, whale, address, size);
 }
 
