@@ -10,6 +10,7 @@
 #include "api/start.h"
 #include "os/clock.h"
 #include "os/signals.h"
+#include "shard/decay.h"
 #include "shard/heap.h"
 
 static const uint64_t INTERVAL_NS = 100ul * 1000 * 1000;
@@ -19,13 +20,18 @@ static int wanted;    /* written by the starting thread, before any fork */
 static void *run(void *unused)
 {
     (void)unused;
-    hak_thread_front();    /* its own, before there is work */
+    /* It is none of the program's threads: it needs no front, and shards are not to be placed for
+     * it, nor what may be kept to be shared out among them. */
+    hak_thread_state = HAK_THREAD_ENDED;
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
         hak_place_strangers();
         hak_heap_relieve(hak_heap_default());
-        hak_heap_tick(hak_heap_default(), hak_os_now_ns());
-        hak_heap_reap(hak_heap_default());
+        uint64_t now = hak_os_now_ns();
+        hak_heap_tick(hak_heap_default(), now);
+        /* Pages that decay would leave to the next burst are not to go with their regions. */
+        if (hak_decay_slabs_rest(hak_heap_default(), now))
+            hak_heap_reap(hak_heap_default());
     }
     return NULL;
 }

@@ -4,8 +4,10 @@
 #ifndef HAK_API_ENTRY_H
 #define HAK_API_ENTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "shard/reclaim.h"
 #include "tiers/large.h"
 #include "tiers/size_class.h"
 
@@ -39,6 +41,10 @@ static inline void hak_note_site(void *object, size_t size, const void *site)
     if (size > HAK_MID_MAX)
         hak_note_site_of_large(object, site);
 }
+
+/* Memory was refused: the next step of giving back, by the calling thread (shard/reclaim.h).
+ * Whether to try again. */
+HAK_COLD bool hak_give_back(struct hak_reclaim *call);
 
 /* Start-up, idempotent and re-entrant; needed by nobody but entry points that do not allocate. */
 void hak_start(void);

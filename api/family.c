@@ -116,6 +116,9 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
     if (fits(usable, size))
         return object;
     void *moved = move(object, usable, size);
+    /* What others gave back meanwhile may lie where the object can grow without a second one. */
+    if (hak_unlikely(moved == NULL) && usable > HAK_MID_MAX && size > HAK_MID_MAX)
+        return hak_resize(object, size);
     hak_note_site(moved, size, __builtin_return_address(0));
     return moved;
 }

@@ -26,8 +26,12 @@
 #include "api/start.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
+#include "shard/decay.h"
 #include "shard/heap.h"
+#include "shard/reclaim.h"
 #include "tiers/headroom.h"
+
+static const size_t ADDRESSES = (size_t)1 << 48;    /* bytes */
 
 /* ---- small: with and without a front --------------------------------------------------------- */
 
@@ -119,12 +123,21 @@ static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, 
     return hak_shard_take_large(shard, size, alignment, zero);
 }
 
+/* The thread is made known though it needs no front: shards are placed when there are two. */
+static void look_at_clock(struct hak_shard *shard)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front != NULL)
+        hak_front_look(front);
+    else if (hak_thread_state != HAK_THREAD_STARTING)
+        hak_decay_look(hak_heap_default(), shard);
+}
+
 static void *large(size_t size, size_t alignment, enum hak_zero zero)
 {
     if (size > PTRDIFF_MAX)
         return NULL;
-    /* Made known though it needs no front: shards are placed when there is a second thread. */
-    hak_thread_front();
+    look_at_clock(shard_here());
     void *object = take_large(shard_here(), size, alignment, zero);
     if (hak_unlikely(hak_headroom_missing() != 0))
         hak_heap_make_room(hak_heap_default());
@@ -134,36 +147,106 @@ static void *large(size_t size, size_t alignment, enum hak_zero zero)
 static void release_other(void *object, struct hak_page page)
 {
     struct hak_heap *heap = hak_heap_default();
-    if (page.offset == HAK_PAGE_LARGE && hak_large_give(object, heap->policy))
+    if ((page.offset == HAK_PAGE_LARGE && hak_large_give(object, heap->policy)) ||
+        (page.offset == HAK_PAGE_WHALE && hak_whale_give(&heap->whales, object, heap->policy))) {
+        look_at_clock(shard_here());
         return;
-    if (page.offset == HAK_PAGE_WHALE && hak_whale_give(&heap->whales, object, heap->policy))
-        return;
+    }
     hak_misuse("free", object,
                page.offset == HAK_PAGE_FOREIGN ? HAK_MISUSE_FOREIGN : HAK_MISUSE_FREED);
 }
 
+/* ---- when the kernel refuses ----------------------------------------------------------------- */
+
+struct request {
+    size_t size;
+    size_t alignment;
+    enum hak_zero zero;
+    unsigned class_id;    /* HAK_CLASS_NONE: large, or a whale */
+};
+
+static void *try_once(const struct request *request)
+{
+    if (request->class_id != HAK_CLASS_NONE)
+        return small(request->class_id);
+    return large(request->size, request->alignment, request->zero);
+}
+
+/* Of what is mapped already, whoever's it is. A small object that no region can be had for gets a
+ * run of its own. */
+static void *try_others(const struct request *request)
+{
+    struct hak_shard *shard = shard_here();
+    if (request->size > HAK_LARGE_MAX || request->alignment > HAK_LARGE_ALIGNMENT_MAX)
+        return NULL;
+    void *object = hak_reclaim_run(shard, request->size + (request->size == 0),
+                                   request->alignment, request->zero);
+    if (object == NULL && request->class_id != HAK_CLASS_NONE)
+        object = hak_reclaim_object(shard, request->class_id);
+    return object;
+}
+
+bool hak_give_back(struct hak_reclaim *call)
+{
+    bool is_starting = hak_thread_state == HAK_THREAD_STARTING;
+    call->own = is_starting ? NULL : hak_thread_front();
+    call->may_reap = !is_starting;
+    return hak_reclaim(hak_heap_default(), call);
+}
+
+static HAK_COLD void *serve_refused(const struct request *request)
+{
+    struct hak_reclaim call = {0};
+    void *object = NULL;
+    /* No address space holds what is larger: there is nothing to be given back for it. */
+    if (request->size > ADDRESSES || request->alignment > ADDRESSES)
+        return NULL;
+    while (object == NULL && hak_give_back(&call))
+        object = try_once(request);
+    return object != NULL ? object : try_others(request);
+}
+
+static HAK_COLD void *out_of_memory(void)
+{
+    hak_count(&shard_here()->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
+    return NULL;
+}
+
+static void *serve(const struct request *request)
+{
+    void *object = try_once(request);
+    if (hak_unlikely(object == NULL))
+        object = serve_refused(request);
+    return hak_likely(object != NULL) ? object : out_of_memory();
+}
+
 /* ---- what api/ is made of (entry.h) --------------------------------------------------------- */
 
-static void *counted(void *object)
+static void *serve_small(unsigned class_id, size_t alignment)
 {
-    if (hak_unlikely(object == NULL))
-        hak_count(&shard_here()->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
-    return object;
+    const struct request request = {hak_classes[class_id].size, alignment, HAK_ZERO_NO, class_id};
+    return serve(&request);
+}
+
+static void *serve_large(size_t size, size_t alignment, enum hak_zero zero)
+{
+    const struct request request = {size, alignment, zero, HAK_CLASS_NONE};
+    return serve(&request);
 }
 
 void *hak_allocate(size_t size)
 {
     hak_start();
     if (size <= HAK_MID_MAX)
-        return counted(small(hak_size_class(size)));
-    return counted(large(size, HAK_LARGE_UNIT, HAK_ZERO_NO));
+        return serve_small(hak_size_class(size), HAK_LARGE_UNIT);
+    return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_NO);
 }
 
 void *hak_allocate_zeroed(size_t size)
 {
     if (size > HAK_MID_MAX) {
         hak_start();
-        return counted(large(size, HAK_LARGE_UNIT, HAK_ZERO_YES));
+        return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_YES);
     }
     void *object = hak_allocate(size);
     if (object != NULL)
@@ -175,12 +258,12 @@ void *hak_allocate_aligned(size_t size, size_t alignment)
 {
     hak_start();
     if (alignment > PTRDIFF_MAX || size > PTRDIFF_MAX - alignment)
-        return counted(NULL);
+        return out_of_memory();
     unsigned class_id = hak_size_class_aligned(size, alignment);
     if (class_id != HAK_CLASS_NONE)
-        return counted(small(class_id));
+        return serve_small(class_id, alignment);
     size_t least = size > HAK_MID_MAX ? size : HAK_MID_MAX + 1;
-    return counted(large(least, alignment, HAK_ZERO_NO));
+    return serve_large(least, alignment, HAK_ZERO_NO);
 }
 
 void hak_release(void *object)

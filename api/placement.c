@@ -97,12 +97,21 @@ static struct hak_shard *shard_on(const struct hak_placement *placement, int nod
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static void *take_whale(const struct hak_region_source *source, size_t size)
+static void *take_whale_once(const struct hak_region_source *source, size_t size)
 {
     struct hak_heap *heap = hak_heap_default();
+    return hak_whale_take(&heap->whales, source, size, HAK_LARGE_UNIT, HAK_ZERO_NO, heap->policy);
+}
+
+static void *take_whale(const struct hak_region_source *source, size_t size)
+{
+    struct hak_reclaim call = {0};
     if (size > PTRDIFF_MAX)
         return NULL;
-    return hak_whale_take(&heap->whales, source, size, HAK_LARGE_UNIT, HAK_ZERO_NO, heap->policy);
+    void *whale = take_whale_once(source, size);
+    while (whale == NULL && hak_give_back(&call))
+        whale = take_whale_once(source, size);
+    return whale;
 }
 
 static void *take_small(struct hak_shard *shard, unsigned class_id)
@@ -114,15 +123,20 @@ static void *take_small(struct hak_shard *shard, unsigned class_id)
     return hak_word_object(word);
 }
 
+static void *take_on_once(struct hak_shard *shard, size_t size)
+{
+    if (size <= HAK_MID_MAX)
+        return take_small(shard, hak_size_class(size));
+    return hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->policy);
+}
+
 static void *take_on(struct hak_shard *shard, size_t size)
 {
-    void *object;
-    if (size <= HAK_MID_MAX)
-        object = take_small(shard, hak_size_class(size));
-    else if (size <= HAK_LARGE_MAX)
-        object = hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->policy);
-    else
-        object = take_whale(&shard->source, size);
+    struct hak_reclaim call = {0};
+    void *object = size > HAK_LARGE_MAX ? take_whale(&shard->source, size)
+                                        : take_on_once(shard, size);
+    while (object == NULL && size <= HAK_LARGE_MAX && hak_give_back(&call))
+        object = take_on_once(shard, size);
     if (object == NULL) {
         hak_count(&shard->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
         return refuse_memory(ENOMEM);

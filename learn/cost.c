@@ -11,7 +11,8 @@ enum {
     FIRST_LAZY_NS = 40,
     FIRST_BATCH_NS = 5 * 1000 * 1000,
     MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
-    FAULT_SHIFT = 4,        /* fault_ns16 */
+    FAULT_SHIFT = 8,        /* fault_ns256 */
+    LEAST_NS = 1,           /* a mean below counts as this where outliers are told: 0 would stay */
     OUTLIER = 8,            /* so many times the mean, a measurement counts no more: preemption */
 };
 
@@ -25,13 +26,13 @@ void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
     cost->batch_hold_ns = FIRST_BATCH_NS;
     cost->decay_ns = decay_ns;
     /* relaxed: as in hak_cost_saw_faults */
-    __atomic_store_n(&cost->fault_ns16, FIRST_FAULT_NS << FAULT_SHIFT, __ATOMIC_RELAXED);
+    __atomic_store_n(&cost->fault_ns256, FIRST_FAULT_NS << FAULT_SHIFT, __ATOMIC_RELAXED);
 }
 
 double hak_cost_fault_ns(const struct hak_cost *cost)
 {
     /* relaxed: a mean, any recent one will do */
-    return (double)__atomic_load_n(&cost->fault_ns16, __ATOMIC_RELAXED) / (1 << FAULT_SHIFT);
+    return (double)__atomic_load_n(&cost->fault_ns256, __ATOMIC_RELAXED) / (1 << FAULT_SHIFT);
 }
 
 double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
@@ -87,7 +88,7 @@ double hak_cost_of_keeping(const struct hak_cost *cost, double hold_ns, uint64_t
 /* A running mean that one preempted measurement does not spoil. */
 static double mean_with(double mean, double seen)
 {
-    double most = mean * OUTLIER;
+    double most = (mean > LEAST_NS ? mean : LEAST_NS) * OUTLIER;
     return mean + ((seen < most ? seen : most) - mean) / MEAN_SHARE;
 }
 
@@ -108,6 +109,10 @@ void hak_cost_saw_faults(struct hak_cost *cost, uint32_t units, uint64_t ns)
     if (units == 0)
         return;
     double mean = mean_with(hak_cost_fault_ns(cost), (double)ns / units);
-    /* relaxed: of two threads that measure at once, one measurement is lost */
-    __atomic_store_n(&cost->fault_ns16, (uint32_t)(mean * (1 << FAULT_SHIFT)), __ATOMIC_RELAXED);
+    double most = (double)(UINT32_MAX >> FAULT_SHIFT);
+    /* To the nearest, or a mean that rises slowly would never do so. relaxed: of two threads that
+     * measure at once, one measurement is lost */
+    __atomic_store_n(&cost->fault_ns256,
+                     (uint32_t)((mean < most ? mean : most) * (1 << FAULT_SHIFT) + 0.5),
+                     __ATOMIC_RELAXED);
 }

@@ -8,7 +8,7 @@
  * first measurement: how long purging took, how long first touches took. An arm is described by
  * how long it holds dirty pages (its hold), so the cost of each arm follows from how long a run lay
  * free, whichever of them was played (ski rental: Karlin, Manasse, Rudolph, Sleator, "Competitive
- * snoopy caching", 1988). Under the lock of the cache that owns it, fault_ns16 apart. */
+ * snoopy caching", 1988). Under the lock of the cache that owns it, fault_ns256 apart. */
 #ifndef HAK_LEARN_COST_H
 #define HAK_LEARN_COST_H
 
@@ -21,7 +21,7 @@ struct hak_cost {
     double act_ns[HAK_ARM_COUNT];    /* a unit purged the way of that arm (KEEP: by decay) */
     double batch_hold_ns;            /* mean time in a batch until it is released */
     uint64_t decay_ns;               /* the hold of KEEP */
-    uint32_t fault_ns16;             /* a unit's first touch, in 1/16 ns; relaxed atomic */
+    uint32_t fault_ns256;            /* a unit's first touch, in 1/256 ns; relaxed atomic */
 };
 
 /* What ends a stretch of time in which a freed run lay there. */

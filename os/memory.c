@@ -14,11 +14,13 @@
 
 #include "os/bits.h"
 #include "os/compiler.h"
+#include "os/kept.h"
 #include "os/syscall.h"
 
 /* Values of the kernel's interface that older headers of libc lack. */
 enum {
     ADVICE_FREE = 8,
+    ADVICE_DOFORK = 11,
     ADVICE_HUGEPAGE = 14,
     ADVICE_NOHUGEPAGE = 15,
     ADVICE_DONTDUMP = 16,
@@ -57,31 +59,39 @@ static int advise(void *address, size_t size, int advice)
 }
 
 /* Maps too much and cuts it to shape. */
-static HAK_COLD void *map_and_trim(size_t size, size_t alignment)
+static HAK_COLD void *map_and_trim(size_t size, size_t alignment, int protection, int flags)
 {
     size_t room = size + alignment - hak_os_page_size();
     if (room < size)
         return NULL;
-    char *raw = map_anonymous(NULL, room, PROT_READ | PROT_WRITE, 0);
+    char *raw = map_anonymous(NULL, room, protection, flags);
     if (raw == NULL)
         return NULL;
     size_t head = hak_align_up((uintptr_t)raw, alignment) - (uintptr_t)raw;
     size_t tail = room - size - head;
-    /* A refused unmap (too many mappings) only leaves untouched addresses behind. */
+    /* A refused unmap (too many mappings) leaves untouched addresses, which serve other maps. */
     if (head != 0)
-        hak_os_unmap(raw, head);
+        hak_os_release(raw, head, HAK_OS_PLAIN);
     if (tail != 0)
-        hak_os_unmap(raw + head + size, tail);
+        hak_os_release(raw + head + size, tail, HAK_OS_PLAIN);
     return raw + head;
 }
 
 void *hak_os_map(size_t size, size_t alignment)
 {
-    void *address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
+    void *address = hak_kept_take(size, alignment);
+    if (hak_unlikely(address != NULL))
+        return address;
+    address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
     if (address == NULL || ((uintptr_t)address & (alignment - 1)) == 0)
         return address;
-    hak_os_unmap(address, size);
-    return map_and_trim(size, alignment);
+    hak_os_release(address, size, HAK_OS_PLAIN);
+    return map_and_trim(size, alignment, PROT_READ | PROT_WRITE, 0);
+}
+
+void *hak_os_map_target(size_t size, size_t alignment)
+{
+    return map_and_trim(size, alignment, PROT_NONE, MAP_NORESERVE);
 }
 
 void *hak_os_map_huge(size_t size)
@@ -94,7 +104,8 @@ void *hak_os_map_at(void *address, size_t size)
     void *got = map_anonymous(address, size, PROT_READ | PROT_WRITE, FIXED_NOREPLACE);
     if (got == NULL || got == address)
         return got;
-    hak_os_unmap(got, size); /* before Linux 4.17 the flag is unknown and the address a wish */
+    /* Before Linux 4.17 the flag is unknown and the address a wish. */
+    hak_os_release(got, size, HAK_OS_PLAIN);
     return NULL;
 }
 
@@ -114,6 +125,30 @@ int hak_os_unmap(void *address, size_t size)
     return (int)hak_syscall2(SYS_munmap, (uintptr_t)address, size);
 }
 
+/* A program may have protected the range, or kept it from its children: its next owner must be able
+ * to write to it, also there. What cannot be made so is no use to anybody, and stays as it is. */
+static HAK_COLD void keep(void *address, size_t size, enum hak_os_pages_kind kind)
+{
+    if (hak_os_commit(address, size) != 0)
+        return;
+    if (kind == HAK_OS_HUGETLB) {
+        hak_kept_put(address, size, HAK_KEPT_HUGE);
+        return;
+    }
+    int is_shared = advise(address, size, ADVICE_DOFORK) == 0;
+    int is_zero = hak_os_purge(address, size, HAK_PURGE_NOW) == 0;
+    if (is_shared)
+        hak_kept_put(address, size, is_zero ? HAK_KEPT_ZERO : HAK_KEPT_DIRTY);
+}
+
+void hak_os_release(void *address, size_t size, enum hak_os_pages_kind kind)
+{
+    if (hak_unlikely(hak_os_unmap(address, size) != 0))
+        keep(address, size, kind);
+    else
+        hak_kept_retry();
+}
+
 int hak_os_purge(void *address, size_t size, enum hak_os_purge how)
 {
     return advise(address, size, how == HAK_PURGE_LAZY ? ADVICE_FREE : MADV_DONTNEED);
@@ -127,11 +162,10 @@ int hak_os_purge_ranges(const struct hak_os_range *ranges, unsigned count)
     return result;
 }
 
-void *hak_os_remap(void *address, size_t old_size, size_t new_size, enum hak_os_move move)
+int hak_os_grow(void *address, size_t old_size, size_t new_size)
 {
-    uintptr_t flags = move == HAK_MOVE_ALLOWED ? MREMAP_MAYMOVE : 0;
-    long result = hak_syscall4(SYS_mremap, (uintptr_t)address, old_size, new_size, flags);
-    return hak_syscall_failed(result) ? NULL : (void *)result;
+    long result = hak_syscall4(SYS_mremap, (uintptr_t)address, old_size, new_size, 0);
+    return hak_syscall_failed(result) ? (int)result : 0;
 }
 
 void *hak_os_remap_to(void *address, size_t old_size, size_t new_size, void *target)
@@ -139,6 +173,19 @@ void *hak_os_remap_to(void *address, size_t old_size, size_t new_size, void *tar
     long result = hak_syscall5(SYS_mremap, (uintptr_t)address, old_size, new_size,
                                MREMAP_MAYMOVE | MREMAP_FIXED, (uintptr_t)target);
     return hak_syscall_failed(result) ? NULL : (void *)result;
+}
+
+int hak_os_can_move(void)
+{
+    size_t size = hak_os_page_size();
+    char *from = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
+    char *to = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
+    int moved = from != NULL && to != NULL && hak_os_remap_to(from, size, size, to) == to;
+    if (from != NULL && !moved)
+        hak_os_release(from, size, HAK_OS_PLAIN);
+    if (to != NULL)
+        hak_os_release(to, size, HAK_OS_PLAIN);
+    return moved;
 }
 
 void hak_os_advise_huge(void *address, size_t size, enum hak_os_huge how)

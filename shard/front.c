@@ -8,6 +8,7 @@
 
 #include "os/clock.h"
 #include "os/lock.h"
+#include "shard/decay.h"
 #include "shard/heap.h"
 #include "shard/shard.h"
 #include "tiers/meta.h"
@@ -16,9 +17,8 @@ enum {
     FILL_FIRST_PART = 8,                   /* a first refill takes 1/8 of a bundle, */
     FILL_FIRST_BYTES = 4096,               /* or a kernel page's worth if that is more */
     SLOW_CALLS_PER_LOOK = 64,              /* at the clock */
+    LARGE_CALL = SLOW_CALLS_PER_LOOK / 4,  /* slow calls that one of a large tier counts for */
 };
-
-static const uint64_t TICK_NS = 100ul * 1000 * 1000;
 
 static struct {
     struct hak_lock lock;
@@ -75,6 +75,7 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
         front->fill[class_id] = (uint16_t)first_fill(class_id);
     }
     front->sequence = sequence;
+    front->wishes_seen = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED); /* relaxed: a wish */
     attach(front, shard);
 }
 
@@ -122,11 +123,11 @@ void hak_front_attach_all(void)
     hak_lock_release(&fronts.lock);
 }
 
-/* Decay and shrinking, ten times a second at the most. */
+/* Decay and shrinking, ten times a second at the most, or as HAKMEM_DECAY has it. */
 static void tick(struct hak_front *front)
 {
     uint64_t now = hak_os_coarse_now_ns();
-    if (now - front->last_tick_ns < TICK_NS)
+    if (now - front->last_tick_ns < hak_decay_pause_ns(hak_heap_default()->policy))
         return;
     front->last_tick_ns = now;
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
@@ -152,6 +153,13 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard)
     attach(front, shard);
 }
 
+/* Memory is short: what lies here may be what others are looking for. */
+static HAK_COLD void obey(struct hak_front *front, uint32_t wishes)
+{
+    front->wishes_seen = wishes;
+    hak_front_flush(front);
+}
+
 void hak_front_enter_slow(struct hak_front *front)
 {
     struct hak_shard *shard = front->pinned;
@@ -160,10 +168,20 @@ void hak_front_enter_slow(struct hak_front *front)
     /* The two are written one after the other, perhaps by two threads at once: both must fit. */
     if (hak_unlikely(shard != hak_front_shard(front) || shard->id != hak_front_home(front)))
         follow(front, shard);
+    /* relaxed: a wish */
+    uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
+    if (hak_unlikely(wishes != front->wishes_seen))
+        obey(front, wishes);
     if (hak_unlikely(++front->slow_calls >= SLOW_CALLS_PER_LOOK)) {
         front->slow_calls = 0;
         tick(front);
     }
+}
+
+void hak_front_look(struct hak_front *front)
+{
+    front->slow_calls += LARGE_CALL - 1;
+    hak_front_enter_slow(front);
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */

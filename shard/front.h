@@ -37,6 +37,7 @@ struct hak_front {
     uint8_t missed[HAK_CLASS_COUNT];      /* refilled since the last tick */
     uint32_t spare_bytes;                 /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
     uint32_t slow_calls;                  /* since the last look at the clock */
+    uint32_t wishes_seen;                 /* of hak_front_wishes */
     uint64_t last_tick_ns;
     struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
     struct hak_front *previous;
@@ -185,6 +186,12 @@ size_t hak_front_bytes(const struct hak_front *front);
 
 /* The same of all threads' fronts. */
 size_t hak_front_bytes_of_all(void);
+/* The same by a call of a large tier, which counts as several. */
+void hak_front_look(struct hak_front *front);
+
+/* How often memory was short so far: a front that sees another number gives back all it holds.
+ * Written by shard/reclaim.c; relaxed. */
+extern uint32_t hak_front_wishes;
 
 /* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
 void hak_front_attach_all(void);

@@ -102,7 +102,7 @@ int hak_cpu_fronts_start(unsigned ids)
     if (fronts.base == NULL)
         return -ENOMEM;
     if (!sequences_restart(&fronts, patience_ms)) {
-        hak_os_unmap(fronts.base, size);
+        hak_os_release(fronts.base, size, HAK_OS_PLAIN);
         return -EPROTO;
     }
     make_fronts(fronts.base, ids);

@@ -8,9 +8,11 @@
 #include "os/bits.h"
 #include "os/clock.h"
 #include "os/inject.h"
+#include "os/kept.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
+#include "shard/reclaim.h"
 #include "tiers/headroom.h"
 #include "tiers/meta.h"
 #include "tiers/page_map.h"
@@ -45,6 +47,9 @@ static void share_out(struct hak_heap *heap, unsigned shards)
     if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
         slab_share = SLAB_LEAST;
     struct hak_policy *policy = &heap->policy_store;
+    /* What is to decay in no time is not kept at all. */
+    if (policy->decay_ns == 0)
+        slab_share = 0;
     hak_policy_set_bytes(&policy->whale_retain_bytes, heap->retain_bytes);
     hak_policy_set_bytes(&policy->large_retain_bytes, share);
     hak_policy_set_bytes(&policy->slab_retain_bytes, slab_share);
@@ -311,6 +316,7 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
     struct hak_whale_bytes whales = hak_whale_bytes(&heap->whales);
     totals->in_use_small = small > 0 ? (size_t)small : 0;
     totals->in_use_whales = whales.used;
+    totals->mapped += hak_kept_bytes();
     totals->cached += whales.cached;
 }
 
@@ -352,6 +358,7 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
     enum { TICKS_MOST = 1000 };
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
     /* By nobody's malloc: so what decays may go to its end, unless others make ever more. */
+    hak_kept_retry();
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         for (unsigned ticks = 0; ticks < TICKS_MOST; ticks++)
             if (!hak_shard_tick(hak_shard_of_id(id), now_ns))
@@ -433,7 +440,7 @@ size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge)
     unsigned last = purge->id != 0 ? purge->id : hak_shard_last_id();
     size_t bytes = 0;
     if (purge->id == 0) {
-        bytes = hak_whale_trim(&heap->whales);
+        bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
         if (!is_enough(purge, bytes))
             hak_cpu_fronts_drain();
     }
@@ -484,7 +491,7 @@ void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_
         describe(heap, hak_shard_of_id(id), &rows[id - 1], cpus + (id - 1) * CPU_LIST_BYTES);
     struct hak_report report = { title, facts, fact_count, rows, count };
     hak_report_write(&report, voice, writer);
-    hak_os_unmap(rows, size);
+    hak_os_release(rows, size, HAK_OS_PLAIN);
 }
 
 /* ---- fork ----------------------------------------------------------------------------------- */
@@ -520,6 +527,7 @@ void hak_heap_reset_locks(struct hak_heap *heap)
 {
     hak_lock_reset(&heap->placing);
     hak_lock_reset(&leaving.lock);
+    hak_reclaim_after_fork();
     hak_shard_reset_registry();
     if (heap->locked_audit != NULL)
         hak_lock_reset(&heap->locked_audit->lock);

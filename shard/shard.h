@@ -36,6 +36,8 @@ struct hak_shard {
     uint16_t index;                         /* in its placement */
     uint32_t probe;                         /* where stealing begins next; relaxed */
     int32_t fill_shift;                     /* of what refills take out of slabs; relaxed */
+    uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
+    uint64_t last_look_ns;
     uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
     struct hak_counters counters;
     struct hak_pool tiny;                   /* objects up to 1 KiB */

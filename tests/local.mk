@@ -29,6 +29,8 @@ unit_tests = \
 	%D%/unit/shard/shard \
 	%D%/unit/shard/heap \
 	%D%/unit/shard/grace \
+	%D%/unit/shard/reclaim \
+	%D%/unit/shard/decay \
 	%D%/unit/os/rseq \
 	%D%/unit/os/signals \
 	%D%/unit/os/inject \
@@ -53,6 +55,7 @@ unit_tests = \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
 	%D%/unit/os/memory \
+	%D%/unit/os/kept \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
 	%D%/unit/stats/counters \
@@ -357,7 +360,7 @@ TESTS += %D%/fault/refused.sh
 EXTRA_DIST += %D%/fault/refused.sh
 %C%_fault_refuse_SOURCES = %D%/fault/refuse.c
 %C%_fault_refuse_LDADD =
-%D%/fault/refused.log: %D%/fault/refuse $(conform_tests) %D%/conform/linked.direct
+%D%/fault/refused.log: %D%/fault/refuse %D%/environment/limits $(conform_tests) %D%/conform/linked.direct
 %D%/stress/storm.log: %D%/fault/refuse
 
 # ------------------------------------------------------------------ environment
@@ -367,6 +370,12 @@ EXTRA_DIST += %D%/environment/filters.sh
 %C%_environment_filters_SOURCES = %D%/environment/filters.c
 %C%_environment_filters_LDADD = %D%/lib/libtest.la -lpthread
 %D%/environment/filters.log: %D%/environment/filters
+check_PROGRAMS += %D%/environment/limits
+TESTS += %D%/environment/limits.sh
+EXTRA_DIST += %D%/environment/limits.sh
+%C%_environment_limits_SOURCES = %D%/environment/limits.c
+%C%_environment_limits_LDADD = %D%/lib/libtest.la -lpthread
+%D%/environment/limits.log: %D%/environment/limits %D%/conform/linked.direct
 
 # ------------------------------------------------------------------ vm
 # Machines of several nodes, as guests, by `make check-numa`.

@@ -304,6 +304,18 @@ void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignmen
     return handed_out(cache, run, taken, dirty, zero, policy);
 }
 
+void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t alignment,
+                            enum hak_zero zero, const struct hak_policy *policy)
+{
+    int dirty = 0;
+    hak_lock_acquire(&cache->lock);
+    struct hak_unit *run =
+        take_run(cache, units_of(size), units_of_alignment(alignment), &dirty);
+    uint32_t taken = run != NULL ? run->number : 0;
+    hak_lock_release(&cache->lock);
+    return run != NULL ? handed_out(cache, run, taken, dirty, zero, policy) : NULL;
+}
+
 /* The descriptor of an address, if a used run begins there. No lock: whoever goes on to change the
  * run looks again under it. */
 static struct hak_unit *find_used(const void *object)

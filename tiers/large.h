@@ -100,6 +100,11 @@ void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignmen
 void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t alignment,
                            enum hak_zero zero, const struct hak_policy *policy);
 
+/* The same of whatever is mapped, with pages or without, and nothing is mapped for it: when the
+ * kernel refuses. */
+void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t alignment,
+                            enum hak_zero zero, const struct hak_policy *policy);
+
 /* Any thread; finds the cache by itself. 1, or 0 and nothing done when no live run begins there. */
 int hak_large_give(void *object, const struct hak_policy *policy);
 

@@ -77,7 +77,8 @@ static void release_segment(struct hak_large_cache *cache, struct hak_large_segm
     tell_if_watched(cache, segment, segment->first, segment->units - segment->first, GONE);
     hak_lock_release(&cache->lock);
     hak_large_segment_withdraw(segment);
-    hak_region_unmap(cache->source, segment, segment->size);
+    hak_region_unmap_large(cache->source, segment, segment->size,
+                           segment->is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN);
     hak_lock_acquire(&cache->lock);
 }
 
@@ -403,6 +404,8 @@ static size_t most_retained(const struct hak_policy *policy)
  * needed. */
 static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
+    if (policy->decay_ns == 0 && !hak_learner_decides(policy))
+        return 0;
     size_t share = hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE;
     size_t most = (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>
                    HAK_LARGE_UNIT_SHIFT) +

@@ -363,6 +363,8 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
     region->free_pages |= page_mask(first, count);
     region->dirty_pages |= page_mask(first, count);
     region->given_ns = now;
+    /* relaxed: hak_decay_slabs_rest looks at it without the lock */
+    __atomic_store_n(&space->given_ns, now, __ATOMIC_RELAXED);
     set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
     enter_fits(space, region);
     update_dirty(space, region, now);

@@ -81,6 +81,7 @@ struct hak_pool_space {
     struct hak_region_list spared;              /* dirty, but only purged when all must go */
     struct hak_region_list all;
     size_t dirty_bytes;
+    uint64_t given_ns;                          /* when pages last came; relaxed atomic for looks */
     uint64_t refused_ns;                        /* when a purge was refused; 0: never */
 };
 

@@ -57,10 +57,11 @@ int hak_region_bind(const struct hak_region_source *source, void *memory, size_t
 }
 
 /* Counts what is covered by the page map from now on; NULL: no memory for that, and it is gone. */
-static void *enter(const struct hak_region_source *source, void *region, size_t size)
+static void *enter(const struct hak_region_source *source, void *region, size_t size,
+                   enum hak_os_pages_kind kind)
 {
     if (hak_page_map_cover(region, size) != 0) {
-        hak_os_unmap(region, size);
+        hak_os_release(region, size, kind);
         return NULL;
     }
     hak_count(source->counters, HAK_COUNTER_REGIONS_MAPPED, size >> HAK_REGION_SHIFT);
@@ -76,10 +77,10 @@ static void *map_advised(const struct hak_region_source *source, size_t size,
         return NULL;
     hak_os_advise_huge(region, size, huge_pages != HAK_HUGE_DEFAULT ? huge_pages : huge);
     if (!hak_region_bind(source, region, size)) {
-        hak_os_unmap(region, size);
+        hak_os_release(region, size, HAK_OS_PLAIN);
         return NULL;
     }
-    return enter(source, region, size);
+    return enter(source, region, size, HAK_OS_PLAIN);
 }
 
 void *hak_region_map(const struct hak_region_source *source, size_t size)
@@ -94,7 +95,7 @@ void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t siz
     void *memory = hak_os_map_huge(size);
     /* A node without huge pages may have others. */
     if (memory != NULL && !hak_region_bind(source, memory, size)) {
-        hak_os_unmap(memory, size);
+        hak_os_release(memory, size, HAK_OS_HUGETLB);
         memory = NULL;
     }
     hak_count(source->counters,
@@ -107,12 +108,19 @@ void *hak_region_map_large(const struct hak_region_source *source, size_t size,
 {
     void *region = hak_region_take_hugetlb(source, size);
     *is_hugetlb = region != NULL;
-    return region != NULL ? enter(source, region, size) : map_advised(source, size, huge);
+    return region != NULL ? enter(source, region, size, HAK_OS_HUGETLB)
+                          : map_advised(source, size, huge);
+}
+
+void hak_region_unmap_large(const struct hak_region_source *source, void *region, size_t size,
+                            enum hak_os_pages_kind kind)
+{
+    hak_os_release(region, size, kind);
+    hak_count(source->counters, HAK_COUNTER_REGIONS_UNMAPPED, size >> HAK_REGION_SHIFT);
+    hak_count(source->counters, HAK_COUNTER_BYTES_UNMAPPED, size);
 }
 
 void hak_region_unmap(const struct hak_region_source *source, void *region, size_t size)
 {
-    hak_os_unmap(region, size);
-    hak_count(source->counters, HAK_COUNTER_REGIONS_UNMAPPED, size >> HAK_REGION_SHIFT);
-    hak_count(source->counters, HAK_COUNTER_BYTES_UNMAPPED, size);
+    hak_region_unmap_large(source, region, size, HAK_OS_PLAIN);
 }

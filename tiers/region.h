@@ -60,7 +60,12 @@ static inline int hak_region_source_node(const struct hak_region_source *source)
     return __atomic_load_n(&source->node, __ATOMIC_RELAXED);
 }
 
-/* The same size as mapped. Entries of the page map must have been cleared by the caller. */
+/* The same size as mapped. Entries of the page map must have been cleared by the caller. What the
+ * kernel will not unmap serves other maps (os/kept.h). */
 void hak_region_unmap(const struct hak_region_source *source, void *region, size_t size);
+
+/* The same of memory that may be of explicit huge pages. */
+void hak_region_unmap_large(const struct hak_region_source *source, void *region, size_t size,
+                            enum hak_os_pages_kind kind);
 
 #endif

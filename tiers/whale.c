@@ -6,6 +6,7 @@
  * memory at once, and its entries must not be cleared then. */
 #include "tiers/whale.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "os/clock.h"
@@ -141,12 +142,17 @@ static uint32_t units_of(const struct hak_whale *whale)
     return (uint32_t)(whale->size >> HAK_LARGE_UNIT_SHIFT);
 }
 
+static enum hak_os_pages_kind kind_of(const struct hak_whale *whale)
+{
+    return whale->is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN;
+}
+
 /* Unmaps a whale that is in no list, and frees its descriptor. Lock not held. */
 static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
 {
     withdraw(whale->address, HAK_PAGE_FOREIGN);
     uint64_t began = hak_os_now_ns();
-    hak_os_unmap(whale->address, whale->size);
+    hak_os_release(whale->address, whale->size, kind_of(whale));
     uint64_t now = hak_os_now_ns();
     hak_count(whale->source->counters, HAK_COUNTER_BYTES_UNMAPPED, whale->size);
     hak_lock_acquire(&whales->lock);
@@ -206,7 +212,7 @@ static void *map_fresh(size_t size, size_t alignment)
     void *address = hak_os_map(size, alignment);
     if (address == NULL || hak_page_map_cover(address, SIZE_MIN) == 0)
         return address;
-    hak_os_unmap(address, size);
+    hak_os_release(address, size, HAK_OS_PLAIN);
     return NULL;
 }
 
@@ -219,7 +225,7 @@ static void *map_hugetlb(const struct hak_region_source *source, size_t size, si
     void *address = hak_region_take_hugetlb(source, size);
     if (address == NULL || hak_page_map_cover(address, SIZE_MIN) == 0)
         return address;
-    hak_os_unmap(address, size);
+    hak_os_release(address, size, HAK_OS_HUGETLB);
     return NULL;
 }
 
@@ -232,7 +238,7 @@ static void *map_plain(const struct hak_region_source *source, size_t size, size
     hak_region_advise(address, size);
     if (hak_region_bind(source, address, size))
         return address;
-    hak_os_unmap(address, size);
+    hak_os_release(address, size, HAK_OS_PLAIN);
     return NULL;
 }
 
@@ -284,7 +290,7 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
                      size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
 {
-    (void)policy; /* how to map will be its matter */
+    (void)policy;
     size = mapping_size(size);
     if (size == 0)
         return NULL;
@@ -346,7 +352,8 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
                         : (uint8_t)hak_learner_choose(learner, policy, give.key, give.units);
     /* What is spread over nodes of the program's choice serves no other request. */
     int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD &&
-               give.arm != HAK_ARM_DONTNEED && hak_headroom_missing() == 0;
+               give.arm != HAK_ARM_DONTNEED && hak_headroom_missing() == 0 &&
+               hak_learner_decay_ns(learner, policy) != 0;
     if (hak_learner_watches(policy)) {
         give.is_purged = give.arm == HAK_ARM_DONTNEED;
         give.spent_ns =
@@ -404,22 +411,47 @@ size_t hak_whale_size(struct hak_whales *whales, const void *object)
     return size;
 }
 
+/* The kernel would not move pages to the target. A kernel before about 6.16 may have unmapped that
+ * first, and then somebody else's memory may lie there by now: if its addresses can be had again
+ * they were free, and go back; if not they stay, never touched. What is known to lead here is told
+ * before, by hak_os_grow and hak_os_can_move. */
+static HAK_COLD void give_up_target(void *target, size_t size)
+{
+    if (hak_os_map_at(target, size) == target)
+        hak_os_release(target, size, HAK_OS_PLAIN);
+}
+
+/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be
+ * had, so that the kernel does not refuse when the target is gone. */
+static HAK_COLD void *map_target(size_t size, size_t more)
+{
+    void *probe = hak_os_can_move() ? hak_os_map(more, hak_os_page_size()) : NULL;
+    if (probe == NULL)
+        return NULL;
+    hak_os_release(probe, more, HAK_OS_PLAIN);
+    void *target = hak_os_map_target(size, HAK_REGION_SIZE);
+    if (target == NULL || hak_page_map_cover(target, SIZE_MIN) == 0)
+        return target;
+    hak_os_release(target, size, HAK_OS_PLAIN);
+    return NULL;
+}
+
 /* Moves the pages of a live whale to a new place, aligned. NULL: refused, nothing changed. The
  * whale is the caller's alone, as in realloc. Lock not held. */
 static void *move_whale(struct hak_whale *whale, size_t size)
 {
     void *old = whale->address;
-    void *target = map_fresh(size, HAK_REGION_SIZE);
+    void *target = hak_os_can_move() ? map_fresh(size, HAK_REGION_SIZE) : NULL;
+    if (target == NULL)
+        target = map_target(size, size - whale->size);
     if (target == NULL)
         return NULL;
     withdraw(old, HAK_PAGE_FOREIGN);
-    if (hak_os_remap_to(old, whale->size, size, target) != target) {
-        publish(whale);
-        /* Not unmapped: a kernel before about 6.16 may have done so before it refused, and then
-         * somebody else's memory may lie there by now. What leaks are addresses, never touched. */
-        return NULL;
-    }
-    return target;
+    if (hak_os_remap_to(old, whale->size, size, target) == target)
+        return target;
+    publish(whale);
+    give_up_target(target, size);
+    return NULL;
 }
 
 /* Notes the new size and place of a live whale. Lock not held. */
@@ -465,6 +497,19 @@ void hak_whale_adopt(struct hak_whales *whales, const void *object,
     hak_lock_release(&whales->lock);
 }
 
+/* Where the kernel will not cut the mapping (too many, or not whole huge pages) the whale stays as
+ * long as it was, and its end loses its pages. */
+static void *shrink(struct hak_whales *whales, struct hak_whale *whale, size_t size)
+{
+    char *end = (char *)whale->address + size;
+    if (hak_os_unmap(end, whale->size - size) == 0)
+        return resized(whales, whale, whale->address, size);
+    /* Refused, too (locked in memory): then it stays. */
+    if (!whale->is_hugetlb && hak_os_purge(end, whale->size - size, HAK_PURGE_NOW) == 0)
+        hak_count(whale->source->counters, HAK_COUNTER_BYTES_PURGED, whale->size - size);
+    return whale->address;
+}
+
 void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enum hak_os_move move)
 {
     size = mapping_size(size);
@@ -475,20 +520,18 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
         return NULL;
     if (size == whale->size)
         return object;
-    if (size < whale->size) {
-        if (hak_os_unmap((char *)object + size, whale->size - size) != 0)
-            return object; /* too many mappings, or not whole huge pages: it stays as it was */
-        return resized(whales, whale, object, size);
-    }
+    if (size < whale->size)
+        return shrink(whales, whale, size);
     if (whale->is_hugetlb)
         return NULL; /* more may have to be plain memory */
-    void *address = hak_os_remap(object, whale->size, size, HAK_MOVE_NEVER);
-    if (address == NULL && move == HAK_MOVE_ALLOWED)
+    int refused = hak_os_grow(object, whale->size, size);
+    void *address = refused == 0 ? object : NULL;
+    /* Of a range in several mappings (the program gave advice on a part) nothing can be moved. */
+    if (refused != 0 && refused != -EFAULT && move == HAK_MOVE_ALLOWED)
         address = move_whale(whale, size);
     if (address == NULL)
         return NULL;
-    /* What was mapped before the options were read has not been advised yet. */
-    hak_region_advise(address, size);
+    hak_region_advise(address, size);    /* it may have been mapped before the options were read */
     return resized(whales, whale, address, size);
 }
 

@@ -87,8 +87,9 @@ void hak_whale_adopt(struct hak_whales *whales, const void *object,
                      const struct hak_region_source *source);
 
 /* Makes a live whale hold `size` bytes (what is added is zero), moving pages but no bytes. The
- * address, a new one only where `move` allows it and then aligned to 2 MiB; NULL when it cannot be:
- * the whale is then as it was. */
+ * address, a new one only where `move` allows it and then aligned to 2 MiB; NULL when it cannot be,
+ * or only by a copy (the program cut the range by advice on a part of it): the whale is then as it
+ * was. */
 void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size,
                        enum hak_os_move move);
 

@@ -3,7 +3,8 @@
  * refuse.c - `refuse ERROR CALL... -- PROGRAM ARG...` runs a program whose kernel refuses some calls,
  * as the filters of containers do.
  *
- * ERROR is EPERM or ENOSYS; a CALL one of the table below, or `all`. Status 77: no filter may be set
+ * ERROR is EPERM, ENOSYS or ENOMEM; a CALL one of the table below, or `all`, which are those above the
+ * line: the others are refused by name alone. Status 77: no filter may be set
  * here. One thread; the filter outlives exec and is inherited.
  */
 #define _GNU_SOURCE
@@ -33,9 +34,13 @@ static const struct call {
     {"rseq", SYS_rseq},
     {"sched_setaffinity", SYS_sched_setaffinity},
     {"sched_getaffinity", SYS_sched_getaffinity},
+    /* ---- what gives memory back, as at the limit of mappings ---- */
+    {"munmap", SYS_munmap},
+    {"madvise", SYS_madvise},
+    {"mremap", SYS_mremap},
 };
 
-enum { CALLS = sizeof calls / sizeof calls[0], PROGRAM_ROOM = 2 * CALLS + 2 };
+enum { CALLS = sizeof calls / sizeof calls[0], OF_ALL = CALLS - 3, PROGRAM_ROOM = 2 * CALLS + 2 };
 
 static struct sock_filter steps[PROGRAM_ROOM];
 static unsigned short used;
@@ -65,12 +70,14 @@ int main(int argc, char **argv)
 {
     if (argc < 4)
         return 2;
-    unsigned error = strcmp(argv[1], "ENOSYS") == 0 ? ENOSYS : EPERM;
+    unsigned error = strcmp(argv[1], "ENOSYS") == 0   ? ENOSYS
+                     : strcmp(argv[1], "ENOMEM") == 0 ? ENOMEM
+                                                      : EPERM;
     add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     int at = 2;
     for (; at < argc && strcmp(argv[at], "--") != 0; at++)
         for (unsigned i = 0; i < CALLS; i++)
-            if (strcmp(argv[at], calls[i].name) == 0 || strcmp(argv[at], "all") == 0)
+            if (strcmp(argv[at], calls[i].name) == 0 || (i < OF_ALL && strcmp(argv[at], "all") == 0))
                 add_refusal(calls[i].number, error);
     if (at + 1 >= argc)
         return 2;

@@ -85,6 +85,18 @@ for error in EPERM ENOSYS; do
     done
 done
 
+# What gives memory back is refused, as at the limit of mappings: nothing is lost, nothing fails.
+for call in munmap madvise mremap; do
+    one ENOMEM $call cpu auto malloc.modes
+    one ENOMEM $call node thread memalign.modes
+    # Without mremap growth is copies, which that test has too many of.
+    [ $call = mremap ] || one ENOMEM $call node auto realloc.modes
+    under auto auto
+    # shellcheck disable=SC2086  # several words
+    verdict "whales and runs come and go in flat address space, $call refused" \
+        "$refuse" ENOMEM $call -- env $settings "$tests/environment/limits" inside churn
+done
+
 # In 1 GiB there is no room for the page map of all addresses; the library does with less.
 for program in "$tests"/conform/*.modes; do
     for way in $ways; do

@@ -28,7 +28,7 @@ static struct hak_cost known_cost(void)
     cost.act_ns[HAK_ARM_DONTNEED] = 60;
     cost.act_ns[HAK_ARM_BATCH] = 40;
     cost.batch_hold_ns = 5e6;
-    cost.fault_ns16 = 300 * 16;
+    cost.fault_ns256 = 300 * 256;
     return cost;
 }
 
@@ -181,6 +181,29 @@ static void preemption_is_no_measurement(void)
     EXPECT(hak_cost_hold(&cost, HAK_ARM_BATCH) < 3 * 5e6);
 }
 
+/* A fault that cost nothing once (a clock that stood still) is not free for ever; and a mean rises by
+ * less than a sixteenth of a nanosecond, too. */
+static void nothing_is_free_for_ever(void)
+{
+    struct hak_cost cost = known_cost();
+    for (unsigned i = 0; i < 200; i++)
+        hak_cost_saw_faults(&cost, 1, 0);
+    EXPECT(hak_cost_fault_ns(&cost) < 1);
+    for (unsigned i = 0; i < 100; i++) {
+        hak_cost_saw_faults(&cost, 1, 300);
+        hak_cost_saw_purge(&cost, HAK_ARM_KEEP, 1, 0);
+    }
+    EXPECT(is_about(hak_cost_fault_ns(&cost), 300));
+    cost.act_ns[HAK_ARM_KEEP] = 0;
+    for (unsigned i = 0; i < 100; i++)
+        hak_cost_saw_purge(&cost, HAK_ARM_KEEP, 1, 80);
+    EXPECT(is_about(cost.act_ns[HAK_ARM_KEEP], 80));
+    hak_cost_saw_faults(&cost, 1, UINT64_MAX);
+    for (unsigned i = 0; i < 100; i++)
+        hak_cost_saw_faults(&cost, 1, UINT64_MAX);    /* no measurement: only not beyond the type */
+    EXPECT(hak_cost_fault_ns(&cost) > 1000);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -192,6 +215,7 @@ int main(int argc, char **argv)
         {"keeping for another time costs what it would with that decay", keeping_for_another_time},
         {"measurements take the place of guesses", measurements_are_believed},
         {"one preempted measurement spoils nothing", preemption_is_no_measurement},
+        {"what cost nothing once is not free for ever", nothing_is_free_for_ever},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

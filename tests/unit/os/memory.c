@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "os/bits.h"
 #include "tests/lib/smaps.h"
@@ -148,17 +149,30 @@ static void remapped(void)
     REQUIRE(memory != NULL && target != NULL);
     memory[0] = 'a';
     /* its own second half stands in the way of the first */
-    EXPECT(hak_os_remap(memory, 4 * page, 8 * page, HAK_MOVE_NEVER) == NULL);
+    EXPECT_EQ(hak_os_grow(memory, 4 * page, 8 * page), -ENOMEM);
     EXPECT_EQ(memory[0], 'a');
-    char *moved = hak_os_remap(memory, 8 * page, 16 * page, HAK_MOVE_ALLOWED);
-    REQUIRE(moved != NULL);
-    EXPECT_EQ(moved[0], 'a');
-    EXPECT(hak_os_remap_to(moved, 16 * page, 32 * page, target) == target);
+    EXPECT_EQ(hak_os_can_move(), 1);
+    EXPECT(hak_os_remap_to(memory, 8 * page, 32 * page, target) == target);
     EXPECT_EQ(target[0], 'a');
     EXPECT(is_zero(target + 16 * page, 16 * page));
-    EXPECT(hak_os_remap(target, 32 * page, page, HAK_MOVE_NEVER) == target);
-    hak_os_advise_huge(target, page, HAK_HUGE_NEVER);
-    EXPECT_EQ(hak_os_unmap(target, page), 0);
+    EXPECT_EQ(hak_os_unmap(target + page, 31 * page), 0);
+    EXPECT_EQ(hak_os_grow(target, page, 2 * page), 0);
+    target[page] = 'b';
+    hak_os_advise_huge(target, 2 * page, HAK_HUGE_NEVER);
+    EXPECT_EQ(hak_os_unmap(target, 2 * page), 0);
+}
+
+/* A range that advice has cut in two can neither grow nor move, which is told apart. */
+static void cut_ranges_are_told(void)
+{
+    size_t page = hak_os_page_size();
+    char *memory = hak_os_map(8 * page, page);
+    REQUIRE(memory != NULL);
+    REQUIRE(madvise(memory + 4 * page, 4 * page, MADV_DONTFORK) == 0);
+    EXPECT_EQ(hak_os_grow(memory, 8 * page, 16 * page), -EFAULT);
+    hak_os_release(memory, 8 * page, HAK_OS_PLAIN);
+    EXPECT(hak_os_map_at(memory, 8 * page) == memory);
+    hak_os_release(memory, 8 * page, HAK_OS_PLAIN);
 }
 
 /* With what there is: tests/unit/tiers/region.c has some set aside. */
@@ -192,6 +206,7 @@ int main(int argc, char **argv)
         {"a range that is not mapped is told", purged_ranges_refused},
         {"explicit huge pages are whole or refused", explicit_huge_pages},
         {"a remap keeps what was written", remapped},
+        {"a range cut by advice is told from one that has no room", cut_ranges_are_told},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

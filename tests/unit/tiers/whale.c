@@ -2,6 +2,7 @@
 /* tiers/whale.c: mappings of their own, their cache, and growing without copying. */
 #include "tiers/whale.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -217,21 +218,7 @@ static int free_range(void *address, size_t size)
     return was_mapped;
 }
 
-/* The kernel refuses to move what a program has split by mprotect: before it unmapped the target, or
- * after that? */
-static int kernel_keeps_the_target(void)
-{
-    char *old = hak_os_map(2 * MIB, MIB);
-    char *target = hak_os_map(4 * MIB, MIB);
-    if (!EXPECT(old != NULL && target != NULL))
-        return 0;
-    mprotect(old + MIB, 4096, PROT_READ);
-    EXPECT(hak_os_remap_to(old, 2 * MIB, 4 * MIB, target) == NULL);
-    hak_os_unmap(old, 2 * MIB);
-    return free_range(target, 4 * MIB);
-}
-
-/* Whatever lies at the target by then is not touched: it may be somebody else's. */
+/* What a program has split by mprotect cannot move; nothing is left where it would have gone. */
 static void a_refused_move_changes_nothing(void)
 {
     struct hak_whales *whales = new_whales();
@@ -240,16 +227,60 @@ static void a_refused_move_changes_nothing(void)
     char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, policy);
     REQUIRE(whale != NULL);
     fill(whale, size, 7);
-    int keeps = kernel_keeps_the_target();
     REQUIRE(mprotect(whale + MIB, 4096, PROT_READ) == 0);
     char *target = hak_os_map(2 * size, HAK_REGION_SIZE);    /* where it will go */
     REQUIRE(target != NULL);
     hak_os_unmap(target, 2 * size);
     EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_ALLOWED) == NULL);
-    EXPECT_EQ(free_range(target, 2 * size), keeps);
+    EXPECT_EQ(free_range(target, 2 * size), 0);
     EXPECT_EQ(hak_whale_size(whales, whale), size);
     EXPECT(holds(whale, size, 7));
     EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    end_whales(whales);
+}
+
+static size_t address_space(void)
+{
+    size_t pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    EXPECT(statm != NULL && fscanf(statm, "%zu", &pages) == 1);
+    if (statm != NULL)
+        fclose(statm);
+    return pages * hak_os_page_size();
+}
+
+/* A program's advice on a part of a whale cuts its mapping in two: it can then neither grow nor move,
+ * and no addresses are lost by trying. It shrinks, all the same. */
+static void cut_by_advice(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *whale = hak_whale_take(whales, &source, 64 * MIB, 16, HAK_ZERO_NO, policy);
+    REQUIRE(whale != NULL);
+    REQUIRE(madvise(whale + 32 * MIB, 32 * MIB, MADV_DONTFORK) == 0);
+    memset(whale, 3, 4096);
+    size_t before = address_space();
+    for (int i = 0; i < 20; i++)
+        EXPECT(hak_whale_resize(whales, whale, (size_t)(128 + i) * MIB, HAK_MOVE_ALLOWED) == NULL);
+    EXPECT_LE(address_space(), before + MIB);
+    EXPECT_EQ(hak_whale_size(whales, whale), 64 * MIB);
+    EXPECT(hak_whale_resize(whales, whale, 16 * MIB, HAK_MOVE_ALLOWED) == whale);
+    EXPECT_EQ(whale[0], 3);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    end_whales(whales);
+}
+
+/* A time of decay of nothing keeps nothing. */
+static void no_decay_keeps_nothing(void)
+{
+    struct hak_whales *whales = new_whales();
+    struct hak_policy policy = hak_policy_fixed;
+    policy.mode = HAK_LEARN_OFF;
+    policy.decay_ns = 0;
+    void *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    REQUIRE(whale != NULL);
+    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
     end_whales(whales);
 }
 
@@ -474,6 +505,8 @@ int main(int argc, char **argv)
         { "sizes without limit are refused or cost nothing", no_size_is_too_large_to_ask },
         { "growing and shrinking keep the bytes", resize_keeps_bytes },
         { "a refused move changes nothing", a_refused_move_changes_nothing },
+        { "a whale cut by advice loses no addresses when it is to grow", cut_by_advice },
+        { "with a decay of nothing none is kept", no_decay_keeps_nothing },
         { "the table of descriptors grows", the_table_grows },
         { "two heaps know their own whales only", heaps_are_apart },
         { "what was learned to be dear to keep goes at once", given_back_at_once },

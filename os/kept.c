@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Kept ranges: see the header. Any thread, no lock. */
+#include "os/kept.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "os/bits.h"
+#include "os/memory.h"
+
+struct kept {
+    struct kept *next;
+    struct kept *last;    /* of a list's first range: the last */
+    size_t size;
+    size_t kind;          /* enum hak_kept_kind */
+};
+
+static struct {
+    struct kept *list;
+    size_t bytes;         /* relaxed: a figure */
+} kept;
+
+size_t hak_kept_bytes(void)
+{
+    return __atomic_load_n(&kept.bytes, __ATOMIC_RELAXED);
+}
+
+/* ---- lists that are one thread's ------------------------------------------------------------- */
+
+static struct kept *joined(struct kept *first, struct kept *second)
+{
+    if (first == NULL || second == NULL)
+        return first != NULL ? first : second;
+    first->last->next = second;
+    first->last = second->last;
+    return first;
+}
+
+/* Takes the first range off a list. */
+static struct kept *pop(struct kept **list)
+{
+    struct kept *range = *list;
+    if (range->next != NULL)
+        range->next->last = range->last;
+    *list = range->next;
+    range->next = NULL;
+    range->last = range;
+    return range;
+}
+
+static struct kept *make(void *address, size_t size, enum hak_kept_kind kind)
+{
+    struct kept *range = address;
+    *range = (struct kept){NULL, range, size, kind};
+    return range;
+}
+
+/* ---- the list of all ------------------------------------------------------------------------- */
+
+static struct kept *take_all(void)
+{
+    /* relaxed: a look that spares the exchange; acquire: pairs with the release in put_all */
+    if (__atomic_load_n(&kept.list, __ATOMIC_RELAXED) == NULL)
+        return NULL;
+    return __atomic_exchange_n(&kept.list, NULL, __ATOMIC_ACQUIRE);
+}
+
+/* What others put there meanwhile is joined, so the turns are as many as the others' puts. */
+static void put_all(struct kept *list)
+{
+    while (list != NULL) {
+        struct kept *none = NULL;
+        /* release: pairs with the acquire in take_all */
+        if (__atomic_compare_exchange_n(&kept.list, &none, list, 0, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+            return;
+        list = joined(list, take_all());
+    }
+}
+
+static void count(size_t more, size_t less)
+{
+    __atomic_fetch_add(&kept.bytes, more - less, __ATOMIC_RELAXED);    /* relaxed: a figure */
+}
+
+/* Whether `range` touches *whole, which then holds it, too. A header that comes to lie inside is
+ * cleared, as the rest is. */
+static bool merge(struct kept **whole, struct kept *range)
+{
+    struct kept *first = *whole < range ? *whole : range;
+    struct kept *second = *whole < range ? range : *whole;
+    bool is_huge = first->kind == HAK_KEPT_HUGE || second->kind == HAK_KEPT_HUGE;
+    if (is_huge || (uintptr_t)first + first->size != (uintptr_t)second)
+        return false;
+    first->size += second->size;
+    if (second->kind == HAK_KEPT_DIRTY)
+        first->kind = HAK_KEPT_DIRTY;
+    *second = (struct kept){NULL, NULL, 0, 0};
+    *whole = first;
+    return true;
+}
+
+/* Neighbours become one again, or what was cut small would serve nobody. */
+void hak_kept_put(void *address, size_t size, enum hak_kept_kind kind)
+{
+    struct kept *whole = make(address, size, kind);
+    struct kept *rest = take_all();
+    struct kept *seen = NULL;
+    count(size, 0);
+    for (int look = 0; look < HAK_KEPT_LOOKS && rest != NULL; look++) {
+        struct kept *range = pop(&rest);
+        if (!merge(&whole, range))
+            seen = joined(seen, range);
+    }
+    whole->next = NULL;
+    whole->last = whole;
+    put_all(joined(whole, joined(rest, seen)));
+}
+
+/* ---- cutting --------------------------------------------------------------------------------- */
+
+static bool has_room(const struct kept *range, size_t size, size_t alignment)
+{
+    uintptr_t start = hak_align_up((uintptr_t)range, alignment);
+    uintptr_t end = (uintptr_t)range + range->size;
+    return range->kind != HAK_KEPT_HUGE && start < end && end - start >= size;
+}
+
+/* Memory out of a range that has room. What is left of it joins *list. */
+static void *cut(struct kept *range, size_t size, size_t alignment, struct kept **list)
+{
+    uintptr_t start = hak_align_up((uintptr_t)range, alignment);
+    uintptr_t end = (uintptr_t)range + range->size;
+    enum hak_kept_kind kind = (enum hak_kept_kind)range->kind;
+    if (start + size != end)
+        *list = joined(make((void *)(start + size), end - start - size, kind), *list);
+    if (start != (uintptr_t)range)
+        *list = joined(make(range, start - (uintptr_t)range, kind), *list);
+    memset((void *)start, 0, kind == HAK_KEPT_DIRTY ? size : sizeof *range);
+    count(0, size);
+    return (void *)start;
+}
+
+static bool is_gone(struct kept *range)
+{
+    size_t bytes = range->size;
+    if (hak_os_unmap(range, bytes) != 0)
+        return false;
+    count(0, bytes);
+    return true;
+}
+
+void *hak_kept_take(size_t size, size_t alignment)
+{
+    struct kept *rest = take_all();
+    struct kept *seen = NULL;
+    struct kept *best = NULL;
+    int tries = 0;
+    for (int look = 0; look < HAK_KEPT_LOOKS && rest != NULL; look++) {
+        struct kept *range = pop(&rest);
+        bool serves = has_room(range, size, alignment);
+        if (serves && (best == NULL || range->size < best->size)) {
+            seen = joined(seen, best);
+            best = range;
+        } else if (serves || tries++ >= HAK_KEPT_TRIES || !is_gone(range)) {
+            seen = joined(seen, range);
+        }
+    }
+    void *found = best != NULL ? cut(best, size, alignment, &rest) : NULL;
+    /* What was seen stands behind the others the next time. */
+    put_all(joined(rest, seen));
+    return found;
+}
+
+size_t hak_kept_retry(void)
+{
+    size_t before = hak_kept_bytes();
+    if (before != 0)
+        hak_kept_take(SIZE_MAX, 1);    /* serves nobody, so all that it looks at is unmapped */
+    size_t after = hak_kept_bytes();
+    return after < before ? before - after : 0;
+}

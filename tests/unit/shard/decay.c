@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/decay.c: calls of the large tiers let memory decay, whoever makes them. */
+#include "shard/decay.h"
+
+#include "os/clock.h"
+#include "tests/lib/tap.h"
+#include "tests/unit/shard/world.h"
+
+enum { CLASS = 30, LARGE = 300 * 1024, CALLS = 8 };
+
+static void *run_of(struct hak_heap *heap)
+{
+    return hak_large_take(&hak_shard_of_id(1)->large, LARGE, 4096, HAK_ZERO_NO, heap->policy);
+}
+
+static size_t dirty(void)
+{
+    return hak_large_bytes(&hak_shard_of_id(1)->large).dirty;
+}
+
+/* As HAKMEM_DECAY says, and HAKMEM_LEARN=off. */
+static void set_decay(struct hak_heap *heap, uint64_t decay_ns)
+{
+    heap->policy_store.mode = HAK_LEARN_OFF;
+    heap->policy_store.decay_ns = decay_ns;
+    hak_heap_set_retain(heap, heap->retain_bytes);
+    hak_heap_start_learning(heap);
+}
+
+static void nothing_is_kept_without_decay(void)
+{
+    struct hak_heap *heap = world_start();
+    set_decay(heap, 0);
+    EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
+    EXPECT_EQ(dirty(), 0);
+    uint64_t chains[12];
+    for (unsigned i = 0; i < TAP_COUNT(chains); i++)
+        chains[i] = world_chain(hak_shard_of_id(1), HAK_CLASS_LAST, 4);
+    for (unsigned i = 0; i < TAP_COUNT(chains); i++)
+        hak_shard_give_to_slabs(HAK_CLASS_LAST, chains[i]);
+    EXPECT_EQ(hak_shard_of_id(1)->mid.space.dirty_bytes, 0);
+    world_expect_nothing_lost();
+}
+
+static void looks_make_it_decay(struct hak_front *front)
+{
+    struct hak_heap *heap = world_start();
+    set_decay(heap, 20 * 1000 * 1000);
+    EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
+    EXPECT_GE(dirty(), LARGE);
+    for (unsigned round = 0; round < 50 && dirty() != 0; round++) {
+        for (unsigned call = 0; call < CALLS; call++) {
+            if (front != NULL)
+                hak_front_look(front);
+            else
+                hak_decay_look(heap, hak_shard_of_id(1));
+        }
+        hak_os_sleep_ns(10 * 1000 * 1000);
+    }
+    EXPECT_EQ(dirty(), 0);
+}
+
+static void large_calls_tick_without_a_front(void)
+{
+    looks_make_it_decay(NULL);
+}
+
+static void large_calls_tick_with_a_front(void)
+{
+    world_start();
+    struct hak_front *front = hak_front_create();
+    REQUIRE(front != NULL);
+    looks_make_it_decay(front);
+    hak_front_destroy(front);
+}
+
+static void pauses_follow_decay(void)
+{
+    struct hak_policy policy = hak_policy_fixed;
+    policy.decay_ns = UINT64_MAX;
+    EXPECT_EQ(hak_decay_pause_ns(&policy), 100 * 1000 * 1000);
+    policy.decay_ns = 50 * 1000 * 1000;
+    EXPECT_EQ(hak_decay_pause_ns(&policy), 50 * 1000 * 1000);
+    policy.decay_ns = 0;
+    EXPECT_EQ(hak_decay_pause_ns(&policy), 10 * 1000 * 1000);
+}
+
+static void slabs_come_to_rest(void)
+{
+    struct hak_heap *heap = world_start();
+    set_decay(heap, 1000u * 1000 * 1000);
+    uint64_t chains[12];
+    EXPECT_EQ(hak_decay_slabs_rest(heap, hak_os_now_ns()), 1);
+    for (unsigned i = 0; i < TAP_COUNT(chains); i++)
+        chains[i] = world_chain(hak_shard_of_id(1), HAK_CLASS_LAST, 4);
+    for (unsigned i = 0; i < TAP_COUNT(chains); i++)
+        hak_shard_give_to_slabs(HAK_CLASS_LAST, chains[i]);
+    uint64_t freed = hak_shard_of_id(1)->mid.space.given_ns;
+    EXPECT_GE(hak_shard_of_id(1)->mid.space.dirty_bytes, 1);
+    EXPECT_EQ(hak_decay_slabs_rest(heap, freed + 1000), 0);
+    EXPECT_EQ(hak_decay_slabs_rest(heap, freed + 2 * heap->policy->decay_ns), 1);
+    world_expect_nothing_lost();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"with a decay of nothing, nothing is kept", nothing_is_kept_without_decay},
+        {"large calls make memory decay, without a front", large_calls_tick_without_a_front},
+        {"large calls make memory decay, with a front", large_calls_tick_with_a_front},
+        {"a shorter decay is looked at more often", pauses_follow_decay},
+        {"slabs rest when nothing was given for a time of decay", slabs_come_to_rest},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
