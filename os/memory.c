@@ -129,7 +129,7 @@ int hak_os_unmap(void *address, size_t size)
  * to write to it, also there. What cannot be made so is no use to anybody, and stays as it is. */
 static HAK_COLD void keep(void *address, size_t size, enum hak_os_pages_kind kind)
 {
-    if (hak_os_commit(address, size) != 0)
+    if (hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_READ | PROT_WRITE) != 0)
         return;
     if (kind == HAK_OS_HUGETLB) {
         hak_kept_put(address, size, HAK_KEPT_HUGE);
