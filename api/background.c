@@ -10,6 +10,7 @@
 
 #include "api/start.h"
 #include "os/clock.h"
+#include "shard/beside.h"
 #include "shard/heap.h"
 
 static const uint64_t INTERVAL_NS = 100ul * 1000 * 1000;
@@ -23,9 +24,12 @@ static void *run(void *unused)
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
         hak_place_strangers();
+        if (!hak_heap_enter())
+            continue;
         hak_heap_relieve(hak_heap_default());
         hak_heap_tick(hak_heap_default(), hak_os_now_ns());
         hak_heap_reap(hak_heap_default());
+        hak_heap_leave();
     }
     return NULL;
 }

@@ -123,16 +123,6 @@ int hak_page_map_cover(const void *address, size_t size)
     return refused;
 }
 
-void hak_page_map_lock(void)
-{
-    hak_lock_acquire_to_fork(&map.lock);
-}
-
-void hak_page_map_unlock(void)
-{
-    hak_lock_release_after_fork(&map.lock);
-}
-
 void hak_page_map_reset_lock(void)
 {
     hak_lock_reset(&map.lock);

@@ -35,6 +35,7 @@ enum hak_page_kind {
     HAK_PAGE_WHALE = 2,           /* first page of a whale; home: low 16 bits of its number */
     HAK_PAGE_WHALE_NUMBER = 3,    /* second page of a whale; home: high 16 bits of its number */
     HAK_PAGE_RESERVED = 4,        /* ours, but never handed out (headers) */
+    HAK_PAGE_SIDE = 5,            /* made while a thread forked (shard/beside.h); home: how */
 };
 
 struct hak_page {
@@ -76,10 +77,7 @@ enum hak_page_map_extent hak_page_map_start(void);
  * be used (out of the window, or commit refused). Any thread. */
 int hak_page_map_cover(const void *address, size_t size);
 
-/* Around fork. */
-void hak_page_map_lock(void);
-void hak_page_map_unlock(void);
-void hak_page_map_reset_lock(void);   /* in the child */
+void hak_page_map_reset_lock(void);   /* in the child of a fork */
 
 /* Enters a slab: its pages get offsets 0, 1, 2, ... from the first. */
 void hak_page_map_set_slab(const void *address, unsigned pages, unsigned class_id, unsigned home);

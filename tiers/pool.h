@@ -114,10 +114,6 @@ void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages);
 /* Bytes in slabs (taken from the space). */
 size_t hak_pool_slab_bytes(struct hak_pool *pool);
 
-/* Around fork: all locks of the pool, in order. */
-void hak_pool_lock(struct hak_pool *pool);
-void hak_pool_unlock(struct hak_pool *pool);
-void hak_pool_reset_locks(struct hak_pool *pool);
 
 static inline struct hak_region *hak_region_of(const void *address)
 {

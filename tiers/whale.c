@@ -404,6 +404,12 @@ size_t hak_whale_size(struct hak_whales *whales, const void *object)
     return size;
 }
 
+size_t hak_whale_size_beside(struct hak_whales *whales, const void *object)
+{
+    const struct hak_whale *whale = find(whales, object);
+    return whale != NULL ? whale->size : 0;
+}
+
 /* Moves the pages of a live whale to a new place, aligned. NULL: refused, nothing changed. The
  * whale is the caller's alone, as in realloc. Lock not held. */
 static void *move_whale(struct hak_whale *whale, size_t size)
@@ -539,19 +545,4 @@ struct hak_whale_bytes hak_whale_bytes(struct hak_whales *whales)
     struct hak_whale_bytes bytes = { whales->used_bytes, whales->cached_bytes };
     hak_lock_release(&whales->lock);
     return bytes;
-}
-
-void hak_whale_lock(struct hak_whales *whales)
-{
-    hak_lock_acquire(&whales->lock);
-}
-
-void hak_whale_unlock(struct hak_whales *whales)
-{
-    hak_lock_release(&whales->lock);
-}
-
-void hak_whale_reset_lock(struct hak_whales *whales)
-{
-    hak_lock_reset(&whales->lock);
 }
