@@ -22,6 +22,7 @@ unit_tests = \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
 	%D%/unit/shard/front \
+	%D%/unit/shard/beside \
 	%D%/unit/shard/front_cpu_answers \
 	%D%/unit/shard/refill \
 	%D%/unit/shard/flush \
@@ -50,6 +51,8 @@ unit_tests = \
 	%D%/unit/os/file \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
+	%D%/unit/os/section \
+	%D%/unit/os/owner \
 	%D%/unit/os/memory \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
