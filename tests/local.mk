@@ -339,6 +339,17 @@ EXTRA_DIST += %D%/golden/check.sh %D%/golden/ways.awk %D%/golden/x86_64.golden
 golden: libhakmem.la
 	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(srcdir)/%D%/golden/check.sh --rewrite
 
+# ------------------------------------------------------------------ environment
+environment_tests = \
+	%D%/environment/forks.modes \
+	%D%/environment/late_threads.modes
+check_PROGRAMS += $(environment_tests)
+TESTS += $(environment_tests)
+%C%_environment_forks_modes_SOURCES = %D%/environment/forks.c
+%C%_environment_forks_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_environment_late_threads_modes_SOURCES = %D%/environment/late_threads.c
+%C%_environment_late_threads_modes_LDADD = %D%/lib/libtest.la -lpthread
+
 # ------------------------------------------------------------------ model
 include %D%/model/local.mk
 
