@@ -194,6 +194,7 @@ direct_tests = \
 	%D%/conform/static.direct \
 	%D%/conform/dlopen.direct
 conform_scripts = \
+	%D%/conform/closed.sh \
 	%D%/conform/elf.sh \
 	%D%/conform/learn.sh \
 	%D%/conform/learning.sh \
