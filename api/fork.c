@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A process of many threads may fork at any moment. Before it does, we wait until no other thread is
- * inside the heap's shared structures, and let none in until the fork is over (os/section.h): the
- * child finds every structure whole and every lock free, and between our handlers and the fork, where
- * other libraries' handlers run and libc takes the locks of its streams, nothing is held. Threads
- * that need the heap meanwhile are served beside it (shard/beside.h).
+/* A process of many threads may fork at any moment. Before it does, we wait until no other thread
+ * is inside the heap's shared structures, and let none in until the fork is over (os/section.h):
+ * the child finds every structure whole and every lock free, and between our handlers and the fork,
+ * where other libraries' handlers run and libc takes the locks of its streams, nothing is held.
+ * Threads that need the heap meanwhile are served beside it (shard/beside.h).
  *
  * The child does nothing here in proportion to threads or shards, and touches nothing of another
- * thread's: what lay in their fronts is taken apart by its later calls, some classes at a time. What
- * another thread held between two hands is lost to it (a bundle on its way to an inbox, a side page,
- * regions that were about to be unmapped). */
+ * thread's: what lay in their fronts is taken apart by its later calls, some classes at a time.
+ * What another thread held between two hands is lost to it (a bundle on its way to an inbox, a side
+ * page, regions that were about to be unmapped). */
 #include "api/fork.h"
 
 #include <pthread.h>

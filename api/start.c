@@ -421,8 +421,8 @@ __attribute__((constructor)) static void second_stage(void)
         hak_background_start();
 }
 
-/* A library that is closed (a plugin that has the archive in it) leaves no destructor of ours behind:
- * a thread that ends later must not run what is unmapped. Its front is found by others. */
+/* A library that is closed (a plugin that has the archive in it) leaves no destructor of ours
+ * behind: a thread that ends later must not run what is unmapped. Its front is found by others. */
 static void forget_key(void)
 {
     /* acq_rel: pairs with the acquires of who uses the key, and the release in second_stage */

@@ -18,7 +18,7 @@ enum {
 static const uint64_t NAP_NS = 50 * 1000;
 static const uint64_t LATE_NS = 1000ul * 1000 * 1000;
 static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child is estranged */
-static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* the same for a count that may be ours */
+static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* a count that may be ours */
 static const uint64_t RESUME_NS = 100ul * 1000 * 1000;     /* then we go on beside a fork */
 
 /* Where a thread is. A handler that finds one of the two in-between states does not know whether
@@ -75,7 +75,7 @@ static struct stripe *own_stripe(void)
     return mine.stripe;
 }
 
-/* The place that the thread's own handlers see; they run on it, so the compiler's order is enough */
+/* The place as the thread's own handlers see it; they run on it: the compiler's order is enough */
 static void be(enum place place)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory beside the shards. Any thread, also while the heap is frozen; see beside.h.
  *
- * A side page's state is one word {bytes used:32 | held:1 | live objects:31}: held while the page is
- * in one of the slots that allocations come from. Who takes the last of both away frees the page,
- * and nobody takes an object out of a page that is not held, so a pointer to a page that is stale
- * does no harm: only the word counts. */
+ * A side page's state is one word {bytes used:32 | held:1 | live objects:31}: held while the page
+ * is in one of the slots that allocations come from. Who takes the last of both away frees the
+ * page, and nobody takes an object out of a page that is not held, so a pointer to a page that is
+ * stale does no harm: only the word counts. */
 #include "shard/beside.h"
 
 #include "os/bits.h"
@@ -333,8 +333,8 @@ void hak_beside_defer(void *object)
     hak_owe(HAK_OWED_DEFERRED);
 }
 
-/* Some deferred objects, taken out of the lists. The lock is a try: who does not get it has somebody
- * who does the same. */
+/* Some deferred objects, taken out of the lists. The lock is a try: who does not get it has
+ * somebody who does the same. */
 static unsigned fetch(void **objects)
 {
     unsigned count = 0;

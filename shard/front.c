@@ -110,7 +110,7 @@ static bool is_gone(struct hak_front *front)
            __atomic_load_n(&front->left, __ATOMIC_ACQUIRE) != 0 || hak_owner_bury(&front->owner);
 }
 
-/* One that has no thread any more, out of the list; NULL: none among the next few. Under the lock. */
+/* One without a thread, out of the list; NULL: none among the next few. Under the lock. */
 static struct hak_front *find_gone(void)
 {
     for (unsigned look = 0; look < LOOKS && fronts.active != NULL; look++) {

@@ -191,8 +191,8 @@ void hak_front_attach_all(void);
  * its own thread, at its end. */
 void hak_front_leave(struct hak_front *front);
 
-/* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a word
- * (first used in a thread's last destructors); takes some classes of one apart. Called while
+/* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a
+ * word (first used in a thread's last destructors); takes some classes of one apart. Called while
  * HAK_OWED_FRONTS says so, which it knows to end. Inside a section, under no lock. */
 void hak_front_collect(void);
 

@@ -388,8 +388,8 @@ static int is_enough(const struct hak_heap_purge *purge, size_t bytes)
            (purge->deadline_ns != UINT64_MAX && hak_os_now_ns() >= purge->deadline_ns);
 }
 
-/* Each step in a section of its own, so that a fork waits for one step only; while a fork goes on for
- * long they are left out. */
+/* Each step in a section of its own, so that a fork waits for one step only; while a fork goes on
+ * for long they are left out. */
 static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *purge)
 {
     if (!hak_section_enter_late())

@@ -191,8 +191,8 @@ void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_
                      size_t fact_count, const struct hak_report_voice *voice,
                      struct hak_writer *writer);
 
-/* In the child of a fork: nobody else is placing shards. (A thread that waits for another lock while
- * it holds that one lets forks pass.) */
+/* In the child of a fork: nobody else is placing shards. (A thread that waits for another lock
+ * while it holds that one lets forks pass.) */
 void hak_heap_start_child(struct hak_heap *heap);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocator's own memory: a bump offset in chunks from the kernel, without a lock, so that it may
- * be asked under any lock and beside a fork. What two threads map at once for one need goes back. */
+/* The allocator's own memory: a bump offset in chunks from the kernel, without a lock, so that it
+ * may be asked under any lock and beside a fork. What two threads map at once for one need goes
+ * back. */
 #include "tiers/meta.h"
 
 #include <stdint.h>
