@@ -219,12 +219,8 @@ static int release_large(void *object, struct hak_page page)
 {
     struct hak_heap *heap = hak_heap_default();
     struct hak_front *front = hak_thread_front();
-    if (hak_unlikely(!hak_heap_enter())) {
-        if (hak_usable_size(object) == 0)
-            return 0;
-        hak_beside_defer(object);
-        return 1;
-    }
+    if (hak_unlikely(!hak_heap_enter()))
+        return hak_usable_size(object) != 0 && hak_beside_defer(object);
     int given = page.offset == HAK_PAGE_LARGE
                     ? hak_large_give(object, heap->policy)
                     : hak_whale_give(&heap->whales, object, heap->policy);

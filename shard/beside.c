@@ -318,16 +318,33 @@ size_t hak_beside_size(const void *object)
 
 /* ---- afterwards ----------------------------------------------------------------------------- */
 
-void hak_beside_defer(void *object)
+/* The first words of an object that waits. Its mark is one that no live object has by chance; it is
+ * set by an exchange, so that of two threads that free the object at once one is told. */
+struct waiting {
+    void *next;
+    uint64_t mark;
+};
+
+static uint64_t mark_of(const void *object)
 {
+    return ((uintptr_t)object ^ (uintptr_t)&beside) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+bool hak_beside_defer(void *object)
+{
+    struct waiting *waiting = object;
+    /* relaxed: the mark alone is of interest */
+    if (__atomic_exchange_n(&waiting->mark, mark_of(object), __ATOMIC_RELAXED) == mark_of(object))
+        return false;
     /* relaxed: only handed on */
     void *head = __atomic_load_n(&beside.deferred, __ATOMIC_RELAXED);
     do
-        *(void **)object = head;
+        waiting->next = head;
     /* release: pairs with the acquire in fetch */
     while (!__atomic_compare_exchange_n(&beside.deferred, &head, object, 1, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED));
     hak_owe(HAK_OWED_DEFERRED);
+    return true;
 }
 
 /* Some deferred objects, taken out of the lists. The lock is a try: who does not get it has
@@ -343,10 +360,10 @@ static unsigned fetch(void **objects)
         beside.rest = __atomic_exchange_n(&beside.deferred, NULL, __ATOMIC_ACQUIRE);
     }
     while (beside.rest != NULL && count < SETTLED_AT_ONCE) {
-        void *object = beside.rest;
-        beside.rest = *(void **)object;
-        *(void **)object = NULL;    /* freed twice, the list ends here */
-        objects[count++] = object;
+        struct waiting *waiting = beside.rest;
+        beside.rest = waiting->next;
+        *waiting = (struct waiting){NULL, 0};
+        objects[count++] = waiting;
     }
     if (beside.rest != NULL)
         hak_owe(HAK_OWED_DEFERRED);

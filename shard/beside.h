@@ -43,8 +43,8 @@ bool hak_beside_give(void *object);
 /* Usable bytes, 0: none that is live. */
 size_t hak_beside_size(const void *object);
 
-/* A run or a whale that is freed beside the heap. */
-void hak_beside_defer(void *object);
+/* A live run or whale that is freed beside the heap; false: it waits already, freed twice. */
+bool hak_beside_defer(void *object);
 
 /* What entries into the heap have to see to: */
 enum hak_owed {
