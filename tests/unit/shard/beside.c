@@ -151,7 +151,8 @@ static void put_off(void)
     }
     EXPECT_GE(entries, RUNS / 16);
     EXPECT_LE(entries, 4);
-    EXPECT_EQ(hak_large_bytes(&shard->large).used + (RUNS - RUNS / 4) * 131072, used);
+    EXPECT_EQ(hak_large_bytes(&shard->large).used, 0);
+    EXPECT_GE(used, (RUNS - RUNS / 4) * 100000);
     EXPECT_EQ(hak_whale_bytes(&heap->whales).used, 0);
     EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
 }
