@@ -498,11 +498,11 @@ static void at_the_top(void)
     EXPECT_EQ(hak_os_limit_headroom(root, &limit), 60 * mib);
     end();
     begin();
-    group_v1(V1, "104857600", "41943040");
+    group_v1(V1, "104857600\n", "41943040\n");
     EXPECT_EQ(hak_os_limit_find_at_top(root, &limit), 0);
     EXPECT_EQ(limit.bytes, 100 * mib);
     EXPECT_EQ(limit.version, HAK_CGROUP_V1);
-    group_v1(V1, "9223372036854771712", "41943040");
+    group_v1(V1, NONE_V1, "41943040\n");
     EXPECT_EQ(hak_os_limit_find_at_top(root, &limit), -ENOENT);
     end();
 }
