@@ -34,8 +34,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/arch.h"
 #include "os/compiler.h"
-#include "os/memory.h"
 
 enum {
     HAK_PAGE_SHIFT = 16,
