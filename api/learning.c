@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The learner as options want it. Starting and ending by one thread each; the report by any. */
+#define _GNU_SOURCE
 #include "api/learning.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/options.h"
@@ -190,6 +192,13 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
 
 /* ---- start, exit, fork ---------------------------------------------------------------------- */
 
+/* systemd tells what it starts by this variable: such a process may have a limit of its own though
+ * it sees the groups of the whole machine. Others do not pay for the look. */
+static enum hak_headroom_mode automatic_limit(void)
+{
+    return secure_getenv("INVOCATION_ID") != NULL ? HAK_HEADROOM_CGROUP : HAK_HEADROOM_CONTAINER;
+}
+
 void hak_learning_start(struct hak_heap *heap)
 {
     struct hak_policy *policy = &heap->policy_store;
@@ -205,7 +214,7 @@ void hak_learning_start(struct hak_heap *heap)
         begin_log(policy);
     hak_heap_start_learning(heap);
     size_t limit = hak_options.limit;
-    hak_headroom_start(limit == HAK_LIMIT_AUTO    ? HAK_HEADROOM_CGROUP
+    hak_headroom_start(limit == HAK_LIMIT_AUTO    ? automatic_limit()
                        : limit == HAK_LIMIT_WATCH ? HAK_HEADROOM_WATCH
                        : limit == HAK_LIMIT_NONE  ? HAK_HEADROOM_UNLIMITED
                                                   : HAK_HEADROOM_BYTES,

@@ -92,7 +92,7 @@ struct hak_learner {
     double real[HAK_ARM_COUNT];       /* and what it was */
     double lost;                      /* units that are kept though keeping lost: they may go */
     double evicted;                   /* units purged because there were too many, lately */
-    double missed;                    /* units handed out without pages, lately */
+    double missed;                    /* units handed out without pages, of those evicted */
     double reused;                    /* units handed out with theirs, lately */
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
     size_t peak_units;                /* most dirty units since peak_ns */
@@ -184,11 +184,13 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
 /* So many units were purged because there were too many, or nobody needed them. */
 void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units);
 
-/* So many units were handed out with their pages, and so many without. */
+/* So many units were handed out with their pages, and so many without. Only what was purged lately
+ * can be missed: a heap that grows for the first time misses nothing. */
 static inline void hak_learner_saw_take(struct hak_learner *learner, size_t dirty, size_t clean)
 {
+    double missed = learner->missed + (double)clean;
     learner->reused += (double)dirty;
-    learner->missed += (double)clean;
+    learner->missed = missed < learner->evicted ? missed : learner->evicted;
 }
 
 /* So many dirty units lie free now. */

@@ -283,7 +283,7 @@ static int may_grow(struct hak_learner *learner, const struct hak_policy *policy
 static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
     size_t from = hak_learner_retain(learner, policy, most);
-    double spared = learner->evicted < learner->missed ? learner->evicted : learner->missed;
+    double spared = learner->missed;
     size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
     if (spared_ns(learner, spared) * RETAIN_TRUST <= kept_price(learner, step))
         return 0;

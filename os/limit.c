@@ -292,6 +292,25 @@ int hak_os_limit_find(int root, struct hak_os_limit *limit)
     return error;
 }
 
+static int find_at_top(int root, const char *mount, enum hak_os_cgroup version,
+                       struct hak_os_limit *limit)
+{
+    struct place place;
+    place.length = strlen(mount);
+    memcpy(place.path, mount, place.length + 1);
+    return find_lowest(root, &place, place.length, version, limit);
+}
+
+int hak_os_limit_find_at_top(int root, struct hak_os_limit *limit)
+{
+    memset(limit, 0, sizeof(*limit));
+    size_t relative = root != HAK_OS_HERE; /* then without the slash */
+    int error = find_at_top(root, &"/sys/fs/cgroup"[relative], HAK_CGROUP_V2, limit);
+    if (error == -ENOENT)
+        error = find_at_top(root, &"/sys/fs/cgroup/memory"[relative], HAK_CGROUP_V1, limit);
+    return error;
+}
+
 /* Page cache of the group that has not been used lately; 0 when that is not told. */
 static uint64_t read_inactive(int root, struct place *place, const char *key)
 {

@@ -35,6 +35,11 @@ struct hak_os_limit {
  * unless 0 is returned. */
 int hak_os_limit_find(int root, struct hak_os_limit *limit);
 
+/* The same of the group at the top of what is mounted, and of no other: in a container that is the
+ * container's, elsewhere there is none. Opens three files, of which the last mostly is the only one
+ * that exists. */
+int hak_os_limit_find_at_top(int root, struct hak_os_limit *limit);
+
 /* Bytes that may still be used before the limit is reached (the lower one of memory.max and
  * memory.high as they stand now), negative above it. Page cache that the kernel would drop first
  * counts as unused. INT64_MAX when it cannot be told (any more), or the limit has been lifted. */

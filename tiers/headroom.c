@@ -3,6 +3,8 @@
  * is found. */
 #include "tiers/headroom.h"
 
+#include <stdbool.h>
+
 #include "os/compiler.h"
 #include "os/file.h"
 #include "os/limit.h"
@@ -52,11 +54,18 @@ static int64_t ask(void)
     return left < LEFT_MOST ? left : LEFT_MOST;
 }
 
+static bool is_asked_once(void)
+{
+    return headroom.mode == HAK_HEADROOM_CONTAINER || headroom.mode == HAK_HEADROOM_CGROUP;
+}
+
 /* By one thread. */
 static HAK_COLD void look(void)
 {
     if (headroom.mode != HAK_HEADROOM_BYTES) {
-        int none = hak_os_limit_find(HAK_OS_HERE, &headroom.cgroup);
+        int none = headroom.mode == HAK_HEADROOM_CONTAINER
+                       ? hak_os_limit_find_at_top(HAK_OS_HERE, &headroom.cgroup)
+                       : hak_os_limit_find(HAK_OS_HERE, &headroom.cgroup);
         headroom.bytes = headroom.cgroup.bytes;
         if (none != 0) {
             __atomic_store_n(&headroom.state, UNLIMITED, __ATOMIC_RELEASE);
@@ -75,7 +84,7 @@ void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes)
     /* relaxed: before there are threads, or found out by them a little later */
     __atomic_store_n(&headroom.state, mode == HAK_HEADROOM_UNLIMITED ? UNLIMITED : BEFORE_LOOKING,
                      __ATOMIC_RELAXED);
-    if (mode == HAK_HEADROOM_CGROUP)
+    if (is_asked_once())
         look();
 }
 
@@ -100,7 +109,7 @@ static int is_limited(void)
 void hak_headroom_refresh(uint64_t now_ns)
 {
     /* relaxed, both: of two threads that ask at once, one asks in vain */
-    if (!is_limited() || headroom.mode == HAK_HEADROOM_CGROUP ||
+    if (!is_limited() || is_asked_once() ||
         now_ns - __atomic_load_n(&headroom.asked_ns, __ATOMIC_RELAXED) < REFRESH_NS)
         return;
     __atomic_store_n(&headroom.asked_ns, now_ns, __ATOMIC_RELAXED);

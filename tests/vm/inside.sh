@@ -167,9 +167,10 @@ limit() {
     keep="HAKMEM_LEARN=off HAKMEM_RETAIN=4G"
     printf '== limit\n1..4\n'
     swing 0 "glibc lives within a group's limit of memory" LD_PRELOAD=
-    swing 0 "so does a process under the library" LD_PRELOAD="$library"
+    # As systemd tells its services.
+    swing 0 "so does a service under the library" LD_PRELOAD="$library" INVOCATION_ID=1
     # shellcheck disable=SC2086  # words
-    swing 0 "and one told to keep all" LD_PRELOAD="$library" $keep
+    swing 0 "and one told to keep all" LD_PRELOAD="$library" $keep INVOCATION_ID=1
     # shellcheck disable=SC2086
     swing 137 "and is killed where the limit is not to be heeded" LD_PRELOAD="$library" $keep \
         HAKMEM_MEMORY_LIMIT=none

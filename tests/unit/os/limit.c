@@ -484,6 +484,29 @@ static void leaves_nothing(void)
     end();
 }
 
+/* A container sees its own group there; who sees the whole machine's has none at the top. */
+static void at_the_top(void)
+{
+    struct hak_os_limit limit;
+    begin();
+    groups("0::/app\n");
+    group_v2(V2 "/app", "52428800", "max", "41943040");
+    EXPECT_EQ(hak_os_limit_find_at_top(root, &limit), -ENOENT);
+    group_v2(V2, "104857600", "max", "41943040");
+    EXPECT_EQ(hak_os_limit_find_at_top(root, &limit), 0);
+    EXPECT_EQ(limit.bytes, 100 * mib);
+    EXPECT_EQ(hak_os_limit_headroom(root, &limit), 60 * mib);
+    end();
+    begin();
+    group_v1(V1, "104857600", "41943040");
+    EXPECT_EQ(hak_os_limit_find_at_top(root, &limit), 0);
+    EXPECT_EQ(limit.bytes, 100 * mib);
+    EXPECT_EQ(limit.version, HAK_CGROUP_V1);
+    group_v1(V1, "9223372036854771712", "41943040");
+    EXPECT_EQ(hak_os_limit_find_at_top(root, &limit), -ENOENT);
+    end();
+}
+
 static void this_machine(void)
 {
     struct hak_os_limit limit;
@@ -519,6 +542,7 @@ int main(int argc, char **argv)
         {"a list of groups that is cut", long_lists},
         {"a group that may not be entered", not_entered},
         {"errno and descriptors stay as they were", leaves_nothing},
+        {"the group at the top of what is mounted", at_the_top},
         {"this machine", this_machine},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -88,9 +88,9 @@ static void by_cgroup(void)
 }
 
 /* What the group says is heard at start, and never again. */
-static void once_by_cgroup(void)
+static void once_by(enum hak_headroom_mode mode)
 {
-    hak_headroom_start(HAK_HEADROOM_CGROUP, 0);
+    hak_headroom_start(mode, 0);
     size_t first = hak_headroom_missing();
     EXPECT_LE(first, (size_t)1 << 60);
     hak_headroom_take((size_t)1 << 61);
@@ -104,6 +104,16 @@ static void once_by_cgroup(void)
     hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
 }
 
+static void once_by_cgroup(void)
+{
+    once_by(HAK_HEADROOM_CGROUP);
+}
+
+static void once_by_container(void)
+{
+    once_by(HAK_HEADROOM_CONTAINER);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -113,6 +123,7 @@ int main(int argc, char **argv)
         {"what is resident counts", what_is_resident_counts},
         {"the limit of a group, if there is one, watched", by_cgroup},
         {"the same, as it was at start", once_by_cgroup},
+        {"the same of the container", once_by_container},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
