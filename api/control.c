@@ -75,7 +75,7 @@ static void tell_binding(struct mode *mode, const struct hak_placement *placemen
 
 static struct mode mode_in_force(const struct hak_heap *heap)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     const struct hak_placement *placement = __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
     const struct hak_domains *domains = placement->domains;
     struct mode mode = {

@@ -98,7 +98,7 @@ void hak_machine_start(void)
         hak_topology_unmap(topology);
         return;
     }
-    /* release: pairs with the acquire in hak_machine_get */
+    /* release: pairs with the acquire in kept_topology */
     __atomic_store_n(&kept, topology, __ATOMIC_RELEASE);
 }
 

@@ -56,7 +56,7 @@ static const struct hak_placement *placement_now(void)
     hak_place_shards_and_wait();
     if (!hak_machine_was_placed())
         hak_place_by_options(hak_options.shard);
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     return __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE);
 }
 

@@ -104,8 +104,8 @@ HAKMEM_API unsigned hakmem_shard_count(void);
  * the length of the whole text without its NUL, as snprintf does. */
 HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
-/* How often caches of threads or CPUs were filled so far, by all shards together: above 0 as soon as
- * the library has served an allocation of up to 32 KiB. A proof, for benchmarks, of who did. */
+/* How often caches of threads or CPUs were filled so far, by all shards together: above 0 as soon
+ * as the library has served an allocation of up to 32 KiB. A proof, for benchmarks, of who did. */
 HAKMEM_API uint64_t hakmem_refills(void);
 
 enum hakmem_format {
@@ -117,8 +117,8 @@ enum hakmem_format {
  * threads run, so they may be of slightly different moments. Nothing is allocated from the heap. */
 HAKMEM_API void hakmem_stats_print(int fd, enum hakmem_format format);
 
-/* Cuts the running process's shards anew: `mode` is a value of HAKMEM_SHARD. Objects stay where they
- * are and stay valid; what is freed of shards that serve no CPU any more is taken over by the
+/* Cuts the running process's shards anew: `mode` is a value of HAKMEM_SHARD. Objects stay where
+ * they are and stay valid; what is freed of shards that serve no CPU any more is taken over by the
  * others. Threads follow with their next refill; fronts stay per thread or per CPU, as they are.
  * 0, or -1 with errno: EINVAL (not a mode), ENOMEM (nothing has changed). Any thread; opens files
  * of /sys, may take milliseconds. Since 0.1. */
@@ -130,12 +130,12 @@ HAKMEM_API int hakmem_reshard(const char *mode);
  * the machine again but the thread of HAKMEM_BACKGROUND=1: a CPU that is new is served by the shard
  * of another until then. What HAKMEM_TOPOLOGY=hwloc told is asked of sysfs from now on; a machine
  * that is not this one does not change. 0, or -1 with errno ENOMEM
- * (nothing has changed). Any thread; opens files of /sys, may take milliseconds. Since 0.2. */
+ * (nothing has changed). Any thread; opens files of /sys, may take milliseconds. Since 0.1. */
 HAKMEM_API int hakmem_topology_refresh(void);
 
 /* Writes to a file descriptor the machine as the shards were cut for it: nodes, L3 domains, CPUs,
  * shards, and whom each shard asks for memory, in which order. What `hakmem topo` shows. 0, or -1
- * with errno ENOMEM. Any thread; opens files of /sys. Since 0.2. */
+ * with errno ENOMEM. Any thread; opens files of /sys. Since 0.1. */
 HAKMEM_API int hakmem_topology_print(int fd, enum hakmem_format format);
 
 /* ------------------------------------------------------------------ placement
@@ -145,7 +145,7 @@ HAKMEM_API int hakmem_topology_print(int fd, enum hakmem_format format);
  * content but promises nothing about the place. All of it works on every machine: where the kernel
  * does not let memory be bound (hakmem_mode() tells), on a machine of one node, or where the
  * topology is a made-up one, memory comes all the same, from wherever it is touched first. Since
- * 0.2. */
+ * 0.1. */
 
 /* An object of a shard's memory, whoever calls. NULL with errno EINVAL: no such shard; ENOMEM. It
  * costs a lock, which an allocation by a pinned thread does not. */
@@ -228,7 +228,7 @@ enum {
  * time; looked at between shards and size classes, so a call may take a little longer). Works from
  * any thread on what all threads left in the shards, idle ones included; whales, and what lies in
  * CPUs' caches, belong to all shards together. The last shard's purge may give back more than was
- * asked for. Returns the bytes given back; 0 with errno EINVAL: no such shard. Since 0.3. */
+ * asked for. Returns the bytes given back; 0 with errno EINVAL: no such shard. Since 0.1. */
 HAKMEM_API size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds);
 
 #ifdef __cplusplus

@@ -3,6 +3,8 @@
  * for who may be in here. */
 #include "learn/cost.h"
 
+#include "os/compiler.h"
+
 enum {
     UNITS_OF_MIB = 256,
     /* Until the first measurement: what 2020's machines take, about. */
@@ -16,13 +18,21 @@ enum {
     OUTLIER = 8,            /* so many times the mean, a measurement counts no more: preemption */
 };
 
+/* A unit purged the way of an arm (KEEP: by decay), until that was measured. */
+static const double first_act_ns[] = {
+    [HAK_ARM_KEEP] = FIRST_PURGE_NS,
+    [HAK_ARM_FREE] = FIRST_LAZY_NS,
+    [HAK_ARM_DONTNEED] = FIRST_PURGE_NS,
+    [HAK_ARM_BATCH] = FIRST_PURGE_NS,
+};
+_Static_assert(HAK_ARRAY_LENGTH(first_act_ns) == HAK_ARM_COUNT,
+               "each arm has a first cost: one that costs nothing wins every match");
+
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
 {
     cost->price = (double)price_ns / UNITS_OF_MIB / 1e9;
-    cost->act_ns[HAK_ARM_KEEP] = FIRST_PURGE_NS;
-    cost->act_ns[HAK_ARM_DONTNEED] = FIRST_PURGE_NS;
-    cost->act_ns[HAK_ARM_BATCH] = FIRST_PURGE_NS;
-    cost->act_ns[HAK_ARM_FREE] = FIRST_LAZY_NS;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        cost->act_ns[arm] = first_act_ns[arm];
     cost->batch_hold_ns = FIRST_BATCH_NS;
     cost->decay_ns = decay_ns;
     /* relaxed: as in hak_cost_saw_faults */
@@ -43,9 +53,11 @@ double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
         return (double)cost->decay_ns;
     case HAK_ARM_BATCH:
         return cost->batch_hold_ns;
-    default:
-        return 0;
+    case HAK_ARM_DONTNEED:
+    case HAK_ARM_COUNT:
+        break;
     }
+    return 0;
 }
 
 /* Of [from, to) the part before `hold`, at the price; a purge where `hold` lies in it; faults for

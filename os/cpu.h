@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/arch.h"
 #include "os/compiler.h"
 
 /* Distance from the thread pointer to rseq.cpu_id as libc registered it; 0 until it is known, for
@@ -15,21 +16,6 @@ extern ptrdiff_t hak_os_rseq_cpu_id;
 
 /* Asks the kernel, and learns hak_os_rseq_cpu_id on the way. */
 unsigned hak_os_cpu_slow(void);
-
-/* The int at an offset from the thread pointer, read afresh each time (the kernel writes it). */
-static inline int hak_os_read_thread_word(ptrdiff_t offset)
-{
-#if defined(__x86_64__) && defined(__LP64__)
-    int value;
-    __asm__ volatile("movl %%fs:(%1), %0" : "=r"(value) : "r"(offset));
-    return value;
-#elif defined(__aarch64__)
-    return *(const volatile int *)((const char *)__builtin_thread_pointer() + offset);
-#else
-    (void)offset;
-    return -1;
-#endif
-}
 
 /* Number of the CPU as the kernel counts (ids may be sparse); from glibc's rseq area where that
  * is registered (two loads), else getcpu(2) (through the vDSO via libc). 0 if all that fails. */
@@ -56,28 +42,5 @@ int hak_os_affinity(uint64_t *mask, size_t size);
 
 /* The same of the process's first thread, as long as that lives. */
 int hak_os_first_affinity(uint64_t *mask, size_t size);
-
-/* Makes a seq_cst exchange just before it a full barrier for the loads that follow. On x86 each
- * locked instruction is one; on aarch64 such a load may overtake the exchange's store. */
-static inline void hak_os_barrier_after_exchange(void)
-{
-#if defined(__x86_64__)
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-#else
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
-}
-
-/* Tells the core that this is a loop of waiting. */
-static inline void hak_os_pause(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb" ::: "memory"); /* `yield` does nothing on most cores */
-#else
-    __asm__ volatile("" ::: "memory");
-#endif
-}
 
 #endif

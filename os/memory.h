@@ -9,13 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bits of the addresses that the kernel hands out to who asks for no higher ones. */
-#if defined(__aarch64__)
-enum { HAK_OS_ADDRESS_BITS = 48 };
-#else
-enum { HAK_OS_ADDRESS_BITS = 47 };
-#endif
-
 enum hak_os_purge {
     HAK_PURGE_LAZY,   /* MADV_FREE: the kernel takes the pages when it needs them */
     HAK_PURGE_NOW,    /* MADV_DONTNEED: gone at once, zero at the next touch */

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* mbind, move_pages, get_mempolicy, set_mempolicy (see numa.h). Any thread; no state. */
+/* mbind, move_pages, get_mempolicy, set_mempolicy (see numa.h). Any thread; no state.
+ *
+ * <numaif.h> has the numbers. Its functions, in libnuma, are these system calls through libc's
+ * syscall(), and libnuma linked to the library makes the start of a process a third longer
+ * (docs/decisions/023-who-reads-the-machine.md). */
 #define _GNU_SOURCE
 #include "os/numa.h"
 
 #include <errno.h>
+#include <numaif.h>
 
 #include "os/memory.h"
 #include "os/syscall.h"
@@ -11,10 +16,20 @@
 enum {
     /* The kernel takes one off the number of bits before it looks. */
     MASK_BITS = HAK_OS_NODES + 1,
-    QUERY_NODE_OF_ADDRESS = 1 << 0 | 1 << 1,    /* MPOL_F_NODE | MPOL_F_ADDR */
-    QUERY_ALLOWED = 1 << 2,                     /* MPOL_F_MEMS_ALLOWED */
+    QUERY_NODE_OF_ADDRESS = MPOL_F_NODE | MPOL_F_ADDR,
+    QUERY_ALLOWED = MPOL_F_MEMS_ALLOWED,
     ADVICE_POPULATE_WRITE = 23,                 /* since Linux 5.14 */
 };
+
+/* numa.h has them for layers that do not know the kernel's headers. */
+_Static_assert((int)HAK_OS_POLICY_DEFAULT == MPOL_DEFAULT &&
+                   (int)HAK_OS_POLICY_PREFERRED == MPOL_PREFERRED &&
+                   (int)HAK_OS_POLICY_BIND == MPOL_BIND &&
+                   (int)HAK_OS_POLICY_INTERLEAVE == MPOL_INTERLEAVE,
+               "policies are numbered as the kernel numbers them");
+_Static_assert((int)HAK_OS_PAGES_MOVE == MPOL_MF_MOVE &&
+                   (int)HAK_OS_PAGES_MUST_MOVE == (MPOL_MF_MOVE | MPOL_MF_STRICT),
+               "and what becomes of pages that are there");
 
 int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
                 const struct hak_os_nodes *nodes, enum hak_os_pages pages)

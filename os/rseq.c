@@ -33,22 +33,16 @@ enum {
 
 /* ---- where, and whether to be trusted ------------------------------------------------------- */
 
-#if defined(__aarch64__)
-/* Linux 6.19 on arm64 does not abort sequences on preemption within a CPU (reported to the kernel's
- * list in April 2026). */
 static int kernel_is_known_bad(void)
 {
+    const char *bad = hak_os_rseq_bad_release();
     struct utsname name;
+    if (bad == NULL)
+        return 0;
     if (hak_syscall3(SYS_uname, (uintptr_t)&name, 0, 0) != 0)
         return 1;
-    return strncmp(name.release, "6.19", 4) == 0;
+    return strncmp(name.release, bad, strlen(bad)) == 0;
 }
-#else
-static int kernel_is_known_bad(void)
-{
-    return 0;
-}
-#endif
 
 int hak_os_rseq_find(ptrdiff_t *offset)
 {
@@ -114,48 +108,6 @@ NO_RUNTIME __attribute__((noreturn)) static void disturb(void)
     for (;;)
         hak_syscall3(SYS_exit, 0, 0, 0);
 }
-
-#if defined(__x86_64__)
-/* The child wakes with another stack and must not return through this frame. */
-static long start_task(unsigned long flags, void *stack_top)
-{
-    long result;
-    register uint32_t *cleared __asm__("r10") = &disturbance.alive;
-    register uintptr_t tls __asm__("r8") = 0;
-    __asm__ volatile("syscall\n\t"
-                     "test %%rax, %%rax\n\t"
-                     "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
-                     "call *%[entry]\n"
-                     "1:"
-                     : "=a"(result)
-                     : "a"(SYS_clone), "D"(flags), "S"(stack_top), "d"(0), "r"(cleared), "r"(tls),
-                       [entry] "b"(disturb)
-                     : "rcx", "r11", "memory", "cc");
-    return result;
-}
-#elif defined(__aarch64__)
-static long start_task(unsigned long flags, void *stack_top)
-{
-    register long result __asm__("x0") = (long)flags;
-    register void *stack __asm__("x1") = stack_top;
-    register uintptr_t parent __asm__("x2") = 0;
-    register uintptr_t tls __asm__("x3") = 0;
-    register uint32_t *cleared __asm__("x4") = &disturbance.alive;
-    register long number __asm__("x8") = SYS_clone;
-    register void (*entry)(void) __asm__("x9") = disturb;
-    __asm__ volatile("svc #0\n\t"
-                     "cbnz x0, 1f\n\t"
-                     "mov x29, xzr\n\t"
-                     "blr %[entry]\n"
-                     "1:"
-                     : "+r"(result)
-                     : "r"(stack), "r"(parent), "r"(tls), "r"(cleared), "r"(number),
-                       [entry] "r"(entry)
-                     : "x30", "memory", "cc");
-    return result;
-}
-#endif
 
 static void set_signals(uint64_t mask, uint64_t *old)
 {
@@ -225,7 +177,8 @@ int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)
     __atomic_store_n(disturbance.sequence, 0, __ATOMIC_RELAXED);
     unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                           CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
-    long task = start_task(flags, (char *)disturbance.stack + STACK_SIZE - 64);
+    long task = hak_os_start_task(flags, (char *)disturbance.stack + STACK_SIZE - 64,
+                                  &disturbance.alive, disturb);
     if (task > 0) {
         hak_syscall3(SYS_sched_yield, 0, 0, 0);    /* lets the task come as far as its first nap */
         return 0;

@@ -32,3 +32,8 @@ layer_files() {
         find "$layer" -name "$1"
     done | LC_ALL=C sort
 }
+
+# What programs include.
+public_headers() {
+    find include -name '*.h' | LC_ALL=C sort
+}

@@ -26,7 +26,7 @@ enum {
     SLOW_CALLS_PER_LOOK = 64,          /* at the clock */
 };
 
-_Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride");
+_Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride, HAK_CPU_FRONT_SHIFT");
 
 struct hak_cpu_fronts hak_cpu_fronts;
 

@@ -103,7 +103,7 @@ void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);
 /* The shard that takes what is of `home`: itself, or its heir if it is retired. */
 static inline unsigned hak_heap_heir(const struct hak_heap *heap, unsigned home)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     const struct hak_placement *placement =
         __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
     return home <= placement->count ? home : (home - 1) % placement->count + 1;
@@ -113,7 +113,7 @@ static inline unsigned hak_heap_heir(const struct hak_heap *heap, unsigned home)
  * stand on one CPU. */
 static inline struct hak_shard *hak_heap_shard_here(const struct hak_heap *heap, unsigned sequence)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     const struct hak_placement *placement =
         __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
     if (placement->count == 1)

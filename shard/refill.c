@@ -149,7 +149,7 @@ static struct hak_shard *neighbour_of(const struct hak_shard *shard,
  * leave at each what each may keep (1.11 times the live set became 1.29). */
 static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
     size_t wanted = (size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT;
     if (placement == NULL || placement->count == 1 ||
@@ -199,7 +199,7 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_placement *place
 static uint64_t steal_nearby(struct hak_shard *shard, struct request *request,
                              enum hak_counter *source)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
     if (placement == NULL || placement->count == 1)
         return 0;

@@ -15,7 +15,7 @@ static struct {
 
 unsigned hak_shard_last_id(void)
 {
-    /* acquire: pairs with the release in next_id's caller; ids up to it have their shards */
+    /* acquire: pairs with the release in hak_shard_create; ids up to it have their shards */
     return __atomic_load_n(&registry.last_id, __ATOMIC_ACQUIRE);
 }
 
@@ -36,7 +36,7 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
         hak_large_init(&shard->large, &shard->source, &shard->learner);
         hak_transfer_cache_init(&shard->bundles);
         hak_knobs_start(&shard->knobs);
-        /* release: pairs with hak_shard_of_id and hak_shard_last_id */
+        /* release, both: pair with the acquires in hak_shard_of_id and hak_shard_last_id */
         __atomic_store_n(&hak_shards[id], shard, __ATOMIC_RELEASE);
         __atomic_store_n(&registry.last_id, id, __ATOMIC_RELEASE);
     }

@@ -5,7 +5,7 @@
  *
  *      class:8 | offset:8 | home:16
  *
- * class 1..77: a slab of that class; offset: pages back to the slab's first; home: id of the
+ * class 1 and up: a slab of that class; offset: pages back to the slab's first; home: id of the
  * shard that owns it. class 0: offset says what lies there (enum hak_page_kind), home belongs to
  * that tier. An address nobody registered reads as 0: class 0, HAK_PAGE_FOREIGN.
  *
@@ -34,8 +34,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/arch.h"
 #include "os/compiler.h"
-#include "os/memory.h"
 
 enum {
     HAK_PAGE_SHIFT = 16,

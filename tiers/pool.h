@@ -25,7 +25,10 @@
 #include "tiers/slab.h"
 
 enum {
-    HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST,    /* the larger of both pools */
+    /* Of the larger of both pools. */
+    HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST > HAK_CLASS_TINY_LAST
+                        ? HAK_CLASS_LAST - HAK_CLASS_TINY_LAST
+                        : HAK_CLASS_TINY_LAST,
 };
 
 struct hak_pool_bin {

@@ -6,32 +6,57 @@
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "tiers/page_map.h"
+#include "tiers/slab.h"
 
 enum {
-    LINEAR_MAX = 128,             /* below: one class for each step */
-    CLASSES_PER_DOUBLING = 8,
     BUNDLE_MAX = 64,              /* objects */
     BUNDLE_MIN = 16,
     BUNDLE_BYTES = 256 * 1024,    /* big objects travel in shorter bundles */
-    SPREAD_MIN = 2048,            /* from here on a class has an odd number of cache lines */
     SLAB_PAGES_MAX = 8,
     SLAB_OBJECTS_MIN = 8,
     SLAB_WASTE_PART = 16,         /* at most 1/16 of a slab is lost behind its last object */
 };
+
+/* What the header's numbers must be: the arithmetic below, and what holds a class, rely on it. */
+enum {
+    /* Powers of two have one bit. */
+    ALL_POWERS = __builtin_popcount(HAK_TINY_MAX) == 1 && __builtin_popcount(HAK_MID_MAX) == 1 &&
+        __builtin_popcount(HAK_CLASS_STEP) == 1 && __builtin_popcount(HAK_CLASS_LINEAR_MAX) == 1 &&
+        __builtin_popcount(HAK_CLASS_SPREAD_MIN) == 1 &&
+        __builtin_popcount(HAK_CLASSES_PER_DOUBLING) == 1,
+};
+_Static_assert(ALL_POWERS, "the numbers that classes are made of are powers of two");
+_Static_assert(HAK_CLASS_LINEAR_MAX / HAK_CLASSES_PER_DOUBLING >= HAK_CLASS_STEP,
+               "the first doubling's classes are multiples of HAK_CLASS_STEP: so many for each "
+               "doubling need a larger HAK_CLASS_LINEAR_MAX");
+_Static_assert(HAK_CLASS_LINEAR_MAX <= HAK_TINY_MAX && HAK_TINY_MAX < HAK_CLASS_SPREAD_MIN &&
+                   HAK_CLASS_SPREAD_MIN <= HAK_MID_MAX,
+               "HAK_TINY_MAX is a class of its own: classes are linear below it, spread above it");
+_Static_assert(HAK_CLASS_SPREAD_MIN / 2 / HAK_CLASSES_PER_DOUBLING % HAK_CACHE_LINE == 0 &&
+                   HAK_CLASS_SPREAD_MIN / HAK_CLASSES_PER_DOUBLING % (2 * HAK_CACHE_LINE) == 0,
+               "a spread class and one cache line are an odd number of lines: so many classes for "
+               "each doubling need a larger HAK_CLASS_SPREAD_MIN");
+_Static_assert(HAK_CLASS_LAST <= UINT8_MAX, "the page map and the table have 8 bits for a class");
+_Static_assert(HAK_PAGE_SIZE / HAK_CLASS_STEP <= HAK_SLAB_WORDS * 64,
+               "a slab of one page has a bit for each object");
+_Static_assert(SLAB_PAGES_MAX * HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >=
+                   SLAB_OBJECTS_MIN,
+               "the longest slab holds enough of the largest objects");
 
 struct hak_class hak_classes[HAK_CLASS_COUNT];
 uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
 
 static unsigned size_of_class(unsigned class_id)
 {
+    enum { PARTS = HAK_CLASSES_PER_DOUBLING };
     if (class_id > HAK_CLASS_MID_LAST)
-        return (unsigned)SPREAD_MIN << (class_id - HAK_CLASS_MID_LAST - 1);
-    if (class_id <= LINEAR_MAX / HAK_CLASS_STEP)
+        return (unsigned)HAK_CLASS_SPREAD_MIN << (class_id - HAK_CLASS_MID_LAST - 1);
+    if (class_id <= HAK_CLASS_LINEAR_LAST)
         return class_id * HAK_CLASS_STEP;
-    unsigned above = class_id - LINEAR_MAX / HAK_CLASS_STEP - 1;
-    unsigned base = (unsigned)LINEAR_MAX << above / CLASSES_PER_DOUBLING;
-    unsigned size = base + base / CLASSES_PER_DOUBLING * (above % CLASSES_PER_DOUBLING + 1);
-    return size < SPREAD_MIN ? size : size + HAK_CACHE_LINE;
+    unsigned above = class_id - HAK_CLASS_LINEAR_LAST - 1;
+    unsigned base = (unsigned)HAK_CLASS_LINEAR_MAX << above / PARTS;
+    unsigned size = base + base / PARTS * (above % PARTS + 1);
+    return size < HAK_CLASS_SPREAD_MIN ? size : size + HAK_CACHE_LINE;
 }
 
 /* The shortest slab that loses little behind its last object and holds enough of them to be worth

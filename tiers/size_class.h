@@ -2,13 +2,16 @@
 /* Which class serves a size, and what a class is made of. Any thread; the tables are written once
  * at start, before that every size is of class 0.
  *
- * Classes 1..8 are 16, 32, ... 128 bytes; from there 8 classes for each doubling up to 32 KiB, so
- * at most 12.5 % of an object above 128 bytes is lost to rounding. From 2 KiB up a class is one
- * cache line longer than its step: an odd number of lines, so that the beginnings of objects, which
- * programs touch most, spread over all sets of a cache instead of meeting in a few. Requests for a
- * page's alignment are served by classes of their own, the exact powers of two. Class 0 is
- * nobody's: requests above HAK_MID_MAX and pointers that no slab owns fall out of the fast paths
- * through it. */
+ * The first classes are multiples of 16 up to 128 bytes; from there 8 classes for each doubling up
+ * to 32 KiB, so at most 12.5 % of an object above 128 bytes is lost to rounding. From 2 KiB up a
+ * class is one cache line longer than its step: an odd number of lines, so that the beginnings of
+ * objects, which programs touch most, spread over all sets of a cache instead of meeting in a few.
+ * Requests for a page's alignment are served by classes of their own, the exact powers of two.
+ * Class 0 is nobody's: requests above HAK_MID_MAX and pointers that no slab owns fall out of the
+ * fast paths through it.
+ *
+ * Five numbers below are chosen, all others follow; what cannot be chosen stops the compiler
+ * (tiers/size_class.c says what, and why). */
 #ifndef HAK_TIERS_SIZE_CLASS_H
 #define HAK_TIERS_SIZE_CLASS_H
 
@@ -21,11 +24,20 @@ enum {
     HAK_TINY_MAX = 1024,          /* largest object of the tiny pool, bytes */
     HAK_MID_MAX = 32 * 1024,      /* largest object of the mid pool, bytes */
     HAK_CLASS_STEP = 16,          /* sizes are multiples of this */
-    HAK_CLASS_TINY_LAST = 32,     /* the class of HAK_TINY_MAX */
-    HAK_CLASS_MID_LAST = 72,      /* the class of HAK_MID_MAX */
-    HAK_CLASS_LAST = 77,          /* from there: 2, 4, 8, 16, 32 KiB, as aligned as they are long */
-    HAK_CLASS_COUNT = HAK_CLASS_LAST + 1,
+    HAK_CLASS_LINEAR_MAX = 128,   /* up to here one class for each step, bytes */
+    HAK_CLASSES_PER_DOUBLING = 8, /* above */
+    HAK_CLASS_SPREAD_MIN = 2048,  /* from here on a class has an odd number of cache lines */
+
     HAK_CLASS_NONE = 0,
+    HAK_CLASS_LINEAR_LAST = HAK_CLASS_LINEAR_MAX / HAK_CLASS_STEP,
+    /* The classes of HAK_TINY_MAX and HAK_MID_MAX; ctz of a power of two is its logarithm. */
+    HAK_CLASS_TINY_LAST = HAK_CLASS_LINEAR_LAST +
+        HAK_CLASSES_PER_DOUBLING * __builtin_ctz(HAK_TINY_MAX / HAK_CLASS_LINEAR_MAX),
+    HAK_CLASS_MID_LAST = HAK_CLASS_LINEAR_LAST +
+        HAK_CLASSES_PER_DOUBLING * __builtin_ctz(HAK_MID_MAX / HAK_CLASS_LINEAR_MAX),
+    /* From there the powers of two that are spread, each as aligned as it is long. */
+    HAK_CLASS_LAST = HAK_CLASS_MID_LAST + __builtin_ctz(HAK_MID_MAX / HAK_CLASS_SPREAD_MIN) + 1,
+    HAK_CLASS_COUNT = HAK_CLASS_LAST + 1,
 };
 
 struct hak_class {

@@ -5,6 +5,7 @@
 #define HAK_TOOLS_COMMANDS_H
 
 #include <limits.h>
+#include <stddef.h>
 
 enum {
     HAK_STATUS_FAILED = 1,
@@ -25,8 +26,12 @@ int hak_own_path(char path[PATH_MAX]);
 /* Says on stderr what was wrong with the call, and how it is done; HAK_STATUS_USAGE. */
 int hak_usage(const char *what, const char *argument);
 
+/* What stands for the value of a variable: lists of nodes and CPUs as numactl takes them become plain
+ * ones, everything else stays. 0, or -1: not to be understood on this machine, or too long. */
+int hak_resolve_lists(const char *name, const char *value, char *resolved, size_t room);
+
 /* Sets HAKMEM_NAME for the option "--name=value", whatever the name: the library says what it does
- * not know. 0, or -1: no such form. */
+ * not know. 0, or -1: no such form, or a list that is none. */
 int hak_set_option(const char *argument);
 
 #endif

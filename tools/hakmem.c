@@ -13,7 +13,8 @@ static const char usage[] =
     "hakmem topo [--json|--svg] [--topology=SPEC] [--shard=MODE] [--OPTION=VALUE...]\n"
     "    shows the machine as the allocator sees it: nodes, L3s, CPUs, shards, who asks whom\n"
     "hakmem run [--shard=MODE] [--front=...] [--OPTION=VALUE...] [--] COMMAND [ARGUMENT...]\n"
-    "    runs a command under the library; --OPTION=VALUE stands for HAKMEM_OPTION of hakmem(7)\n"
+    "    runs a command under the library; --OPTION=VALUE stands for HAKMEM_OPTION of hakmem(7);\n"
+    "    lists of nodes and CPUs may be numactl's: --nodes=netdev:eth0, --shard=cpu:+0-3\n"
     "hakmem learn LOG [--json] [--svg FILE]\n"
     "    shows from a log of HAKMEM_LEARN_LOG what was decided, and what each arm would have cost\n"
     "hakmem --help | --version\n";
@@ -46,7 +47,10 @@ int hak_set_option(const char *argument)
             return -1;
         name[length++] = (char)toupper((unsigned char)*at);
     }
-    return setenv(name, equals + 1, 1);
+    char value[PATH_MAX];
+    if (hak_resolve_lists(name, equals + 1, value, sizeof value) != 0)
+        return -1;
+    return setenv(name, value, 1);
 }
 
 int main(int argc, char **argv)

@@ -10,11 +10,12 @@ bin_PROGRAMS += %D%/hakmem
 	%D%/commands.h \
 	%D%/topo.c \
 	%D%/run.c \
+	%D%/lists.c \
 	%D%/learn.c \
 	%D%/pictures.c
 %C%_hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAK_LIBRARY_FOLDER='"$(libdir)"' \
 	-DHAK_SCRIPT_FOLDER='"$(pkgdatadir)"'
-%C%_hakmem_LDADD = libhakmem.la
+%C%_hakmem_LDADD = libhakmem.la $(NUMA_LIBS)
 
 # Reports and pictures. Before it is installed the script is found beside the program.
 dist_pkgdata_DATA = %D%/pictures.py

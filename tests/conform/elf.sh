@@ -79,8 +79,8 @@ report $? "the whole family is exported"
 
 needed=$(readelf -dW "$library" | awk '/NEEDED/ { print $NF }' | tr -d '[]')
 printf '%s\n' "$needed" | sed 's/^/# needs /'
-! printf '%s\n' "$needed" | grep -q -E 'libstdc|libhwloc'
-report $? "it loads neither the C++ library nor hwloc"
+! printf '%s\n' "$needed" | grep -q -E 'libstdc|libhwloc|libnuma'
+report $? "it loads neither the C++ library nor hwloc nor libnuma"
 
 echo "1..$count"
 exit $bad

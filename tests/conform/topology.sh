@@ -140,6 +140,29 @@ report $? "hakmem run of what is not there ends with 127"
 "$tool" run --nonsense true 2>"$work/err"
 [ $? -eq 2 ]
 report $? "hakmem run refuses what is no option"
+
+# Lists as numactl takes them. The last CPU that we may use: relative to it alone, it is CPU 0.
+last=$(taskset -cp $$ 2>/dev/null | sed 's/.*[-, ]//')
+numa=$("$tool" run --nodes=all printenv HAKMEM_NODES 2>"$work/err")
+if [ -n "$numa" ] && [ -n "$last" ]; then
+    [ "$numa" = "$(sed -n 's/^Mems_allowed_list:[[:space:]]*//p' /proc/self/status)" ]
+    report $? "hakmem run --nodes=all names the nodes"
+    [ "$(taskset -c "$last" "$tool" run --shard=cpu:+0 printenv HAKMEM_SHARD 2>"$work/err")" \
+        = "cpu:$last" ]
+    report $? "hakmem run --shard=cpu:+0 names the first CPU that it may use"
+    taskset -c "$last" "$tool" run --shard=cpu:+0 --verbose=1 true 2>"$work/err"
+    grep -q '^hakmem: shards=1 by=cpu' "$work/err"
+    report $? "the library takes the list"
+    "$tool" run --nodes=nonsense true 2>"$work/err"
+    [ $? -eq 2 ] && grep -q nonsense "$work/err"
+    report $? "hakmem run refuses a list that is none"
+else
+    skip "lists of nodes and CPUs as numactl's" "no NUMA calls or no taskset here"
+fi
+"$tool" run --nodes=9,11-12 --shard=node:7 printenv HAKMEM_NODES HAKMEM_SHARD \
+    >"$work/out" 2>"$work/err"
+[ "$(tr '\n' ' ' <"$work/out")" = "9,11-12 node:7 " ]
+report $? "plain lists pass as they are, for machines that are not this one"
 "$tool" nonsense 2>"$work/err"
 [ $? -eq 2 ]
 report $? "hakmem refuses what is no command"

@@ -209,7 +209,8 @@ static void bad_frees(void)
 
 enum { THREADS = 8, STEPS = 150000, TABLE = 1024, KINDS = 6 };
 
-static const unsigned kinds[KINDS] = {1, 3, 20, HAK_CLASS_TINY_LAST + 1, 60, HAK_CLASS_LAST};
+static const unsigned kinds[KINDS] = {1, 3, 20, HAK_CLASS_TINY_LAST + 1,
+                                        HAK_CLASS_MID_LAST - 12, HAK_CLASS_LAST};
 static void *table[KINDS][TABLE];
 static uint64_t serial;
 

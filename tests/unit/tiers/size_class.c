@@ -6,22 +6,23 @@
 #include "tiers/page_map.h"
 #include "tiers/slab.h"
 
-enum { SPREAD_MIN = 2048, LINE = 64 };
+enum { PARTS = HAK_CLASSES_PER_DOUBLING, LINE = 64 };
 
-/* The rule of the header, written down once more: steps of 16 to 128, then 8 for each doubling,
- * from 2 KiB up a line longer; then the powers of two from 2 to 32 KiB. */
+/* The rule of the header, written down once more: one for each step at first, then so many for each
+ * doubling, at last a line longer; then the powers of two. It holds for other numbers than those of
+ * the header, too. */
 static unsigned list_sizes(unsigned sizes[HAK_CLASS_COUNT])
 {
     unsigned count = 0;
     sizes[count++] = 0;
-    for (unsigned size = 16; size <= 128; size += 16)
+    for (unsigned size = HAK_CLASS_STEP; size <= HAK_CLASS_LINEAR_MAX; size += HAK_CLASS_STEP)
         sizes[count++] = size;
-    for (unsigned doubling = 128; doubling < HAK_MID_MAX; doubling *= 2)
-        for (unsigned eighth = 1; eighth <= 8 && count < HAK_CLASS_COUNT; eighth++) {
-            unsigned size = doubling + doubling / 8 * eighth;
-            sizes[count++] = size < SPREAD_MIN ? size : size + LINE;
+    for (unsigned doubling = HAK_CLASS_LINEAR_MAX; doubling < HAK_MID_MAX; doubling *= 2)
+        for (unsigned part = 1; part <= PARTS && count < HAK_CLASS_COUNT; part++) {
+            unsigned size = doubling + doubling / PARTS * part;
+            sizes[count++] = size < HAK_CLASS_SPREAD_MIN ? size : size + LINE;
         }
-    for (unsigned size = SPREAD_MIN; size <= HAK_MID_MAX && count < HAK_CLASS_COUNT; size *= 2)
+    for (unsigned size = HAK_CLASS_SPREAD_MIN; size <= HAK_MID_MAX && count < HAK_CLASS_COUNT; size *= 2)
         sizes[count++] = size;
     return count;
 }
@@ -35,6 +36,11 @@ static void classes_follow_the_rule(void)
     EXPECT_EQ(list_sizes(sizes), HAK_CLASS_COUNT);
     for (unsigned class_id = 0; class_id < HAK_CLASS_COUNT; class_id++)
         EXPECT_EQ(hak_classes[class_id].size, sizes[class_id]);
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        EXPECT_EQ(sizes[class_id] % HAK_CLASS_STEP, 0);
+        if (class_id <= HAK_CLASS_MID_LAST && sizes[class_id] > HAK_CLASS_SPREAD_MIN)
+            EXPECT_EQ(sizes[class_id] / LINE % 2, 1);
+    }
     EXPECT_EQ(hak_classes[HAK_CLASS_TINY_LAST].size, HAK_TINY_MAX);
     EXPECT_EQ(hak_classes[HAK_CLASS_MID_LAST].size, HAK_MID_MAX + LINE);
     EXPECT_EQ(hak_classes[HAK_CLASS_LAST].size, HAK_MID_MAX);
@@ -50,8 +56,8 @@ static void smallest_class_that_fits(void)
         EXPECT_GE(hak_classes[class_id].size, size);
         if (class_id > 1)
             EXPECT_LE(hak_classes[class_id - 1].size + 1, size);
-        if (size > 128)
-            EXPECT_LE((hak_classes[class_id].size - size) * 8, hak_classes[class_id].size);
+        if (size > HAK_CLASS_LINEAR_MAX)
+            EXPECT_LE((hak_classes[class_id].size - size) * PARTS, hak_classes[class_id].size);
     }
 }
 
