@@ -153,23 +153,8 @@ static int anybody_has_learned(const struct hak_heap *heap)
     return found;
 }
 
-static void report_knobs(struct hak_writer *writer)
-{
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
-        struct hak_shard *shard = hak_shard_of_id(id);
-        hak_lock_acquire(&shard->tuning);
-        const struct hak_knobs *knobs = &shard->knobs;
-        if (knobs->intervals != 0)
-            hak_put(writer, "shard %u, by %u intervals: capacity x 2^%ld, fill x 2^%ld\n", id,
-                    knobs->intervals, (long)hak_knobs_best(knobs, HAK_KNOB_CAPACITY),
-                    (long)hak_knobs_best(knobs, HAK_KNOB_FILL));
-        hak_lock_release(&shard->tuning);
-    }
-}
-
 void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
 {
-    report_knobs(writer);
     if (!hak_learner_watches(heap->policy) || !anybody_has_learned(heap))
         return;
     hak_put(writer,
@@ -197,7 +182,6 @@ void hak_learning_start(struct hak_heap *heap)
     policy->price_ns = hak_options.price_ns;
     policy->learns_huge = policy->mode == HAK_LEARN_ON && hak_options.huge == HAK_HUGE_CHOICE_LEARN;
     policy->by_site = hak_options.learn_site == HAK_LEARN_SITE_CHOICE_YES;
-    policy->tunes = hak_options.tune == HAK_TUNE_CHOICE_YES;
     memcpy(policy->pinned, hak_options.learn_pins.arm, sizeof policy->pinned);
     if (hak_options.learn_file != NULL)
         read_saved(policy);

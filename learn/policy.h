@@ -41,7 +41,6 @@ struct hak_policy {
     uint8_t pinned[HAK_LEARN_BUCKETS];    /* enum hak_arm + 1; 0: not pinned */
     uint8_t learns_huge;             /* whether to ask for huge pages, too */
     uint8_t by_site;                 /* call sites are told apart, too */
-    uint8_t tunes;                   /* shards tune their knobs (learn/knobs.h) */
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */

@@ -38,7 +38,6 @@ unit_tests = \
 	%D%/unit/learn/climb \
 	%D%/unit/learn/cost \
 	%D%/unit/learn/elo \
-	%D%/unit/learn/knobs \
 	%D%/unit/learn/huge \
 	%D%/unit/learn/learner \
 	%D%/unit/learn/policy \
