@@ -69,7 +69,7 @@ int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_p
  * go on without. */
 void hak_audit_flush(struct hak_audit *audit);
 
-/* Writes all that wait to a writer: for tests. */
+/* Writes all that wait to a writer. */
 void hak_audit_drain(struct hak_audit *audit, struct hak_writer *writer);
 
 #endif

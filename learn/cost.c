@@ -8,7 +8,6 @@ enum {
     /* Until the first measurement: what 2020's machines take, about. */
     FIRST_FAULT_NS = 300,
     FIRST_PURGE_NS = 80,
-    FIRST_LAZY_NS = 40,
     FIRST_BATCH_NS = 5 * 1000 * 1000,
     MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
     FAULT_SHIFT = 8,        /* fault_ns256 */
@@ -22,7 +21,6 @@ void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
     cost->act_ns[HAK_ARM_KEEP] = FIRST_PURGE_NS;
     cost->act_ns[HAK_ARM_DONTNEED] = FIRST_PURGE_NS;
     cost->act_ns[HAK_ARM_BATCH] = FIRST_PURGE_NS;
-    cost->act_ns[HAK_ARM_FREE] = FIRST_LAZY_NS;
     cost->batch_hold_ns = FIRST_BATCH_NS;
     cost->decay_ns = decay_ns;
     /* relaxed: as in hak_cost_saw_faults */
@@ -39,7 +37,6 @@ double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
 {
     switch (arm) {
     case HAK_ARM_KEEP:
-    case HAK_ARM_FREE:    /* the kernel leaves them as long as it has others: they count as held */
         return (double)cost->decay_ns;
     case HAK_ARM_BATCH:
         return cost->batch_hold_ns;
@@ -67,14 +64,11 @@ double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from,
                    enum hak_cost_end end)
 {
     double hold = hak_cost_hold(cost, arm);
-    /* What is marked for the kernel is purged by decay in the end. */
-    double purge_ns = cost->act_ns[arm == HAK_ARM_FREE ? HAK_ARM_KEEP : arm];
+    double purge_ns = cost->act_ns[arm];
     double ns = held_and_purged(cost, hold, purge_ns, (double)from, (double)to, end);
     /* What waits in a batch is nobody's: other memory serves, and this goes all the same. */
     if (arm == HAK_ARM_BATCH && end == HAK_COST_REUSED && (double)to <= hold)
         ns += purge_ns + hak_cost_fault_ns(cost);
-    if (arm == HAK_ARM_FREE && from == 0)
-        ns += cost->act_ns[HAK_ARM_FREE];
     return ns;
 }
 

@@ -10,7 +10,7 @@
  * the arm with the best rating is in force from then on (regime.h: how fast ratings move, and
  * whether others are tried). The choice is made before the act, by one load.
  *
- *     give --> choose ---> keep | free | dontneed | batch ---> gave: a sample begins
+ *     give --> choose ---> keep | dontneed | batch --------> gave: a sample begins
  *     take -------------------------------------------------> reused: it ends
  *     purge (decay, a batch, too many bytes) ----------------> purged: noted in it
  *     tick (50 ms) -------> costs so far, matches, arms, retention, decay

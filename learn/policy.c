@@ -25,9 +25,9 @@ const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS] = {
     "64K", "128K", "256K", "512K", "1M", "2M", "4M", "8M", "16M", "32M", "64M", "64M+",
 };
 
-const char *const hak_arm_names[HAK_ARM_COUNT] = {
+const char *const hak_arm_names[HAK_ARM_NAMES] = {
     [HAK_ARM_KEEP] = "keep",
-    [HAK_ARM_FREE] = "free",
     [HAK_ARM_DONTNEED] = "dontneed",
     [HAK_ARM_BATCH] = "batch",
+    [HAK_ARM_FREE] = "free",
 };

@@ -8,13 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What happens to the pages of a freed run: the arms among which the learner chooses. */
+/* What happens to the pages of a freed run. The learner chooses among the first HAK_ARM_COUNT; the
+ * last is for pins alone, since its pages cost what kept ones do and a system call more
+ * (docs/decisions/022-what-lost.md). */
 enum hak_arm {
     HAK_ARM_KEEP,        /* stay mapped and dirty until nobody needed them for a time of decay */
-    HAK_ARM_FREE,        /* MADV_FREE at once */
     HAK_ARM_DONTNEED,    /* MADV_DONTNEED at once */
     HAK_ARM_BATCH,       /* collected for some milliseconds, released many at a time */
-    HAK_ARM_COUNT
+    HAK_ARM_COUNT,
+    HAK_ARM_FREE = HAK_ARM_COUNT,    /* MADV_FREE at once, otherwise as KEEP */
+    HAK_ARM_NAMES
 };
 
 enum {
@@ -61,8 +64,8 @@ static inline unsigned hak_learn_bucket(size_t bytes)
 /* "64K", "128K" .. "64M", "64M+": the largest size of a bucket. */
 extern const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS];
 
-/* "keep", "free", "dontneed", "batch". */
-extern const char *const hak_arm_names[HAK_ARM_COUNT];
+/* "keep", "dontneed", "batch", and "free". */
+extern const char *const hak_arm_names[HAK_ARM_NAMES];
 
 /* A limit of bytes. relaxed: they are changed one by one, when shards are placed, and any recent
  * value will do; the other fields are constant once threads run. */

@@ -107,23 +107,7 @@ static void observe_decay(struct hak_learner *learner, double units, uint64_t fr
                       units * hak_cost_of_keeping(cost, above, from, to, end));
 }
 
-/* Kept pages and pages marked for the kernel are in the same lists and go the same way, so what
- * really happened to one would have happened to the other: but for the mark. */
-static int are_twins(unsigned arm, unsigned other)
-{
-    return (arm == HAK_ARM_KEEP || arm == HAK_ARM_FREE) &&
-           (other == HAK_ARM_KEEP || other == HAK_ARM_FREE);
-}
-
-static double twin_ns(const struct hak_learner *learner, const struct hak_learn_sample *sample,
-                      unsigned arm, uint64_t from)
-{
-    if (from != 0)
-        return 0;
-    return arm == HAK_ARM_FREE ? learner->cost.act_ns[HAK_ARM_FREE] * sample->units
-                               : -sample->spent_ns;
-}
-
+/* A pin may have played what is no arm of ours: that is paid, and all arms cost what is predicted. */
 void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sample,
                        uint64_t now_ns, enum hak_cost_end end)
 {
@@ -139,8 +123,6 @@ void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sam
             learner->predicted[arm] += cost;
             learner->real[arm] += real;
             key->costs[arm] += real;
-        } else if (are_twins(arm, sample->arm)) {
-            key->costs[arm] += real + twin_ns(learner, sample, arm, from);
         } else {
             key->costs[arm] += cost * calibration(learner, arm);
         }

@@ -7,7 +7,7 @@
 #include "learn/elo.h"
 #include "learn/learner.h"
 
-static const char first_line[] = "hakmem-learned 1";
+static const char first_line[] = "hakmem-learned 2";
 
 enum {
     RATING_FARTHEST = 3000,    /* from the start: no match leads there */

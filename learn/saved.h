@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What was learned, as text for the next run of the program: a line for each shard and size bucket,
  *
- *     hakmem-learned 1
- *     SHARD SIZE ARM RATING RATING RATING RATING      as in 3 256K keep 1540 1495 1480 1485
+ *     hakmem-learned 2
+ *     SHARD SIZE ARM RATING RATING RATING      as in 3 256K keep 1540 1485 1475
  *     SHARD retain BYTES
  *     SHARD decay NS
  *

@@ -110,8 +110,7 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
     if (give->arm == HAK_ARM_FREE) {
         /* The kernel may take them, but need not: they count as dirty until decay. */
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
-        uint32_t marked = hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
-        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_FREE, marked, give->spent_ns);
+        hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
     }
     return units;
 }

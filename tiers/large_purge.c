@@ -159,14 +159,13 @@ size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_seg
     return note_purged(cache, segment, index, units);
 }
 
-uint32_t hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                             uint32_t index, uint32_t units, uint64_t *spent_ns)
+void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                         uint32_t index, uint32_t units, uint64_t *spent_ns)
 {
     units = whole_steps(segment, &index, units, hak_large_purge_step(segment));
     *spent_ns = 0;
     if (units != 0)
         (void)advise_unlocked(cache, segment, index, units, HAK_PURGE_LAZY, spent_ns);
-    return units;
 }
 
 /* From which unit on a free run holds `most` dirty units that can go, about; its first, if it has

@@ -125,8 +125,8 @@ static struct hak_audit_record match_of(uint64_t now_ns)
         .bytes = 123456,
         .samples = 17,
         .paid = 7654.4,
-        .costs = {1000.2, 2000, 3000, 0},
-        .ratings = {40, -50, 0, 10},
+        .costs = {1000.2, 3000, 0},
+        .ratings = {40, -50, 10},
         .decay_ns = 750 * ms_ns,
         .retain_bytes = 33554432,
     };
@@ -146,8 +146,8 @@ static void matches(void)
         "{\"t\":20,",           "\"shard\":3",           "\"key\":\"256K\"",
         "\"state\":\"canary\"", "\"played\":\"keep\"",   "\"next\":\"dontneed\"",
         "\"why\":\"rating\"",   "\"bytes\":123456",      "\"samples\":17",
-        "\"paid\":7654",        "\"costs\":[1000,2000,3000,0]",
-        "\"decay_ms\":750",     "\"ratings\":[1540,1450,1500,1510]",
+        "\"paid\":7654",        "\"costs\":[1000,3000,0]",
+        "\"decay_ms\":750",     "\"ratings\":[1540,1450,1510]",
         "\"retain\":33554432",
     };
     memset(&audit, 0, sizeof audit);
@@ -261,7 +261,7 @@ static void flushes(void)
     EXPECT_EQ(count_lines(text), 1);
     EXPECT(line_has(text, 0, "\"mode\":\"shadow\""));
     EXPECT(line_has(text, 0, "\"price_ns\":4321"));
-    EXPECT(line_has(text, 0, "\"arms\":[\"keep\",\"free\",\"dontneed\",\"batch\"]"));
+    EXPECT(line_has(text, 0, "\"arms\":[\"keep\",\"dontneed\",\"batch\"]"));
     for (unsigned flush = 1; flush <= 3; flush++) {
         put(100);
         hak_audit_flush(&audit);

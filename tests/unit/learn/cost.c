@@ -24,7 +24,6 @@ static struct hak_cost known_cost(void)
     struct hak_cost cost = {0};
     hak_cost_start(&cost, 256 * 1000, second_ns);
     cost.act_ns[HAK_ARM_KEEP] = 50;
-    cost.act_ns[HAK_ARM_FREE] = 20;
     cost.act_ns[HAK_ARM_DONTNEED] = 60;
     cost.act_ns[HAK_ARM_BATCH] = 40;
     cost.batch_hold_ns = 5e6;
@@ -48,9 +47,6 @@ static void by_hand(void)
         {HAK_ARM_KEEP, 700, 1500, HAK_COST_OPEN, 300 + 50},
         {HAK_ARM_KEEP, 1500, 9000, HAK_COST_OPEN, 0},
         {HAK_ARM_KEEP, 1500, 9000, HAK_COST_REUSED, 300},
-        {HAK_ARM_FREE, 0, 500, HAK_COST_REUSED, 20 + 500},
-        {HAK_ARM_FREE, 0, 2000, HAK_COST_REUSED, 20 + 1000 + 50 + 300},
-        {HAK_ARM_FREE, 300, 700, HAK_COST_OPEN, 400},
         {HAK_ARM_DONTNEED, 0, 1, HAK_COST_OPEN, 60},
         {HAK_ARM_DONTNEED, 0, 9000, HAK_COST_OPEN, 60},
         {HAK_ARM_DONTNEED, 0, 1, HAK_COST_REUSED, 60 + 300},

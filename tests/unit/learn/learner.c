@@ -243,7 +243,6 @@ static unsigned tries(enum hak_regime_state state, double excess, double budget)
     key->matches = 1;
     key->regime.state = state;
     key->ratings[HAK_ARM_DONTNEED] = -10;
-    key->ratings[HAK_ARM_FREE] = -20;
     key->ratings[HAK_ARM_BATCH] = -30;
     key->unit_costs[HAK_ARM_KEEP] = 100;
     key->unit_costs[HAK_ARM_DONTNEED] = 100 + excess;

@@ -13,7 +13,7 @@ enum {
     MIB = 1024 * 1024,
 };
 
-#define FIRST "hakmem-learned 1\n"
+#define FIRST "hakmem-learned 2\n"
 
 static const uint64_t ms_ns = 1000 * 1000;
 
@@ -83,8 +83,8 @@ static void round_trip(void)
 
 static void begins_with_it(void)
 {
-    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 1\n"
-                                      "2 256K dontneed 1400 1450 1600 1550\n"
+    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 2\n"
+                                      "2 256K dontneed 1400 1600 1550\n"
                                       "2 retain 7340032\n"
                                       "2 decay 250000000\n"),
               0);
@@ -136,10 +136,10 @@ static void unused_is_not_forgotten(void)
 
 static void beyond_the_table(void)
 {
-    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 1\n"
-                                      "1 64K batch 1500 1500 1500 1600\n"
-                                      "64 64K dontneed 1500 1500 1600 1500\n"
-                                      "0 64M+ dontneed 1500 1500 1600 1500\n"
+    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 2\n"
+                                      "1 64K batch 1500 1500 1600\n"
+                                      "64 64K dontneed 1500 1600 1500\n"
+                                      "0 64M+ dontneed 1500 1600 1500\n"
                                       "1 decay 5000000000\n"),
               0);
     static const struct {
@@ -168,27 +168,30 @@ static void not_understood(void)
     } files[] = {
         {"", 1},
         {"\n", 1},
-        {"hakmem-learned 2\n", 1},
-        {"hakmem-learned 12\n", 1},
+        {"hakmem-learned 3\n", 1},
+        /* with a rating for "free" */
+        {"hakmem-learned 1\n1 64K keep 1500 1500 1500 1500\n", 1},
+        {"hakmem-learned 22\n", 1},
         {"hakmem-learne", 1},
-        {"1 64K keep 1500 1500 1500 1500\n", 1},
-        {"hakmem-learned 1", 0},
+        {"1 64K keep 1500 1500 1500\n", 1},
+        {"hakmem-learned 2", 0},
         {FIRST, 0},
         {FIRST "\n \n\t\n", 0},
-        {FIRST "1 64K keep 1500 1500 1500 1500", 0},
-        {FIRST "  1\t64K  keep 1500 1500 1500 -12 \n", 0},
+        {FIRST "1 64K keep 1500 1500 1500", 0},
+        {FIRST "  1\t64K  keep 1500 1500 -12 \n", 0},
         {FIRST "garbage\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 1500\n\n1 64K keep 1500\n", 4},
-        {FIRST "1 64K keep 1500 1500 1500 1500 1500\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 1500x\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 99999\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 -\n", 2},
-        {FIRST "1 64K kee 1500 1500 1500 1500\n", 2},
-        {FIRST "1 64K keeps 1500 1500 1500 1500\n", 2},
-        {FIRST "1 128M keep 1500 1500 1500 1500\n", 2},
-        {FIRST "1 64 keep 1500 1500 1500 1500\n", 2},
-        {FIRST "65 64K keep 1500 1500 1500 1500\n", 2},
-        {FIRST "-1 64K keep 1500 1500 1500 1500\n", 2},
+        {FIRST "1 64K keep 1500 1500 1500\n\n1 64K keep 1500\n", 4},
+        {FIRST "1 64K keep 1500 1500 1500 1500\n", 2},
+        {FIRST "1 64K keep 1500 1500 1500x\n", 2},
+        {FIRST "1 64K keep 1500 1500 99999\n", 2},
+        {FIRST "1 64K keep 1500 1500 -\n", 2},
+        {FIRST "1 64K kee 1500 1500 1500\n", 2},
+        {FIRST "1 64K free 1500 1500 1500\n", 2},    /* a pin, no arm of the learner */
+        {FIRST "1 64K keeps 1500 1500 1500\n", 2},
+        {FIRST "1 128M keep 1500 1500 1500\n", 2},
+        {FIRST "1 64 keep 1500 1500 1500\n", 2},
+        {FIRST "65 64K keep 1500 1500 1500\n", 2},
+        {FIRST "-1 64K keep 1500 1500 1500\n", 2},
         {FIRST "1 retain\n", 2},
         {FIRST "1 retain -5\n", 2},
         {FIRST "1 retain 5 5\n", 2},
@@ -207,7 +210,7 @@ static void up_to_the_fault(void)
     EXPECT_EQ(hak_learn_parse(&saved, FIRST "1 retain 1234\nnonsense\n1 decay 5\n"), 3);
     EXPECT_EQ(saved.shards[1].retain_bytes, 1234);
     EXPECT_EQ(saved.shards[1].decay_ns, 0);
-    EXPECT_EQ(hak_learn_parse(&saved, FIRST "2 64K free 1500 1500 x"), 2);
+    EXPECT_EQ(hak_learn_parse(&saved, FIRST "2 64K keep 1500 x"), 2);
     EXPECT_EQ(saved.shards[1].retain_bytes, 0); /* not of the file before */
     EXPECT_EQ(saved.shards[2].buckets[0].arm, 0);
 }

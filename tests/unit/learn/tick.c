@@ -68,7 +68,7 @@ static void give(struct world *world, unsigned key, unsigned idle_ms)
     };
     given.arm = (uint8_t)hak_learner_choose(learner, &world->policy, key, UNITS);
     given.is_purged = given.arm == HAK_ARM_DONTNEED;
-    if (given.arm == HAK_ARM_DONTNEED || given.arm == HAK_ARM_FREE)
+    if (given.arm == HAK_ARM_DONTNEED)
         given.spent_ns = (uint64_t)(UNITS * learner->cost.act_ns[given.arm]);
     world->played[given.arm]++;
     if (!hak_learner_gave(learner, &given))
@@ -245,7 +245,6 @@ static void unknown_arms_are_not_chosen(void)
             one.learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
             one.learner.budget_ns = 1e9; /* to try others by */
             run(&one, 3000, idles[i], idles[i]);
-            EXPECT_EQ(one.played[HAK_ARM_FREE], 0);
             EXPECT_EQ(one.played[HAK_ARM_BATCH], 0);
         }
     }
@@ -414,7 +413,7 @@ static void sums_for_reports(void)
     EXPECT(key->all_bytes > 590u * UNITS * 4096 && key->all_bytes <= 600u * UNITS * 4096);
     EXPECT_GE(key->matches, 50);
     EXPECT(key->all_paid > 0 && key->all_paid < key->all_costs[HAK_ARM_DONTNEED]);
-    EXPECT(key->all_costs[HAK_ARM_KEEP] < key->all_costs[HAK_ARM_FREE]);
+    EXPECT(key->all_costs[HAK_ARM_KEEP] < key->all_costs[HAK_ARM_BATCH]);
     EXPECT_EQ(one.learner.keys[BUCKET + 2].matches, 0);
 }
 
