@@ -107,7 +107,7 @@ static void observe_decay(struct hak_learner *learner, double units, uint64_t fr
                       units * hak_cost_of_keeping(cost, above, from, to, end));
 }
 
-/* A pin may have played what is no arm of ours: that is paid, and all arms cost what is predicted. */
+/* What a pin played may be no arm of ours: it is paid, and all arms cost what is predicted. */
 void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sample,
                        uint64_t now_ns, enum hak_cost_end end)
 {
