@@ -72,13 +72,6 @@ double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from,
     return ns;
 }
 
-double hak_cost_of_keeping(const struct hak_cost *cost, double hold_ns, uint64_t from, uint64_t to,
-                           enum hak_cost_end end)
-{
-    return held_and_purged(cost, hold_ns, cost->act_ns[HAK_ARM_KEEP], (double)from, (double)to,
-                           end);
-}
-
 /* A running mean that one preempted measurement does not spoil. */
 static double mean_with(double mean, double seen)
 {

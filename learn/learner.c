@@ -10,7 +10,6 @@ enum {
     CROWDED = HAK_LEARN_SAMPLES * 3 / 4,
     TRIES_ONE_IN = 32,            /* gives, in which another arm may be tried */
     UNIT = 4096,
-    DECAY_SPAN = 32,              /* the time of decay may be so much shorter than the option's */
 };
 
 void hak_learner_start(struct hak_learner *learner, const struct hak_policy *policy, uint32_t id)
@@ -18,9 +17,6 @@ void hak_learner_start(struct hak_learner *learner, const struct hak_policy *pol
     learner->id = id;
     hak_cost_start(&learner->cost, policy->price_ns, policy->decay_ns);
     hak_huge_start(&learner->huge);
-    double most = (double)policy->decay_ns;
-    double least = most / DECAY_SPAN;
-    hak_climb_start(&learner->decay, most, least < 1 ? 1 : least, most < 1 ? 1 : most, 2);
     if (policy->saved != NULL)
         hak_learn_recall(policy->saved, learner);
 }

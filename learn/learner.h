@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The learner of a large cache: which arm holds for what is freed, by size bucket and, if that is
- * asked for, by call site; how many bytes the cache may keep, and for how long.
+ * asked for, by call site; how many bytes the cache may keep.
  *
  * It watches samples. A sample is a freed run, by its first unit, from the moment of its freeing
  * until that unit is handed out again. How long it lay there tells what each arm costs (cost.h);
@@ -13,7 +13,7 @@
  *     give --> choose ---> keep | dontneed | batch --------> gave: a sample begins
  *     take -------------------------------------------------> reused: it ends
  *     purge (decay, a batch, too many bytes) ----------------> purged: noted in it
- *     tick (50 ms) -------> costs so far, matches, arms, retention, decay
+ *     tick (50 ms) -------> costs so far, matches, arms, retention
  *
  * All of it under the lock of the cache that it serves, faults of cost.h apart; no allocation of
  * up to 32 KiB ever comes here. All zero, then hak_learner_start: valid. */
@@ -23,7 +23,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/climb.h"
 #include "learn/cost.h"
 #include "learn/huge.h"
 #include "learn/policy.h"
@@ -83,10 +82,7 @@ struct hak_learn_key {
 struct hak_learner {
     struct hak_cost cost;
     struct hak_huge huge;             /* for segments to come */
-    struct hak_climb decay;           /* of KEEP, in ns */
-    double decay_most_cost;           /* what the longest would have cost, as decay.here */
     uint64_t tick_ns;
-    uint64_t climb_ns;                /* when the time of decay was last moved */
     double budget_ns;                 /* what trying other arms may cost */
     double predicted[HAK_ARM_COUNT];  /* of what was played, running sums: what cost.h said */
     double real[HAK_ARM_COUNT];       /* and what it was */
@@ -206,8 +202,5 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
  * kept is worth it. */
 int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                             size_t most);
-
-/* How long it may keep what nobody needs. */
-uint64_t hak_learner_decay_ns(const struct hak_learner *learner, const struct hak_policy *policy);
 
 #endif

@@ -92,21 +92,6 @@ static double calibration(const struct hak_learner *learner, unsigned arm)
     return real * REAL_MOST < predicted ? 1 / REAL_MOST : real / predicted;
 }
 
-/* Kept for half as long, as long, and twice as long: all of them would see the same frees. */
-static void observe_decay(struct hak_learner *learner, double units, uint64_t from, uint64_t to,
-                          enum hak_cost_end end)
-{
-    const struct hak_cost *cost = &learner->cost;
-    double below = hak_climb_below(&learner->decay);
-    double above = hak_climb_above(&learner->decay);
-    learner->decay_most_cost +=
-        units * hak_cost_of_keeping(cost, learner->decay.most, from, to, end);
-    hak_climb_observe(&learner->decay,
-                      units * hak_cost_of_keeping(cost, below, from, to, end),
-                      units * hak_cost_of_keeping(cost, learner->decay.value, from, to, end),
-                      units * hak_cost_of_keeping(cost, above, from, to, end));
-}
-
 /* What a pin played may be no arm of ours: it is paid, and all arms cost what is predicted. */
 void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sample,
                        uint64_t now_ns, enum hak_cost_end end)
@@ -127,15 +112,13 @@ void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sam
             key->costs[arm] += cost * calibration(learner, arm);
         }
     }
-    if (key->arm == HAK_ARM_KEEP)
-        observe_decay(learner, sample->units, from, to, end);
     sample->accounted_ns = sample->given_ns + to;
 }
 
-/* Long enough that every time of decay which is compared is over. */
+/* Long enough that the time of decay is over. */
 static uint64_t forget_ns(const struct hak_learner *learner)
 {
-    double most = hak_climb_above(&learner->decay) * 5 / 4;
+    double most = (double)learner->cost.decay_ns * 5 / 4;
     if (most > (double)FORGET_MOST_NS)
         return FORGET_MOST_NS;
     return most > (double)FORGET_LEAST_NS ? (uint64_t)most : FORGET_LEAST_NS;

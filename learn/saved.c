@@ -83,20 +83,16 @@ static int parse_bucket(struct hak_learn_saved *saved, unsigned shard, const cha
 
 static int parse_line(struct hak_learn_saved *saved, const char *line)
 {
-    static const char *const numbers[] = {"retain", "decay"};
+    static const char *const retain[] = {"retain"};
     int64_t shard, number;
     if (!take_number(&line, HAK_LEARN_SAVED_SHARDS, &shard) || shard < 0)
         return 0;
     const char *rest = line;
-    int which = take_name(&rest, numbers, 2);
-    if (which == NOTHING)
+    if (take_name(&rest, retain, 1) == NOTHING)
         return parse_bucket(saved, (unsigned)shard, line);
     if (!take_number(&rest, INT64_MAX / 16, &number) || number < 0 || !is_at_end(rest))
         return 0;
-    if (which == 0)
-        saved->shards[shard].retain_bytes = (size_t)number;
-    else
-        saved->shards[shard].decay_ns = (uint64_t)number;
+    saved->shards[shard].retain_bytes = (size_t)number;
     return 1;
 }
 
@@ -122,13 +118,6 @@ void hak_learn_recall(const struct hak_learn_saved *saved, struct hak_learner *l
     if (shard > HAK_LEARN_SAVED_SHARDS)
         shard = (shard - 1) % HAK_LEARN_SAVED_SHARDS + 1;
     learner->retain_bytes = saved->shards[shard].retain_bytes;
-    uint64_t decay_ns = saved->shards[shard].decay_ns;
-    int is_said = learner->cost.decay_ns == 0 || learner->cost.decay_ns == UINT64_MAX;
-    if (!is_said && (double)decay_ns >= learner->decay.least &&
-        (double)decay_ns <= learner->decay.most) {
-        learner->decay.value = (double)decay_ns;
-        learner->cost.decay_ns = decay_ns;
-    }
     for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
         struct hak_learn_key *key = &learner->keys[bucket];
         unsigned arm_in_force = saved->shards[shard].buckets[bucket].arm;
@@ -167,6 +156,4 @@ void hak_learn_write(struct hak_writer *writer, const struct hak_learner *learne
     }
     if (learner->retain_bytes != 0)
         hak_put(writer, "%u retain %lu\n", learner->id, (unsigned long)learner->retain_bytes);
-    if (learner->tick_ns != 0 && learner->cost.decay_ns != UINT64_MAX)
-        hak_put(writer, "%u decay %lu\n", learner->id, (unsigned long)learner->cost.decay_ns);
 }

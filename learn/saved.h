@@ -4,7 +4,6 @@
  *     hakmem-learned 2
  *     SHARD SIZE ARM RATING RATING RATING      as in 3 256K keep 1540 1485 1475
  *     SHARD retain BYTES
- *     SHARD decay NS
  *
  * and shard 0 stands for the whales. Parsed once, by the starting thread; constant thereafter. */
 #ifndef HAK_LEARN_SAVED_H
@@ -24,7 +23,6 @@ enum {
 
 struct hak_learn_saved {
     struct {
-        uint64_t decay_ns;
         size_t retain_bytes;
         struct {
             uint8_t arm;    /* enum hak_arm + 1; 0: nothing known */

@@ -35,7 +35,6 @@ unit_tests = \
 	%D%/unit/os/signals \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
-	%D%/unit/learn/climb \
 	%D%/unit/learn/cost \
 	%D%/unit/learn/elo \
 	%D%/unit/learn/huge \

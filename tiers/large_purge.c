@@ -420,7 +420,7 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
 /* Shards that were busy together must not purge together: each has a window of its own length. */
 static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
-    uint32_t ticks = (uint32_t)(hak_learner_decay_ns(cache->learner, policy) >> TICK_SHIFT);
+    uint32_t ticks = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 

@@ -353,7 +353,7 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     /* What is spread over nodes of the program's choice serves no other request. */
     int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD &&
                give.arm != HAK_ARM_DONTNEED && hak_headroom_missing() == 0 &&
-               hak_learner_decay_ns(learner, policy) != 0;
+               policy->decay_ns != 0;
     if (hak_learner_watches(policy)) {
         give.is_purged = give.arm == HAK_ARM_DONTNEED;
         give.spent_ns =
@@ -545,7 +545,7 @@ void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, 
         return;
     struct hak_whale *old = NULL;
     hak_lock_acquire(&whales->lock);
-    uint32_t decay = (uint32_t)(hak_learner_decay_ns(&whales->learner, policy) >> TICK_SHIFT);
+    uint32_t decay = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
     if (whales->now == 0 || (int32_t)(now - whales->now) >= 0) {
         __atomic_store_n(&whales->now, now, __ATOMIC_RELAXED); /* relaxed: as above */
         while (whales->oldest != NULL && now - whales->oldest->freed >= decay) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/tick.c: what workloads in a time of their own make of the arms, of retention and of decay.
+/* learn/tick.c: what workloads in a time of their own make of the arms and of retention.
  * A cache is played that obeys the learner: it purges as the arm says, keeps for the time of decay,
  * and serves each object again after its idle time. */
 #include "learn/learner.h"
@@ -119,8 +119,7 @@ static void run(struct world *world, unsigned ms, unsigned idle_ms, unsigned bes
         if (i % 5 == 2)
             give(world, BUCKET + 1, beside_ms);
         pass_ms(world);
-        if (!EXPECT(world->learner.cost.decay_ns <= world->policy.decay_ns) ||
-            !EXPECT(world->learner.retain_bytes <= MOST))
+        if (!EXPECT(world->learner.retain_bytes <= MOST))
             return;
     }
 }
@@ -214,7 +213,6 @@ static void frozen_never_switches(void)
         EXPECT_EQ(arm_of(&one, BUCKET), arm);
         EXPECT(is_played(&one, arm, idle));
         EXPECT_EQ(one.learner.keys[BUCKET].switches, 0);
-        EXPECT_EQ(one.learner.cost.decay_ns, one.policy.decay_ns);
         EXPECT_EQ(one.learner.retain_bytes, retain);
     }
 }
@@ -251,7 +249,7 @@ static void unknown_arms_are_not_chosen(void)
     EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
 }
 
-/* ---- retention and decay -------------------------------------------------------------------- */
+/* ---- retention ------------------------------------------------------------------------------ */
 
 /* A tick after 50 ms in which so many MiB were evicted, were missed, and were dirty at most. */
 static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsigned dirty)
@@ -351,34 +349,6 @@ static void retention_has_limits(void)
     EXPECT_EQ(tick(&one, 1000, 1000, 0), MOST);
 }
 
-/* With KEEP as its only arm, the time of decay is all that can be learned. */
-static void decay_climbs(void)
-{
-    new_world(&one, HAK_LEARN_ON, fixed_price);
-    one.learner.arms = 1u << HAK_ARM_KEEP;
-    run(&one, 10000, NEVER, NEVER);
-    uint64_t down = hak_learner_decay_ns(&one.learner, &one.policy);
-    EXPECT_LE(down, one.policy.decay_ns / 4);
-    EXPECT_GE(down, 1);
-    run(&one, 20000, 40, 40);
-    EXPECT_GE(hak_learner_decay_ns(&one.learner, &one.policy), 40 * ms_ns);
-}
-
-static void decay_that_is_said(void)
-{
-    static const uint64_t said[] = {0, UINT64_MAX};
-    for (unsigned i = 0; i < 2; i++) {
-        memset(&one, 0, sizeof one);
-        one.policy = hak_policy_fixed;
-        one.policy.mode = HAK_LEARN_ON;
-        one.policy.decay_ns = said[i];
-        one.now_ns = 1000 * second_ns;
-        hak_learner_start(&one.learner, &one.policy, 1);
-        run(&one, 5000, 20, NEVER);
-        EXPECT(hak_learner_decay_ns(&one.learner, &one.policy) == said[i]);
-    }
-}
-
 /* ---- evidence ------------------------------------------------------------------------------- */
 
 static struct hak_audit audit;
@@ -432,8 +402,6 @@ int main(int argc, char **argv)
         {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},
         {"retention shrinks when less was there", retention_shrinks},
         {"retention stays within its limits", retention_has_limits},
-        {"decay climbs down and up, never beyond the option", decay_climbs},
-        {"never and always are not learned", decay_that_is_said},
         {"the audit is told what was decided, and why", tells_why},
         {"sums for reports are kept", sums_for_reports},
     };
