@@ -128,7 +128,7 @@ static void report_key(struct hak_writer *writer, const struct hak_learner *lear
         hak_put(writer, "%13s", hak_learn_bucket_names[key_id]);
     else
         hak_put(writer, "site:%08x", learner->sites[key_id - HAK_LEARN_BUCKETS]);
-    hak_put(writer, " %8s %6s %9lu %10ld %10ld", hak_arm_names[key->arm],
+    hak_put(writer, " %8s %6s %9lu %10ld %10ld", hak_arms[key->arm].name,
             hak_regime_names[key->regime.state], (unsigned long)(key->all_bytes >> 20),
             (long)(key->all_paid / NS_OF_MS),
             (long)(best_fixed(key, learner->arms) / NS_OF_MS));
@@ -164,7 +164,7 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
             (unsigned long)(heap->policy->price_ns / 1000));
     hak_put_text(writer, "   shard          size      arm  state freed MiB       paid best fixed");
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-        hak_put(writer, " %8s", hak_arm_names[arm]);
+        hak_put(writer, " %8s", hak_arms[arm].name);
     hak_put_text(writer, "\n");
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         report_key(writer, &heap->whales.learner, key);

@@ -42,7 +42,7 @@ static void write_first_line(struct hak_writer *writer, const struct hak_policy 
     hak_put(writer, "{\"hakmem_learn\":1,\"mode\":\"%s\",\"price_ns\":%lu,\"arms\":[",
             mode_names[policy->mode], (unsigned long)policy->price_ns);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-        hak_put(writer, "%s\"%s\"", arm != 0 ? "," : "", hak_arm_names[arm]);
+        hak_put(writer, "%s\"%s\"", arm != 0 ? "," : "", hak_arms[arm].name);
     hak_put_text(writer, "]}\n");
 }
 
@@ -62,8 +62,8 @@ static void put_match(struct hak_writer *writer, const struct hak_audit_record *
     else
         hak_put(writer, ",\"key\":\"%s\"", hak_learn_bucket_names[record->bucket]);
     hak_put(writer, ",\"state\":\"%s\",\"played\":\"%s\",\"next\":\"%s\",\"why\":\"%s\"",
-            hak_regime_names[record->state], hak_arm_names[record->played],
-            hak_arm_names[record->next], record->why);
+            hak_regime_names[record->state], hak_arms[record->played].name,
+            hak_arms[record->next].name, record->why);
     hak_put(writer, ",\"bytes\":%lu,\"samples\":%u,\"paid\":%ld", (unsigned long)record->bytes,
             record->samples, (long)record->paid);
     put_numbers(writer, "costs", record->costs, 0);

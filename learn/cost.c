@@ -7,7 +7,6 @@ enum {
     UNITS_OF_MIB = 256,
     /* Until the first measurement: what 2020's machines take, about. */
     FIRST_FAULT_NS = 300,
-    FIRST_PURGE_NS = 80,
     FIRST_BATCH_NS = 5 * 1000 * 1000,
     MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
     FAULT_SHIFT = 8,        /* fault_ns256 */
@@ -18,9 +17,8 @@ enum {
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
 {
     cost->price = (double)price_ns / UNITS_OF_MIB / 1e9;
-    cost->act_ns[HAK_ARM_KEEP] = FIRST_PURGE_NS;
-    cost->act_ns[HAK_ARM_DONTNEED] = FIRST_PURGE_NS;
-    cost->act_ns[HAK_ARM_BATCH] = FIRST_PURGE_NS;
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+        cost->act_ns[arm] = hak_arms[arm].first_ns;
     cost->batch_hold_ns = FIRST_BATCH_NS;
     cost->decay_ns = decay_ns;
     /* relaxed: as in hak_cost_saw_faults */
@@ -35,10 +33,10 @@ double hak_cost_fault_ns(const struct hak_cost *cost)
 
 double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
 {
-    switch (arm) {
-    case HAK_ARM_KEEP:
+    switch (hak_arms[arm].hold) {
+    case HAK_HOLD_DECAY:
         return (double)cost->decay_ns;
-    case HAK_ARM_BATCH:
+    case HAK_HOLD_BATCH:
         return cost->batch_hold_ns;
     default:
         return 0;
@@ -67,7 +65,7 @@ double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from,
     double purge_ns = cost->act_ns[arm];
     double ns = held_and_purged(cost, hold, purge_ns, (double)from, (double)to, end);
     /* What waits in a batch is nobody's: other memory serves, and this goes all the same. */
-    if (arm == HAK_ARM_BATCH && end == HAK_COST_REUSED && (double)to <= hold)
+    if (hak_arms[arm].act == HAK_ACT_COLLECT && end == HAK_COST_REUSED && (double)to <= hold)
         ns += purge_ns + hak_cost_fault_ns(cost);
     return ns;
 }

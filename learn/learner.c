@@ -4,6 +4,7 @@
 
 #include "learn/sample.h"
 #include "learn/saved.h"
+#include "os/clock.h"
 #include "os/compiler.h"
 
 enum {
@@ -151,9 +152,43 @@ void hak_learner_missed(struct hak_learner *learner, unsigned key, uint64_t now_
         hak_learner_reused(learner, last->id, now_ns);
 }
 
-void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units)
+void hak_learner_saw_touches(struct hak_learner *learner, const struct hak_huge_sample *sample)
 {
-    learner->purged_units[why] += units;
-    if (why == HAK_LEARN_EXCESS)
-        learner->evicted += (double)units;
+    hak_cost_saw_faults(&learner->cost, sample->units, sample->ns);
+}
+
+void hak_learner_saw_huge(struct hak_learner *learner, const struct hak_huge_sample *sample,
+                          bool asked)
+{
+    hak_huge_saw(&learner->huge, asked ? HAK_HUGE_ARM_ASK : HAK_HUGE_ARM_SYSTEM, sample,
+                 &learner->cost);
+}
+
+/* ---- what the cache asks -------------------------------------------------------------------- */
+
+/* Reads the clock when a sample may begin, and now and then for the tick's sake. */
+uint64_t hak_learner_now(struct hak_learner *learner, unsigned key_id)
+{
+    const struct hak_learn_key *key = &learner->keys[key_id];
+    if (++learner->gives % HAK_LEARN_CLOCK == 0 || key->begun < HAK_LEARN_WHOLE ||
+        (key->passed + 1) % HAK_LEARN_SHARE == 0)
+        learner->seen_ns = hak_os_coarse_now_ns();
+    return learner->seen_ns;
+}
+
+bool hak_learner_asks_huge(const struct hak_learner *learner)
+{
+    return hak_huge_choose(&learner->huge) == HAK_HUGE_ARM_ASK;
+}
+
+uint64_t hak_learner_act_ns(const struct hak_learner *learner, enum hak_arm arm, uint32_t units)
+{
+    return (uint64_t)(learner->cost.act_ns[arm] * units);
+}
+
+size_t hak_learner_take_lost(struct hak_learner *learner)
+{
+    size_t lost = hak_learner_lost(learner);
+    learner->lost = 0;
+    return lost;
 }

@@ -33,6 +33,24 @@ enum hak_learn_mode {
     HAK_LEARN_SHADOW,    /* watch, and tell what would have been chosen */
 };
 
+/* How long an arm leaves pages behind a freed run. */
+enum hak_hold { HAK_HOLD_DECAY, HAK_HOLD_NONE, HAK_HOLD_BATCH };
+
+/* What is done when the run is freed (tiers/large.c). */
+enum hak_act { HAK_ACT_NONE, HAK_ACT_PURGE, HAK_ACT_COLLECT, HAK_ACT_MARK };
+
+struct hak_arm_row {
+    const char *name;
+    enum hak_hold hold;
+    unsigned first_ns;    /* what purging a unit takes, until that was measured: never 0, or the arm
+                             would win every match */
+    enum hak_act act;
+};
+
+/* By enum hak_arm. Another arm is a value there, above HAK_ARM_COUNT, and a row here; one that does
+ * something new is an act, too. */
+extern const struct hak_arm_row hak_arms[HAK_ARM_NAMES];
+
 struct hak_audit;
 struct hak_learn_saved;
 
@@ -63,9 +81,6 @@ static inline unsigned hak_learn_bucket(size_t bytes)
 
 /* "64K", "128K" .. "64M", "64M+": the largest size of a bucket. */
 extern const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS];
-
-/* "keep", "dontneed", "batch", and "free". */
-extern const char *const hak_arm_names[HAK_ARM_NAMES];
 
 /* A limit of bytes. relaxed: they are changed one by one, when shards are placed, and any recent
  * value will do; the other fields are constant once threads run. */

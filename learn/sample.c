@@ -67,14 +67,15 @@ static double real_cost(const struct hak_learner *learner, const struct hak_lear
 {
     const struct hak_cost *cost = &learner->cost;
     int is_purged = sample->purged_ns != 0;
+    int is_collected = hak_arms[sample->arm].act == HAK_ACT_COLLECT;
     uint64_t purged = is_purged ? sample->purged_ns - sample->given_ns : to;
     double ns = from == 0 ? sample->spent_ns : 0;
     if (purged > from)
         ns += cost->price * (double)((purged < to ? purged : to) - from) * sample->units;
     /* At age 0 it went by the act, which is in spent_ns. At `to` it counts in the next stretch. */
     if (is_purged && purged > 0 && purged >= from && (purged < to || end == HAK_COST_REUSED))
-        ns += cost->act_ns[sample->arm == HAK_ARM_BATCH ? HAK_ARM_BATCH : HAK_ARM_KEEP] *
-              sample->units;
+        ns += sample->units *
+              cost->act_ns[is_collected ? sample->arm : (unsigned)HAK_ARM_KEEP];
     if (is_purged && end == HAK_COST_REUSED)
         ns += hak_cost_fault_ns(cost) * sample->units;
     return ns;

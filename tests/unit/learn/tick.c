@@ -255,9 +255,9 @@ static void unknown_arms_are_not_chosen(void)
 static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsigned dirty)
 {
     world->now_ns += 50 * ms_ns;
-    hak_learner_saw_purge(&world->learner, HAK_LEARN_EXCESS, evicted * 256);
-    hak_learner_saw_take(&world->learner, 0, missed * 256);
-    hak_learner_saw_dirty(&world->learner, dirty * 256);
+    hak_learner_saw(&world->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, evicted * 256, 0);
+    hak_learner_saw(&world->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, missed * 256, 0);
+    hak_learner_saw(&world->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, dirty * 256, 0);
     hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
     return hak_learner_retain(&world->learner, &world->policy, MOST);
 }
@@ -287,8 +287,8 @@ static void retention_grows(void)
 /* There is too much; so many MiB were handed out again, and so few were left at some time. */
 static int excess(struct world *world, unsigned reused, unsigned least)
 {
-    hak_learner_saw_take(&world->learner, reused * 256, 0);
-    hak_learner_saw_dirty(&world->learner, least * 256);
+    hak_learner_saw(&world->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, reused * 256, 0);
+    hak_learner_saw(&world->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, least * 256, 0);
     return hak_learner_grow_retain(&world->learner, &world->policy, MOST);
 }
 
@@ -339,8 +339,9 @@ static void retention_has_limits(void)
         new_world(&one, HAK_LEARN_ON, fixed_price);
         for (unsigned turn = 0; turn < 100; turn++) {
             one.now_ns += 50 * ms_ns;
-            hak_learner_saw_purge(&one.learner, HAK_LEARN_EXCESS, turn < 50 ? 100000 : 0);
-            hak_learner_saw_take(&one.learner, 0, turn < 50 ? 100000 : 0);
+            size_t units = turn < 50 ? 100000 : 0;
+            hak_learner_saw(&one.learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, units, 0);
+            hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, units, 0);
             hak_learner_tick(&one.learner, &one.policy, limits[i], one.now_ns);
             EXPECT(one.learner.retain_bytes > 0 && one.learner.retain_bytes <= limits[i]);
         }

@@ -508,7 +508,7 @@ static void what_may_stay_may_go_later(void)
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
     size_t first = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
-    hak_learner_saw_take(&learner, 16 * first / (4 * KIB), 0); /* it pays */
+    hak_learner_saw(&learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 16 * first / (4 * KIB), 0); /* it pays */
     burst((first / MIB + 4) * MIB);
     EXPECT(hak_learner_retain(&learner, &policy, policy.large_retain_bytes) > first);
     EXPECT_GE(hak_large_bytes(cache).dirty, first);
