@@ -49,4 +49,5 @@ EXTRA_DIST += \
 	%D%/decisions/011-huge-pages.md \
 	%D%/decisions/012-the-learner.md \
 	%D%/decisions/013-speed.md \
-	%D%/decisions/020-sequences-end.md
+	%D%/decisions/020-sequences-end.md \
+	%D%/decisions/022-what-lost.md
