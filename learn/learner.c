@@ -4,7 +4,6 @@
 
 #include "learn/sample.h"
 #include "learn/saved.h"
-#include "os/clock.h"
 #include "os/compiler.h"
 
 enum {
@@ -165,16 +164,6 @@ void hak_learner_saw_huge(struct hak_learner *learner, const struct hak_huge_sam
 }
 
 /* ---- what the cache asks -------------------------------------------------------------------- */
-
-/* Reads the clock when a sample may begin, and now and then for the tick's sake. */
-uint64_t hak_learner_now(struct hak_learner *learner, unsigned key_id)
-{
-    const struct hak_learn_key *key = &learner->keys[key_id];
-    if (++learner->gives % HAK_LEARN_CLOCK == 0 || key->begun < HAK_LEARN_WHOLE ||
-        (key->passed + 1) % HAK_LEARN_SHARE == 0)
-        learner->seen_ns = hak_os_coarse_now_ns();
-    return learner->seen_ns;
-}
 
 bool hak_learner_asks_huge(const struct hak_learner *learner)
 {

@@ -28,6 +28,7 @@
 #include "learn/huge.h"
 #include "learn/policy.h"
 #include "learn/regime.h"
+#include "os/clock.h"
 
 enum {
     HAK_LEARN_SITES = 20,
@@ -156,8 +157,16 @@ struct hak_learn_give {
 };
 
 /* The time of the next give of the key; 0 or an older one where it does not matter, for reading the
- * clock costs as much as all else that is done for the learner. */
-uint64_t hak_learner_now(struct hak_learner *learner, unsigned key);
+ * clock costs as much as all else that is done for the learner. It is read when a sample may begin,
+ * and now and then for the tick's sake. */
+static inline uint64_t hak_learner_now(struct hak_learner *learner, unsigned key_id)
+{
+    const struct hak_learn_key *key = &learner->keys[key_id];
+    if (++learner->gives % HAK_LEARN_CLOCK == 0 || key->begun < HAK_LEARN_WHOLE ||
+        (key->passed + 1) % HAK_LEARN_SHARE == 0)
+        learner->seen_ns = hak_os_coarse_now_ns();
+    return learner->seen_ns;
+}
 
 /* A run was freed. 1: a sample was begun, and the caller is to tell what becomes of the id. */
 int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *give);
