@@ -10,6 +10,7 @@
 #include "api/start.h"
 #include "os/clock.h"
 #include "os/signals.h"
+#include "shard/beside.h"
 #include "shard/decay.h"
 #include "shard/heap.h"
 
@@ -26,12 +27,15 @@ static void *run(void *unused)
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
         hak_place_strangers();
+        if (!hak_heap_enter())
+            continue;
         hak_heap_relieve(hak_heap_default());
         uint64_t now = hak_os_now_ns();
         hak_heap_tick(hak_heap_default(), now);
         /* Pages that decay would leave to the next burst are not to go with their regions. */
         if (hak_decay_slabs_rest(hak_heap_default(), now))
             hak_heap_reap(hak_heap_default());
+        hak_heap_leave();
     }
     return NULL;
 }

@@ -13,6 +13,7 @@
 #include "os/clock.h"
 #include "os/compiler.h"
 #include "os/print.h"
+#include "os/section.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/heap.h"
@@ -113,8 +114,10 @@ void hak_print_stats(int fd, enum hakmem_format format)
     struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
     hak_heap_report(heap, "hakmem " PACKAGE_VERSION, facts, HAK_ARRAY_LENGTH(facts),
                     format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, &writer);
-    if (format != HAKMEM_JSON) {
+    /* The learners' part takes locks: it is left out while another thread forks for long. */
+    if (format != HAKMEM_JSON && hak_section_enter_late()) {
         hak_learning_report(heap, &writer);
+        hak_section_leave();
         hak_writer_flush(&writer);
     }
 }
@@ -155,7 +158,11 @@ int hakmem_reshard(const char *mode)
     struct hak_domain_request request;
     int refused = mode == NULL ? -EINVAL : hak_domains_parse(mode, &request);
     if (refused == 0)
+        refused = hak_section_enter_late() ? 0 : -EAGAIN;
+    if (refused == 0) {
         refused = hak_place_by_options(request);
+        hak_section_leave();
+    }
     if (refused == 0)
         return 0;
     errno = -refused;
@@ -165,7 +172,11 @@ int hakmem_reshard(const char *mode)
 int hakmem_topology_refresh(void)
 {
     started_heap();
-    int refused = hak_place_anew();
+    int refused = -EAGAIN;
+    if (hak_section_enter_late()) {
+        refused = hak_place_anew();
+        hak_section_leave();
+    }
     if (refused == 0)
         return 0;
     errno = -refused;
@@ -180,8 +191,10 @@ void hakmem_stats_print(int fd, enum hakmem_format format)
 void hakmem_thread_flush(void)
 {
     struct hak_front *front = hak_front_of_thread();
-    if (front != NULL)
-        hak_front_flush(front);
+    if (front == NULL || !hak_section_enter_late())
+        return;
+    hak_front_flush(front);
+    hak_section_leave();
 }
 
 size_t hakmem_trim(void)

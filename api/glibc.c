@@ -17,6 +17,7 @@
 #include "api/entry.h"
 #include "os/compiler.h"
 #include "os/print.h"
+#include "os/section.h"
 #include "shard/heap.h"
 
 #if HAK_OVERRIDE_MALLOC
@@ -29,7 +30,10 @@ static struct mallinfo2 figures(void)
 {
     hak_start();
     struct hak_heap_totals totals;
+    if (!hak_section_enter_late())
+        return (struct mallinfo2){0};    /* another thread forks, for long */
     hak_heap_totals(hak_heap_default(), &totals);
+    hak_section_leave();
     size_t in_use = totals.in_use_small + totals.in_use_large;
     size_t whales = totals.in_use_whales;
     /* The figures are of slightly different moments: no difference may wrap. */

@@ -14,6 +14,9 @@
  *               without a front: straight into its slab
  *       large, whale, or hak_misuse
  *
+ * Whatever needs more than the thread's or the CPU's front enters the heap (shard/beside.h), and is
+ * served beside it while another thread forks.
+ *
  * A thread has no front before its first call, while its front is made (making it may allocate) and
  * after its last destructor. */
 #include "api/malloc.h"
@@ -24,9 +27,10 @@
 #include "api/entry.h"
 #include "api/misuse.h"
 #include "api/start.h"
+#include "shard/beside.h"
+#include "shard/decay.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
-#include "shard/decay.h"
 #include "shard/heap.h"
 #include "shard/reclaim.h"
 #include "tiers/headroom.h"
@@ -54,34 +58,42 @@ static void *small_without_front(unsigned class_id)
     return hak_word_object(word);
 }
 
-static void *small_on_cpu(unsigned class_id)
+static void *beside(size_t size, size_t alignment, enum hak_zero zero)
 {
-    void *object = hak_cpu_pop(class_id, HAK_CPU_TRIES);
-    return object != NULL ? object : hak_cpu_front_refill(class_id);
+    bool is_zero;
+    void *object = hak_beside_take(shard_here(), size, alignment, &is_zero);
+    if (object != NULL && zero == HAK_ZERO_YES && !is_zero)
+        __builtin_memset(object, 0, size);
+    return object;
 }
 
-static void *small(unsigned class_id)
+/* What lies at hand; NULL: nothing. */
+static void *small_at_hand(struct hak_front *front, unsigned class_id)
+{
+    if (front != NULL)
+        return hak_front_pop(front, class_id);
+    return hak_thread_may_use_cpu_front() ? hak_cpu_pop(class_id, HAK_CPU_TRIES) : NULL;
+}
+
+static void *small_from_heap(struct hak_front *front, unsigned class_id)
+{
+    if (front != NULL)
+        return hak_front_refill(front, class_id);
+    return hak_thread_may_use_cpu_front() ? hak_cpu_front_refill(class_id)
+                                          : small_without_front(class_id);
+}
+
+static void *small(unsigned class_id, size_t size, size_t alignment)
 {
     struct hak_front *front = hak_thread_front();
-    if (front != NULL) {
-        void *object = hak_front_pop(front, class_id);
-        return object != NULL ? object : hak_front_refill(front, class_id);
-    }
-    return hak_thread_may_use_cpu_front() ? small_on_cpu(class_id) : small_without_front(class_id);
-}
-
-static void release_small_on_cpu(void *object, struct hak_page page)
-{
-    switch (hak_cpu_push(page.class_id, page.home, object, HAK_CPU_TRIES)) {
-    case HAK_CPU_PUSHED:
-        break;
-    case HAK_CPU_FULL:
-        hak_cpu_front_overflow(page.class_id, object);
-        break;
-    case HAK_CPU_FOREIGN:
-        hak_cpu_front_give_foreign(page.class_id, object);
-        break;
-    }
+    void *object = small_at_hand(front, class_id);
+    if (object != NULL)
+        return object;
+    if (hak_unlikely(!hak_heap_enter()))
+        return beside(size, alignment, HAK_ZERO_NO);
+    object = small_from_heap(front, class_id);
+    hak_heap_leave();
+    return object;
 }
 
 static void release_small_without_front(void *object, struct hak_page page)
@@ -91,21 +103,75 @@ static void release_small_without_front(void *object, struct hak_page page)
     hak_shard_give_to_slabs(page.class_id, word);
 }
 
+/* Whether there is room at hand. */
+static int put_at_hand(struct hak_front *front, void *object, struct hak_page page)
+{
+    uint32_t entry = hak_page_pack(page.class_id, page.offset, page.home);
+    if (front != NULL)
+        return (page.home == hak_front_home(front) &&
+                hak_magazine_push(&front->loaded[page.class_id], object)) ||
+               hak_front_push_behind(front, entry, object);
+    if (!hak_thread_may_use_cpu_front())
+        return 0;
+    enum hak_cpu_push pushed = hak_cpu_push(page.class_id, page.home, object, HAK_CPU_TRIES);
+    if (pushed == HAK_CPU_FOREIGN)
+        pushed = hak_cpu_push_at(hak_slot_foreign(page.class_id), object, HAK_CPU_TRIES);
+    return pushed == HAK_CPU_PUSHED;
+}
+
+static int is_foreign(const struct hak_front *front, struct hak_page page)
+{
+    if (front == NULL)
+        front = hak_cpu_front_here();
+    return page.home != hak_front_home(front);
+}
+
+static void release_small_to_heap(struct hak_front *front, void *object, struct hak_page page)
+{
+    if (front == NULL && !hak_thread_may_use_cpu_front())
+        release_small_without_front(object, page);
+    else if (front == NULL && is_foreign(NULL, page))
+        hak_cpu_front_give_foreign(page.class_id, object);
+    else if (front == NULL)
+        hak_cpu_front_overflow(page.class_id, object);
+    else if (is_foreign(front, page))
+        hak_front_give_foreign(front, page.class_id, object);
+    else
+        hak_front_overflow(front, page.class_id, object);
+}
+
+/* While another thread forks: a magazine that is full is posted to the inbox of the front's shard,
+ * which takes no lock; a single object to that of its own. */
+static void release_small_beside(struct hak_front *front, void *object, struct hak_page page)
+{
+    struct hak_shard *shard = hak_shard_of_id(page.home);
+    uint64_t word = hak_magazine_empty(page.class_id);
+    hak_magazine_push(&word, object);
+    if (front != NULL) {
+        uint64_t *magazine = is_foreign(front, page) ? &front->foreign[page.class_id]
+                                                     : &front->loaded[page.class_id];
+        uint64_t full = *magazine;
+        *magazine = word;
+        __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+        word = full;
+        shard = hak_front_shard(front);
+    }
+    unsigned count = hak_classes[page.class_id].bundle - hak_word_room(word);
+    if (count != 0 && shard != NULL)
+        hak_inbox_post(&shard->inbox, hak_word_object(word), count);
+}
+
 static void release_small(void *object, struct hak_page page)
 {
     struct hak_front *front = hak_thread_front();
-    if (front != NULL) {
-        uint32_t entry = hak_page_pack(page.class_id, page.offset, page.home);
-        if (page.home != hak_front_home(front))
-            hak_front_give_foreign(front, page.class_id, object);
-        else if (!hak_magazine_push(&front->loaded[page.class_id], object) &&
-                 !hak_front_push_behind(front, entry, object))
-            hak_front_overflow(front, page.class_id, object);
-    } else if (hak_thread_may_use_cpu_front()) {
-        release_small_on_cpu(object, page);
-    } else {
-        release_small_without_front(object, page);
+    if (put_at_hand(front, object, page))
+        return;
+    if (hak_unlikely(!hak_heap_enter())) {
+        release_small_beside(front, object, page);
+        return;
     }
+    release_small_to_heap(front, object, page);
+    hak_heap_leave();
 }
 
 /* ---- large and whales ----------------------------------------------------------------------- */
@@ -123,35 +189,54 @@ static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, 
     return hak_shard_take_large(shard, size, alignment, zero);
 }
 
-/* The thread is made known though it needs no front: shards are placed when there are two. */
-static void look_at_clock(struct hak_shard *shard)
+/* Lets memory decay. Inside the heap. */
+static void look_at_clock(struct hak_front *front)
 {
-    struct hak_front *front = hak_thread_front();
     if (front != NULL)
         hak_front_look(front);
     else if (hak_thread_state != HAK_THREAD_STARTING)
-        hak_decay_look(hak_heap_default(), shard);
+        hak_decay_look(hak_heap_default(), shard_here());
 }
 
 static void *large(size_t size, size_t alignment, enum hak_zero zero)
 {
     if (size > PTRDIFF_MAX)
         return NULL;
-    look_at_clock(shard_here());
+    /* Made known though it needs no front: shards are placed when there is a second thread. */
+    struct hak_front *front = hak_thread_front();
+    if (hak_unlikely(!hak_heap_enter()))
+        return beside(size, alignment, zero);
+    look_at_clock(front);
     void *object = take_large(shard_here(), size, alignment, zero);
     if (hak_unlikely(hak_headroom_missing() != 0))
         hak_heap_make_room(hak_heap_default());
+    hak_heap_leave();
     return object;
+}
+
+/* Into the heap; or put off until no thread forks. 0: no such object lives. */
+static int release_large(void *object, struct hak_page page)
+{
+    struct hak_heap *heap = hak_heap_default();
+    struct hak_front *front = hak_thread_front();
+    if (hak_unlikely(!hak_heap_enter()))
+        return hak_usable_size(object) != 0 && hak_beside_defer(object);
+    int given = page.offset == HAK_PAGE_LARGE
+                    ? hak_large_give(object, heap->policy)
+                    : hak_whale_give(&heap->whales, object, heap->policy);
+    if (given)
+        look_at_clock(front);
+    hak_heap_leave();
+    return given;
 }
 
 static void release_other(void *object, struct hak_page page)
 {
-    struct hak_heap *heap = hak_heap_default();
-    if ((page.offset == HAK_PAGE_LARGE && hak_large_give(object, heap->policy)) ||
-        (page.offset == HAK_PAGE_WHALE && hak_whale_give(&heap->whales, object, heap->policy))) {
-        look_at_clock(shard_here());
+    int is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
+    if (is_large && release_large(object, page))
         return;
-    }
+    if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))
+        return;
     hak_misuse("free", object,
                page.offset == HAK_PAGE_FOREIGN ? HAK_MISUSE_FOREIGN : HAK_MISUSE_FREED);
 }
@@ -168,7 +253,7 @@ struct request {
 static void *try_once(const struct request *request)
 {
     if (request->class_id != HAK_CLASS_NONE)
-        return small(request->class_id);
+        return small(request->class_id, request->size, request->alignment);
     return large(request->size, request->alignment, request->zero);
 }
 
@@ -177,12 +262,15 @@ static void *try_once(const struct request *request)
 static void *try_others(const struct request *request)
 {
     struct hak_shard *shard = shard_here();
-    if (request->size > HAK_LARGE_MAX || request->alignment > HAK_LARGE_ALIGNMENT_MAX)
+    size_t alignment =
+        request->alignment > HAK_LARGE_UNIT ? request->alignment : HAK_LARGE_UNIT;
+    if (request->size > HAK_LARGE_MAX || alignment > HAK_LARGE_ALIGNMENT_MAX || !hak_heap_enter())
         return NULL;
-    void *object = hak_reclaim_run(shard, request->size + (request->size == 0),
-                                   request->alignment, request->zero);
+    void *object = hak_reclaim_run(shard, request->size + (request->size == 0), alignment,
+                                   request->zero);
     if (object == NULL && request->class_id != HAK_CLASS_NONE)
         object = hak_reclaim_object(shard, request->class_id);
+    hak_heap_leave();
     return object;
 }
 
@@ -191,7 +279,11 @@ bool hak_give_back(struct hak_reclaim *call)
     bool is_starting = hak_thread_state == HAK_THREAD_STARTING;
     call->own = is_starting ? NULL : hak_thread_front();
     call->may_reap = !is_starting;
-    return hak_reclaim(hak_heap_default(), call);
+    if (!hak_heap_enter())
+        return false;
+    bool may_help = hak_reclaim(hak_heap_default(), call);
+    hak_heap_leave();
+    return may_help;
 }
 
 static HAK_COLD void *serve_refused(const struct request *request)
@@ -238,7 +330,7 @@ void *hak_allocate(size_t size)
 {
     hak_start();
     if (size <= HAK_MID_MAX)
-        return serve_small(hak_size_class(size), HAK_LARGE_UNIT);
+        return serve_small(hak_size_class(size), 1);
     return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_NO);
 }
 
@@ -280,8 +372,20 @@ void hak_release(void *object)
 void hak_note_site_of_large(void *object, const void *site)
 {
     uint64_t hash = (uint64_t)(uintptr_t)site * UINT64_C(0x9E3779B97F4A7C15) >> 32;
-    if (object != NULL && hak_heap_default()->policy->by_site)
-        hak_large_set_site(object, (uint32_t)hash | 1);
+    if (object == NULL || !hak_heap_default()->policy->by_site || !hak_heap_enter())
+        return;
+    hak_large_set_site(object, (uint32_t)hash | 1);
+    hak_heap_leave();
+}
+
+static size_t whale_size(const void *object)
+{
+    struct hak_whales *whales = &hak_heap_default()->whales;
+    if (hak_unlikely(!hak_heap_enter()))
+        return hak_whale_size_beside(whales, object);
+    size_t size = hak_whale_size(whales, object);
+    hak_heap_leave();
+    return size;
 }
 
 size_t hak_usable_size(const void *object)
@@ -294,21 +398,30 @@ size_t hak_usable_size(const void *object)
     if (page.offset == HAK_PAGE_LARGE)
         return hak_large_size(object);
     if (page.offset == HAK_PAGE_WHALE)
-        return hak_whale_size(&hak_heap_default()->whales, object);
-    return 0;
+        return whale_size(object);
+    return page.offset == HAK_PAGE_SIDE ? hak_beside_size(object) : 0;
 }
 
-void *hak_resize(void *object, size_t new_size)
+static void *resize_large(void *object, struct hak_page page, size_t new_size)
 {
-    struct hak_page page = hak_page_find(object);
     struct hak_heap *heap = hak_heap_default();
-    if (page.class_id != HAK_CLASS_NONE)
-        return new_size <= hak_classes[page.class_id].size ? object : NULL;
     if (page.offset == HAK_PAGE_LARGE && new_size > HAK_MID_MAX && new_size <= HAK_LARGE_MAX)
         return hak_large_resize(object, new_size, heap->policy) ? object : NULL;
     if (page.offset == HAK_PAGE_WHALE && new_size > HAK_LARGE_MAX && new_size <= PTRDIFF_MAX)
         return hak_whale_resize(&heap->whales, object, new_size, HAK_MOVE_ALLOWED);
     return NULL;
+}
+
+void *hak_resize(void *object, size_t new_size)
+{
+    struct hak_page page = hak_page_find(object);
+    if (page.class_id != HAK_CLASS_NONE)
+        return new_size <= hak_classes[page.class_id].size ? object : NULL;
+    if (page.offset == HAK_PAGE_SIDE || hak_unlikely(!hak_heap_enter()))
+        return NULL;
+    void *resized = resize_large(object, page, new_size);
+    hak_heap_leave();
+    return resized;
 }
 
 /* ---- the slow halves of malloc.c ------------------------------------------------------------ */

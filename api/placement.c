@@ -5,9 +5,8 @@
  *     on_node       a shard that stands there; where there is none, a whale bound to the node
  *     interleaved   a whale spread over the nodes
  *     pin_thread    the thread's own front attached to the shard for good */
-#include "api/placement.h"
-
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -19,6 +18,8 @@
 #include "os/compiler.h"
 #include "os/lock.h"
 #include "os/print.h"
+#include "os/section.h"
+#include "shard/beside.h"
 #include "shard/front.h"
 #include "shard/heap.h"
 #include "topology/bind.h"
@@ -46,11 +47,6 @@ static const struct hak_region_source *source_for(int node)
     }
     hak_lock_release(&sources.lock);
     return source;
-}
-
-void hak_placement_after_fork(void)
-{
-    hak_lock_reset(&sources.lock);
 }
 
 /* The heap, its shards placed, and the machine known even where it has one shard for all. */
@@ -97,6 +93,20 @@ static struct hak_shard *shard_on(const struct hak_placement *placement, int nod
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
+/* While another thread forks memory is had, but nowhere in particular. */
+static void *take_beside(struct hak_shard *shard, size_t size)
+{
+    bool is_zero;
+    return hak_beside_take(shard, size, 1, &is_zero);
+}
+
+static int lies_beside(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    return page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_SIDE;
+}
+
+/* Inside the heap, here and below. */
 static void *take_whale_once(const struct hak_region_source *source, size_t size)
 {
     struct hak_heap *heap = hak_heap_default();
@@ -133,14 +143,29 @@ static void *take_on_once(struct hak_shard *shard, size_t size)
 static void *take_on(struct hak_shard *shard, size_t size)
 {
     struct hak_reclaim call = {0};
-    void *object = size > HAK_LARGE_MAX ? take_whale(&shard->source, size)
-                                        : take_on_once(shard, size);
-    while (object == NULL && size <= HAK_LARGE_MAX && hak_give_back(&call))
-        object = take_on_once(shard, size);
+    void *object = NULL;
+    if (hak_heap_enter()) {
+        object = size > HAK_LARGE_MAX ? take_whale(&shard->source, size)
+                                      : take_on_once(shard, size);
+        while (object == NULL && size <= HAK_LARGE_MAX && hak_give_back(&call))
+            object = take_on_once(shard, size);
+        hak_heap_leave();
+    } else {
+        object = take_beside(shard, size);
+    }
     if (object == NULL) {
         hak_count(&shard->counters, HAK_COUNTER_OUT_OF_MEMORY, 1);
         return refuse_memory(ENOMEM);
     }
+    return object;
+}
+
+static void *take_whale_for(int node, size_t size)
+{
+    if (!hak_heap_enter())
+        return take_beside(hak_shard_of_id(1), size);
+    void *object = take_whale(source_for(node), size);
+    hak_heap_leave();
     return object;
 }
 
@@ -161,9 +186,11 @@ HAK_PUBLIC void *hakmem_malloc_on_node(size_t size, int node)
         return take_on(shard, size);
     if (step != HAK_BIND_STEP_BOUND)
         return take_on(placement->shards[0], size);
-    void *object = take_whale(source_for(node), size);
+    void *object = take_whale_for(node, size);
     if (object == NULL)
         return refuse_memory(ENOMEM);
+    if (lies_beside(object))
+        return object;
     /* Under HAKMEM_BIND=none or interleave it has not been bound, or otherwise. */
     if (!hak_bind_places_shards())
         hak_bind_to(object, hak_usable_size(object), node, HAK_OS_PAGES_MOVE);
@@ -185,10 +212,11 @@ HAK_PUBLIC void *hakmem_malloc_interleaved(size_t size, uint64_t nodemask)
     struct hak_os_nodes nodes = nodes_with_memory(nodemask);
     if (nodemask != 0 && nodes.word[0] == 0 && hak_bind_memory_nodes() != 0)
         return refuse_memory(EINVAL);
-    void *object = take_whale(source_for(HAK_NODE_SPREAD), size);
+    void *object = take_whale_for(HAK_NODE_SPREAD, size);
     if (object == NULL)
         return refuse_memory(ENOMEM);
-    hak_bind_spread(object, hak_usable_size(object), nodemask != 0 ? &nodes : NULL);
+    if (!lies_beside(object))
+        hak_bind_spread(object, hak_usable_size(object), nodemask != 0 ? &nodes : NULL);
     return object;
 }
 
@@ -202,16 +230,20 @@ HAK_PUBLIC int hakmem_pin_thread(unsigned shard)
     struct hak_front *front = hak_thread_own_front();
     if (front == NULL)
         return refuse(ENOTSUP);
+    if (!hak_section_enter_late())
+        return refuse(EAGAIN);
     hak_front_pin(front, at);
+    hak_section_leave();
     return 0;
 }
 
 HAK_PUBLIC void hakmem_unpin_thread(void)
 {
     struct hak_front *front = hak_front_of_thread();
-    if (front == NULL || front->pinned == NULL)
+    if (front == NULL || front->pinned == NULL || !hak_section_enter_late())
         return;
     hak_front_pin(front, NULL);
+    hak_section_leave();
     hak_thread_drop_own_front();
 }
 
@@ -235,9 +267,12 @@ static struct place place_of(const void *object)
         return (struct place){segment->cache->source->home,
                               __atomic_load_n(&segment->node, __ATOMIC_RELAXED)};
     }
-    if (page.offset == HAK_PAGE_WHALE) {
+    if (page.offset == HAK_PAGE_SIDE && hak_beside_size(object) != 0)
+        return (struct place){1, HAK_NODE_ANY};
+    if (page.offset == HAK_PAGE_WHALE && hak_section_enter_late()) {
         const struct hak_region_source *source =
             hak_whale_source(&hak_heap_default()->whales, object);
+        hak_section_leave();
         if (source != NULL)
             return (struct place){source->home, hak_region_source_node(source)};
     }
@@ -347,8 +382,10 @@ HAK_PUBLIC int hakmem_move(const void *object, int node)
         hak_page_find(object).class_id == HAK_CLASS_NONE) {
         enum hak_bind_result result = hak_bind_to((void *)object, size, node, HAK_OS_PAGES_MOVE);
         error = why_not_bound(result);
-        if (error == 0)
+        if (error == 0 && hak_section_enter_late()) {
             hak_whale_adopt(&hak_heap_default()->whales, object, source_for(node));
+            hak_section_leave();
+        }
     } else {
         error = move_range((uintptr_t)object, (uintptr_t)object + size, node);
     }
@@ -364,6 +401,9 @@ HAK_PUBLIC int hakmem_move_shard(unsigned shard, int node)
         return 0;
     if (hak_bind_state().step != HAK_BIND_STEP_BOUND)
         return refuse(EPERM);
+    if (!hak_section_enter_late())
+        return refuse(EAGAIN);
     hak_shard_settle(at, node, HAK_OS_PAGES_MOVE);
+    hak_section_leave();
     return 0;
 }

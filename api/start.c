@@ -25,6 +25,8 @@
 #include "api/options.h"
 #include "os/clock.h"
 #include "os/lock.h"
+#include "os/section.h"
+#include "shard/beside.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
@@ -83,6 +85,27 @@ void hak_start(void)
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
+/* To the heap, or to whoever enters it when no thread forks any more. */
+static void give_back(struct hak_front *front)
+{
+    if (!hak_heap_enter()) {
+        hak_front_leave(front);
+        return;
+    }
+    hak_front_destroy(front);
+    hak_heap_leave();
+}
+
+/* NULL: no memory, or another thread forks. */
+static struct hak_front *make_front(void)
+{
+    if (!hak_heap_enter())
+        return NULL;
+    struct hak_front *front = hak_front_create();
+    hak_heap_leave();
+    return front;
+}
+
 /* Runs among the destructors of a thread's keys. In the first round others may still free what
  * they own, so we only ask to be called again; in the next the front goes. */
 static void end_thread(void *argument)
@@ -95,7 +118,7 @@ static void end_thread(void *argument)
     }
     hak_thread_state = HAK_THREAD_ENDED;
     hak_front_set(NULL);
-    hak_front_destroy(front);
+    give_back(front);
 }
 
 static int fronts_are_per_cpu(void)
@@ -122,6 +145,10 @@ static struct hak_front *start_thread(void)
     if (hak_thread_state == HAK_THREAD_UNBOUND)
         return bind(hak_front_of_thread());
     hak_start();
+    /* While another thread forks this one stays new, and is served beside the heap. */
+    if (!hak_heap_enter())
+        return NULL;
+    hak_heap_leave();
     hak_thread_state = HAK_THREAD_STARTING;
     hak_fork_start();
     /* relaxed: a count */
@@ -129,7 +156,7 @@ static struct hak_front *start_thread(void)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
     int per_cpu = fronts_are_per_cpu();
-    struct hak_front *front = per_cpu ? NULL : hak_front_create();
+    struct hak_front *front = per_cpu ? NULL : make_front();
     if (front == NULL) {
         hak_thread_state = per_cpu ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
         return NULL;
@@ -152,7 +179,7 @@ struct hak_front *hak_thread_own_front(void)
     if (front != NULL || hak_thread_state != HAK_THREAD_RUNNING)
         return front;
     hak_thread_state = HAK_THREAD_STARTING;
-    return bind(hak_front_create());
+    return bind(make_front());
 }
 
 void hak_thread_drop_own_front(void)
@@ -164,7 +191,7 @@ void hak_thread_drop_own_front(void)
     /* acquire: pairs with the release in second_stage */
     if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
         pthread_setspecific(start.thread_key, NULL);
-    hak_front_destroy(front);
+    give_back(front);
 }
 
 /* ---- stage 2 -------------------------------------------------------------------------------- */
@@ -202,7 +229,7 @@ static void open_cpu_fronts(unsigned cpu_ids)
     struct hak_front *front = hak_front_of_thread();
     hak_front_set(NULL);
     if (front != NULL)
-        hak_front_destroy(front);
+        give_back(front);
 }
 
 const char *hak_fronts_why(void)
@@ -227,8 +254,12 @@ static int place_on(const struct hak_topology *topology, const struct hak_domain
 {
     if (topology == NULL)
         return -ENOMEM;
-    hak_bind_start(topology, hak_options.bind);
-    int refused = hak_heap_place(hak_heap_default(), topology, request);
+    int refused = -EAGAIN;
+    if (hak_section_enter()) {
+        hak_bind_start(topology, hak_options.bind);
+        refused = hak_heap_place(hak_heap_default(), topology, request);
+        hak_section_leave();
+    }
     hak_inform_topology(topology);
     hak_machine_put(topology);
     return refused;
@@ -263,8 +294,12 @@ static int look_again(const struct hak_cpu_set *also)
     const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request), also);
     if (topology == NULL)
         return -ENOMEM;
-    hak_bind_start(topology, hak_options.bind);
-    int refused = hak_heap_refresh(hak_heap_default(), topology, &request);
+    int refused = -EAGAIN;
+    if (hak_section_enter()) {
+        hak_bind_start(topology, hak_options.bind);
+        refused = hak_heap_refresh(hak_heap_default(), topology, &request);
+        hak_section_leave();
+    }
     hak_inform_topology(topology);
     hak_machine_put(topology);
     return refused;
@@ -276,12 +311,13 @@ int hak_place_anew(void)
 }
 
 /* CPUs are only added here: the calling thread may be bound to a few of those that others use.
- * Without memory for it all stays as it is. */
+ * Without memory for it all stays as it is; while another thread forks it is put off. */
 void hak_place_strangers(void)
 {
     struct hak_cpu_set cpus;
-    if (hak_unlikely(hak_heap_take_strangers(hak_heap_default(), &cpus)))
-        (void)look_again(&cpus);
+    struct hak_heap *heap = hak_heap_default();
+    if (hak_unlikely(hak_heap_take_strangers(heap, &cpus)) && look_again(&cpus) == -EAGAIN)
+        __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);    /* relaxed: as in heap.c */
 }
 
 /* Whether one shard for all is asked for, and memory from wherever it is touched will do. */
@@ -311,17 +347,22 @@ static int place_first(void)
     return placement_may_wait() ? place_on(hak_machine_get_small(), &request) : hak_place(&request);
 }
 
-static void place_shards(void)
+/* What becomes of it: done, or due again, for another thread forks. */
+static enum placement_state place_shards(void)
 {
     if (machine_matters_not())
-        return;
-    if (place_first() != 0) {
+        return PLACEMENT_DONE;
+    int refused = place_first();
+    if (refused == -EAGAIN)
+        return PLACEMENT_DUE;
+    if (refused != 0) {
         start.cpu_fronts_refused = fronts_per_cpu_wanted() ? -ENOMEM : 0;
-        return;
+        return PLACEMENT_DONE;
     }
     const struct hak_domains *domains = hak_heap_default()->placement->domains;
     if (fronts_per_cpu_wanted())
         open_cpu_fronts(domains->cpu_ids);
+    return PLACEMENT_DONE;
 }
 
 void hak_place_shards(void)
@@ -331,8 +372,8 @@ void hak_place_shards(void)
     if (__atomic_load_n(&start.placement, __ATOMIC_RELAXED) == PLACEMENT_DUE &&
         __atomic_compare_exchange_n(&start.placement, &due, PLACEMENT_UNDER_WAY, 0,
                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        place_shards();
-        __atomic_store_n(&start.placement, PLACEMENT_DONE, __ATOMIC_RELEASE);
+        enum placement_state state = place_shards();
+        __atomic_store_n(&start.placement, (uint32_t)state, __ATOMIC_RELEASE);
     }
 }
 
@@ -364,7 +405,10 @@ __attribute__((constructor)) static void second_stage(void)
     hak_grace_start();
     hak_options_start();
     struct hak_heap *heap = hak_heap_default();
+    bool is_inside = hak_section_enter_late();
     obey_options(heap);
+    if (is_inside)
+        hak_section_leave();
     /* release: pairs with hak_place_shards */
     __atomic_store_n(&start.placement, PLACEMENT_DUE, __ATOMIC_RELEASE);
     hak_machine_start();
@@ -384,9 +428,22 @@ __attribute__((constructor)) static void second_stage(void)
         hak_background_start();
 }
 
+/* A library that is closed (a plugin that has the archive in it) leaves no destructor of ours
+ * behind: a thread that ends later must not run what is unmapped. Its front is found by others. */
+static void forget_key(void)
+{
+    /* acq_rel: pairs with the acquires of who uses the key, and the release in second_stage */
+    if (__atomic_exchange_n(&start.key_ready, 0, __ATOMIC_ACQ_REL))
+        pthread_key_delete(start.thread_key);
+}
+
 /* At exit: statistics, if asked for. The allocator itself goes on, for others run after us. */
 __attribute__((destructor)) static void at_exit(void)
 {
     hak_inform_exit();
-    hak_learning_exit(hak_heap_default());
+    if (hak_section_enter_late()) {
+        hak_learning_exit(hak_heap_default());
+        hak_section_leave();
+    }
+    forget_key();
 }

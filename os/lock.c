@@ -3,21 +3,24 @@
  *
  * 0 --try--> 1 --release--> 0          nobody sleeps: no system call on either side
  * 1 --wait--> 2 --release--> 0 + wake  the woken takes it as 2, since others may still sleep
- * 3 --wait--> 4                        the same while the holder forks */
+ *
+ * Sleeps are short: the holder may be interrupted by a handler that forks, and then waits for us to
+ * say that we are not inside (os/section.h). */
 #include "os/lock.h"
 
 #include <linux/futex.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "os/cpu.h"
+#include "os/section.h"
 #include "os/syscall.h"
-
-HAK_TLS uint32_t hak_lock_forks;
 
 enum {
     /* Sections under these locks are short: about a microsecond of waiting often saves two trips
      * into the kernel. With one CPU, or a holder that is preempted, more would be lost time. */
     SPIN_ROUNDS = 40,
+    SLEEP_NS = 2 * 1000 * 1000,
 };
 
 /* Whether the lock was got without sleeping. */
@@ -28,39 +31,26 @@ static int spin(struct hak_lock *lock)
         uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
         if (word == 0 && hak_lock_try(lock))
             return 1;
-        if (word >= 2)
-            return 0; /* others gave up already: queue with them; or a fork, which takes long */
+        if (word == 2)
+            return 0; /* others gave up already: queue with them */
         hak_os_pause();
     }
     return 0;
 }
 
-/* Takes a lock that is free; else counts the caller among the sleepers. What the word is then, 0 if
- * the lock was got. As 2: others may still sleep, which is true, or costs one needless wake. */
-static uint32_t take_or_queue(struct hak_lock *lock)
-{
-    /* relaxed: only looks; the exchange orders */
-    uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
-    for (;;) {
-        uint32_t wanted = word == 0 ? 2 : (word + 1) & ~UINT32_C(1);
-        /* acquire: pairs with the release in hak_lock_release */
-        if (word == wanted || __atomic_compare_exchange_n(&lock->word, &word, wanted, 0,
-                                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            return word == 0 ? 0 : wanted;
-    }
-}
-
 HAK_COLD void hak_lock_wait(struct hak_lock *lock)
 {
-    /* relaxed: a word of this kind that is another thread's is told by the count, which is ours */
-    if (hak_lock_forks != 0 && __atomic_load_n(&lock->word, __ATOMIC_RELAXED) > HAK_LOCK_FORKS)
-        return;
+    const struct timespec sleep = {0, SLEEP_NS};
     if (spin(lock))
         return;
-    uint32_t word;
-    /* A signal, a stray wake or a changed word only sends us round again. */
-    while ((word = take_or_queue(lock)) != 0)
-        hak_syscall4(SYS_futex, (uintptr_t)&lock->word, FUTEX_WAIT_PRIVATE, word, (uintptr_t)NULL);
+    /* As 2: others may still sleep, which is true, or costs one needless wake. acquire: pairs with
+     * the release in hak_lock_release. A signal, a stray wake or a timeout only sends us round. */
+    while (__atomic_exchange_n(&lock->word, 2, __ATOMIC_ACQUIRE) != 0) {
+        /* By force: the word says 2, and its holder is not in this process. */
+        if (hak_section_wait_suspended())
+            return;
+        hak_syscall4(SYS_futex, (uintptr_t)&lock->word, FUTEX_WAIT_PRIVATE, 2, (uintptr_t)&sleep);
+    }
 }
 
 HAK_COLD void hak_lock_wake(struct hak_lock *lock)

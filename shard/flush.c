@@ -252,10 +252,15 @@ static void flush_class(struct hak_front *front, unsigned class_id)
     flush_loaded(front, class_id);
 }
 
+void hak_front_flush_classes(struct hak_front *front, unsigned first, unsigned count)
+{
+    for (unsigned class_id = first; class_id < HAK_CLASS_COUNT && count != 0; class_id++, count--)
+        flush_class(front, class_id);
+}
+
 void hak_front_flush(struct hak_front *front)
 {
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        flush_class(front, class_id);
+    hak_front_flush_classes(front, 1, HAK_CLASS_COUNT);
 }
 
 void hak_front_shrink(struct hak_front *front)

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Fronts: made when a thread first allocates, given back when it ends, kept in a list for fork and
- * for statistics. A front is written by its thread alone; the list is under its lock. Memory of
- * fronts whose threads ended serves the next threads. */
+/* Fronts: made when a thread first allocates, given back when it ends. A front is written by its
+ * thread alone; the list is under its lock. Memory of fronts whose threads ended serves the next
+ * threads.
+ *
+ * Some threads do not give theirs back: those that a fork did not copy, those that ended while the
+ * heap was frozen, and those that first allocated in their last destructors. Their fronts stay in
+ * the list until somebody who looks at a few fronts at a time comes by; then they are taken apart,
+ * some classes at a time. */
 #include "shard/front.h"
 
 #include <string.h>
 
 #include "os/clock.h"
 #include "os/lock.h"
+#include "shard/beside.h"
 #include "shard/decay.h"
 #include "shard/heap.h"
 #include "shard/shard.h"
@@ -18,14 +24,25 @@ enum {
     FILL_FIRST_BYTES = 4096,               /* or a kernel page's worth if that is more */
     SLOW_CALLS_PER_LOOK = 64,              /* at the clock */
     LARGE_CALL = SLOW_CALLS_PER_LOOK / 4,  /* slow calls that one of a large tier counts for */
+    LOOKS = 4,                             /* at fronts, whether they have a thread */
+    CLASSES_AT_ONCE = 8,
 };
 
 static struct {
     struct hak_lock lock;
     struct hak_front *active;
-    struct hak_front *idle;    /* no thread's; linked by `next` */
+    struct hak_front *idle;    /* no thread's; linked by `next`, as the following */
+    struct hak_front *apart;   /* being taken apart */
+    struct hak_front *cursor;  /* the active one that is looked at next; NULL: the first */
+    uint32_t count;            /* active ones */
+    uint32_t unseen;           /* of them, before what is owed has been found */
+    uint32_t round_due;        /* all are to be looked at: atomic */
+    uint32_t generation;       /* forks that lie between the first process and this one */
     uint32_t sequence;         /* threads so far */
 } fronts;
+
+/* The thread's front, from before it is in the list until it is no more. */
+static HAK_TLS struct hak_front *own;
 
 static unsigned first_fill(unsigned class_id)
 {
@@ -45,6 +62,8 @@ static void link_active(struct hak_front *front)
     if (fronts.active != NULL)
         fronts.active->previous = front;
     fronts.active = front;
+    front->generation = fronts.generation;
+    fronts.count++;
 }
 
 static void unlink_active(struct hak_front *front)
@@ -55,6 +74,9 @@ static void unlink_active(struct hak_front *front)
         fronts.active = front->next;
     if (front->next != NULL)
         front->next->previous = front->previous;
+    if (fronts.cursor == front)
+        fronts.cursor = front->next;
+    fronts.count--;
 }
 
 static void attach(struct hak_front *front, struct hak_shard *shard)
@@ -79,20 +101,121 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
     attach(front, shard);
 }
 
-struct hak_front *hak_front_create(void)
+/* ---- fronts without a thread ----------------------------------------------------------------- */
+
+/* Under the lock. */
+static bool is_gone(struct hak_front *front)
+{
+    /* acquire: pairs with the release in hak_front_leave */
+    return front->generation != fronts.generation ||
+           __atomic_load_n(&front->left, __ATOMIC_ACQUIRE) != 0 || hak_owner_bury(&front->owner);
+}
+
+/* One without a thread, out of the list; NULL: none among the next few. Under the lock. */
+static struct hak_front *find_gone(void)
+{
+    for (unsigned look = 0; look < LOOKS && fronts.active != NULL; look++) {
+        struct hak_front *front = fronts.cursor != NULL ? fronts.cursor : fronts.active;
+        fronts.cursor = front->next;
+        fronts.unseen -= fronts.unseen != 0;
+        if (is_gone(front)) {
+            unlink_active(front);
+            front->taken_apart = 1;    /* class 0 holds nothing */
+            return front;
+        }
+    }
+    return NULL;
+}
+
+/* What has been begun, or one of the next few; NULL: neither. */
+static struct hak_front *take_gone(void)
+{
+    hak_lock_acquire(&fronts.lock);
+    /* acquire: pairs with the release in hak_front_leave */
+    if (__atomic_exchange_n(&fronts.round_due, 0, __ATOMIC_ACQUIRE) != 0)
+        fronts.unseen = fronts.count;
+    struct hak_front *front = fronts.apart;
+    if (front != NULL)
+        fronts.apart = front->next;
+    else
+        front = find_gone();
+    hak_lock_release(&fronts.lock);
+    return front;
+}
+
+static void put_gone(struct hak_front *front)
+{
+    int is_empty = front != NULL && front->taken_apart >= HAK_CLASS_COUNT;
+    if (is_empty)
+        hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    hak_lock_acquire(&fronts.lock);
+    struct hak_front **list = is_empty ? &fronts.idle : &fronts.apart;
+    if (front != NULL) {
+        front->next = *list;
+        *list = front;
+    }
+    int owes = fronts.apart != NULL || fronts.unseen != 0;
+    if (!owes)
+        hak_owe_no_more(HAK_OWED_FRONTS);
+    /* relaxed: whoever sets it owes afterwards, too */
+    if (owes || __atomic_load_n(&fronts.round_due, __ATOMIC_RELAXED) != 0)
+        hak_owe(HAK_OWED_FRONTS);
+    hak_lock_release(&fronts.lock);
+}
+
+static void collect(unsigned classes)
+{
+    struct hak_front *front = take_gone();
+    if (front != NULL) {
+        hak_front_flush_classes(front, front->taken_apart, classes);
+        front->taken_apart += classes;
+    }
+    put_gone(front);
+}
+
+void hak_front_collect(void)
+{
+    collect(CLASSES_AT_ONCE);
+}
+
+void hak_front_start_child(void)
+{
+    fronts.generation++;
+    if (own != NULL) {
+        own->generation = fronts.generation;
+        hak_owner_take(&own->owner);
+    }
+    /* relaxed: the child has one thread */
+    __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELAXED);
+    hak_owe(HAK_OWED_FRONTS);
+}
+
+/* ---- the life of a front -------------------------------------------------------------------- */
+
+static struct hak_front *take_idle(uint32_t *sequence)
 {
     hak_lock_acquire(&fronts.lock);
     struct hak_front *front = fronts.idle;
     if (front != NULL)
         fronts.idle = front->next;
-    uint32_t sequence = fronts.sequence++;
+    *sequence = fronts.sequence++;
     hak_lock_release(&fronts.lock);
+    return front;
+}
+
+struct hak_front *hak_front_create(void)
+{
+    uint32_t sequence;
+    collect(HAK_CLASS_COUNT);    /* as many threads as come find those that went without a word */
+    struct hak_front *front = take_idle(&sequence);
     if (front == NULL)
         front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
     if (front == NULL)
         return NULL;
     hak_front_init(front, sequence, hak_heap_shard_for_new(hak_heap_default(), sequence));
     hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_STARTED, 1);
+    hak_owner_take(&front->owner);
+    own = front;
     hak_lock_acquire(&fronts.lock);
     link_active(front);
     hak_lock_release(&fronts.lock);
@@ -103,11 +226,23 @@ void hak_front_destroy(struct hak_front *front)
 {
     hak_front_flush(front);
     hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    hak_owner_drop(&front->owner);
     hak_lock_acquire(&fronts.lock);
     unlink_active(front);
     front->next = fronts.idle;
     fronts.idle = front;
     hak_lock_release(&fronts.lock);
+    own = NULL;
+}
+
+void hak_front_leave(struct hak_front *front)
+{
+    hak_owner_drop(&front->owner);
+    own = NULL;
+    /* release, both: pair with the acquires in is_gone and take_gone; then it is no more ours */
+    __atomic_store_n(&front->left, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELEASE);
+    hak_owe(HAK_OWED_FRONTS);
 }
 
 void hak_front_attach_all(void)
@@ -132,6 +267,7 @@ static void tick(struct hak_front *front)
     front->last_tick_ns = now;
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
     hak_front_shrink(front);
+    collect(CLASSES_AT_ONCE);
     hak_shard_tick(hak_front_shard(front), now);
     hak_heap_tick_next(hak_heap_default(), now);
 }
@@ -214,30 +350,4 @@ size_t hak_front_bytes_of_all(void)
         bytes += hak_front_bytes(front);
     hak_lock_release(&fronts.lock);
     return bytes;
-}
-
-/* ---- fork ----------------------------------------------------------------------------------- */
-
-void hak_front_lock_list(void)
-{
-    hak_lock_acquire_to_fork(&fronts.lock);
-}
-
-void hak_front_unlock_list(void)
-{
-    hak_lock_release_after_fork(&fronts.lock);
-}
-
-/* The other threads are gone: what their fronts held goes to slabs, so the child loses nothing but
- * what was between two hands at the moment of the fork. */
-void hak_front_reset_list(struct hak_front *survivor)
-{
-    hak_lock_reset(&fronts.lock);
-    struct hak_front *front = fronts.active;
-    while (front != NULL) {
-        struct hak_front *next = front->next;
-        if (front != survivor)
-            hak_front_destroy(front);
-        front = next;
-    }
 }

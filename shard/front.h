@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "os/compiler.h"
+#include "os/owner.h"
 #include "tiers/object.h"
 #include "tiers/page_map.h"
 #include "tiers/size_class.h"
@@ -41,6 +42,10 @@ struct hak_front {
     uint64_t last_tick_ns;
     struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
     struct hak_front *previous;
+    uint32_t generation;                  /* of forks, in which its thread lives; under the lock */
+    uint32_t left;                        /* its thread has left it in the list; atomic */
+    uint32_t taken_apart;                 /* classes, once it has no thread */
+    struct hak_owner owner;
     uint64_t seen[HAK_CLASS_COUNT];       /* `loaded` at the last tick, */
     uint8_t unchanged[HAK_CLASS_COUNT];   /* and at how many before it, without a break */
 } __attribute__((aligned(HAK_CACHE_LINE)));
@@ -196,10 +201,20 @@ extern uint32_t hak_front_wishes;
 /* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
 void hak_front_attach_all(void);
 
-/* Around fork. */
-void hak_front_lock_list(void);
-void hak_front_unlock_list(void);
-void hak_front_reset_list(struct hak_front *survivor);
+/* Gives the front back without its objects, for others to take apart: while the heap is frozen. By
+ * its own thread, at its end. */
+void hak_front_leave(struct hak_front *front);
+
+/* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a
+ * word (first used in a thread's last destructors); takes some classes of one apart. Called while
+ * HAK_OWED_FRONTS says so, which it knows to end. Inside a section, under no lock. */
+void hak_front_collect(void);
+
+/* Gives back all objects of `count` classes from `first` on. */
+void hak_front_flush_classes(struct hak_front *front, unsigned first, unsigned count);
+
+/* In the child of a fork: all fronts but the caller's are nobody's now. Touches none of them. */
+void hak_front_start_child(void);
 
 /* ---- the slow halves (refill.c, flush.c) ----------------------------------------------------- */
 

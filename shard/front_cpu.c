@@ -14,6 +14,7 @@
 #include "os/lock.h"
 #include "os/memory.h"
 #include "os/rseq.h"
+#include "os/section.h"
 #include "shard/heap.h"
 #include "shard/shard.h"
 
@@ -49,6 +50,11 @@ static struct hak_front *front_here(void)
 {
     unsigned cpu = hak_os_cpu();
     return front_of(cpu < hak_cpu_fronts.ids ? cpu : 0);
+}
+
+const struct hak_front *hak_cpu_front_here(void)
+{
+    return front_here();
 }
 
 static struct hak_shard *shard_of(const struct hak_front *front)
@@ -371,6 +377,9 @@ size_t hak_cpu_fronts_bytes(void)
 
 void hak_cpu_fronts_after_fork(void)
 {
+    /* The caller's own frame may be draining, interrupted by the handler that forked. */
+    if (hak_section_is_inside())
+        return;
     hak_lock_reset(&draining);
     /* relaxed: the child has one thread. A drain of the parent's may have had them closed; or the
      * parent was about to open them, which the child does when it places its shards. */

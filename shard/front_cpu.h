@@ -137,6 +137,9 @@ size_t hak_cpu_fronts_bytes(void);
  * hints. */
 void hak_cpu_front_shrink(struct hak_front *front);
 
+/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
+const struct hak_front *hak_cpu_front_here(void);
+
 /* An object of a class of which the CPU has none, NULL when out of memory. */
 void *hak_cpu_front_refill(unsigned class_id);
 

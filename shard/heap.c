@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/inject.h"
 #include "os/kept.h"
+#include "os/section.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
@@ -433,23 +434,50 @@ static int is_enough(const struct hak_heap_purge *purge, size_t bytes)
            (purge->deadline_ns != UINT64_MAX && hak_os_now_ns() >= purge->deadline_ns);
 }
 
+/* Each step in a section of its own, so that a fork waits for one step only; while a fork goes on
+ * for long they are left out. */
+static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *purge)
+{
+    if (!hak_section_enter_late())
+        return 0;
+    size_t bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
+    if (!is_enough(purge, bytes))
+        hak_cpu_fronts_drain();
+    hak_section_leave();
+    return bytes;
+}
+
+static void drain_shard(struct hak_shard *shard)
+{
+    if (!hak_section_enter_late())
+        return;
+    hak_shard_drain(shard);
+    hak_section_leave();
+}
+
+static size_t purge_shard(struct hak_shard *shard)
+{
+    if (!hak_section_enter_late())
+        return 0;
+    size_t bytes = hak_shard_purge(shard);
+    hak_section_leave();
+    return bytes;
+}
+
 /* Caches first, then pages: what is drained may empty slabs of any shard. */
 size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge)
 {
     unsigned first = purge->id != 0 ? purge->id : 1;
     unsigned last = purge->id != 0 ? purge->id : hak_shard_last_id();
-    size_t bytes = 0;
-    if (purge->id == 0) {
-        bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
-        if (!is_enough(purge, bytes))
-            hak_cpu_fronts_drain();
-    }
+    size_t bytes = purge->id == 0 ? purge_common(heap, purge) : 0;
     for (unsigned id = first; id <= last && !is_enough(purge, bytes); id++)
-        hak_shard_drain(hak_shard_of_id(id));
+        drain_shard(hak_shard_of_id(id));
     for (unsigned id = first; id <= last && !is_enough(purge, bytes); id++)
-        bytes += hak_shard_purge(hak_shard_of_id(id));
-    if (!is_enough(purge, 0))
+        bytes += purge_shard(hak_shard_of_id(id));
+    if (!is_enough(purge, 0) && hak_section_enter_late()) {
         hak_heap_reap(heap);
+        hak_section_leave();
+    }
     return bytes;
 }
 
@@ -496,44 +524,8 @@ void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_
 
 /* ---- fork ----------------------------------------------------------------------------------- */
 
-void hak_heap_lock(struct hak_heap *heap)
+void hak_heap_start_child(struct hak_heap *heap)
 {
-    /* First: a shard that is born meanwhile would be in nobody's hands. hak_shard_create takes no
-     * other lock under this one. */
-    hak_shard_lock_registry();
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_shard_lock(hak_shard_of_id(id));
-    hak_whale_lock(&heap->whales);
-    hak_lock_begin_fork(&heap->whales.lock);
-    hak_meta_lock();
-    heap->locked_audit = heap->policy_store.audit;
-    if (heap->locked_audit != NULL)
-        hak_lock_acquire_to_fork(&heap->locked_audit->lock);
-}
-
-void hak_heap_unlock(struct hak_heap *heap)
-{
-    if (heap->locked_audit != NULL)
-        hak_lock_release_after_fork(&heap->locked_audit->lock);
-    hak_meta_unlock();
-    hak_lock_end_fork(&heap->whales.lock);
-    hak_whale_unlock(&heap->whales);
-    for (unsigned id = hak_shard_last_id(); id >= 1; id--)
-        hak_shard_unlock(hak_shard_of_id(id));
-    hak_shard_unlock_registry();
-}
-
-void hak_heap_reset_locks(struct hak_heap *heap)
-{
-    hak_lock_reset(&heap->placing);
-    hak_lock_reset(&leaving.lock);
-    hak_reclaim_after_fork();
-    hak_shard_reset_registry();
-    if (heap->locked_audit != NULL)
-        hak_lock_reset(&heap->locked_audit->lock);
-    hak_meta_reset_lock();
-    hak_bind_reset_lock();
-    hak_whale_reset_lock(&heap->whales);
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_shard_reset_locks(hak_shard_of_id(id));
+    if (!hak_section_is_inside())
+        hak_lock_reset(&heap->placing);
 }

@@ -39,7 +39,6 @@ struct hak_heap {
     struct hak_whales whales;
     const struct hak_policy *policy;
     struct hak_policy policy_store;           /* what options made of the fixed policy */
-    struct hak_audit *locked_audit;           /* while it is locked for a fork; or NULL */
     uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
     uint64_t made_room_ns;                    /* near the limit of memory; relaxed, as the next */
     int64_t missing_then;
@@ -195,8 +194,8 @@ void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_
                      size_t fact_count, const struct hak_report_voice *voice,
                      struct hak_writer *writer);
 
-void hak_heap_lock(struct hak_heap *heap);
-void hak_heap_unlock(struct hak_heap *heap);
-void hak_heap_reset_locks(struct hak_heap *heap);
+/* In the child of a fork: nobody else is placing shards. (A thread that waits for another lock
+ * while it holds that one lets forks pass.) */
+void hak_heap_start_child(struct hak_heap *heap);
 
 #endif

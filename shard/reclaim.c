@@ -113,8 +113,6 @@ static bool wait_for_turn(void)
 
 bool hak_reclaim(struct hak_heap *heap, struct hak_reclaim *call)
 {
-    if (hak_lock_forks != 0)
-        return false;
     if (call->steps == 3) {
         note_failure();
         return false;
@@ -132,11 +130,6 @@ bool hak_reclaim(struct hak_heap *heap, struct hak_reclaim *call)
         __atomic_store_n(&reclaim.ended, reclaim.ended + 1, __ATOMIC_RELAXED);
     hak_lock_release(&reclaim.lock);
     return !stops;
-}
-
-void hak_reclaim_after_fork(void)
-{
-    hak_lock_reset(&reclaim.lock);
 }
 
 /* ---- what lies free elsewhere --------------------------------------------------------------- */

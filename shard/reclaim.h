@@ -16,8 +16,7 @@
  * Bounds: one thread at a time, the others wait for it and then try again before they walk
  * themselves. When three steps did not help, the next HAK_RECLAIM_PAUSE refused calls end at once,
  * unless something was given since then to a shard or a tier. Nothing here waits for a grace period
- * longer than hak_heap_reap does. Any thread, under no lock; by a thread that forks (it holds the
- * tiers' locks) nothing is done. */
+ * longer than hak_heap_reap does. Any thread, inside a section, under no lock. */
 #ifndef HAK_SHARD_RECLAIM_H
 #define HAK_SHARD_RECLAIM_H
 
@@ -50,8 +49,5 @@ HAK_COLD void *hak_reclaim_run(struct hak_shard *shard, size_t size, size_t alig
 
 /* The same of a page of some other shard's regions: an object of a class. */
 HAK_COLD void *hak_reclaim_object(struct hak_shard *shard, unsigned class_id);
-
-/* In the child of a fork. */
-void hak_reclaim_after_fork(void);
 
 #endif

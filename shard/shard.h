@@ -145,12 +145,4 @@ static inline int hak_shard_node(const struct hak_shard *shard)
     return hak_region_source_node(&shard->source);
 }
 
-/* Around fork. No shard is born while the registry is locked. */
-void hak_shard_lock_registry(void);
-void hak_shard_unlock_registry(void);
-void hak_shard_reset_registry(void);
-void hak_shard_lock(struct hak_shard *shard);
-void hak_shard_unlock(struct hak_shard *shard);
-void hak_shard_reset_locks(struct hak_shard *shard);
-
 #endif

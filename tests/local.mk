@@ -23,6 +23,7 @@ unit_tests = \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
 	%D%/unit/shard/front \
+	%D%/unit/shard/beside \
 	%D%/unit/shard/front_cpu_answers \
 	%D%/unit/shard/refill \
 	%D%/unit/shard/flush \
@@ -52,6 +53,8 @@ unit_tests = \
 	%D%/unit/os/file \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
+	%D%/unit/os/section \
+	%D%/unit/os/owner \
 	%D%/unit/os/memory \
 	%D%/unit/os/kept \
 	%D%/unit/os/numa \
@@ -201,6 +204,7 @@ direct_tests = \
 	%D%/conform/static.direct \
 	%D%/conform/dlopen.direct
 conform_scripts = \
+	%D%/conform/closed.sh \
 	%D%/conform/elf.sh \
 	%D%/conform/learn.sh \
 	%D%/conform/learning.sh \
@@ -293,14 +297,33 @@ check_LTLIBRARIES += %D%/conform/layer.la
 # What surrounds a process, and what it does to itself after its start.
 environment_tests = \
 	%D%/environment/addresses.modes \
+	%D%/environment/forks.modes \
+	%D%/environment/late_threads.modes \
 	%D%/environment/wild.modes
 check_PROGRAMS += $(environment_tests)
 TESTS += $(environment_tests)
 
 %C%_environment_addresses_modes_SOURCES = %D%/environment/addresses.c %D%/conform/sizes.h
 %C%_environment_addresses_modes_LDADD = %D%/lib/libtest.la
+%C%_environment_forks_modes_SOURCES = %D%/environment/forks.c
+%C%_environment_forks_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_environment_late_threads_modes_SOURCES = %D%/environment/late_threads.c
+%C%_environment_late_threads_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_environment_wild_modes_SOURCES = %D%/environment/wild.c
 %C%_environment_wild_modes_LDADD = %D%/lib/libtest.la -lpthread
+
+check_PROGRAMS += %D%/environment/filters
+TESTS += %D%/environment/filters.sh
+EXTRA_DIST += %D%/environment/filters.sh
+%C%_environment_filters_SOURCES = %D%/environment/filters.c
+%C%_environment_filters_LDADD = %D%/lib/libtest.la -lpthread
+%D%/environment/filters.log: %D%/environment/filters
+check_PROGRAMS += %D%/environment/limits
+TESTS += %D%/environment/limits.sh
+EXTRA_DIST += %D%/environment/limits.sh
+%C%_environment_limits_SOURCES = %D%/environment/limits.c
+%C%_environment_limits_LDADD = %D%/lib/libtest.la -lpthread
+%D%/environment/limits.log: %D%/environment/limits %D%/conform/linked.direct
 
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
@@ -360,20 +383,6 @@ EXTRA_DIST += %D%/fault/refused.sh
 %C%_fault_refuse_LDADD =
 %D%/fault/refused.log: %D%/fault/refuse %D%/environment/limits $(conform_tests) %D%/conform/linked.direct
 %D%/stress/storm.log: %D%/fault/refuse
-
-# ------------------------------------------------------------------ environment
-check_PROGRAMS += %D%/environment/filters
-TESTS += %D%/environment/filters.sh
-EXTRA_DIST += %D%/environment/filters.sh
-%C%_environment_filters_SOURCES = %D%/environment/filters.c
-%C%_environment_filters_LDADD = %D%/lib/libtest.la -lpthread
-%D%/environment/filters.log: %D%/environment/filters
-check_PROGRAMS += %D%/environment/limits
-TESTS += %D%/environment/limits.sh
-EXTRA_DIST += %D%/environment/limits.sh
-%C%_environment_limits_SOURCES = %D%/environment/limits.c
-%C%_environment_limits_LDADD = %D%/lib/libtest.la -lpthread
-%D%/environment/limits.log: %D%/environment/limits %D%/conform/linked.direct
 
 # ------------------------------------------------------------------ vm
 # Machines of several nodes, as guests, by `make check-numa`.

@@ -478,18 +478,3 @@ struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache)
     hak_lock_release(&cache->lock);
     return bytes;
 }
-
-void hak_large_lock(struct hak_large_cache *cache)
-{
-    hak_lock_acquire_to_fork(&cache->lock);
-}
-
-void hak_large_unlock(struct hak_large_cache *cache)
-{
-    hak_lock_release_after_fork(&cache->lock);
-}
-
-void hak_large_reset_lock(struct hak_large_cache *cache)
-{
-    hak_lock_reset(&cache->lock);
-}

@@ -139,10 +139,6 @@ void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages);
 
 struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache);
 
-/* Around a fork. A run that another thread was purging is lost to the child, no more. */
-void hak_large_lock(struct hak_large_cache *cache);
-void hak_large_unlock(struct hak_large_cache *cache);
-void hak_large_reset_lock(struct hak_large_cache *cache);
 
 /* ---- the lists of free runs; between large.c and large_segment.c, lock held ---- */
 

@@ -1,33 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocator's own memory: a bump pointer in chunks from the kernel, under one lock, because it
- * is only asked when a thread, a shard or a table is born. */
+/* The allocator's own memory: a bump offset in chunks from the kernel, without a lock, so that it
+ * may be asked under any lock and beside a fork. What two threads map at once for one need goes
+ * back. */
 #include "tiers/meta.h"
 
 #include <stdint.h>
 
 #include "os/bits.h"
-#include "os/lock.h"
 #include "os/memory.h"
 
 enum {
     CHUNK_SIZE = 256 * 1024,
 };
 
-/* All fields under the lock. */
+/* At the beginning of each chunk, whose memory is zero. */
+struct chunk {
+    uint64_t used;    /* bytes handed out, this header included */
+};
+
 static struct {
-    struct hak_lock lock;
-    uintptr_t next;       /* first free byte of the chunk */
-    uintptr_t end;
-    size_t bytes;         /* mapped so far */
+    struct chunk *chunk;    /* the one that is cut: release, acquire */
+    size_t bytes;           /* mapped so far; relaxed */
 } meta;
 
-static void *take_from_chunk(size_t size, size_t alignment)
+static void *take_from_chunk(struct chunk *chunk, size_t size, size_t alignment)
 {
-    uintptr_t start = hak_align_up(meta.next, alignment);
-    if (start + size > meta.end)
-        return NULL;
-    meta.next = start + size;
-    return (void *)start;
+    /* relaxed, all: the memory is the taker's own */
+    uint64_t used = __atomic_load_n(&chunk->used, __ATOMIC_RELAXED);
+    for (;;) {
+        uint64_t start = hak_align_up(used, alignment);
+        if (start + size > CHUNK_SIZE)
+            return NULL;
+        if (__atomic_compare_exchange_n(&chunk->used, &used, start + size, 1, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return (char *)chunk + start;
+    }
 }
 
 static void *map_own(size_t size)
@@ -35,47 +42,41 @@ static void *map_own(size_t size)
     size_t whole = hak_align_up(size, hak_os_page_size());
     void *memory = hak_os_map(whole, hak_os_page_size());
     if (memory != NULL)
-        meta.bytes += whole;
+        __atomic_fetch_add(&meta.bytes, whole, __ATOMIC_RELAXED);    /* relaxed: a figure */
     return memory;
+}
+
+/* Puts a new chunk in place of `old`, unless somebody else has. 0: refused. */
+static int replace_chunk(struct chunk *old)
+{
+    struct chunk *fresh = map_own(CHUNK_SIZE);
+    if (fresh == NULL)
+        return 0;
+    fresh->used = sizeof *fresh;
+    /* release: pairs with the acquire in hak_meta_alloc; the header is written when it is found */
+    if (!__atomic_compare_exchange_n(&meta.chunk, &old, fresh, 0, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED) &&
+        hak_os_unmap(fresh, CHUNK_SIZE) == 0)
+        __atomic_fetch_sub(&meta.bytes, CHUNK_SIZE, __ATOMIC_RELAXED);    /* relaxed: as above */
+    return 1;
 }
 
 void *hak_meta_alloc(size_t size, size_t alignment)
 {
-    hak_lock_acquire(&meta.lock);
-    void *memory = take_from_chunk(size, alignment);
-    if (memory == NULL && size > CHUNK_SIZE / 4) {
-        memory = map_own(size);
-    } else if (memory == NULL) {
-        void *chunk = map_own(CHUNK_SIZE);
-        if (chunk != NULL) {
-            meta.next = (uintptr_t)chunk;
-            meta.end = meta.next + CHUNK_SIZE;
-            memory = take_from_chunk(size, alignment);
-        }
+    for (;;) {
+        /* acquire: pairs with the release in replace_chunk */
+        struct chunk *chunk = __atomic_load_n(&meta.chunk, __ATOMIC_ACQUIRE);
+        void *memory = chunk != NULL ? take_from_chunk(chunk, size, alignment) : NULL;
+        if (memory != NULL)
+            return memory;
+        if (size > CHUNK_SIZE / 4)
+            return map_own(size);
+        if (!replace_chunk(chunk))
+            return NULL;
     }
-    hak_lock_release(&meta.lock);
-    return memory;
 }
 
 size_t hak_meta_bytes(void)
 {
-    hak_lock_acquire(&meta.lock);
-    size_t bytes = meta.bytes;
-    hak_lock_release(&meta.lock);
-    return bytes;
-}
-
-void hak_meta_lock(void)
-{
-    hak_lock_acquire_to_fork(&meta.lock);
-}
-
-void hak_meta_unlock(void)
-{
-    hak_lock_release_after_fork(&meta.lock);
-}
-
-void hak_meta_reset_lock(void)
-{
-    hak_lock_reset(&meta.lock);
+    return __atomic_load_n(&meta.bytes, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }

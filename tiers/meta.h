@@ -13,8 +13,4 @@ void *hak_meta_alloc(size_t size, size_t alignment);
 /* Bytes taken from the kernel so far. */
 size_t hak_meta_bytes(void);
 
-void hak_meta_lock(void);
-void hak_meta_unlock(void);
-void hak_meta_reset_lock(void);   /* in the child of a fork */
-
 #endif

@@ -268,26 +268,3 @@ size_t hak_pool_taken_bytes(struct hak_pool *pool)
     }
     return bytes;
 }
-
-/* ---- fork ----------------------------------------------------------------------------------- */
-
-void hak_pool_lock(struct hak_pool *pool)
-{
-    for (unsigned bin = 0; bin < HAK_POOL_BINS; bin++)
-        hak_lock_acquire_to_fork(&pool->bins[bin].lock);
-    hak_lock_acquire_to_fork(&pool->space.lock);
-}
-
-void hak_pool_unlock(struct hak_pool *pool)
-{
-    hak_lock_release_after_fork(&pool->space.lock);
-    for (unsigned bin = HAK_POOL_BINS; bin-- > 0;)
-        hak_lock_release_after_fork(&pool->bins[bin].lock);
-}
-
-void hak_pool_reset_locks(struct hak_pool *pool)
-{
-    hak_lock_reset(&pool->space.lock);
-    for (unsigned bin = 0; bin < HAK_POOL_BINS; bin++)
-        hak_lock_reset(&pool->bins[bin].lock);
-}

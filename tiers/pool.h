@@ -96,10 +96,6 @@ size_t hak_pool_slab_bytes(struct hak_pool *pool);
 /* Bytes of the slabs' objects that are not free, whoever holds them: without the slabs' edges. */
 size_t hak_pool_taken_bytes(struct hak_pool *pool);
 
-/* Around fork: all locks of the pool, in order. */
-void hak_pool_lock(struct hak_pool *pool);
-void hak_pool_unlock(struct hak_pool *pool);
-void hak_pool_reset_locks(struct hak_pool *pool);
 
 static inline struct hak_region *hak_region_of(const void *address)
 {

@@ -410,6 +410,12 @@ size_t hak_whale_size(struct hak_whales *whales, const void *object)
     return size;
 }
 
+size_t hak_whale_size_beside(struct hak_whales *whales, const void *object)
+{
+    const struct hak_whale *whale = find(whales, object);
+    return whale != NULL ? whale->size : 0;
+}
+
 /* The kernel would not move pages to the target. A kernel before about 6.16 may have unmapped that
  * first, and then somebody else's memory may lie there by now: if its addresses can be had again
  * they were free, and go back; if not they stay, never touched. What is known to lead here is told
@@ -581,19 +587,4 @@ struct hak_whale_bytes hak_whale_bytes(struct hak_whales *whales)
     struct hak_whale_bytes bytes = { whales->used_bytes, whales->cached_bytes };
     hak_lock_release(&whales->lock);
     return bytes;
-}
-
-void hak_whale_lock(struct hak_whales *whales)
-{
-    hak_lock_acquire(&whales->lock);
-}
-
-void hak_whale_unlock(struct hak_whales *whales)
-{
-    hak_lock_release(&whales->lock);
-}
-
-void hak_whale_reset_lock(struct hak_whales *whales)
-{
-    hak_lock_reset(&whales->lock);
 }

@@ -80,6 +80,10 @@ int hak_whale_give(struct hak_whales *whales, void *object, const struct hak_pol
 /* Usable bytes; 0 when no live whale begins there. */
 size_t hak_whale_size(struct hak_whales *whales, const void *object);
 
+/* The same without the lock, for who finds the heap frozen: nothing changes then, but that it may
+ * thaw meanwhile; and of a live whale only its owner changes it. */
+size_t hak_whale_size_beside(struct hak_whales *whales, const void *object);
+
 /* For whom a live whale was mapped, NULL when none begins there; and for whom it counts from now
  * on, its pages having moved. */
 const struct hak_region_source *hak_whale_source(struct hak_whales *whales, const void *object);
@@ -104,10 +108,5 @@ void hak_whale_end_learning(struct hak_whales *whales, const struct hak_policy *
 size_t hak_whale_trim(struct hak_whales *whales);
 
 struct hak_whale_bytes hak_whale_bytes(struct hak_whales *whales);
-
-/* Around a fork. */
-void hak_whale_lock(struct hak_whales *whales);
-void hak_whale_unlock(struct hak_whales *whales);
-void hak_whale_reset_lock(struct hak_whales *whales);
 
 #endif

@@ -196,11 +196,6 @@ void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy po
     hak_lock_release(&binding.lock);
 }
 
-void hak_bind_reset_lock(void)
-{
-    hak_lock_reset(&binding.lock);
-}
-
 int hak_bind_places_shards(void)
 {
     return step_now() == HAK_BIND_STEP_BOUND &&

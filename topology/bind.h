@@ -56,7 +56,6 @@ enum {
  * bound. */
 void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy);
 
-void hak_bind_reset_lock(void);    /* in the child of a fork */
 
 struct hak_bind_state hak_bind_state(void);
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# `make model`: Spin searches the protocol of bundles, and must find each mutation of it. Skipped
-# where Spin is not installed; half a minute to two.
+# `make model`: Spin searches the protocols of bundles and of sections, and must find each mutation of
+# them. Skipped where Spin is not installed; half a minute to two.
 
-EXTRA_DIST += %D%/bundle.pml %D%/run
+EXTRA_DIST += %D%/bundle.pml %D%/section.pml %D%/run
 
 .PHONY: model
 model:

@@ -3,12 +3,16 @@
 #include "shard/front.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "os/clock.h"
+#include "shard/beside.h"
+
 #include "tests/lib/prng.h"
 #include "tests/lib/process.h"
 #include "tests/lib/threads.h"
 #include "tests/unit/shard/world.h"
+#include "tiers/meta.h"
 
 enum { CLASS = 8 };
 
@@ -225,22 +229,28 @@ static void ticks_are_seldom(void)
     hak_front_destroy(front);
 }
 
-/* In the child of a fork the other threads' fronts are given back; the survivor's is not. */
+/* As the child of a fork does it: nothing of another thread's is touched at once, and all of it comes
+ * back by and by; the survivor's front stays. */
 static void a_child_inherits(void)
 {
     world_by_turns("2");
-    struct hak_front *mine = hak_front_create();
     struct hak_front *theirs = hak_front_create();
+    struct hak_front *mine = hak_front_create();    /* the last is the thread's own */
     REQUIRE(mine != NULL && theirs != NULL);
     world_give(mine, world_take(mine, CLASS));
     for (unsigned i = 0; i < 3; i++)
         world_give(theirs, world_take(theirs, CLASS));
-    hak_front_lock_list();
     pid_t child = fork();
     if (child == 0) {
         unsigned had = world_length(mine->loaded[CLASS]);
-        hak_front_reset_list(mine);
-        int good = EXPECT_EQ(world_length(theirs->loaded[CLASS]), 0);
+        struct hak_front before = *theirs;
+        hak_front_start_child();
+        int good = EXPECT_EQ(memcmp(&before, theirs, sizeof before), 0);
+        unsigned calls = 0;
+        for (; (hak_owed & HAK_OWED_FRONTS) != 0 && calls < 100; calls++)
+            hak_front_collect();
+        good &= EXPECT_GE(calls, HAK_CLASS_COUNT / 8) & EXPECT_LE(calls, 20);
+        good &= EXPECT_EQ(world_length(theirs->loaded[CLASS]), 0);
         good &= EXPECT_EQ(world_length(mine->loaded[CLASS]), had) & EXPECT_GE(had, 1);
         struct hak_front *fresh = hak_front_create();
         good &= EXPECT(fresh == theirs);
@@ -248,10 +258,41 @@ static void a_child_inherits(void)
         hak_front_destroy(mine);
         _exit(good ? 0 : 1);
     }
-    hak_front_unlock_list();
     EXPECT_EQ(process_wait(child, 20), 0);
     hak_front_destroy(mine);
     hak_front_destroy(theirs);
+}
+
+/* Threads that end without giving their fronts back, or while the heap is frozen: found by the next. */
+static void *end_without_a_word(void *leaves)
+{
+    struct hak_front *front = hak_front_create();
+    if (!EXPECT(front != NULL))
+        return NULL;
+    for (unsigned i = 0; i < 3; i++)
+        world_give(front, world_take(front, CLASS));
+    if (leaves != NULL)
+        hak_front_leave(front);
+    return NULL;
+}
+
+static void ended_threads_are_found(void)
+{
+    enum {
+        TURNS = 300
+    };
+    world_by_turns("2");
+    size_t before = hak_meta_bytes();
+    char yes = 1;
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        threads_run(1, end_without_a_word, NULL, 0);
+        threads_run(1, end_without_a_word, &yes, 1);
+    }
+    EXPECT_LE(hak_meta_bytes() - before, 1024 * 1024); /* 600 fronts would be 1.7 MiB */
+    for (unsigned i = 0; i < 200; i++)
+        hak_front_collect();
+    hak_front_destroy(hak_front_create());
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED), world_sum(HAK_COUNTER_THREADS_EXITED));
 }
 
 int main(int argc, char **argv)
@@ -265,6 +306,7 @@ int main(int argc, char **argv)
         {"what is loaded and not used goes back", unused_classes_go_back},
         {"the clock is asked seldom", ticks_are_seldom},
         {"the child of a fork gives back the others' fronts", a_child_inherits},
+        {"fronts of threads that ended without a word are found", ended_threads_are_found},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -297,78 +297,6 @@ static void plugging_piles_up_nothing(void)
     machine_close(root);
 }
 
-/* ---- fork ------------------------------------------------------------------------------- */
-
-static unsigned served;
-
-static void *use_everything(void *argument)
-{
-    struct hak_heap *heap = argument;
-    struct hak_shard *shard = heap->placement->shards[0];
-    hak_shard_give_to_slabs(CLASS, world_chain(shard, CLASS, 1));
-    void *run = take_large(shard);
-    EXPECT_EQ(hak_large_give(run, heap->policy), 1);
-    void *whale =
-        hak_whale_take(&heap->whales, &shard->source, WHALE, 4096, HAK_ZERO_NO, heap->policy);
-    EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->policy), 1);
-    __atomic_store_n(&served, 1, __ATOMIC_RELEASE); /* pairs with the acquire in locks_hold */
-    return NULL;
-}
-
-static void locks_hold(void)
-{
-    pthread_t thread;
-    struct hak_heap *heap = world_start();
-    hak_heap_lock(heap);
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        EXPECT(!hak_lock_try(&hak_shard_of_id(id)->tiny.space.lock));
-    EXPECT(!hak_lock_try(&heap->whales.lock));
-    REQUIRE(pthread_create(&thread, NULL, use_everything, heap) == 0);
-    shaker_pause(20000000);
-    EXPECT_EQ(__atomic_load_n(&served, __ATOMIC_ACQUIRE), 0);
-    hak_heap_unlock(heap);
-    pthread_join(thread, NULL);
-    EXPECT_EQ(served, 1);
-    hak_heap_lock(heap);
-    hak_heap_reset_locks(heap);
-    use_everything(heap);
-    world_expect_nothing_lost();
-}
-
-static unsigned stop;
-
-static void *make_shards(void *argument)
-{
-    struct hak_heap *heap = argument;
-    /* relaxed: only the wish to stop */
-    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED) && hak_shard_last_id() < 1000) {
-        EXPECT(hak_shard_create(-1, heap->policy) != NULL);
-        shaker_pause(10000);
-    }
-    return NULL;
-}
-
-/* What is locked is what is unlocked, or reset in the child: all shards there are. */
-static void no_shard_is_born_meanwhile(void)
-{
-    enum { TURNS = 200 };
-    pthread_t thread;
-    struct hak_heap *heap = world_start();
-    REQUIRE(pthread_create(&thread, NULL, make_shards, heap) == 0);
-    for (unsigned turn = 0; turn < TURNS; turn++) {
-        hak_heap_lock(heap);
-        unsigned last = hak_shard_last_id();
-        shaker_pause(200000);
-        EXPECT_EQ(hak_shard_last_id(), last);
-        hak_heap_unlock(heap);
-    }
-    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED); /* relaxed: as in make_shards */
-    pthread_join(thread, NULL);
-    EXPECT(hak_shard_last_id() > 1);
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        EXPECT_EQ(hak_shard_of_id(id)->large.lock.word, 0);
-}
-
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -382,8 +310,6 @@ int main(int argc, char **argv)
         {"a refresh sees what has changed", refreshes},
         {"a CPU that was plugged in is met", strangers_are_met},
         {"CPUs that come and go pile up nothing", plugging_piles_up_nothing},
-        {"locks hold and can be reset", locks_hold},
-        {"no shard is born while the heap is locked", no_shard_is_born_meanwhile},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

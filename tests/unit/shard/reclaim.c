@@ -118,17 +118,6 @@ static void in_vain_it_pauses(void)
     EXPECT_EQ(hak_large_bytes(&hak_shard_of_id(1)->large).mapped, 0);
 }
 
-static void who_forks_holds_the_locks(void)
-{
-    struct hak_heap *heap = world_start();
-    give_whale(heap);
-    hak_lock_forks = 1;
-    EXPECT_EQ(reclaim_all(heap, NULL), 0);
-    hak_lock_forks = 0;
-    EXPECT_GE(hak_whale_bytes(&heap->whales).cached, WHALE);
-    hak_heap_trim(heap);
-}
-
 /* Free units of a segment that is in use serve, also for small objects, whosever they are. */
 static void free_runs_serve(void)
 {
@@ -194,7 +183,6 @@ int main(int argc, char **argv)
         {"everything that is unused goes", everything_goes},
         {"fronts of others are asked, and obey", others_are_asked},
         {"in vain it pauses, until something is given", in_vain_it_pauses},
-        {"a thread that forks gives nothing back", who_forks_holds_the_locks},
         {"free runs of any shard serve", free_runs_serve},
         {"free pages of any shard serve", free_pages_serve},
         {"threads wait for each other, and not for ever", threads_wait_for_each_other},

@@ -262,39 +262,6 @@ static void reaping_leaves_the_rest(void)
     world_expect_nothing_lost();
 }
 
-/* ---- fork ------------------------------------------------------------------------------- */
-
-static unsigned chained;
-
-static void *take_a_chain(void *argument)
-{
-    hak_shard_give_to_slabs(CLASS, world_chain(argument, CLASS, 1));
-    __atomic_store_n(&chained, 1, __ATOMIC_RELEASE); /* pairs with the acquire in locks_hold */
-    return NULL;
-}
-
-static void locks_hold(void)
-{
-    pthread_t thread;
-    world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
-    REQUIRE(shard != NULL);
-    hak_shard_lock(shard);
-    EXPECT(!hak_lock_try(&shard->tiny.space.lock));
-    EXPECT(!hak_lock_try(&shard->mid.space.lock));
-    EXPECT(!hak_lock_try(&shard->large.lock));
-    REQUIRE(pthread_create(&thread, NULL, take_a_chain, shard) == 0);
-    shaker_pause(20000000);
-    EXPECT_EQ(__atomic_load_n(&chained, __ATOMIC_ACQUIRE), 0);
-    hak_shard_unlock(shard);
-    pthread_join(thread, NULL);
-    EXPECT_EQ(chained, 1);
-    hak_shard_lock(shard);
-    hak_shard_reset_locks(shard);
-    take_a_chain(shard);
-    world_expect_nothing_lost();
-}
-
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -306,7 +273,6 @@ int main(int argc, char **argv)
         {"free pages decay at ticks", ticks_let_decay},
         {"regions are unmapped under nobody's eyes", reaped_under_poppers},
         {"a region stays mapped while anybody may look into it, and nobody waits", reaping_leaves_the_rest},
-        {"locks hold and can be reset", locks_hold},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

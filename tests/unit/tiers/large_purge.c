@@ -437,9 +437,9 @@ static void told_of_batches(void)
     EXPECT_EQ(learner.open, RUNS / 2);
     for (unsigned i = 0; i < RUNS && cache->batched == RUNS / 2; i += 2)
         EXPECT_EQ(sample_of(runs[i])->purged_ns, 0);
-    hak_large_lock(cache);
+    hak_lock_acquire(&cache->lock);
     hak_large_release_batch(cache);
-    hak_large_unlock(cache);
+    hak_lock_release(&cache->lock);
     expect_released(runs);
     for (unsigned i = 0; i < RUNS; i += 2)
         if (EXPECT(sample_of(runs[i]) != NULL))
@@ -582,9 +582,9 @@ static void *churn(void *argument)
         if (i % 500 == 499)
             hak_large_trim(cache);
         if (policy.mode == HAK_LEARN_FROZEN && i % 64 == 0) { /* so that all arms are obeyed */
-            hak_large_lock(cache);
+            hak_lock_acquire(&cache->lock);
             learner.keys[prng_below(&prng, 6)].arm = (uint8_t)prng_below(&prng, HAK_ARM_COUNT);
-            hak_large_unlock(cache);
+            hak_lock_release(&cache->lock);
         }
     }
     for (unsigned i = 0; i < SLOTS; i++)

@@ -67,6 +67,11 @@ static void pieces_are_apart(void)
 }
 
 /* Small pieces share the kernel's pages: a hundred of them cost one chunk at the most. */
+enum {
+    FILL_PIECES = 200,
+    FILL_PIECE = 8192,
+};
+
 static void small_pieces_share(void)
 {
     hak_meta_alloc(64, 64);
@@ -76,13 +81,31 @@ static void small_pieces_share(void)
     EXPECT_LE(hak_meta_bytes() - before, 256 * 1024);
 }
 
-static void locks(void)
+/* Threads that need a new chunk at once get memory that does not overlap, and one chunk each time. */
+static void *fill(void *argument)
 {
-    hak_meta_lock();
-    hak_meta_unlock();
-    hak_meta_lock();
-    hak_meta_reset_lock();
-    EXPECT(hak_meta_alloc(16, 16) != NULL);
+    unsigned char mark = *(unsigned char *)argument;
+    unsigned char *pieces[FILL_PIECES];
+    for (unsigned i = 0; i < FILL_PIECES; i++) {
+        pieces[i] = hak_meta_alloc(FILL_PIECE, 64);
+        if (!EXPECT(pieces[i] != NULL))
+            return NULL;
+        memset(pieces[i], mark, FILL_PIECE);
+    }
+    for (unsigned i = 0; i < FILL_PIECES; i++)
+        for (unsigned byte = 0; byte < FILL_PIECE; byte++)
+            if (pieces[i][byte] != mark)
+                return (void *)(uintptr_t)EXPECT(!"shared");
+    return NULL;
+}
+
+static void threads_share(void)
+{
+    unsigned char marks[4] = {1, 2, 3, 4};
+    size_t before = hak_meta_bytes();
+    threads_run(4, fill, marks, 1);
+    size_t wanted = 4ul * FILL_PIECES * FILL_PIECE;
+    EXPECT_LE(hak_meta_bytes() - before, wanted + wanted / 8 + 2 * 256 * 1024);
 }
 
 static int refused_child(void)
@@ -110,7 +133,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"pieces are zero, aligned and apart", pieces_are_apart},
         {"small pieces share pages", small_pieces_share},
-        {"the lock can be held, given up and reset", locks},
+        {"threads share chunks without a lock", threads_share},
         {"the kernel's no is told", refused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -440,38 +440,6 @@ static void many_threads(void)
     expect_all_empty();
 }
 
-/* ---- fork ------------------------------------------------------------------------------- */
-
-static void *take_one(void *argument)
-{
-    uint64_t word = hak_word_make(NULL, ANY_ROOM);
-    take(3, 1, &word);
-    /* release: pairs with the acquire in locks_hold */
-    __atomic_store_n((void **)argument, hak_word_object(word), __ATOMIC_RELEASE);
-    return NULL;
-}
-
-static void locks_hold(void)
-{
-    start();
-    void *object = NULL;
-    pthread_t thread;
-    hak_pool_lock(&tiny);
-    EXPECT(!hak_lock_try(&tiny.space.lock));
-    for (unsigned bin = 0; bin < HAK_POOL_BINS; bin++)
-        EXPECT(!hak_lock_try(&tiny.bins[bin].lock));
-    REQUIRE(pthread_create(&thread, NULL, take_one, &object) == 0);
-    usleep(20000);
-    EXPECT(__atomic_load_n(&object, __ATOMIC_ACQUIRE) == NULL);
-    hak_pool_unlock(&tiny);
-    pthread_join(thread, NULL);
-    REQUIRE(object != NULL);
-    give(3, object, &keep_all);
-    hak_pool_lock(&mid);
-    hak_pool_reset_locks(&mid);
-    expect_all_empty();
-}
-
 int main(int argc, char **argv)
 {
     /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
@@ -485,7 +453,6 @@ int main(int argc, char **argv)
         {"a purge spares what is in use", purges_spare_the_living},
         {"classes use each other's pages", classes_use_each_others_pages},
         {"many threads, every object one's own", many_threads},
-        {"locks hold and can be reset", locks_hold},
         {"regions of huge pages are purged as a whole", huge_regions_are_spared},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Sections: striped counts, and one word that says how many forks are under way. */
+#include "os/section.h"
+
+#include <linux/futex.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/syscall.h"
+
+enum {
+    STRIPES = 32,                          /* 2 KiB: what a fork reads */
+    SPIN_ROUNDS = 200,
+};
+
+static const uint64_t NAP_NS = 50 * 1000;
+static const uint64_t LATE_NS = 1000ul * 1000 * 1000;
+static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child is estranged */
+static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* a count that may be ours */
+static const uint64_t RESUME_NS = 100ul * 1000 * 1000;     /* then we go on beside a fork */
+
+/* Where a thread is. A handler that finds one of the two in-between states does not know whether
+ * the count has been made. */
+enum place {
+    OUTSIDE,
+    ENTERING,
+    INSIDE,
+    LEAVING,
+    LENT,        /* inside, but not counted: waiting for a lock */
+};
+
+struct stripe {
+    uint32_t inside;
+} __attribute__((aligned(HAK_CACHE_LINE)));
+
+static struct {
+    struct stripe stripes[STRIPES];
+    uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
+    uint32_t suspended;    /* threads that fork from inside */
+    uint32_t intruders;    /* threads that went on inside though a fork was under way */
+    uint32_t estranged;    /* a child that stays frozen */
+    uint32_t next_stripe;
+} sections;
+
+/* Of the thread; read and written by its signal handlers, too. */
+static HAK_TLS struct {
+    struct stripe *stripe;
+    uint32_t depth;
+    uint32_t forks;         /* freezes of its own that are under way */
+    uint8_t place;          /* enum place */
+    uint8_t in_handler;     /* a handler forks while the thread is inside */
+    uint8_t suspended;      /* and has taken its count back */
+    uint8_t intrudes;
+    uint8_t unsure;         /* the last freeze did not see all counts at 0 */
+    uint8_t alone;          /* it had not to look, for there was one thread */
+} mine;
+
+/* glibc's own knowledge (2.32 and later). A process of one thread needs no atomic operation. */
+extern char __libc_single_threaded __attribute__((weak));
+
+static bool is_alone(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded;
+}
+
+static struct stripe *own_stripe(void)
+{
+    if (hak_unlikely(mine.stripe == NULL)) {
+        /* relaxed: a turn */
+        uint32_t turn = __atomic_fetch_add(&sections.next_stripe, 1, __ATOMIC_RELAXED);
+        mine.stripe = &sections.stripes[turn % STRIPES];
+    }
+    return mine.stripe;
+}
+
+/* The place as the thread's own handlers see it; they run on it: the compiler's order is enough */
+static void be(enum place place)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    mine.place = (uint8_t)place;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void count_in(struct stripe *stripe)
+{
+    if (is_alone())
+        /* relaxed: nobody else is there; a handler leaves the count as it found it */
+        __atomic_store_n(&stripe->inside, stripe->inside + 1, __ATOMIC_RELAXED);
+    else
+        /* seq_cst: before the look at `frozen`; pairs with the look at the counts in freeze */
+        __atomic_fetch_add(&stripe->inside, 1, __ATOMIC_SEQ_CST);
+}
+
+static void count_out(struct stripe *stripe)
+{
+    if (is_alone())
+        /* relaxed: as above */
+        __atomic_store_n(&stripe->inside, stripe->inside - 1, __ATOMIC_RELAXED);
+    else
+        /* release: what was done inside is seen by who finds the count at 0 */
+        __atomic_fetch_sub(&stripe->inside, 1, __ATOMIC_RELEASE);
+}
+
+/* Whether a fork of another thread is under way. */
+static bool is_frozen(void)
+{
+    /* seq_cst: after our count; pairs with the addition in freeze */
+    return __atomic_load_n(&sections.frozen, __ATOMIC_SEQ_CST) != mine.forks;
+}
+
+static void nap(uint64_t duration_ns)
+{
+    /* Nobody wakes us: a word of our own, and the clock. The calls that malloc makes anyway. */
+    uint32_t word = 0;
+    struct timespec duration = {0, (long)duration_ns};
+    hak_syscall4(SYS_futex, (uintptr_t)&word, FUTEX_WAIT_PRIVATE, 0, (uintptr_t)&duration);
+}
+
+/* ---- entering ------------------------------------------------------------------------------- */
+
+bool hak_section_enter(void)
+{
+    if (hak_unlikely(mine.depth != 0)) {
+        /* A handler that forks meets the interrupted frame's locks. */
+        if (mine.in_handler)
+            return false;
+        mine.depth++;
+        return true;
+    }
+    /* relaxed: a look that spares forks our coming and going; the one that counts follows */
+    if (hak_unlikely(__atomic_load_n(&sections.frozen, __ATOMIC_RELAXED) != mine.forks))
+        return false;
+    struct stripe *stripe = own_stripe();
+    mine.depth = 1;
+    be(ENTERING);
+    count_in(stripe);
+    be(INSIDE);
+    if (hak_likely(!is_frozen()))
+        return true;
+    hak_section_leave();
+    return false;
+}
+
+void hak_section_leave(void)
+{
+    if (hak_unlikely(mine.depth > 1)) {
+        mine.depth--;
+        return;
+    }
+    be(LEAVING);
+    count_out(mine.stripe);
+    be(OUTSIDE);
+    mine.depth = 0;
+    if (hak_unlikely(mine.intrudes)) {
+        mine.intrudes = 0;
+        /* release: after all that was done inside */
+        __atomic_fetch_sub(&sections.intruders, 1, __ATOMIC_RELEASE);
+    }
+}
+
+bool hak_section_enter_late(void)
+{
+    if (hak_section_enter())
+        return true;
+    uint64_t deadline = hak_os_now_ns() + LATE_NS;
+    while (mine.forks == 0 && !hak_section_is_estranged() && hak_os_now_ns() < deadline) {
+        nap(NAP_NS);
+        if (hak_section_enter())
+            return true;
+    }
+    return false;
+}
+
+bool hak_section_is_inside(void)
+{
+    return mine.depth != 0;
+}
+
+/* ---- around a fork -------------------------------------------------------------------------- */
+
+/* Waits until a stripe counts nobody; false: it took too long. `own`: what may be the caller's. */
+static bool stripe_empties(const struct stripe *stripe, uint32_t own, uint64_t began_ns)
+{
+    for (unsigned round = 0;; round++) {
+        /* seq_cst: after our word was set; acquire: pairs with count_out */
+        uint32_t inside = __atomic_load_n(&stripe->inside, __ATOMIC_SEQ_CST);
+        if (inside == 0)
+            return true;
+        if (round < SPIN_ROUNDS) {
+            hak_os_pause();
+            continue;
+        }
+        if (hak_os_now_ns() - began_ns > (inside <= own ? UNSURE_NS : FREEZE_NS))
+            return false;
+        nap(NAP_NS);
+    }
+}
+
+/* A stripe that was once seen empty counts nobody who stays: who comes after is turned back. */
+static bool all_stripes_empty(void)
+{
+    uint64_t began = hak_os_now_ns();
+    bool is_between = mine.place == ENTERING || mine.place == LEAVING;
+    bool all = true;
+    for (unsigned index = 0; index < STRIPES; index++) {
+        const struct stripe *stripe = &sections.stripes[index];
+        uint32_t own = is_between && stripe == mine.stripe;
+        all &= stripe_empties(stripe, own, began);
+    }
+    return all;
+}
+
+/* A thread that is inside gives its count back while its handler forks. */
+static void suspend(void)
+{
+    mine.in_handler = mine.depth != 0;
+    if (mine.place != INSIDE)
+        return;
+    mine.suspended = 1;
+    /* seq_cst: before the count; a child that does not find the one finds the other */
+    __atomic_fetch_add(&sections.suspended, 1, __ATOMIC_SEQ_CST);
+    be(LEAVING);
+    count_out(mine.stripe);
+    be(LENT);
+}
+
+void hak_section_freeze(void)
+{
+    /* relaxed: one bit that never changes again in this process */
+    bool is_first = mine.forks++ == 0 && !__atomic_load_n(&sections.estranged, __ATOMIC_RELAXED);
+    /* seq_cst: before the looks at the counts; pairs with is_frozen */
+    __atomic_fetch_add(&sections.frozen, 1, __ATOMIC_SEQ_CST);
+    if (!is_first)
+        return;
+    mine.unsure = 0;
+    mine.alone = is_alone();
+    if (mine.alone) {
+        mine.in_handler = mine.depth != 0;
+        return;
+    }
+    suspend();
+    mine.unsure = !all_stripes_empty();
+}
+
+/* Counts the caller in again, when no other fork is under way; else, after a while, all the same:
+ * it has a frame to finish, which that fork's handlers may be waiting for. */
+static void resume(void)
+{
+    uint64_t deadline = hak_os_now_ns() + RESUME_NS;
+    for (;;) {
+        count_in(mine.stripe);
+        if (!is_frozen())
+            return;
+        count_out(mine.stripe);
+        if (hak_os_now_ns() > deadline)
+            break;
+        nap(NAP_NS);
+    }
+    /* seq_cst: before anything is done inside; a child that has a copy of that has this one, too */
+    if (!mine.intrudes)
+        __atomic_fetch_add(&sections.intruders, 1, __ATOMIC_SEQ_CST);
+    mine.intrudes = 1;
+    count_in(mine.stripe);
+}
+
+void hak_section_thaw(void)
+{
+    if (mine.forks == 0)
+        return;    /* the child of a fork that a prepare handler made */
+    /* Noted first: a handler that forks from here on leaves it to us. */
+    bool resumes = mine.forks == 1 && mine.suspended && mine.place == LENT;
+    if (resumes)
+        be(ENTERING);
+    mine.forks--;
+    /* seq_cst: what the forking thread did meanwhile is seen by who enters */
+    __atomic_fetch_sub(&sections.frozen, 1, __ATOMIC_SEQ_CST);
+    if (mine.forks != 0)
+        return;
+    mine.in_handler = 0;
+    if (!resumes)
+        return;
+    resume();
+    be(INSIDE);
+    if (!mine.suspended)
+        return;    /* this is the child of such a handler */
+    mine.suspended = 0;
+    /* seq_cst: after the count */
+    __atomic_fetch_sub(&sections.suspended, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The child has one thread, the caller: nothing needs to be atomic. A frame that was interrupted
+ * inside goes on there. */
+void hak_section_start_child(void)
+{
+    bool is_strange = sections.estranged || mine.unsure ||
+                      sections.suspended != mine.suspended || sections.intruders != mine.intrudes;
+    if (mine.suspended && mine.place == LENT)
+        be(INSIDE);
+    mine.suspended = 0;
+    mine.forks = 0;
+    mine.in_handler = 0;
+    sections.suspended = 0;
+    sections.intruders = mine.intrudes;
+    sections.estranged = is_strange;
+    sections.frozen = is_strange;
+    if (is_strange || mine.alone)
+        return;
+    for (unsigned index = 0; index < STRIPES; index++)
+        sections.stripes[index].inside = 0;
+    if (mine.place == INSIDE)
+        mine.stripe->inside = 1;
+}
+
+bool hak_section_is_estranged(void)
+{
+    /* relaxed: written before the child has threads */
+    return __atomic_load_n(&sections.estranged, __ATOMIC_RELAXED) != 0;
+}
+
+/* ---- waiting for a lock --------------------------------------------------------------------- */
+
+bool hak_section_wait_suspended(void)
+{
+    if (hak_section_is_estranged())
+        return mine.depth != 0;
+    /* seq_cst: pairs with suspend */
+    if (mine.place != INSIDE || __atomic_load_n(&sections.suspended, __ATOMIC_SEQ_CST) == 0)
+        return false;
+    uint64_t deadline = hak_os_now_ns() + RESUME_NS;
+    be(LEAVING);
+    count_out(mine.stripe);
+    be(LENT);
+    while (__atomic_load_n(&sections.suspended, __ATOMIC_SEQ_CST) != 0 &&
+           hak_os_now_ns() < deadline)
+        nap(NAP_NS);
+    be(ENTERING);
+    resume();
+    be(INSIDE);
+    return false;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* os/owner.c: whose thread ended is told, and only that. */
+#include "os/owner.h"
+
+#include "tests/lib/process.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/threads.h"
+
+static struct hak_owner owner;
+
+static void *take(void *drops)
+{
+    hak_owner_take(&owner);
+    EXPECT(!hak_owner_bury(&owner));
+    if (drops != NULL)
+        hak_owner_drop(&owner);
+    return NULL;
+}
+
+static void nobody_cannot_die(void)
+{
+    struct hak_owner none = {.is_owned = false};
+    EXPECT(!hak_owner_bury(&none));
+}
+
+static void the_dead_are_found_once(void)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        threads_run(1, take, NULL, 0);
+        EXPECT(hak_owner_bury(&owner));
+        EXPECT(!hak_owner_bury(&owner));
+    }
+}
+
+static void who_drops_leaves_nothing(void)
+{
+    char yes = 1;
+    threads_run(1, take, &yes, 1);
+    EXPECT(!hak_owner_bury(&owner));
+}
+
+/* The child's thread is another one for the kernel, and takes anew what was its own. */
+static void a_child_takes_again(void)
+{
+    hak_owner_take(&owner);
+    pid_t child = process_fork();
+    if (child == 0) {
+        hak_owner_take(&owner);
+        int good = !hak_owner_bury(&owner);
+        hak_owner_drop(&owner);
+        threads_run(1, take, NULL, 0);
+        _exit(good && hak_owner_bury(&owner) ? 0 : 1);
+    }
+    EXPECT_EQ(process_wait(child, 20), 0);
+    EXPECT(!hak_owner_bury(&owner));
+    hak_owner_drop(&owner);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"nobody cannot die", nobody_cannot_die},
+        {"who ended without a word is found, once", the_dead_are_found_once},
+        {"who gave up ownership is not", who_drops_leaves_nothing},
+        {"the child of a fork owns anew", a_child_takes_again},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
