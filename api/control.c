@@ -183,17 +183,6 @@ int hakmem_topology_refresh(void)
     return -1;
 }
 
-uint64_t hakmem_refills(void)
-{
-    started_heap();
-    uint64_t refills = 0;
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        for (unsigned source = HAK_COUNTER_REFILL_FOREIGN;
-             source <= HAK_COUNTER_REFILL_OTHER_NODE; source++)
-            refills += hak_counter_read(&hak_shard_of_id(id)->counters, source);
-    return refills;
-}
-
 void hakmem_stats_print(int fd, enum hakmem_format format)
 {
     hak_print_stats(fd, format);

@@ -130,7 +130,7 @@ static void report_key(struct hak_writer *writer, const struct hak_learner *lear
         hak_put(writer, "%13s", hak_learn_bucket_names[key_id]);
     else
         hak_put(writer, "site:%08x", learner->sites[key_id - HAK_LEARN_BUCKETS]);
-    hak_put(writer, " %8s %6s %9lu %10ld %10ld", hak_arm_names[key->arm],
+    hak_put(writer, " %8s %6s %9lu %10ld %10ld", hak_arms[key->arm].name,
             hak_regime_names[key->regime.state], (unsigned long)(key->all_bytes >> 20),
             (long)(key->all_paid / NS_OF_MS),
             (long)(best_fixed(key, learner->arms) / NS_OF_MS));
@@ -155,23 +155,8 @@ static int anybody_has_learned(const struct hak_heap *heap)
     return found;
 }
 
-static void report_knobs(struct hak_writer *writer)
-{
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
-        struct hak_shard *shard = hak_shard_of_id(id);
-        hak_lock_acquire(&shard->tuning);
-        const struct hak_knobs *knobs = &shard->knobs;
-        if (knobs->intervals != 0)
-            hak_put(writer, "shard %u, by %u intervals: capacity x 2^%ld, fill x 2^%ld\n", id,
-                    knobs->intervals, (long)hak_knobs_best(knobs, HAK_KNOB_CAPACITY),
-                    (long)hak_knobs_best(knobs, HAK_KNOB_FILL));
-        hak_lock_release(&shard->tuning);
-    }
-}
-
 void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
 {
-    report_knobs(writer);
     if (!hak_learner_watches(heap->policy) || !anybody_has_learned(heap))
         return;
     hak_put(writer,
@@ -181,7 +166,7 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
             (unsigned long)(heap->policy->price_ns / 1000));
     hak_put_text(writer, "   shard          size      arm  state freed MiB       paid best fixed");
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-        hak_put(writer, " %8s", hak_arm_names[arm]);
+        hak_put(writer, " %8s", hak_arms[arm].name);
     hak_put_text(writer, "\n");
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         report_key(writer, &heap->whales.learner, key);
@@ -192,8 +177,9 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
 
 /* ---- start, exit, fork ---------------------------------------------------------------------- */
 
-/* systemd, Kubernetes, podman and systemd-nspawn tell what they start by a variable. Others do not pay
- * for a look at the groups: a single file that is not there costs a short program 4 % of its time. */
+/* systemd, Kubernetes, podman and systemd-nspawn tell what they start by a variable. Others do not
+ * pay for a look at the groups: a single file that is not there costs a short program 4 % of its
+ * time. */
 static enum hak_headroom_mode automatic_limit(void)
 {
     if (secure_getenv("INVOCATION_ID") != NULL)
@@ -210,7 +196,6 @@ void hak_learning_start(struct hak_heap *heap)
     policy->price_ns = hak_options.price_ns;
     policy->learns_huge = policy->mode == HAK_LEARN_ON && hak_options.huge == HAK_HUGE_CHOICE_LEARN;
     policy->by_site = hak_options.learn_site == HAK_LEARN_SITE_CHOICE_YES;
-    policy->tunes = hak_options.tune == HAK_TUNE_CHOICE_YES;
     memcpy(policy->pinned, hak_options.learn_pins.arm, sizeof policy->pinned);
     if (hak_options.learn_file != NULL)
         read_saved(policy);

@@ -264,8 +264,8 @@ static int parse_pin(const char *text, size_t length, struct hak_learn_pins *pin
     const char *is = memchr(text, '=', length);
     if (is == NULL || !parse_buckets(text, (size_t)(is - text), &first, &last))
         return 0;
-    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
-        if (!equals(is + 1, length - (size_t)(is + 1 - text), hak_arm_names[arm]))
+    for (unsigned arm = 0; arm < HAK_ARM_NAMES; arm++) {
+        if (!equals(is + 1, length - (size_t)(is + 1 - text), hak_arms[arm].name))
             continue;
         for (unsigned bucket = first; bucket <= last; bucket++)
             pins->arm[bucket] = (uint8_t)(arm + 1);

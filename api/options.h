@@ -65,11 +65,6 @@ enum hak_learn_site_choice {
     HAK_LEARN_SITE_CHOICE_YES,
 };
 
-enum hak_tune_choice {
-    HAK_TUNE_CHOICE_NO,
-    HAK_TUNE_CHOICE_YES,
-};
-
 /* Arms by size bucket: enum hak_arm + 1; 0: not pinned. */
 struct hak_learn_pins {
     uint8_t arm[HAK_LEARN_BUCKETS];
@@ -95,7 +90,6 @@ struct hak_options {
     enum hak_learn_site_choice learn_site;
     const char *learn_file; /* in the environment: NULL, none. For start and exit */
     const char *learn_log;
-    enum hak_tune_choice tune;
     uint64_t price_ns; /* of a MiB for a second */
     size_t limit; /* HAK_LIMIT_..., or bytes */
     enum hak_background_choice background;

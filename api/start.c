@@ -278,7 +278,7 @@ int hak_place_by_options(struct hak_domain_request request)
 
 struct hak_domain_request hak_request_in_force(void)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     const struct hak_placement *placement =
         __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE);
     return placement->domains != NULL ? placement->request : hak_options.shard;
@@ -395,7 +395,7 @@ void hak_start_after_fork(void)
 
 int hak_machine_was_placed(void)
 {
-    /* acquire: pairs with the release in hak_heap_place */
+    /* acquire: pairs with the release in publish (shard/heap.c) */
     return __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE)->domains != NULL;
 }
 
@@ -415,7 +415,7 @@ __attribute__((constructor)) static void second_stage(void)
     if (!placement_may_wait())
         hak_place_shards();
     if (pthread_key_create(&start.thread_key, end_thread) == 0) {
-        /* release: pairs with the acquire in hak_thread_start */
+        /* release: pairs with the acquires in bind and hak_thread_drop_own_front */
         __atomic_store_n(&start.key_ready, 1, __ATOMIC_RELEASE);
         /* The thread that starts the library may have made its front before there was a key, as may
          * others, which see to it themselves; in this one, CPU fronts may have replaced it. */

@@ -104,10 +104,6 @@ HAKMEM_API unsigned hakmem_shard_count(void);
  * the length of the whole text without its NUL, as snprintf does. */
 HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
-/* How often caches of threads or CPUs were filled so far, by all shards together: above 0 as soon
- * as the library has served an allocation of up to 32 KiB. A proof, for benchmarks, of who did. */
-HAKMEM_API uint64_t hakmem_refills(void);
-
 enum hakmem_format {
     HAKMEM_TEXT, /* for people: several lines, counters of 0 are left out */
     HAKMEM_JSON  /* for programs: one object on one line, every counter */

@@ -42,7 +42,7 @@ static void write_first_line(struct hak_writer *writer, const struct hak_policy 
     hak_put(writer, "{\"hakmem_learn\":1,\"mode\":\"%s\",\"price_ns\":%lu,\"arms\":[",
             mode_names[policy->mode], (unsigned long)policy->price_ns);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-        hak_put(writer, "%s\"%s\"", arm != 0 ? "," : "", hak_arm_names[arm]);
+        hak_put(writer, "%s\"%s\"", arm != 0 ? "," : "", hak_arms[arm].name);
     hak_put_text(writer, "]}\n");
 }
 
@@ -62,14 +62,13 @@ static void put_match(struct hak_writer *writer, const struct hak_audit_record *
     else
         hak_put(writer, ",\"key\":\"%s\"", hak_learn_bucket_names[record->bucket]);
     hak_put(writer, ",\"state\":\"%s\",\"played\":\"%s\",\"next\":\"%s\",\"why\":\"%s\"",
-            hak_regime_names[record->state], hak_arm_names[record->played],
-            hak_arm_names[record->next], record->why);
+            hak_regime_names[record->state], hak_arms[record->played].name,
+            hak_arms[record->next].name, record->why);
     hak_put(writer, ",\"bytes\":%lu,\"samples\":%u,\"paid\":%ld", (unsigned long)record->bytes,
             record->samples, (long)record->paid);
     put_numbers(writer, "costs", record->costs, 0);
     put_numbers(writer, "ratings", record->ratings, RATING_START);
-    hak_put(writer, ",\"decay_ms\":%lu,\"retain\":%lu}\n",
-            (unsigned long)(record->decay_ns / NS_OF_MS), (unsigned long)record->retain_bytes);
+    hak_put(writer, ",\"retain\":%lu}\n", (unsigned long)record->retain_bytes);
 }
 
 static void put_record(struct hak_writer *writer, const struct hak_audit *audit,
@@ -78,21 +77,13 @@ static void put_record(struct hak_writer *writer, const struct hak_audit *audit,
     uint64_t began = audit->began_ns;
     uint64_t since = record->now_ns > began ? record->now_ns - began : 0;
     hak_put(writer, "{\"t\":%lu,\"shard\":%u", (unsigned long)(since / NS_OF_MS), record->shard);
-    switch (record->kind) {
-    case HAK_AUDIT_RETAIN:
-        hak_put(writer, ",\"event\":\"retain\",\"from\":%lu,\"to\":%lu,\"why\":\"%s\"",
-                (unsigned long)record->from, (unsigned long)record->retain_bytes, record->why);
-        hak_put(writer, ",\"purged\":%lu}\n", (unsigned long)record->bytes);
-        break;
-    case HAK_AUDIT_DECAY:
-        hak_put(writer, ",\"event\":\"decay\",\"from_ms\":%lu,\"to_ms\":%lu}\n",
-                (unsigned long)(record->from / NS_OF_MS),
-                (unsigned long)(record->decay_ns / NS_OF_MS));
-        break;
-    default:
+    if (record->kind == HAK_AUDIT_MATCH) {
         put_match(writer, record);
-        break;
+        return;
     }
+    hak_put(writer, ",\"event\":\"retain\",\"from\":%lu,\"to\":%lu,\"why\":\"%s\"",
+            (unsigned long)record->from, (unsigned long)record->retain_bytes, record->why);
+    hak_put(writer, ",\"purged\":%lu}\n", (unsigned long)record->bytes);
 }
 
 /* 1 and the oldest record that waits, or 0. */

@@ -21,7 +21,6 @@ enum {
 enum hak_audit_kind {
     HAK_AUDIT_MATCH,
     HAK_AUDIT_RETAIN,     /* what a cache may keep has changed */
-    HAK_AUDIT_DECAY,      /* how long it may */
 };
 
 struct hak_audit_record {
@@ -39,9 +38,8 @@ struct hak_audit_record {
     double paid;                      /* ns that what was played really cost */
     double costs[HAK_ARM_COUNT];      /* ns that each arm cost, or would have cost */
     double ratings[HAK_ARM_COUNT];
-    uint64_t decay_ns;                /* in force; DECAY, RETAIN: the new value */
-    uint64_t retain_bytes;
-    uint64_t from;                    /* DECAY, RETAIN: the old value */
+    uint64_t retain_bytes;            /* in force; RETAIN: the new value */
+    uint64_t from;                    /* RETAIN: the old value */
 };
 
 /* All zero: valid, and empty. */
@@ -69,7 +67,7 @@ int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_p
  * go on without. */
 void hak_audit_flush(struct hak_audit *audit);
 
-/* Writes all that wait to a writer: for tests. */
+/* Writes all that wait to a writer. */
 void hak_audit_drain(struct hak_audit *audit, struct hak_writer *writer);
 
 #endif

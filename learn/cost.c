@@ -9,8 +9,6 @@ enum {
     UNITS_OF_MIB = 256,
     /* Until the first measurement: what 2020's machines take, about. */
     FIRST_FAULT_NS = 300,
-    FIRST_PURGE_NS = 80,
-    FIRST_LAZY_NS = 40,
     FIRST_BATCH_NS = 5 * 1000 * 1000,
     MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
     FAULT_SHIFT = 8,        /* fault_ns256 */
@@ -18,21 +16,11 @@ enum {
     OUTLIER = 8,            /* so many times the mean, a measurement counts no more: preemption */
 };
 
-/* A unit purged the way of an arm (KEEP: by decay), until that was measured. */
-static const double first_act_ns[] = {
-    [HAK_ARM_KEEP] = FIRST_PURGE_NS,
-    [HAK_ARM_FREE] = FIRST_LAZY_NS,
-    [HAK_ARM_DONTNEED] = FIRST_PURGE_NS,
-    [HAK_ARM_BATCH] = FIRST_PURGE_NS,
-};
-_Static_assert(HAK_ARRAY_LENGTH(first_act_ns) == HAK_ARM_COUNT,
-               "each arm has a first cost: one that costs nothing wins every match");
-
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
 {
     cost->price = (double)price_ns / UNITS_OF_MIB / 1e9;
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-        cost->act_ns[arm] = first_act_ns[arm];
+        cost->act_ns[arm] = hak_arms[arm].first_ns;
     cost->batch_hold_ns = FIRST_BATCH_NS;
     cost->decay_ns = decay_ns;
     /* relaxed: as in hak_cost_saw_faults */
@@ -47,14 +35,12 @@ double hak_cost_fault_ns(const struct hak_cost *cost)
 
 double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
 {
-    switch (arm) {
-    case HAK_ARM_KEEP:
-    case HAK_ARM_FREE:    /* the kernel leaves them as long as it has others: they count as held */
+    switch (hak_arms[arm].hold) {
+    case HAK_HOLD_DECAY:
         return (double)cost->decay_ns;
-    case HAK_ARM_BATCH:
+    case HAK_HOLD_BATCH:
         return cost->batch_hold_ns;
-    case HAK_ARM_DONTNEED:
-    case HAK_ARM_COUNT:
+    case HAK_HOLD_NONE:
         break;
     }
     return 0;
@@ -79,22 +65,12 @@ double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from,
                    enum hak_cost_end end)
 {
     double hold = hak_cost_hold(cost, arm);
-    /* What is marked for the kernel is purged by decay in the end. */
-    double purge_ns = cost->act_ns[arm == HAK_ARM_FREE ? HAK_ARM_KEEP : arm];
+    double purge_ns = cost->act_ns[arm];
     double ns = held_and_purged(cost, hold, purge_ns, (double)from, (double)to, end);
     /* What waits in a batch is nobody's: other memory serves, and this goes all the same. */
-    if (arm == HAK_ARM_BATCH && end == HAK_COST_REUSED && (double)to <= hold)
+    if (hak_arms[arm].act == HAK_ACT_COLLECT && end == HAK_COST_REUSED && (double)to <= hold)
         ns += purge_ns + hak_cost_fault_ns(cost);
-    if (arm == HAK_ARM_FREE && from == 0)
-        ns += cost->act_ns[HAK_ARM_FREE];
     return ns;
-}
-
-double hak_cost_of_keeping(const struct hak_cost *cost, double hold_ns, uint64_t from, uint64_t to,
-                           enum hak_cost_end end)
-{
-    return held_and_purged(cost, hold_ns, cost->act_ns[HAK_ARM_KEEP], (double)from, (double)to,
-                           end);
 }
 
 /* A running mean that one preempted measurement does not spoil. */

@@ -40,10 +40,6 @@ double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm);
 double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from, uint64_t to,
                    enum hak_cost_end end);
 
-/* The same for keeping with another time of decay: for whoever climbs. */
-double hak_cost_of_keeping(const struct hak_cost *cost, double hold_ns, uint64_t from, uint64_t to,
-                           enum hak_cost_end end);
-
 /* Purging so many units by that arm took so long. */
 void hak_cost_saw_purge(struct hak_cost *cost, enum hak_arm arm, uint32_t units, uint64_t ns);
 

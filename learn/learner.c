@@ -10,7 +10,6 @@ enum {
     CROWDED = HAK_LEARN_SAMPLES * 3 / 4,
     TRIES_ONE_IN = 32,            /* gives, in which another arm may be tried */
     UNIT = 4096,
-    DECAY_SPAN = 32,              /* the time of decay may be so much shorter than the option's */
 };
 
 void hak_learner_start(struct hak_learner *learner, const struct hak_policy *policy, uint32_t id)
@@ -18,9 +17,6 @@ void hak_learner_start(struct hak_learner *learner, const struct hak_policy *pol
     learner->id = id;
     hak_cost_start(&learner->cost, policy->price_ns, policy->decay_ns);
     hak_huge_start(&learner->huge);
-    double most = (double)policy->decay_ns;
-    double least = most / DECAY_SPAN;
-    hak_climb_start(&learner->decay, most, least < 1 ? 1 : least, most < 1 ? 1 : most, 2);
     if (policy->saved != NULL)
         hak_learn_recall(policy->saved, learner);
 }
@@ -155,9 +151,33 @@ void hak_learner_missed(struct hak_learner *learner, unsigned key, uint64_t now_
         hak_learner_reused(learner, last->id, now_ns);
 }
 
-void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units)
+void hak_learner_saw_touches(struct hak_learner *learner, const struct hak_huge_sample *sample)
 {
-    learner->purged_units[why] += units;
-    if (why == HAK_LEARN_EXCESS)
-        learner->evicted += (double)units;
+    hak_cost_saw_faults(&learner->cost, sample->units, sample->ns);
+}
+
+void hak_learner_saw_huge(struct hak_learner *learner, const struct hak_huge_sample *sample,
+                          bool asked)
+{
+    hak_huge_saw(&learner->huge, asked ? HAK_HUGE_ARM_ASK : HAK_HUGE_ARM_SYSTEM, sample,
+                 &learner->cost);
+}
+
+/* ---- what the cache asks -------------------------------------------------------------------- */
+
+bool hak_learner_asks_huge(const struct hak_learner *learner)
+{
+    return hak_huge_choose(&learner->huge) == HAK_HUGE_ARM_ASK;
+}
+
+uint64_t hak_learner_act_ns(const struct hak_learner *learner, enum hak_arm arm, uint32_t units)
+{
+    return (uint64_t)(learner->cost.act_ns[arm] * units);
+}
+
+size_t hak_learner_take_lost(struct hak_learner *learner)
+{
+    size_t lost = hak_learner_lost(learner);
+    learner->lost = 0;
+    return lost;
 }

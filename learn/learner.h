@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The learner of a large cache: which arm holds for what is freed, by size bucket and, if that is
- * asked for, by call site; how many bytes the cache may keep, and for how long.
+ * asked for, by call site; how many bytes the cache may keep.
  *
  * It watches samples. A sample is a freed run, by its first unit, from the moment of its freeing
  * until that unit is handed out again. How long it lay there tells what each arm costs (cost.h);
@@ -10,24 +10,25 @@
  * the arm with the best rating is in force from then on (regime.h: how fast ratings move, and
  * whether others are tried). The choice is made before the act, by one load.
  *
- *     give --> choose ---> keep | free | dontneed | batch ---> gave: a sample begins
+ *     give --> choose ---> keep | dontneed | batch --------> gave: a sample begins
  *     take -------------------------------------------------> reused: it ends
  *     purge (decay, a batch, too many bytes) ----------------> purged: noted in it
- *     tick (50 ms) -------> costs so far, matches, arms, retention, decay
+ *     tick (50 ms) -------> costs so far, matches, arms, retention
  *
  * All of it under the lock of the cache that it serves, faults of cost.h apart; no allocation of
  * up to 32 KiB ever comes here. All zero, then hak_learner_start: valid. */
 #ifndef HAK_LEARN_LEARNER_H
 #define HAK_LEARN_LEARNER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/climb.h"
 #include "learn/cost.h"
 #include "learn/huge.h"
 #include "learn/policy.h"
 #include "learn/regime.h"
+#include "os/clock.h"
 
 enum {
     HAK_LEARN_SITES = 20,
@@ -39,8 +40,17 @@ enum {
     HAK_LEARN_CLOCK = 8,       /* gives, in which the clock is read for the tick's sake */
 };
 
-/* Why units were purged, other than by an arm at once. */
-enum hak_learn_purge { HAK_LEARN_EXCESS, HAK_LEARN_DECAY, HAK_LEARN_PURGES };
+/* What a learner sees of its cache: hak_learner_saw. */
+enum hak_learn_event {
+    HAK_LEARN_EXCESS,     /* units were purged, for there were too many */
+    HAK_LEARN_DECAY,      /* units were purged, for nobody needed them */
+    HAK_LEARN_PURGES,     /* as many reasons */
+    HAK_LEARN_ACT,        /* purging so many units the way of the arm took so long */
+    HAK_LEARN_BATCH,      /* a batch was released that had been collecting for so long */
+    HAK_LEARN_REUSED,     /* units were handed out with their pages */
+    HAK_LEARN_MISSED,     /* units were handed out without */
+    HAK_LEARN_DIRTY,      /* so many dirty units lie free now */
+};
 
 _Static_assert(HAK_LEARN_KEYS <= 32, "a key is a bit of `active`");
 
@@ -83,10 +93,7 @@ struct hak_learn_key {
 struct hak_learner {
     struct hak_cost cost;
     struct hak_huge huge;             /* for segments to come */
-    struct hak_climb decay;           /* of KEEP, in ns */
-    double decay_most_cost;           /* what the longest would have cost, as decay.here */
     uint64_t tick_ns;
-    uint64_t climb_ns;                /* when the time of decay was last moved */
     double budget_ns;                 /* what trying other arms may cost */
     double predicted[HAK_ARM_COUNT];  /* of what was played, running sums: what cost.h said */
     double real[HAK_ARM_COUNT];       /* and what it was */
@@ -149,13 +156,16 @@ struct hak_learn_give {
     uint64_t now_ns;
 };
 
-/* Whether the time matters to the next give of the key: reading the clock costs as much as all else
- * that is done for the learner. */
-static inline int hak_learner_wants_clock(struct hak_learner *learner, unsigned key_id)
+/* The time of the next give of the key; 0 or an older one where it does not matter, for reading the
+ * clock costs as much as all else that is done for the learner. It is read when a sample may begin,
+ * and now and then for the tick's sake. */
+static inline uint64_t hak_learner_now(struct hak_learner *learner, unsigned key_id)
 {
     const struct hak_learn_key *key = &learner->keys[key_id];
-    return ++learner->gives % HAK_LEARN_CLOCK == 0 || key->begun < HAK_LEARN_WHOLE ||
-           (key->passed + 1) % HAK_LEARN_SHARE == 0;
+    if (++learner->gives % HAK_LEARN_CLOCK == 0 || key->begun < HAK_LEARN_WHOLE ||
+        (key->passed + 1) % HAK_LEARN_SHARE == 0)
+        learner->seen_ns = hak_os_coarse_now_ns();
+    return learner->seen_ns;
 }
 
 /* A run was freed. 1: a sample was begun, and the caller is to tell what becomes of the id. */
@@ -181,24 +191,65 @@ static inline int hak_learner_is_due(const struct hak_learner *learner, uint64_t
 void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
                       uint64_t now_ns);
 
-/* So many units were purged because there were too many, or nobody needed them. */
-void hak_learner_saw_purge(struct hak_learner *learner, enum hak_learn_purge why, size_t units);
-
-/* So many units were handed out with their pages, and so many without. Only what was purged lately
- * can be missed: a heap that grows for the first time misses nothing. */
-static inline void hak_learner_saw_take(struct hak_learner *learner, size_t dirty, size_t clean)
+/* Any event. Arm and time are HAK_ARM_KEEP and 0 where the event says nothing of them. Inline: the
+ * event is a constant, and three of them come with each run. */
+static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_event event,
+                                   enum hak_arm arm, size_t units, uint64_t ns)
 {
-    double missed = learner->missed + (double)clean;
-    learner->reused += (double)dirty;
-    learner->missed = missed < learner->evicted ? missed : learner->evicted;
+    switch (event) {
+    case HAK_LEARN_EXCESS:
+        learner->evicted += (double)units;
+        learner->purged_units[event] += units;
+        break;
+    case HAK_LEARN_DECAY:
+        learner->purged_units[event] += units;
+        break;
+    case HAK_LEARN_ACT:
+        hak_cost_saw_purge(&learner->cost, arm, (uint32_t)units, ns);
+        break;
+    case HAK_LEARN_BATCH:
+        hak_cost_saw_batch(&learner->cost, ns);
+        break;
+    case HAK_LEARN_REUSED:
+        learner->reused += (double)units;
+        break;
+    case HAK_LEARN_MISSED:
+        /* Only what was purged lately can be missed: a heap that grows for the first time misses
+         * nothing. */
+        learner->missed += (double)units;
+        learner->missed = learner->missed < learner->evicted ? learner->missed : learner->evicted;
+        break;
+    case HAK_LEARN_DIRTY:
+        learner->peak_units = units > learner->peak_units ? units : learner->peak_units;
+        learner->least_units = units < learner->least_units ? units : learner->least_units;
+        break;
+    case HAK_LEARN_PURGES:    /* no event */
+        break;
+    }
 }
 
-/* So many dirty units lie free now. */
-static inline void hak_learner_saw_dirty(struct hak_learner *learner, size_t units)
+/* First touches of memory out of a segment for which huge pages were asked, or not. Any thread, no
+ * lock. */
+void hak_learner_saw_touches(struct hak_learner *learner, const struct hak_huge_sample *sample);
+
+/* The same, for who chooses huge pages. Under the lock. */
+void hak_learner_saw_huge(struct hak_learner *learner, const struct hak_huge_sample *sample,
+                          bool asked);
+
+/* Whether huge pages are to be asked for, for a segment that is about to be mapped. */
+bool hak_learner_asks_huge(const struct hak_learner *learner);
+
+/* What purging so many units the way of the arm takes, in ns. */
+uint64_t hak_learner_act_ns(const struct hak_learner *learner, enum hak_arm arm, uint32_t units);
+
+/* Units that are kept though keeping lost: they may go. */
+static inline size_t hak_learner_lost(const struct hak_learner *learner)
 {
-    learner->peak_units = units > learner->peak_units ? units : learner->peak_units;
-    learner->least_units = units < learner->least_units ? units : learner->least_units;
+    return (size_t)learner->lost;
 }
+
+/* The same, and they are as good as gone. */
+size_t hak_learner_take_lost(struct hak_learner *learner);
 
 /* Dirty bytes that the cache may keep now, of the `most` that it ever may. */
 size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy,
@@ -208,8 +259,5 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
  * kept is worth it. */
 int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                             size_t most);
-
-/* How long it may keep what nobody needs. */
-uint64_t hak_learner_decay_ns(const struct hak_learner *learner, const struct hak_policy *policy);
 
 #endif

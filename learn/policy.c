@@ -25,9 +25,10 @@ const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS] = {
     "64K", "128K", "256K", "512K", "1M", "2M", "4M", "8M", "16M", "32M", "64M", "64M+",
 };
 
-const char *const hak_arm_names[HAK_ARM_COUNT] = {
-    [HAK_ARM_KEEP] = "keep",
-    [HAK_ARM_FREE] = "free",
-    [HAK_ARM_DONTNEED] = "dontneed",
-    [HAK_ARM_BATCH] = "batch",
+/* First costs are what 2020's machines take, about. */
+const struct hak_arm_row hak_arms[HAK_ARM_NAMES] = {
+    [HAK_ARM_KEEP] = {"keep", HAK_HOLD_DECAY, 80, HAK_ACT_NONE},
+    [HAK_ARM_DONTNEED] = {"dontneed", HAK_HOLD_NONE, 80, HAK_ACT_PURGE},
+    [HAK_ARM_BATCH] = {"batch", HAK_HOLD_BATCH, 80, HAK_ACT_COLLECT},
+    [HAK_ARM_FREE] = {"free", HAK_HOLD_DECAY, 80, HAK_ACT_MARK},
 };

@@ -8,13 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What happens to the pages of a freed run: the arms among which the learner chooses. */
+/* What happens to the pages of a freed run. The learner chooses among the first HAK_ARM_COUNT; the
+ * last is for pins alone, since its pages cost what kept ones do and a system call more
+ * (docs/decisions/022-what-lost.md). */
 enum hak_arm {
     HAK_ARM_KEEP,        /* stay mapped and dirty until nobody needed them for a time of decay */
-    HAK_ARM_FREE,        /* MADV_FREE at once */
     HAK_ARM_DONTNEED,    /* MADV_DONTNEED at once */
     HAK_ARM_BATCH,       /* collected for some milliseconds, released many at a time */
-    HAK_ARM_COUNT
+    HAK_ARM_COUNT,
+    HAK_ARM_FREE = HAK_ARM_COUNT,    /* MADV_FREE at once, otherwise as KEEP */
+    HAK_ARM_NAMES
 };
 
 enum {
@@ -30,6 +33,24 @@ enum hak_learn_mode {
     HAK_LEARN_SHADOW,    /* watch, and tell what would have been chosen */
 };
 
+/* How long an arm leaves pages behind a freed run. */
+enum hak_hold { HAK_HOLD_DECAY, HAK_HOLD_NONE, HAK_HOLD_BATCH };
+
+/* What is done when the run is freed (tiers/large.c). */
+enum hak_act { HAK_ACT_NONE, HAK_ACT_PURGE, HAK_ACT_COLLECT, HAK_ACT_MARK };
+
+struct hak_arm_row {
+    const char *name;
+    enum hak_hold hold;
+    unsigned first_ns;    /* what purging a unit takes, until that was measured: never 0, or the arm
+                             would win every match */
+    enum hak_act act;
+};
+
+/* By enum hak_arm. Another arm is a value there, above HAK_ARM_COUNT, and a row here; one that does
+ * something new is an act, too. */
+extern const struct hak_arm_row hak_arms[HAK_ARM_NAMES];
+
 struct hak_audit;
 struct hak_learn_saved;
 
@@ -41,7 +62,6 @@ struct hak_policy {
     uint8_t pinned[HAK_LEARN_BUCKETS];    /* enum hak_arm + 1; 0: not pinned */
     uint8_t learns_huge;             /* whether to ask for huge pages, too */
     uint8_t by_site;                 /* call sites are told apart, too */
-    uint8_t tunes;                   /* shards tune their knobs (learn/knobs.h) */
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
@@ -61,9 +81,6 @@ static inline unsigned hak_learn_bucket(size_t bytes)
 
 /* "64K", "128K" .. "64M", "64M+": the largest size of a bucket. */
 extern const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS];
-
-/* "keep", "free", "dontneed", "batch". */
-extern const char *const hak_arm_names[HAK_ARM_COUNT];
 
 /* A limit of bytes. relaxed: they are changed one by one, when shards are placed, and any recent
  * value will do; the other fields are constant once threads run. */

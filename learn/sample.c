@@ -67,14 +67,15 @@ static double real_cost(const struct hak_learner *learner, const struct hak_lear
 {
     const struct hak_cost *cost = &learner->cost;
     int is_purged = sample->purged_ns != 0;
+    int is_collected = hak_arms[sample->arm].act == HAK_ACT_COLLECT;
     uint64_t purged = is_purged ? sample->purged_ns - sample->given_ns : to;
     double ns = from == 0 ? sample->spent_ns : 0;
     if (purged > from)
         ns += cost->price * (double)((purged < to ? purged : to) - from) * sample->units;
     /* At age 0 it went by the act, which is in spent_ns. At `to` it counts in the next stretch. */
     if (is_purged && purged > 0 && purged >= from && (purged < to || end == HAK_COST_REUSED))
-        ns += cost->act_ns[sample->arm == HAK_ARM_BATCH ? HAK_ARM_BATCH : HAK_ARM_KEEP] *
-              sample->units;
+        ns += sample->units *
+              cost->act_ns[is_collected ? sample->arm : (unsigned)HAK_ARM_KEEP];
     if (is_purged && end == HAK_COST_REUSED)
         ns += hak_cost_fault_ns(cost) * sample->units;
     return ns;
@@ -92,38 +93,7 @@ static double calibration(const struct hak_learner *learner, unsigned arm)
     return real * REAL_MOST < predicted ? 1 / REAL_MOST : real / predicted;
 }
 
-/* Kept for half as long, as long, and twice as long: all of them would see the same frees. */
-static void observe_decay(struct hak_learner *learner, double units, uint64_t from, uint64_t to,
-                          enum hak_cost_end end)
-{
-    const struct hak_cost *cost = &learner->cost;
-    double below = hak_climb_below(&learner->decay);
-    double above = hak_climb_above(&learner->decay);
-    learner->decay_most_cost +=
-        units * hak_cost_of_keeping(cost, learner->decay.most, from, to, end);
-    hak_climb_observe(&learner->decay,
-                      units * hak_cost_of_keeping(cost, below, from, to, end),
-                      units * hak_cost_of_keeping(cost, learner->decay.value, from, to, end),
-                      units * hak_cost_of_keeping(cost, above, from, to, end));
-}
-
-/* Kept pages and pages marked for the kernel are in the same lists and go the same way, so what
- * really happened to one would have happened to the other: but for the mark. */
-static int are_twins(unsigned arm, unsigned other)
-{
-    return (arm == HAK_ARM_KEEP || arm == HAK_ARM_FREE) &&
-           (other == HAK_ARM_KEEP || other == HAK_ARM_FREE);
-}
-
-static double twin_ns(const struct hak_learner *learner, const struct hak_learn_sample *sample,
-                      unsigned arm, uint64_t from)
-{
-    if (from != 0)
-        return 0;
-    return arm == HAK_ARM_FREE ? learner->cost.act_ns[HAK_ARM_FREE] * sample->units
-                               : -sample->spent_ns;
-}
-
+/* What a pin played may be no arm of ours: it is paid, and all arms cost what is predicted. */
 void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sample,
                        uint64_t now_ns, enum hak_cost_end end)
 {
@@ -139,21 +109,17 @@ void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sam
             learner->predicted[arm] += cost;
             learner->real[arm] += real;
             key->costs[arm] += real;
-        } else if (are_twins(arm, sample->arm)) {
-            key->costs[arm] += real + twin_ns(learner, sample, arm, from);
         } else {
             key->costs[arm] += cost * calibration(learner, arm);
         }
     }
-    if (key->arm == HAK_ARM_KEEP)
-        observe_decay(learner, sample->units, from, to, end);
     sample->accounted_ns = sample->given_ns + to;
 }
 
-/* Long enough that every time of decay which is compared is over. */
+/* Long enough that the time of decay is over. */
 static uint64_t forget_ns(const struct hak_learner *learner)
 {
-    double most = hak_climb_above(&learner->decay) * 5 / 4;
+    double most = (double)learner->cost.decay_ns * 5 / 4;
     if (most > (double)FORGET_MOST_NS)
         return FORGET_MOST_NS;
     return most > (double)FORGET_LEAST_NS ? (uint64_t)most : FORGET_LEAST_NS;

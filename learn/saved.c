@@ -7,7 +7,7 @@
 #include "learn/elo.h"
 #include "learn/learner.h"
 
-static const char first_line[] = "hakmem-learned 1";
+static const char first_line[] = "hakmem-learned 2";
 
 enum {
     RATING_FARTHEST = 3000,    /* from the start: no match leads there */
@@ -44,16 +44,29 @@ static int take_number(const char **text, int64_t most, int64_t *number)
     return value <= most;
 }
 
-/* The place of the next word in a list of names, or NOTHING. */
-static int take_name(const char **text, const char *const *names, int count)
+/* 1 if the next word is that, which is passed; 0. */
+static int take_word(const char **text, const char *word)
 {
     size_t length = next_word(text);
-    for (int place = 0; place < count; place++) {
-        if (strlen(names[place]) == length && memcmp(*text, names[place], length) == 0) {
-            *text += length;
-            return place;
-        }
-    }
+    int is_it = strlen(word) == length && memcmp(*text, word, length) == 0;
+    *text += is_it ? length : 0;
+    return is_it;
+}
+
+/* The place of the next word among the names, or NOTHING. */
+static int take_bucket(const char **text)
+{
+    for (int bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++)
+        if (take_word(text, hak_learn_bucket_names[bucket]))
+            return bucket;
+    return NOTHING;
+}
+
+static int take_arm(const char **text)
+{
+    for (int arm = 0; arm < HAK_ARM_COUNT; arm++)
+        if (take_word(text, hak_arms[arm].name))
+            return arm;
     return NOTHING;
 }
 
@@ -65,8 +78,8 @@ static int is_at_end(const char *text)
 
 static int parse_bucket(struct hak_learn_saved *saved, unsigned shard, const char *line)
 {
-    int bucket = take_name(&line, hak_learn_bucket_names, HAK_LEARN_BUCKETS);
-    int arm = take_name(&line, hak_arm_names, HAK_ARM_COUNT);
+    int bucket = take_bucket(&line);
+    int arm = take_arm(&line);
     int64_t ratings[HAK_ARM_COUNT];
     if (bucket == NOTHING || arm == NOTHING)
         return 0;
@@ -83,20 +96,15 @@ static int parse_bucket(struct hak_learn_saved *saved, unsigned shard, const cha
 
 static int parse_line(struct hak_learn_saved *saved, const char *line)
 {
-    static const char *const numbers[] = {"retain", "decay"};
     int64_t shard, number;
     if (!take_number(&line, HAK_LEARN_SAVED_SHARDS, &shard) || shard < 0)
         return 0;
     const char *rest = line;
-    int which = take_name(&rest, numbers, 2);
-    if (which == NOTHING)
+    if (!take_word(&rest, "retain"))
         return parse_bucket(saved, (unsigned)shard, line);
     if (!take_number(&rest, INT64_MAX / 16, &number) || number < 0 || !is_at_end(rest))
         return 0;
-    if (which == 0)
-        saved->shards[shard].retain_bytes = (size_t)number;
-    else
-        saved->shards[shard].decay_ns = (uint64_t)number;
+    saved->shards[shard].retain_bytes = (size_t)number;
     return 1;
 }
 
@@ -122,13 +130,6 @@ void hak_learn_recall(const struct hak_learn_saved *saved, struct hak_learner *l
     if (shard > HAK_LEARN_SAVED_SHARDS)
         shard = (shard - 1) % HAK_LEARN_SAVED_SHARDS + 1;
     learner->retain_bytes = saved->shards[shard].retain_bytes;
-    uint64_t decay_ns = saved->shards[shard].decay_ns;
-    int is_said = learner->cost.decay_ns == 0 || learner->cost.decay_ns == UINT64_MAX;
-    if (!is_said && (double)decay_ns >= learner->decay.least &&
-        (double)decay_ns <= learner->decay.most) {
-        learner->decay.value = (double)decay_ns;
-        learner->cost.decay_ns = decay_ns;
-    }
     for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
         struct hak_learn_key *key = &learner->keys[bucket];
         unsigned arm_in_force = saved->shards[shard].buckets[bucket].arm;
@@ -160,13 +161,11 @@ void hak_learn_write(struct hak_writer *writer, const struct hak_learner *learne
             key->ratings[hak_elo_best(key->ratings, HAK_ARM_COUNT)] == 0)
             continue;
         hak_put(writer, "%u %s %s", learner->id, hak_learn_bucket_names[bucket],
-                hak_arm_names[key->arm]);
+                hak_arms[key->arm].name);
         for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
             hak_put(writer, " %ld", (long)(key->ratings[arm] + HAK_ELO_START));
         hak_put_text(writer, "\n");
     }
     if (learner->retain_bytes != 0)
         hak_put(writer, "%u retain %lu\n", learner->id, (unsigned long)learner->retain_bytes);
-    if (learner->tick_ns != 0 && learner->cost.decay_ns != UINT64_MAX)
-        hak_put(writer, "%u decay %lu\n", learner->id, (unsigned long)learner->cost.decay_ns);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What was learned, as text for the next run of the program: a line for each shard and size bucket,
  *
- *     hakmem-learned 1
- *     SHARD SIZE ARM RATING RATING RATING RATING      as in 3 256K keep 1540 1495 1480 1485
+ *     hakmem-learned 2
+ *     SHARD SIZE ARM RATING RATING RATING      as in 3 256K keep 1540 1485 1475
  *     SHARD retain BYTES
- *     SHARD decay NS
  *
  * and shard 0 stands for the whales. Parsed once, by the starting thread; constant thereafter. */
 #ifndef HAK_LEARN_SAVED_H
@@ -24,7 +23,6 @@ enum {
 
 struct hak_learn_saved {
     struct {
-        uint64_t decay_ns;
         size_t retain_bytes;
         struct {
             uint8_t arm;    /* enum hak_arm + 1; 0: nothing known */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The learner's tick: matches, the arms that follow from them, and the numbers that climb. Under
- * the lock of the cache that the learner serves. */
+/* The learner's tick: matches, the arms that follow from them, and what may be kept. Under the lock
+ * of the cache that the learner serves. */
 #include "learn/learner.h"
 
 #include "learn/audit.h"
@@ -34,8 +34,6 @@ static const double STAKE_LEAST_NS = 1000;
 static const double BUDGET_MOST_NS = 50e6;
 static const double SWITCH_GAP = 10;          /* points: an arm that is 6% cheaper */
 static const double FIRST_GAP = 60;           /* the same, while little was seen */
-static const double CLIMB_MARGIN = 0.2;       /* a shorter time saves little, and risks faults */
-static const uint64_t CLIMB_NS = 3ul * 1000 * 1000 * 1000;
 
 static void audit_match(const struct hak_learner *learner, struct hak_audit *audit,
                         unsigned key_id, const char *why, uint64_t now_ns)
@@ -54,7 +52,6 @@ static void audit_match(const struct hak_learner *learner, struct hak_audit *aud
         .bytes = key->bytes,
         .samples = key->samples,
         .paid = key->paid,
-        .decay_ns = learner->cost.decay_ns,
         .retain_bytes = learner->retain_bytes,
     };
     if (key_id >= HAK_LEARN_BUCKETS)
@@ -197,47 +194,20 @@ static int play(struct hak_learner *learner, const struct hak_policy *policy, un
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
-static void audit_number(const struct hak_learner *learner, struct hak_audit *audit,
-                         enum hak_audit_kind kind, const char *why, uint64_t from,
-                         uint64_t now_ns)
+static void audit_retain(const struct hak_learner *learner, struct hak_audit *audit,
+                         const char *why, uint64_t from, uint64_t now_ns)
 {
     if (audit == NULL)
         return;
     const struct hak_audit_record record = {
         .now_ns = now_ns,
-        .kind = kind,
+        .kind = HAK_AUDIT_RETAIN,
         .shard = learner->id,
         .why = why,
         .from = from,
-        .decay_ns = learner->cost.decay_ns,
         .retain_bytes = learner->retain_bytes,
     };
     hak_audit_put(audit, &record);
-}
-
-/* Now and then towards the time of decay that would have been cheapest. */
-static void climb_decay(struct hak_learner *learner, const struct hak_policy *policy,
-                        uint64_t now_ns)
-{
-    int is_said = policy->decay_ns == 0 || policy->decay_ns == UINT64_MAX;
-    if (learner->climb_ns == 0)
-        learner->climb_ns = now_ns;
-    if (is_said || now_ns - learner->climb_ns < CLIMB_NS)
-        return;
-    learner->climb_ns = now_ns;
-    uint64_t from = learner->cost.decay_ns;
-    struct hak_climb *climb = &learner->decay;
-    /* A valley may lie behind a hill: short times cost little where they are of no use, and longer
-     * ones more until they are long enough. */
-    int is_beyond = learner->decay_most_cost < climb->here * (1 - CLIMB_MARGIN);
-    if (is_beyond)
-        hak_climb_start(climb, climb->most, climb->least, climb->most, climb->step);
-    int moved = is_beyond || hak_climb_move(climb, CLIMB_MARGIN) != 0;
-    learner->decay_most_cost = moved ? 0 : learner->decay_most_cost / 2;
-    if (!moved)
-        return;
-    learner->cost.decay_ns = (uint64_t)learner->decay.value;
-    audit_number(learner, policy->audit, HAK_AUDIT_DECAY, "climb", from, now_ns);
 }
 
 static size_t first_retain(const struct hak_learner *learner, size_t most)
@@ -258,7 +228,7 @@ static int grow_retain(struct hak_learner *learner, const struct hak_policy *pol
     learner->missed = 0;
     learner->reused = 0;
     learner->least_units = SIZE_MAX;
-    audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, why, from, hak_os_coarse_now_ns());
+    audit_retain(learner, policy->audit, why, from, hak_os_coarse_now_ns());
     return 1;
 }
 
@@ -327,7 +297,7 @@ static void shrink_retain(struct hak_learner *learner, const struct hak_policy *
         to = from - from / RETAIN_SHRINK_SHARE;
     learner->retain_bytes = to > least ? to : least;
     if (learner->retain_bytes != from)
-        audit_number(learner, policy->audit, HAK_AUDIT_RETAIN, "idle", from, now_ns);
+        audit_retain(learner, policy->audit, "idle", from, now_ns);
 }
 
 static void tell_purges(struct hak_learner *learner, struct hak_audit *audit, uint64_t now_ns)
@@ -386,7 +356,6 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
     }
     tell_purges(learner, policy->audit, now_ns);
     if (policy->mode == HAK_LEARN_ON) {
-        climb_decay(learner, policy, now_ns);
         if (!may_grow(learner, policy, most) || !grow_by_misses(learner, policy, most))
             shrink_retain(learner, policy, most, now_ns);
     }
@@ -401,9 +370,4 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
         learner->retain_bytes =
             policy->mode == HAK_LEARN_FROZEN ? most : first_retain(learner, most);
     return learner->retain_bytes < most ? learner->retain_bytes : most;
-}
-
-uint64_t hak_learner_decay_ns(const struct hak_learner *learner, const struct hak_policy *policy)
-{
-    return hak_learner_decides(policy) ? learner->cost.decay_ns : policy->decay_ns;
 }

@@ -99,12 +99,3 @@ void hak_ucb1_reward(struct hak_ucb1 *ucb1, unsigned arm, double reward, double 
     ucb1->plays[arm] += 1;
     ucb1->rewards[arm] += counted < 1 ? counted : 1;
 }
-
-unsigned hak_ucb1_best(const struct hak_ucb1 *ucb1)
-{
-    unsigned best = 0;
-    for (unsigned arm = 1; arm < ucb1->arms; arm++)
-        if (mean(ucb1, arm) > mean(ucb1, best))
-            best = arm;
-    return best;
-}

@@ -36,8 +36,4 @@ unsigned hak_ucb1_choose(const struct hak_ucb1 *ucb1);
  * left counts as never played. A reward below 0 counts as 0, one above 1 as 1. */
 void hak_ucb1_reward(struct hak_ucb1 *ucb1, unsigned arm, double reward, double discount);
 
-/* The arm with the greatest mean reward, the first if there are several: what is played when
- * nothing is to be learned. An arm never played has mean 0. */
-unsigned hak_ucb1_best(const struct hak_ucb1 *ucb1);
-
 #endif

@@ -72,12 +72,6 @@ int hak_os_allowed_nodes(struct hak_os_nodes *nodes)
     return (int)hak_syscall5(SYS_get_mempolicy, 0, (uintptr_t)nodes, MASK_BITS, 0, QUERY_ALLOWED);
 }
 
-int hak_os_set_policy(enum hak_os_policy policy, const struct hak_os_nodes *nodes)
-{
-    return (int)hak_syscall3(SYS_set_mempolicy, (uintptr_t)policy, (uintptr_t)nodes,
-                             nodes != NULL ? MASK_BITS : 0);
-}
-
 int hak_os_populate(void *address, size_t size)
 {
     int refused = (int)hak_syscall3(SYS_madvise, (uintptr_t)address, size, ADVICE_POPULATE_WRITE);

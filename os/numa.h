@@ -26,11 +26,6 @@ static inline void hak_os_nodes_add(struct hak_os_nodes *nodes, unsigned node)
         nodes->word[node / 64] |= (uint64_t)1 << node % 64;
 }
 
-static inline int hak_os_nodes_have(const struct hak_os_nodes *nodes, unsigned node)
-{
-    return node < HAK_OS_NODES && (nodes->word[node / 64] >> node % 64 & 1) != 0;
-}
-
 /* Values of the kernel's interface. */
 enum hak_os_policy {
     HAK_OS_POLICY_DEFAULT = 0,       /* the node of the CPU that touches first */
@@ -61,9 +56,6 @@ int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, i
 /* The nodes that the calling thread's memory may come from: its cpuset's. A kernel without nodes
  * says -ENOSYS, and so may a filter. */
 int hak_os_allowed_nodes(struct hak_os_nodes *nodes);
-
-/* The calling thread's own policy, for all that is not bound. */
-int hak_os_set_policy(enum hak_os_policy policy, const struct hak_os_nodes *nodes);
 
 /* Makes all pages of a mapping present. -ENOMEM where the kernel has none. */
 int hak_os_populate(void *address, size_t size);

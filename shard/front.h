@@ -85,7 +85,7 @@ static inline int hak_magazine_push(uint64_t *magazine, void *object)
  * which magazine an object goes to. */
 static inline struct hak_shard *hak_front_shard(const struct hak_front *front)
 {
-    /* acquire: pairs with the release in hak_front_attach; the shard is built when it is seen */
+    /* acquire: pairs with the release in attach (shard/front.c); the shard is built when seen */
     return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
 }
 

@@ -249,18 +249,6 @@ static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
     return 0;
 }
 
-/* P1 as the shard's knob has it. */
-static unsigned tuned_fill(const struct hak_shard *shard, unsigned class_id, unsigned fill)
-{
-    /* relaxed: a policy value, any recent one will do */
-    int shift = __atomic_load_n(&shard->fill_shift, __ATOMIC_RELAXED);
-    if (hak_likely(shift == 0))
-        return fill;
-    unsigned bundle = hak_classes[class_id].bundle;
-    fill = hak_knob_scale(fill, shift);
-    return fill < bundle ? fill : bundle;
-}
-
 uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
@@ -271,9 +259,8 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
         word = sort_inbox(shard, &request);
     }
     if (word == 0) {
-        request.fill = tuned_fill(shard, class_id, fill);
         source = HAK_COUNTER_REFILL_SLAB_PARTIAL;
-        word = from_own_slabs(shard, class_id, request.fill);
+        word = from_own_slabs(shard, class_id, fill);
     }
     if (word == 0)
         word = from_retired(shard, &request);
@@ -281,7 +268,7 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
         word = steal_nearby(shard, &request, &source);
     if (word == 0) {
         source = HAK_COUNTER_REFILL_SLAB_FRESH;
-        word = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, request.fill);
+        word = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, fill);
     }
     if (word == 0) {
         source = HAK_COUNTER_REFILL_OTHER_NODE;

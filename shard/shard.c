@@ -35,7 +35,6 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
         hak_learner_start(&shard->learner, policy, id);
         hak_large_init(&shard->large, &shard->source, &shard->learner);
         hak_transfer_cache_init(&shard->bundles);
-        hak_knobs_start(&shard->knobs);
         /* release, both: pair with the acquires in hak_shard_of_id and hak_shard_last_id */
         __atomic_store_n(&hak_shards[id], shard, __ATOMIC_RELEASE);
         __atomic_store_n(&registry.last_id, id, __ATOMIC_RELEASE);
@@ -112,9 +111,9 @@ static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
  * it. */
 static unsigned surplus_of(struct hak_shard *shard, unsigned class_id)
 {
-    if (hak_transfer_cache_is_idle(&shard->bundles, class_id))
-        return hak_transfer_cache_depth(&shard->bundles, class_id);
-    return hak_transfer_cache_surplus(&shard->bundles, class_id);
+    return hak_transfer_cache_is_idle(&shard->bundles, class_id)
+               ? hak_transfer_cache_depth(&shard->bundles, class_id)
+               : 0;
 }
 
 static void go_on_decaying(struct hak_shard *shard, unsigned budget)
@@ -134,8 +133,8 @@ static void go_on_decaying(struct hak_shard *shard, unsigned budget)
 }
 
 /* Bundles that nobody asked for during a whole decay time go back into their slabs, which can then
- * become empty; so do those above a capacity that was lowered. What came home is sorted meanwhile,
- * so long as there is any: that takes from the same budget. */
+ * become empty. What came home is sorted meanwhile, so long as there is any: that takes from the
+ * same budget. */
 static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
 {
     if (!hak_lock_try(&shard->decaying))
@@ -148,34 +147,9 @@ static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
     hak_lock_release(&shard->decaying);
 }
 
-static void obey_knobs(struct hak_shard *shard)
-{
-    int capacity = hak_knobs_shift(&shard->knobs, HAK_KNOB_CAPACITY);
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        hak_transfer_cache_set_capacity(
-            &shard->bundles, class_id,
-            hak_knob_scale(hak_transfer_cache_default(class_id), capacity));
-    /* relaxed: a policy value, any recent one will do */
-    __atomic_store_n(&shard->fill_shift, hak_knobs_shift(&shard->knobs, HAK_KNOB_FILL),
-                     __ATOMIC_RELAXED);
-}
-
-/* Off unless HAKMEM_TUNE says so. Of threads that tick at once one is enough. */
-static void tune(struct hak_shard *shard, uint64_t now_ns)
-{
-    if (!shard->policy->tunes || !hak_lock_try(&shard->tuning))
-        return;
-    if (hak_knobs_are_due(&shard->knobs, now_ns) &&
-        hak_knobs_look(&shard->knobs, &shard->counters, hak_transfer_cache_bytes(&shard->bundles),
-                       shard->policy->price_ns, now_ns))
-        obey_knobs(shard);
-    hak_lock_release(&shard->tuning);
-}
-
 int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
 {
     decay_bundles(shard, now_ns);
-    tune(shard, now_ns);
     hak_pool_tick(&shard->tiny, shard->policy, now_ns);
     hak_pool_tick(&shard->mid, shard->policy, now_ns);
     hak_large_tick(&shard->large, shard->policy, now_ns);

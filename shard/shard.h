@@ -8,7 +8,6 @@
 
 #include <stdint.h>
 
-#include "learn/knobs.h"
 #include "learn/learner.h"
 #include "learn/policy.h"
 #include "os/compiler.h"
@@ -35,7 +34,6 @@ struct hak_shard {
     uint16_t id;
     uint16_t index;                         /* in its placement */
     uint32_t probe;                         /* where stealing begins next; relaxed */
-    int32_t fill_shift;                     /* of what refills take out of slabs; relaxed */
     uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
     uint64_t last_look_ns;
     uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
@@ -51,8 +49,6 @@ struct hak_shard {
     uint32_t decay_class;                   /* where bundles decay next, 0: not now; written under
                                                it, looked at relaxed */
     uint32_t decay_left;                    /* bundles of that class that are to go; ditto */
-    struct hak_lock tuning;                 /* over knobs */
-    struct hak_knobs knobs;                 /* if the policy says that they are tuned */
 };
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */
@@ -128,7 +124,7 @@ static inline int hak_shard_has_mail(const struct hak_shard *shard)
 /* Empties transfer cache and inbox into slabs; whole, so not from inside malloc or free. */
 void hak_shard_drain(struct hak_shard *shard);
 
-/* Decay and knobs, at most every few milliseconds; from slow paths. Lets HAK_PORTION_BUNDLES
+/* Decay, at most every few milliseconds; from slow paths. Lets HAK_PORTION_BUNDLES
  * bundles decay at most; whether the next tick has to go on. */
 int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
 

@@ -70,7 +70,7 @@ static size_t bundle_bytes(unsigned class_id)
     return (size_t)hak_classes[class_id].size * hak_classes[class_id].bundle;
 }
 
-unsigned hak_transfer_cache_default(unsigned class_id)
+static unsigned capacity_of(unsigned class_id)
 {
     unsigned capacity = (unsigned)(CAPACITY_BYTES / bundle_bytes(class_id));
     unsigned most = may_be_peeked_at(class_id) ? CAPACITY_MAX : HAK_TRANSFER_MID_MAX;
@@ -81,7 +81,7 @@ unsigned hak_transfer_cache_default(unsigned class_id)
 void hak_transfer_cache_init(struct hak_transfer_cache *cache)
 {
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        hak_transfer_cache_set_capacity(cache, class_id, hak_transfer_cache_default(class_id));
+        cache->bins[class_id].capacity = capacity_of(class_id);
 }
 
 int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id, uint64_t word)
@@ -90,12 +90,10 @@ int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
     void *object = hak_word_object(word);
     unsigned count = hak_classes[class_id].bundle - hak_word_room(word);
     uint64_t top = hak_word_make(object, count);
-    /* relaxed: capacity is a policy value, any recent one will do */
-    unsigned capacity = __atomic_load_n(&bin->capacity, __ATOMIC_RELAXED);
     struct hak_stack_head old;
     do {
         old = load_head(&bin->head);
-        if (bundles_in(old) >= capacity)
+        if (bundles_in(old) >= bin->capacity)
             return 0;
         /* relaxed: published by the exchange */
         __atomic_store_n(hak_next_bundle(object), old.top, __ATOMIC_RELAXED);
@@ -178,30 +176,9 @@ uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class
     return word;
 }
 
-void hak_transfer_cache_set_capacity(struct hak_transfer_cache *cache, unsigned class_id,
-                                     unsigned bundles)
-{
-    if (bundles > UINT16_MAX)    /* the head counts no further */
-        bundles = UINT16_MAX;
-    if (!may_be_peeked_at(class_id) && bundles > HAK_TRANSFER_MID_MAX)
-        bundles = HAK_TRANSFER_MID_MAX;
-    /* relaxed: see the header */
-    __atomic_store_n(&cache->bins[class_id].capacity, bundles, __ATOMIC_RELAXED);
-}
-
-unsigned hak_transfer_cache_surplus(const struct hak_transfer_cache *cache, unsigned class_id)
-{
-    unsigned depth = hak_transfer_cache_depth(cache, class_id);
-    /* relaxed: as in push */
-    unsigned capacity = __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
-    return depth > capacity ? depth - capacity : 0;
-}
-
 int hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id)
 {
-    /* relaxed: as in push */
-    return hak_transfer_cache_depth(cache, class_id) >=
-           __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
+    return hak_transfer_cache_depth(cache, class_id) >= cache->bins[class_id].capacity;
 }
 
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)

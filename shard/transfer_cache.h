@@ -51,7 +51,7 @@ struct hak_stack_head {
 
 struct hak_transfer_bin {
     struct hak_stack_head head;
-    uint32_t capacity;    /* bundles; a policy value, written seldom, read relaxed */
+    uint32_t capacity;    /* bundles; constant */
     uint64_t seen_tag;    /* at the last look for idle bins; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
@@ -72,22 +72,6 @@ uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class
 
 /* Whether a bin that is not empty has been left alone since this was last asked of it. */
 int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
-
-/* How many bundles of the class there may be after init. */
-unsigned hak_transfer_cache_default(unsigned class_id);
-
-/* How many bundles of the class there may be from now on; 65535 at most, and HAK_TRANSFER_MID_MAX
- * of a mid class. Any thread, at any time,
- * and no grace period is waited for: only a number changes, which a push reads before it exchanges
- * the head, and no memory that a popper may be looking at goes away by it. A push that has read the
- * old number may yet succeed by it, so a bin may come to stand above a lowered capacity by a bundle
- * for each thread that is in there. What is above is not popped here: the next drain, or look for
- * idle bins, gives it to slabs (hak_shard_tick). */
-void hak_transfer_cache_set_capacity(struct hak_transfer_cache *cache, unsigned class_id,
-                                     unsigned bundles);
-
-/* Bundles that a bin holds beyond its capacity, a moment ago. */
-unsigned hak_transfer_cache_surplus(const struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Bundles in a bin, a moment ago. */
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);

@@ -22,13 +22,3 @@ void hak_snapshot_merge(struct hak_snapshot *into, const struct hak_snapshot *fr
     for (unsigned i = 0; i < HAK_COUNTER_COUNT; i++)
         into->value[i] = combine(i, into->value[i], from->value[i]);
 }
-
-void hak_snapshot_difference(struct hak_snapshot *out, const struct hak_snapshot *earlier,
-                             const struct hak_snapshot *later)
-{
-    for (unsigned i = 0; i < HAK_COUNTER_COUNT; i++) {
-        out->value[i] = later->value[i];
-        if (hak_counter_infos[i].kind == HAK_COUNTER_SUM)
-            out->value[i] -= earlier->value[i];
-    }
-}

@@ -20,8 +20,4 @@ void hak_snapshot_add(struct hak_snapshot *snapshot, const struct hak_counters *
 /* Adds a snapshot to another by the same rules. */
 void hak_snapshot_merge(struct hak_snapshot *into, const struct hak_snapshot *from);
 
-/* What happened between two snapshots of the same blocks; peaks are those of `later`. */
-void hak_snapshot_difference(struct hak_snapshot *out, const struct hak_snapshot *earlier,
-                             const struct hak_snapshot *later);
-
 #endif

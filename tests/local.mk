@@ -36,10 +36,8 @@ unit_tests = \
 	%D%/unit/os/signals \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
-	%D%/unit/learn/climb \
 	%D%/unit/learn/cost \
 	%D%/unit/learn/elo \
-	%D%/unit/learn/knobs \
 	%D%/unit/learn/huge \
 	%D%/unit/learn/learner \
 	%D%/unit/learn/policy \

@@ -30,17 +30,16 @@ static size_t segment_size(size_t wanted, uint32_t units)
 }
 
 /* Whether a new segment is to be of huge pages. No lock held. */
-static enum hak_huge_arm choose_huge(struct hak_large_cache *cache,
-                                     const struct hak_policy *policy)
+static bool choose_huge(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     if (!policy->learns_huge)
-        return HAK_HUGE_ARM_SYSTEM;
+        return false;
     hak_lock_acquire(&cache->lock);
-    enum hak_huge_arm arm = hak_huge_choose(&cache->learner->huge);
+    bool asks = hak_learner_asks_huge(cache->learner);
     hak_lock_release(&cache->lock);
-    if (arm == HAK_HUGE_ARM_ASK)
+    if (asks)
         hak_count(cache->source->counters, HAK_COUNTER_HUGE_WISHES, 1);
-    return arm;
+    return asks;
 }
 
 /* Maps a segment with room for a run of `units`: as much again as the cache has, within limits, so
@@ -58,7 +57,7 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
         wanted = FIRST_SEGMENT;
     size_t size = segment_size(wanted, units);
     int node = hak_region_source_node(cache->source);    /* before it is bound, as in pool.c */
-    int asks_huge = choose_huge(cache, policy) == HAK_HUGE_ARM_ASK;
+    bool asks_huge = choose_huge(cache, policy);
     enum hak_os_huge huge = asks_huge ? HAK_HUGE_ALWAYS : HAK_HUGE_DEFAULT;
     int is_hugetlb;
     struct hak_large_segment *segment =
@@ -97,23 +96,25 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t units = run->number;
     hak_large_segment_set_dirty(segment, index, units);
-    if (give->arm == HAK_ARM_DONTNEED) {
+    switch (hak_arms[give->arm].act) {
+    case HAK_ACT_PURGE: {
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
         size_t bytes = hak_large_purge_units(cache, segment, index, units,
                                              hak_large_purge_step(segment), &give->spent_ns);
-        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_DONTNEED,
-                           (uint32_t)(bytes >> HAK_LARGE_UNIT_SHIFT), give->spent_ns);
+        hak_learner_saw(cache->learner, HAK_LEARN_ACT, give->arm, bytes >> HAK_LARGE_UNIT_SHIFT,
+                        give->spent_ns);
         uint32_t left = hak_large_segment_count_dirty(segment, index, units);
         give->is_purged = left == 0;
         return left;
     }
-    if (give->arm == HAK_ARM_FREE) {
+    case HAK_ACT_MARK:
         /* The kernel may take them, but need not: they count as dirty until decay. */
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
-        uint32_t marked = hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
-        hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_FREE, marked, give->spent_ns);
+        hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
+        return units;
+    default:
+        return units;
     }
-    return units;
 }
 
 /* ---- taking ---- */
@@ -150,7 +151,8 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     hak_large_segment_mark(segment, index + lead, units, HAK_UNIT_USED);
     segment->unit[index + lead].link = NULL;
     hak_large_tell_reused(cache, segment, index + lead, units);
-    hak_learner_saw_take(cache->learner, inside, units - inside);
+    hak_learner_saw(cache->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, inside, 0);
+    hak_learner_saw(cache->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, units - inside, 0);
     hak_headroom_take((size_t)(units - inside) << HAK_LARGE_UNIT_SHIFT);
     cache->used_units += units;
     if (cache->least_dirty > cache->dirty_units)
@@ -247,13 +249,11 @@ static void time_first_touch(struct hak_large_cache *cache, const struct hak_lar
     uint32_t last = (index + units) % HUGE_UNITS;
     if (segment->asks_huge && units > room && last != 0)
         time_part(&sample, hak_large_segment_address(segment, index + units - last), last);
-    hak_cost_saw_faults(&cache->learner->cost, sample.units, sample.ns);
+    hak_learner_saw_touches(cache->learner, &sample);
     if (!policy->learns_huge)
         return;
     hak_lock_acquire(&cache->lock);
-    hak_huge_saw(&cache->learner->huge,
-                 segment->asks_huge ? HAK_HUGE_ARM_ASK : HAK_HUGE_ARM_SYSTEM, &sample,
-                 &cache->learner->cost);
+    hak_learner_saw_huge(cache->learner, &sample, segment->asks_huge);
     hak_lock_release(&cache->lock);
 }
 
@@ -364,11 +364,8 @@ static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *obj
         .units = run->number,
         .key = (uint8_t)key_of(run),
     };
-    if (hak_learner_watches(policy)) {
-        if (hak_learner_wants_clock(cache->learner, give.key))
-            cache->learner->seen_ns = hak_os_coarse_now_ns();
-        give.now_ns = cache->learner->seen_ns;
-    }
+    if (hak_learner_watches(policy))
+        give.now_ns = hak_learner_now(cache->learner, give.key);
     unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
     if (hak_large_segment_of(run)->is_hugetlb)
         pin = HAK_ARM_KEEP + 1;    /* of huge pages a part cannot go */
@@ -395,7 +392,7 @@ int hak_large_give(void *object, const struct hak_policy *policy)
     uint32_t dirty = apply_arm(cache, segment, run, &give);
     if (hak_learner_watches(policy) && hak_learner_gave(cache->learner, &give))
         hak_large_segment_watch(segment, hak_large_segment_index(segment, run));
-    if (give.arm == HAK_ARM_BATCH)
+    if (hak_arms[give.arm].act == HAK_ACT_COLLECT)
         hak_large_batch(cache, run, policy);
     else
         hak_large_file_given(cache, segment, run, dirty);

@@ -159,14 +159,13 @@ size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_seg
     return note_purged(cache, segment, index, units);
 }
 
-uint32_t hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                             uint32_t index, uint32_t units, uint64_t *spent_ns)
+void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                         uint32_t index, uint32_t units, uint64_t *spent_ns)
 {
     units = whole_steps(segment, &index, units, hak_large_purge_step(segment));
     *spent_ns = 0;
     if (units != 0)
         (void)advise_unlocked(cache, segment, index, units, HAK_PURGE_LAZY, spent_ns);
-    return units;
 }
 
 /* From which unit on a free run holds `most` dirty units that can go, about; its first, if it has
@@ -218,8 +217,8 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
     cache->used_units += units;
     uint64_t spent_ns;
     size_t bytes = hak_large_purge_units(cache, segment, from, units, step, &spent_ns);
-    hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_KEEP,
-                       (uint32_t)(bytes >> HAK_LARGE_UNIT_SHIFT), spent_ns);
+    hak_learner_saw(cache->learner, HAK_LEARN_ACT, HAK_ARM_KEEP, bytes >> HAK_LARGE_UNIT_SHIFT,
+                    spent_ns);
     cache->used_units -= units;
     hak_large_segment_unmark(segment, from);
     uint32_t left = hak_large_segment_count_dirty(segment, from, units);
@@ -324,7 +323,7 @@ void hak_large_release_batch(struct hak_large_cache *cache)
     if (cache->batched == 0)
         return;
     uint64_t now = hak_os_coarse_now_ns();
-    hak_cost_saw_batch(&cache->learner->cost, now - cache->batch_ns);
+    hak_learner_saw(cache->learner, HAK_LEARN_BATCH, HAK_ARM_BATCH, 0, now - cache->batch_ns);
     uint32_t purged = 0;
     unsigned count = unload(cache, stretches);
     hak_lock_release(&cache->lock);
@@ -345,7 +344,7 @@ void hak_large_release_batch(struct hak_large_cache *cache)
                              hak_large_segment_count_dirty(segment, stretches[i].index,
                                                            stretches[i].units));
     }
-    hak_cost_saw_purge(&cache->learner->cost, HAK_ARM_BATCH, purged, spent);
+    hak_learner_saw(cache->learner, HAK_LEARN_ACT, HAK_ARM_BATCH, purged, spent);
 }
 
 void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
@@ -372,10 +371,9 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
  * cut, and with which others merge, may be as old as the program, and in constant use.) */
 static void decay(struct hak_large_cache *cache, uint32_t ticks)
 {
-    size_t lost = (size_t)cache->learner->lost;
+    size_t lost = hak_learner_take_lost(cache->learner);
     if (lost != 0 && cache->surplus == 0)
         cache->surplus = lost < cache->least_dirty ? lost : cache->least_dirty;
-    cache->learner->lost = 0;
     if (cache->now - cache->window >= ticks) {
         cache->window = cache->now;
         cache->surplus = cache->least_dirty;
@@ -385,7 +383,7 @@ static void decay(struct hak_large_cache *cache, uint32_t ticks)
         return;
     size_t bytes = purge_oldest(cache, 0, cache->surplus, SPARING);
     size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
-    hak_learner_saw_purge(cache->learner, HAK_LEARN_DECAY, purged);
+    hak_learner_saw(cache->learner, HAK_LEARN_DECAY, HAK_ARM_KEEP, purged, 0);
     int ended = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
     cache->surplus = ended ? 0 : cache->surplus - purged;
     if (cache->least_dirty > cache->dirty_units)
@@ -421,7 +419,7 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
 /* Shards that were busy together must not purge together: each has a window of its own length. */
 static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
-    uint32_t ticks = (uint32_t)(hak_learner_decay_ns(cache->learner, policy) >> TICK_SHIFT);
+    uint32_t ticks = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 
@@ -429,7 +427,7 @@ static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct ha
 static void obey_retention(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     size_t most = most_dirty(cache, policy);
-    hak_learner_saw_dirty(cache->learner, cache->dirty_units);
+    hak_learner_saw(cache->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, cache->dirty_units, 0);
     if (hak_likely(cache->dirty_units <= most))
         return;
     /* Near the limit of memory a huge page is worth less than what is free of it. */
@@ -444,7 +442,8 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, how);
     /* Locked in memory, or in parts of huge pages: not each give is to find that out again. */
     cache->futile[how] = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
-    hak_learner_saw_purge(cache->learner, HAK_LEARN_EXCESS, bytes >> HAK_LARGE_UNIT_SHIFT);
+    hak_learner_saw(cache->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, bytes >> HAK_LARGE_UNIT_SHIFT,
+                    0);
 }
 
 void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy,
@@ -457,7 +456,7 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
         hak_large_release_batch(cache);
     if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns))) {
         hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
-        if (cache->learner->lost >= 1)
+        if (hak_learner_lost(cache->learner) != 0)
             decay(cache, decay_ticks(cache, policy));
     }
 }

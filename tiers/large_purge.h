@@ -24,9 +24,9 @@ size_t hak_large_purge_step(const struct hak_large_segment *segment);
 size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_segment *segment,
                              uint32_t index, uint32_t units, size_t step, uint64_t *spent_ns);
 
-/* Lets the kernel have them when it wants: units. Lets the lock go. */
-uint32_t hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                             uint32_t index, uint32_t units, uint64_t *spent_ns);
+/* Lets the kernel have them when it wants. Lets the lock go. */
+void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                         uint32_t index, uint32_t units, uint64_t *spent_ns);
 
 /* A used run joins the batch, and is nobody's until that is released. May let the lock go. */
 void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,

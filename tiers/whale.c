@@ -158,8 +158,8 @@ static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
     hak_lock_acquire(&whales->lock);
     /* By whatever arm it went: the same system call. */
     hak_headroom_give(whale->size);
-    hak_cost_saw_purge(&whales->learner.cost, HAK_ARM_KEEP, units_of(whale), now - began);
-    hak_cost_saw_purge(&whales->learner.cost, HAK_ARM_DONTNEED, units_of(whale), now - began);
+    for (unsigned arm = HAK_ARM_KEEP; arm <= HAK_ARM_DONTNEED; arm++)
+        hak_learner_saw(&whales->learner, HAK_LEARN_ACT, arm, units_of(whale), now - began);
     hak_learner_purged(&whales->learner, (uintptr_t)whale->address, hak_os_coarse_now_ns());
     drop_descriptor(whales, whale);
     hak_lock_release(&whales->lock);
@@ -262,9 +262,8 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
 void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
 {
     hak_lock_acquire(&whales->lock);
-    whales->learner = (struct hak_learner){0};
+    whales->learner = (struct hak_learner){.first_share = FIRST_SHARE};
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
-    whales->learner.first_share = FIRST_SHARE;
     hak_learner_start(&whales->learner, policy, 0);
     hak_lock_release(&whales->lock);
 }
@@ -279,11 +278,12 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     *cached = whale != NULL;
     if (whale != NULL) {
         hak_learner_reused(&whales->learner, (uintptr_t)whale->address, now);
-        hak_learner_saw_take(&whales->learner, units_of(whale), 0);
+        hak_learner_saw(&whales->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, units_of(whale), 0);
         return whale;
     }
     hak_learner_missed(&whales->learner, hak_learn_bucket(size), now);
-    hak_learner_saw_take(&whales->learner, 0, size >> HAK_LARGE_UNIT_SHIFT);
+    hak_learner_saw(&whales->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP,
+                    size >> HAK_LARGE_UNIT_SHIFT, 0);
     return new_descriptor(whales);
 }
 
@@ -350,28 +350,27 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     unsigned pin = policy->pinned[give.key];
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
                         : (uint8_t)hak_learner_choose(learner, policy, give.key, give.units);
+    bool is_purged = hak_arms[give.arm].act == HAK_ACT_PURGE;
     /* What is spread over nodes of the program's choice serves no other request. */
-    int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD &&
-               give.arm != HAK_ARM_DONTNEED && hak_headroom_missing() == 0 &&
-               hak_learner_decay_ns(learner, policy) != 0;
+    int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD && !is_purged &&
+               hak_headroom_missing() == 0 && policy->decay_ns != 0;
     if (hak_learner_watches(policy)) {
-        give.is_purged = give.arm == HAK_ARM_DONTNEED;
-        give.spent_ns =
-            give.is_purged ? (uint64_t)(learner->cost.act_ns[HAK_ARM_DONTNEED] * give.units) : 0;
+        give.is_purged = is_purged;
+        give.spent_ns = is_purged ? hak_learner_act_ns(learner, give.arm, give.units) : 0;
         hak_learner_gave(learner, &give);
         if (!kept && !give.is_purged)
-            hak_learner_saw_purge(learner, HAK_LEARN_EXCESS, give.units);
+            hak_learner_saw(learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, give.units, 0);
     }
     if (!kept)
         return whale;
     cache_push(whales, whale);
     size_t before = whales->cached_bytes;
-    hak_learner_saw_dirty(learner, before >> HAK_LARGE_UNIT_SHIFT);
+    hak_learner_saw(learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, before >> HAK_LARGE_UNIT_SHIFT, 0);
     if (before > most && hak_learner_grow_retain(learner, policy, most_retained(policy)))
         most = hak_learner_retain(learner, policy, most_retained(policy));
     struct hak_whale *evicted = cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
-    hak_learner_saw_purge(learner, HAK_LEARN_EXCESS,
-                          (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT);
+    hak_learner_saw(learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP,
+                    (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT, 0);
     return evicted;
 }
 
@@ -551,12 +550,12 @@ void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, 
         return;
     struct hak_whale *old = NULL;
     hak_lock_acquire(&whales->lock);
-    uint32_t decay = (uint32_t)(hak_learner_decay_ns(&whales->learner, policy) >> TICK_SHIFT);
+    uint32_t decay = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
     if (whales->now == 0 || (int32_t)(now - whales->now) >= 0) {
         __atomic_store_n(&whales->now, now, __ATOMIC_RELAXED); /* relaxed: as above */
         while (whales->oldest != NULL && now - whales->oldest->freed >= decay) {
             struct hak_whale *whale = cache_pop(whales, &whales->oldest);
-            hak_learner_saw_purge(&whales->learner, HAK_LEARN_DECAY, units_of(whale));
+            hak_learner_saw(&whales->learner, HAK_LEARN_DECAY, HAK_ARM_KEEP, units_of(whale), 0);
             whale->next = old;
             old = whale;
         }

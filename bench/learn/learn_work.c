@@ -199,10 +199,10 @@ static int print_line(const struct learn_options *options, const struct stage *s
            (double)reading->cpu_ns + options->price_ns * reading->retained, reading->cpu_ns,
            reading->retained, options->price_ns, rss_kib, reading->minor_faults, sum->ops,
            sum->late, sum->faults, reading->meter_ns, options->no_alloc);
-    if (proof.has_refills)
-        printf(" refills=%" PRIu64, proof.refills);
+    if (proof.is_hakmem)
+        printf(" refilled=%" PRIu64, proof.refilled);
     else
-        printf(" refills=absent");
+        printf(" refilled=absent");
     /* The path is last: it alone may hold a space. */
     printf(" allocator=%s library=%s\n", proof.allocator, proof.library);
     return sum->faults == 0 && sum->ops != 0 ? 0 : 1;

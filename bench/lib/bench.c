@@ -206,10 +206,10 @@ static int print_line(const char *name, const struct bench_worker *workers, unsi
            ops, count, cpu_seconds, rss_kib, faults, calls != 0 ? calls : ops);
     for (unsigned i = 0; i < note_count; i++)
         printf(" %s=%" PRIu64, notes[i].key, notes[i].value);
-    if (proof.has_refills)
-        printf(" refills=%" PRIu64, proof.refills);
+    if (proof.is_hakmem)
+        printf(" refilled=%" PRIu64, proof.refilled);
     else
-        printf(" refills=absent");
+        printf(" refilled=absent");
     /* The path is last: it alone may hold a space. */
     printf(" allocator=%s library=%s\n", proof.allocator, proof.library);
     return faults == 0 && ops != 0 ? 0 : 1;

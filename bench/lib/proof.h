@@ -14,8 +14,8 @@ struct bench_proof {
     char library[1024];    /* path of the mapped file that malloc lies in */
     char allocator[256];   /* its last part; "mixed" when free and the rest lie elsewhere,
                               "disputed" when the two witnesses differ */
-    bool has_refills;      /* the library exports uint64_t hakmem_refills(void) */
-    uint64_t refills;      /* what that said: the library's own count that it was used */
+    bool is_hakmem;        /* the process has hakmem_stats_print(), */
+    uint64_t refilled;     /* and by its statistics so many objects were handed to fronts */
 };
 
 void bench_prove(struct bench_proof *proof);

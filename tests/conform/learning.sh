@@ -70,6 +70,10 @@ verdict "pinned to dontneed, nothing is left of it" \
     "$status == 0 && $(figure full_kib) > $burst * 1000 && $(figure freed_kib) < 24576"
 habits HAKMEM_LEARN_PIN=all=batch -- burst $burst
 verdict "pinned to batch, no more than a batch" "$status == 0 && $(figure freed_kib) < 65536"
+habits HAKMEM_LEARN_PIN=all=free "HAKMEM_LEARN_LOG=$work/log" -- waste 64
+verdict "pinned to free, which is none of the learner's arms" \
+    "$status == 0 && $(matches 'LEARN_PIN' "$work/err") == 0 && \
+     $(matches '"arms":\["keep","dontneed","batch"\]' "$work/log") == 1"
 habits HAKMEM_MEMORY_LIMIT=none HAKMEM_LEARN=off HAKMEM_RETAIN=4G -- burst $burst
 verdict "without learning as much is kept as RETAIN allows" \
     "$status == 0 && $(figure freed_kib) > $half"
@@ -88,17 +92,23 @@ verdict "what is used again and again is kept" \
 
 habits "HAKMEM_LEARN_FILE=$work/learned" HAKMEM_MEMORY_PRICE=20ms -- waste 64
 verdict "what was learned is written" \
-    "$status == 0 && $(matches '^hakmem-learned 1$' "$work/learned") == 1 && \
+    "$status == 0 && $(matches '^hakmem-learned 2$' "$work/learned") == 1 && \
      $(matches ' dontneed ' "$work/learned") > 0"
 habits "HAKMEM_LEARN_FILE=$work/learned" HAKMEM_LEARN=frozen -- burst 64
 verdict "and obeyed by the next run, which may be a frozen one" \
     "$status == 0 && $(figure freed_kib) < 24576"
 cp "$work/learned" "$work/spoilt"
-echo "1 256K hold 1 2 3 4" >>"$work/spoilt"
+echo "1 256K hold 1 2 3" >>"$work/spoilt"
 line=$(wc -l <"$work/spoilt")
 habits "HAKMEM_LEARN_FILE=$work/spoilt" HAKMEM_LEARN=frozen -- burst 64
 verdict "a line that is not understood is named" \
     "$status == 0 && $(matches "LEARN_FILE=.*line $line\$" "$work/err") == 1"
+
+{ echo "hakmem-learned 1" && echo "1 256K keep 1500 1500 1500 1500"; } >"$work/older"
+habits "HAKMEM_LEARN_FILE=$work/older" -- churn 64
+verdict "a file of the older form is refused by a line, and written anew" \
+    "$status == 0 && $(matches 'LEARN_FILE=.*line 1$' "$work/err") == 1 && \
+     $(matches '^hakmem-learned 2$' "$work/older") == 1"
 
 habits HAKMEM_LEARN=shadow HAKMEM_MEMORY_PRICE=20ms -- waste 64
 verdict "the shadow tells what it would have done" \

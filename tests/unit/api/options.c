@@ -122,9 +122,6 @@ static void test_learn(void)
     expect_silence("HAKMEM_LEARN_FILE=/a/file");
     EXPECT(strcmp(options.learn_file, "/a/file") == 0);
     expect_refusal("HAKMEM_LEARN_LOG=a/file");
-    EXPECT_EQ(options.tune, HAK_TUNE_CHOICE_NO);
-    expect_silence("HAKMEM_TUNE=1");
-    EXPECT_EQ(options.tune, HAK_TUNE_CHOICE_YES);
     expect_silence("HAKMEM_MEMORY_PRICE=2ms");
     EXPECT_EQ(options.price_ns, 2000000);
     expect_silence("HAKMEM_MEMORY_LIMIT=none");

@@ -125,9 +125,8 @@ static struct hak_audit_record match_of(uint64_t now_ns)
         .bytes = 123456,
         .samples = 17,
         .paid = 7654.4,
-        .costs = {1000.2, 2000, 3000, 0},
-        .ratings = {40, -50, 0, 10},
-        .decay_ns = 750 * ms_ns,
+        .costs = {1000.2, 3000, 0},
+        .ratings = {40, -50, 10},
         .retain_bytes = 33554432,
     };
 }
@@ -146,8 +145,8 @@ static void matches(void)
         "{\"t\":20,",           "\"shard\":3",           "\"key\":\"256K\"",
         "\"state\":\"canary\"", "\"played\":\"keep\"",   "\"next\":\"dontneed\"",
         "\"why\":\"rating\"",   "\"bytes\":123456",      "\"samples\":17",
-        "\"paid\":7654",        "\"costs\":[1000,2000,3000,0]",
-        "\"decay_ms\":750",     "\"ratings\":[1540,1450,1500,1510]",
+        "\"paid\":7654",        "\"costs\":[1000,3000,0]",
+        "\"ratings\":[1540,1450,1510]",
         "\"retain\":33554432",
     };
     memset(&audit, 0, sizeof audit);
@@ -178,18 +177,12 @@ static void numbers(void)
     record.why = "excess";
     record.from = 1048576;
     hak_audit_put(&audit, &record);
-    record.kind = HAK_AUDIT_DECAY;
-    record.from = 1000 * ms_ns;
-    hak_audit_put(&audit, &record);
-    EXPECT_EQ(count_lines(drained()), 2);
+    EXPECT_EQ(count_lines(drained()), 1);
     EXPECT(line_has(text, 0, "\"event\":\"retain\""));
     EXPECT(line_has(text, 0, "\"from\":1048576"));
     EXPECT(line_has(text, 0, "\"to\":33554432"));
     EXPECT(line_has(text, 0, "\"why\":\"excess\""));
     EXPECT(line_has(text, 0, "\"purged\":123456"));
-    EXPECT(line_has(text, 1, "\"event\":\"decay\""));
-    EXPECT(line_has(text, 1, "\"from_ms\":1000"));
-    EXPECT(line_has(text, 1, "\"to_ms\":750"));
 }
 
 static void newest_stay(void)
@@ -261,7 +254,7 @@ static void flushes(void)
     EXPECT_EQ(count_lines(text), 1);
     EXPECT(line_has(text, 0, "\"mode\":\"shadow\""));
     EXPECT(line_has(text, 0, "\"price_ns\":4321"));
-    EXPECT(line_has(text, 0, "\"arms\":[\"keep\",\"free\",\"dontneed\",\"batch\"]"));
+    EXPECT(line_has(text, 0, "\"arms\":[\"keep\",\"dontneed\",\"batch\"]"));
     for (unsigned flush = 1; flush <= 3; flush++) {
         put(100);
         hak_audit_flush(&audit);

@@ -24,7 +24,6 @@ static struct hak_cost known_cost(void)
     struct hak_cost cost = {0};
     hak_cost_start(&cost, 256 * 1000, second_ns);
     cost.act_ns[HAK_ARM_KEEP] = 50;
-    cost.act_ns[HAK_ARM_FREE] = 20;
     cost.act_ns[HAK_ARM_DONTNEED] = 60;
     cost.act_ns[HAK_ARM_BATCH] = 40;
     cost.batch_hold_ns = 5e6;
@@ -48,9 +47,6 @@ static void by_hand(void)
         {HAK_ARM_KEEP, 700, 1500, HAK_COST_OPEN, 300 + 50},
         {HAK_ARM_KEEP, 1500, 9000, HAK_COST_OPEN, 0},
         {HAK_ARM_KEEP, 1500, 9000, HAK_COST_REUSED, 300},
-        {HAK_ARM_FREE, 0, 500, HAK_COST_REUSED, 20 + 500},
-        {HAK_ARM_FREE, 0, 2000, HAK_COST_REUSED, 20 + 1000 + 50 + 300},
-        {HAK_ARM_FREE, 300, 700, HAK_COST_OPEN, 400},
         {HAK_ARM_DONTNEED, 0, 1, HAK_COST_OPEN, 60},
         {HAK_ARM_DONTNEED, 0, 9000, HAK_COST_OPEN, 60},
         {HAK_ARM_DONTNEED, 0, 1, HAK_COST_REUSED, 60 + 300},
@@ -132,19 +128,6 @@ static void keep_or_dontneed(void)
                hak_cost_of(&cost, HAK_ARM_DONTNEED, 0, idle, HAK_COST_REUSED));
 }
 
-static void keeping_for_another_time(void)
-{
-    struct hak_cost cost = known_cost();
-    for (unsigned end = HAK_COST_OPEN; end <= HAK_COST_REUSED; end++) {
-        for (uint64_t to = 100 * ms_ns; to <= 3 * second_ns; to += 100 * ms_ns)
-            EXPECT(is_near(hak_cost_of_keeping(&cost, 1e9, 0, to, end),
-                           hak_cost_of(&cost, HAK_ARM_KEEP, 0, to, end)));
-    }
-    EXPECT(is_near(hak_cost_of_keeping(&cost, 2e8, 0, second_ns, HAK_COST_OPEN), 200 + 50));
-    EXPECT(is_near(hak_cost_of_keeping(&cost, 2e8, 0, second_ns, HAK_COST_REUSED), 550));
-    EXPECT(is_near(hak_cost_of_keeping(&cost, 2e9, 0, second_ns, HAK_COST_REUSED), 1000));
-}
-
 static int is_about(double found, double right)
 {
     return is_near(found > right * 1.01 || found < right * 0.99 ? found : right, right);
@@ -212,7 +195,6 @@ int main(int argc, char **argv)
         {"an arm holds pages for as long as it says", holds},
         {"parts of a stretch of time cost what the whole does", splits},
         {"keeping is cheaper for a short time, and dearer for a long one", keep_or_dontneed},
-        {"keeping for another time costs what it would with that decay", keeping_for_another_time},
         {"measurements take the place of guesses", measurements_are_believed},
         {"one preempted measurement spoils nothing", preemption_is_no_measurement},
         {"what cost nothing once is not free for ever", nothing_is_free_for_ever},

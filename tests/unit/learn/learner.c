@@ -213,7 +213,6 @@ static void modes(void)
         new_learner(modes[i].mode);
         policy.large_arm = HAK_ARM_BATCH;
         learner.keys[KEY].arm = HAK_ARM_DONTNEED;
-        learner.cost.decay_ns = 77 * ms_ns;
         learner.retain_bytes = 3 * MIB;
         int decides = modes[i].decides;
         EXPECT_EQ(!!hak_learner_watches(&policy), modes[i].watches);
@@ -221,8 +220,6 @@ static void modes(void)
         for (unsigned turn = 0; turn < 200; turn++) /* of matches nothing is known to try by */
             EXPECT_EQ(hak_learner_choose(&learner, &policy, KEY, UNITS),
                       decides ? HAK_ARM_DONTNEED : HAK_ARM_BATCH);
-        EXPECT_EQ(hak_learner_decay_ns(&learner, &policy),
-                  decides ? 77 * ms_ns : policy.decay_ns);
         EXPECT_EQ(hak_learner_retain(&learner, &policy, 64 * MIB), decides ? 3 * MIB : 64 * MIB);
         EXPECT_EQ(hak_learner_retain(&learner, &policy, 2 * MIB), 2 * MIB);
     }
@@ -233,7 +230,6 @@ static void retains_something_at_first(void)
     new_learner(HAK_LEARN_ON);
     size_t first = hak_learner_retain(&learner, &policy, 256 * MIB);
     EXPECT(first > 0 && first <= 256 * MIB);
-    EXPECT_EQ(hak_learner_decay_ns(&learner, &policy), policy.decay_ns);
 }
 
 /* Tries of 10000 chosen, with two arms known to cost the same but for the excess. */
@@ -243,7 +239,6 @@ static unsigned tries(enum hak_regime_state state, double excess, double budget)
     key->matches = 1;
     key->regime.state = state;
     key->ratings[HAK_ARM_DONTNEED] = -10;
-    key->ratings[HAK_ARM_FREE] = -20;
     key->ratings[HAK_ARM_BATCH] = -30;
     key->unit_costs[HAK_ARM_KEEP] = 100;
     key->unit_costs[HAK_ARM_DONTNEED] = 100 + excess;

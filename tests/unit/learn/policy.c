@@ -50,10 +50,20 @@ static void names(void)
         EXPECT_EQ(size << (unit[0] == 'M' ? 10 : 0), (size_t)64 * 1024 << bucket);
     }
     EXPECT_EQ(strcmp(hak_learn_bucket_names[HAK_LEARN_BUCKETS - 1], "64M+"), 0);
-    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_KEEP], "keep"), 0);
-    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_FREE], "free"), 0);
-    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_DONTNEED], "dontneed"), 0);
-    EXPECT_EQ(strcmp(hak_arm_names[HAK_ARM_BATCH], "batch"), 0);
+    EXPECT_EQ(strcmp(hak_arms[HAK_ARM_KEEP].name, "keep"), 0);
+    EXPECT_EQ(strcmp(hak_arms[HAK_ARM_FREE].name, "free"), 0);
+    EXPECT_EQ(strcmp(hak_arms[HAK_ARM_DONTNEED].name, "dontneed"), 0);
+    EXPECT_EQ(strcmp(hak_arms[HAK_ARM_BATCH].name, "batch"), 0);
+}
+
+/* An arm that costs nothing at first would win every match before anything was measured. */
+static void rows_are_whole(void)
+{
+    for (unsigned arm = 0; arm < HAK_ARM_NAMES; arm++) {
+        EXPECT(hak_arms[arm].name != NULL && hak_arms[arm].name[0] != '\0');
+        EXPECT_GE(hak_arms[arm].first_ns, 1);
+        EXPECT_EQ(hak_arms[arm].hold == HAK_HOLD_BATCH, hak_arms[arm].act == HAK_ACT_COLLECT);
+    }
 }
 
 int main(int argc, char **argv)
@@ -63,6 +73,7 @@ int main(int argc, char **argv)
         {"times are nanoseconds, and slabs keep no more than runs", in_nanoseconds},
         {"a bucket ends where the next begins", buckets},
         {"buckets and arms have their names", names},
+        {"each arm has its row, and costs something from the first", rows_are_whole},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
 }

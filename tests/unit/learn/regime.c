@@ -11,8 +11,8 @@ enum {
     LONG = 5000,    /* matches; any state is left in fewer */
 };
 
-static const double keep_wins[HAK_ARM_COUNT] = {1e6, 3e6, 4e6, 3e6};
-static const double keep_loses[HAK_ARM_COUNT] = {4e6, 3e6, 1e6, 3e6};
+static const double keep_wins[HAK_ARM_COUNT] = {1e6, 4e6, 3e6};
+static const double keep_loses[HAK_ARM_COUNT] = {4e6, 1e6, 3e6};
 
 /* Plays until something happens: what, and after how many matches. */
 static enum hak_regime_event play_until(struct hak_regime *regime, const double *costs,
@@ -91,8 +91,8 @@ static void loss_thaws(void)
 /* Bursts: some matches lost, then as much and more won. */
 static void made_good(void)
 {
-    static const double burst[HAK_ARM_COUNT] = {2e6, 3e6, 1e6, 3e6};
-    static const double calm[HAK_ARM_COUNT] = {1e6, 3e6, 4e6, 3e6};
+    static const double burst[HAK_ARM_COUNT] = {2e6, 1e6, 3e6};
+    static const double calm[HAK_ARM_COUNT] = {1e6, 4e6, 3e6};
     struct hak_regime regime = {0};
     unsigned thaws = 0;
     unsigned matches;

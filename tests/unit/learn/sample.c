@@ -129,14 +129,26 @@ static void adds_up(void)
         for (unsigned arm = HAK_ARM_DONTNEED; arm < HAK_ARM_COUNT; arm++)
             EXPECT(is_near(key->costs[arm], cost_of(arm, 20 * ms_ns, HAK_COST_REUSED)));
         double paid = 123 + cost_of(HAK_ARM_KEEP, 20 * ms_ns, HAK_COST_REUSED);
-        /* What is marked for the kernel goes the way of what is kept. */
-        double mark = UNITS * learner.cost.act_ns[HAK_ARM_FREE];
-        EXPECT(is_near(key->costs[HAK_ARM_FREE], paid + mark));
         EXPECT(is_near(key->costs[HAK_ARM_KEEP], paid));
         EXPECT(is_near(key->paid, paid));
         EXPECT_EQ(sample->accounted_ns, start_ns + 20 * ms_ns);
         EXPECT(is_near(learner.keys[KEY + 1].paid, 0));
     }
+}
+
+/* Pinned to MADV_FREE: the mark and the time are paid; each arm costs what cost.h says, and nothing
+ * is learned of how far predictions are off. */
+static void pinned_to_none(void)
+{
+    new_learner();
+    const struct hak_learn_key *key = &learner.keys[KEY];
+    struct hak_learn_sample *sample = begin(1, HAK_ARM_FREE, 555);
+    hak_learn_account(&learner, sample, start_ns + 20 * ms_ns, HAK_COST_REUSED);
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        EXPECT(is_near(key->costs[arm], cost_of(arm, 20 * ms_ns, HAK_COST_REUSED)));
+        EXPECT(is_near(learner.predicted[arm] + learner.real[arm], 0));
+    }
+    EXPECT(is_near(key->paid, 555 + cost_of(HAK_ARM_KEEP, 20 * ms_ns, HAK_COST_REUSED)));
 }
 
 static void purged_at_once(void)
@@ -225,6 +237,7 @@ int main(int argc, char **argv)
         {"samples are found, dropped, used again, and never too many", found_and_dropped},
         {"the table agrees with a model", agrees_with_model},
         {"costs are added to the match, at once or in parts", adds_up},
+        {"what no arm of the learner did is paid, and no arm's", pinned_to_none},
         {"what was purged at once paid for that, and for faults", purged_at_once},
         {"a purge counts once, whenever the learner looked", purge_counts_once},
         {"so it does in the moment of reuse", purged_when_reused},

@@ -13,9 +13,7 @@ enum {
     MIB = 1024 * 1024,
 };
 
-#define FIRST "hakmem-learned 1\n"
-
-static const uint64_t ms_ns = 1000 * 1000;
+#define FIRST "hakmem-learned 2\n"
 
 static struct hak_learner learner, next;
 static struct hak_learn_saved saved;
@@ -39,14 +37,12 @@ static void teach(struct hak_learner *one, uint32_t id)
             key->ratings[arm] = 37.0 * arm - 40 - bucket - id;
     }
     one->retain_bytes = (size_t)(id + 1) * MIB;
-    one->cost.decay_ns = (100 + id) * ms_ns;
     one->tick_ns = 1;
 }
 
 static void compare(const struct hak_learner *left, const struct hak_learner *right)
 {
     EXPECT_EQ(left->retain_bytes, right->retain_bytes);
-    EXPECT_EQ(left->cost.decay_ns, right->cost.decay_ns);
     for (unsigned bucket = 0; bucket < HAK_LEARN_BUCKETS; bucket++) {
         EXPECT_EQ(left->keys[bucket].arm, right->keys[bucket].arm);
         for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
@@ -73,7 +69,6 @@ static void round_trip(void)
         start(&next, ids[i]);
         hak_learn_recall(&saved, &next);
         compare(&next, &learner);
-        EXPECT_EQ((uint64_t)next.decay.value, next.cost.decay_ns); /* it climbs from there */
     }
     start(&learner, 2); /* nothing was written of it */
     start(&next, 2);
@@ -83,10 +78,9 @@ static void round_trip(void)
 
 static void begins_with_it(void)
 {
-    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 1\n"
-                                      "2 256K dontneed 1400 1450 1600 1550\n"
-                                      "2 retain 7340032\n"
-                                      "2 decay 250000000\n"),
+    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 2\n"
+                                      "2 256K dontneed 1400 1600 1550\n"
+                                      "2 retain 7340032\n"),
               0);
     struct hak_policy policy = hak_policy_fixed;
     policy.mode = HAK_LEARN_FROZEN;
@@ -96,7 +90,6 @@ static void begins_with_it(void)
     EXPECT_EQ(hak_learner_choose(&learner, &policy, 2, 64), HAK_ARM_DONTNEED);
     EXPECT_EQ(hak_learner_choose(&learner, &policy, 3, 64), HAK_ARM_KEEP);
     EXPECT_EQ(hak_learner_retain(&learner, &policy, 64 * MIB), 7 * MIB);
-    EXPECT_EQ(hak_learner_decay_ns(&learner, &policy), 250 * ms_ns);
     EXPECT_EQ(hak_elo_best(learner.keys[2].ratings, HAK_ARM_COUNT), HAK_ARM_DONTNEED);
     EXPECT_EQ((int)learner.keys[2].ratings[HAK_ARM_KEEP], -100);
 }
@@ -136,11 +129,10 @@ static void unused_is_not_forgotten(void)
 
 static void beyond_the_table(void)
 {
-    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 1\n"
-                                      "1 64K batch 1500 1500 1500 1600\n"
-                                      "64 64K dontneed 1500 1500 1600 1500\n"
-                                      "0 64M+ dontneed 1500 1500 1600 1500\n"
-                                      "1 decay 5000000000\n"),
+    EXPECT_EQ(hak_learn_parse(&saved, "hakmem-learned 2\n"
+                                      "1 64K batch 1500 1500 1600\n"
+                                      "64 64K dontneed 1500 1600 1500\n"
+                                      "0 64M+ dontneed 1500 1600 1500\n"),
               0);
     static const struct {
         uint32_t id;
@@ -151,8 +143,6 @@ static void beyond_the_table(void)
         start(&next, shared[i].id);
         hak_learn_recall(&saved, &next);
         EXPECT_EQ(next.keys[0].arm, shared[i].arm);
-        /* No longer than the option says. */
-        EXPECT_EQ(next.cost.decay_ns, hak_policy_fixed.decay_ns);
     }
     start(&next, 0);
     hak_learn_recall(&saved, &next);
@@ -168,32 +158,36 @@ static void not_understood(void)
     } files[] = {
         {"", 1},
         {"\n", 1},
-        {"hakmem-learned 2\n", 1},
-        {"hakmem-learned 12\n", 1},
+        {"hakmem-learned 3\n", 1},
+        /* with a rating for "free" */
+        {"hakmem-learned 1\n1 64K keep 1500 1500 1500 1500\n", 1},
+        {"hakmem-learned 22\n", 1},
         {"hakmem-learne", 1},
-        {"1 64K keep 1500 1500 1500 1500\n", 1},
-        {"hakmem-learned 1", 0},
+        {"1 64K keep 1500 1500 1500\n", 1},
+        {"hakmem-learned 2", 0},
         {FIRST, 0},
         {FIRST "\n \n\t\n", 0},
-        {FIRST "1 64K keep 1500 1500 1500 1500", 0},
-        {FIRST "  1\t64K  keep 1500 1500 1500 -12 \n", 0},
+        {FIRST "1 64K keep 1500 1500 1500", 0},
+        {FIRST "  1\t64K  keep 1500 1500 -12 \n", 0},
         {FIRST "garbage\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 1500\n\n1 64K keep 1500\n", 4},
-        {FIRST "1 64K keep 1500 1500 1500 1500 1500\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 1500x\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 99999\n", 2},
-        {FIRST "1 64K keep 1500 1500 1500 -\n", 2},
-        {FIRST "1 64K kee 1500 1500 1500 1500\n", 2},
-        {FIRST "1 64K keeps 1500 1500 1500 1500\n", 2},
-        {FIRST "1 128M keep 1500 1500 1500 1500\n", 2},
-        {FIRST "1 64 keep 1500 1500 1500 1500\n", 2},
-        {FIRST "65 64K keep 1500 1500 1500 1500\n", 2},
-        {FIRST "-1 64K keep 1500 1500 1500 1500\n", 2},
+        {FIRST "1 64K keep 1500 1500 1500\n\n1 64K keep 1500\n", 4},
+        {FIRST "1 64K keep 1500 1500 1500 1500\n", 2},
+        {FIRST "1 64K keep 1500 1500 1500x\n", 2},
+        {FIRST "1 64K keep 1500 1500 99999\n", 2},
+        {FIRST "1 64K keep 1500 1500 -\n", 2},
+        {FIRST "1 64K kee 1500 1500 1500\n", 2},
+        {FIRST "1 64K free 1500 1500 1500\n", 2},    /* a pin, no arm of the learner */
+        {FIRST "1 64K keeps 1500 1500 1500\n", 2},
+        {FIRST "1 128M keep 1500 1500 1500\n", 2},
+        {FIRST "1 64 keep 1500 1500 1500\n", 2},
+        {FIRST "65 64K keep 1500 1500 1500\n", 2},
+        {FIRST "-1 64K keep 1500 1500 1500\n", 2},
         {FIRST "1 retain\n", 2},
         {FIRST "1 retain -5\n", 2},
         {FIRST "1 retain 5 5\n", 2},
         {FIRST "1 retain 18446744073709551621\n", 2}, /* 5 more than 64 bits hold */
-        {FIRST "1 decay 1s\n", 2},
+        {FIRST "1 retain 1M\n", 2},
+        {FIRST "1 decay 5\n", 2},
         {FIRST "1\n", 2},
         {FIRST "\377\376\n", 2},
     };
@@ -204,10 +198,10 @@ static void not_understood(void)
 
 static void up_to_the_fault(void)
 {
-    EXPECT_EQ(hak_learn_parse(&saved, FIRST "1 retain 1234\nnonsense\n1 decay 5\n"), 3);
+    EXPECT_EQ(hak_learn_parse(&saved, FIRST "1 retain 1234\nnonsense\n2 retain 5\n"), 3);
     EXPECT_EQ(saved.shards[1].retain_bytes, 1234);
-    EXPECT_EQ(saved.shards[1].decay_ns, 0);
-    EXPECT_EQ(hak_learn_parse(&saved, FIRST "2 64K free 1500 1500 x"), 2);
+    EXPECT_EQ(saved.shards[2].retain_bytes, 0);
+    EXPECT_EQ(hak_learn_parse(&saved, FIRST "2 64K keep 1500 x"), 2);
     EXPECT_EQ(saved.shards[1].retain_bytes, 0); /* not of the file before */
     EXPECT_EQ(saved.shards[2].buckets[0].arm, 0);
 }
@@ -219,7 +213,7 @@ int main(int argc, char **argv)
         {"a learner begins with what was saved", begins_with_it},
         {"of what nothing is known nothing is written", only_what_is_known},
         {"what was recalled and not used is not forgotten", unused_is_not_forgotten},
-        {"shards and times beyond what is saved", beyond_the_table},
+        {"shards beyond what is saved", beyond_the_table},
         {"the first line that is not understood is told", not_understood},
         {"what stood before it is taken", up_to_the_fault},
     };

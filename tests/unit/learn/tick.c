@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/tick.c: what workloads in a time of their own make of the arms, of retention and of decay.
+/* learn/tick.c: what workloads in a time of their own make of the arms and of retention.
  * A cache is played that obeys the learner: it purges as the arm says, keeps for the time of decay,
  * and serves each object again after its idle time. */
 #include "learn/learner.h"
@@ -68,7 +68,7 @@ static void give(struct world *world, unsigned key, unsigned idle_ms)
     };
     given.arm = (uint8_t)hak_learner_choose(learner, &world->policy, key, UNITS);
     given.is_purged = given.arm == HAK_ARM_DONTNEED;
-    if (given.arm == HAK_ARM_DONTNEED || given.arm == HAK_ARM_FREE)
+    if (given.arm == HAK_ARM_DONTNEED)
         given.spent_ns = (uint64_t)(UNITS * learner->cost.act_ns[given.arm]);
     world->played[given.arm]++;
     if (!hak_learner_gave(learner, &given))
@@ -119,8 +119,7 @@ static void run(struct world *world, unsigned ms, unsigned idle_ms, unsigned bes
         if (i % 5 == 2)
             give(world, BUCKET + 1, beside_ms);
         pass_ms(world);
-        if (!EXPECT(world->learner.cost.decay_ns <= world->policy.decay_ns) ||
-            !EXPECT(world->learner.retain_bytes <= MOST))
+        if (!EXPECT(world->learner.retain_bytes <= MOST))
             return;
     }
 }
@@ -214,7 +213,6 @@ static void frozen_never_switches(void)
         EXPECT_EQ(arm_of(&one, BUCKET), arm);
         EXPECT(is_played(&one, arm, idle));
         EXPECT_EQ(one.learner.keys[BUCKET].switches, 0);
-        EXPECT_EQ(one.learner.cost.decay_ns, one.policy.decay_ns);
         EXPECT_EQ(one.learner.retain_bytes, retain);
     }
 }
@@ -245,22 +243,21 @@ static void unknown_arms_are_not_chosen(void)
             one.learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
             one.learner.budget_ns = 1e9; /* to try others by */
             run(&one, 3000, idles[i], idles[i]);
-            EXPECT_EQ(one.played[HAK_ARM_FREE], 0);
             EXPECT_EQ(one.played[HAK_ARM_BATCH], 0);
         }
     }
     EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
 }
 
-/* ---- retention and decay -------------------------------------------------------------------- */
+/* ---- retention ------------------------------------------------------------------------------ */
 
 /* A tick after 50 ms in which so many MiB were evicted, were missed, and were dirty at most. */
 static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsigned dirty)
 {
     world->now_ns += 50 * ms_ns;
-    hak_learner_saw_purge(&world->learner, HAK_LEARN_EXCESS, evicted * 256);
-    hak_learner_saw_take(&world->learner, 0, missed * 256);
-    hak_learner_saw_dirty(&world->learner, dirty * 256);
+    hak_learner_saw(&world->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, evicted * 256, 0);
+    hak_learner_saw(&world->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, missed * 256, 0);
+    hak_learner_saw(&world->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, dirty * 256, 0);
     hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
     return hak_learner_retain(&world->learner, &world->policy, MOST);
 }
@@ -290,8 +287,8 @@ static void retention_grows(void)
 /* There is too much; so many MiB were handed out again, and so few were left at some time. */
 static int excess(struct world *world, unsigned reused, unsigned least)
 {
-    hak_learner_saw_take(&world->learner, reused * 256, 0);
-    hak_learner_saw_dirty(&world->learner, least * 256);
+    hak_learner_saw(&world->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, reused * 256, 0);
+    hak_learner_saw(&world->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, least * 256, 0);
     return hak_learner_grow_retain(&world->learner, &world->policy, MOST);
 }
 
@@ -342,42 +339,15 @@ static void retention_has_limits(void)
         new_world(&one, HAK_LEARN_ON, fixed_price);
         for (unsigned turn = 0; turn < 100; turn++) {
             one.now_ns += 50 * ms_ns;
-            hak_learner_saw_purge(&one.learner, HAK_LEARN_EXCESS, turn < 50 ? 100000 : 0);
-            hak_learner_saw_take(&one.learner, 0, turn < 50 ? 100000 : 0);
+            size_t units = turn < 50 ? 100000 : 0;
+            hak_learner_saw(&one.learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, units, 0);
+            hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, units, 0);
             hak_learner_tick(&one.learner, &one.policy, limits[i], one.now_ns);
             EXPECT(one.learner.retain_bytes > 0 && one.learner.retain_bytes <= limits[i]);
         }
     }
     new_world(&one, HAK_LEARN_SHADOW, fixed_price);
     EXPECT_EQ(tick(&one, 1000, 1000, 0), MOST);
-}
-
-/* With KEEP as its only arm, the time of decay is all that can be learned. */
-static void decay_climbs(void)
-{
-    new_world(&one, HAK_LEARN_ON, fixed_price);
-    one.learner.arms = 1u << HAK_ARM_KEEP;
-    run(&one, 10000, NEVER, NEVER);
-    uint64_t down = hak_learner_decay_ns(&one.learner, &one.policy);
-    EXPECT_LE(down, one.policy.decay_ns / 4);
-    EXPECT_GE(down, 1);
-    run(&one, 20000, 40, 40);
-    EXPECT_GE(hak_learner_decay_ns(&one.learner, &one.policy), 40 * ms_ns);
-}
-
-static void decay_that_is_said(void)
-{
-    static const uint64_t said[] = {0, UINT64_MAX};
-    for (unsigned i = 0; i < 2; i++) {
-        memset(&one, 0, sizeof one);
-        one.policy = hak_policy_fixed;
-        one.policy.mode = HAK_LEARN_ON;
-        one.policy.decay_ns = said[i];
-        one.now_ns = 1000 * second_ns;
-        hak_learner_start(&one.learner, &one.policy, 1);
-        run(&one, 5000, 20, NEVER);
-        EXPECT(hak_learner_decay_ns(&one.learner, &one.policy) == said[i]);
-    }
 }
 
 /* ---- evidence ------------------------------------------------------------------------------- */
@@ -414,7 +384,7 @@ static void sums_for_reports(void)
     EXPECT(key->all_bytes > 590u * UNITS * 4096 && key->all_bytes <= 600u * UNITS * 4096);
     EXPECT_GE(key->matches, 50);
     EXPECT(key->all_paid > 0 && key->all_paid < key->all_costs[HAK_ARM_DONTNEED]);
-    EXPECT(key->all_costs[HAK_ARM_KEEP] < key->all_costs[HAK_ARM_FREE]);
+    EXPECT(key->all_costs[HAK_ARM_KEEP] < key->all_costs[HAK_ARM_BATCH]);
     EXPECT_EQ(one.learner.keys[BUCKET + 2].matches, 0);
 }
 
@@ -433,8 +403,6 @@ int main(int argc, char **argv)
         {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},
         {"retention shrinks when less was there", retention_shrinks},
         {"retention stays within its limits", retention_has_limits},
-        {"decay climbs down and up, never beyond the option", decay_climbs},
-        {"never and always are not learned", decay_that_is_said},
         {"the audit is told what was decided, and why", tells_why},
         {"sums for reports are kept", sums_for_reports},
     };

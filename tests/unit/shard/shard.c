@@ -91,28 +91,6 @@ static void drained(void)
     world_expect_nothing_lost();
 }
 
-/* What a bin holds above a capacity that was lowered goes into slabs at the next look for idle bins,
- * also where it is not idle. */
-static void surplus_goes(void)
-{
-    enum { CLASS = 3 };
-    static const struct hak_policy policy = {.decay_ns = 1000};
-    world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &policy);
-    REQUIRE(shard != NULL);
-    unsigned bundle = hak_classes[CLASS].bundle;
-    for (unsigned i = 0; i < 6; i++)
-        EXPECT_EQ(hak_transfer_cache_push(&shard->bundles, CLASS,
-                                          world_chain(shard, CLASS, bundle)), 1);
-    hak_transfer_cache_set_capacity(&shard->bundles, CLASS, 2);
-    hak_shard_tick(shard, 10000);
-    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 2);
-    hak_shard_tick(shard, 20000); /* its last two were popped by us: not yet idle */
-    hak_shard_tick(shard, 30000);
-    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 0);
-    world_expect_nothing_lost();
-}
-
 static unsigned bundles_of(const struct hak_shard *shard)
 {
     unsigned bundles = 0;
@@ -191,59 +169,6 @@ static void ticks_let_decay(void)
     EXPECT_GE(shard->mid.space.dirty_bytes, HAK_PAGE_SIZE);
     hak_shard_tick(shard, hak_os_now_ns() + 2 * policy.decay_ns);
     EXPECT_EQ(shard->mid.space.dirty_bytes, 0);
-    world_expect_nothing_lost();
-}
-
-/* Refills and flushes of one class, enough to be evidence, and a tick a tenth of a second later. */
-static void interval(struct hak_shard *shard, unsigned class_id, uint64_t now_ns)
-{
-    for (unsigned i = 0; i < 2 * HAK_KNOBS_REFILLS_LEAST; i++)
-        hak_shard_accept(shard, class_id, hak_shard_refill(shard, class_id, 8));
-    hak_shard_tick(shard, now_ns);
-}
-
-/* How often a knob was not at its default after so many ticks. */
-static void count_moves(struct hak_shard *shard, unsigned *capacities, unsigned *fills)
-{
-    enum { CLASS = 3, TICKS = 12 };
-    for (unsigned tick = 1; tick <= TICKS; tick++) {
-        interval(shard, CLASS, tick * 100ul * 1000 * 1000);
-        *capacities += shard->bundles.bins[CLASS].capacity != hak_transfer_cache_default(CLASS);
-        *fills += shard->fill_shift != 0;
-    }
-    hak_shard_drain(shard);
-}
-
-/* Knobs stay where they are unless the policy has them tuned; then a refill obeys them. */
-static void ticks_tune(void)
-{
-    enum { CLASS = 3 };
-    static const struct hak_policy untuned = {.decay_ns = UINT64_MAX};
-    static const struct hak_policy tuned = {.decay_ns = UINT64_MAX, .tunes = 1};
-    world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &untuned);
-    struct hak_shard *other = hak_shard_create(-1, &tuned);
-    REQUIRE(shard != NULL && other != NULL);
-    unsigned capacities = 0;
-    unsigned fills = 0;
-    count_moves(shard, &capacities, &fills);
-    EXPECT_EQ(capacities + fills, 0);
-    EXPECT_EQ(shard->knobs.is_started, 0);
-    count_moves(other, &capacities, &fills);
-    EXPECT_GE(capacities, 3);
-    EXPECT_GE(fills, 3);
-    static const int shifts[] = {0, 1, -1, 3};
-    static const unsigned lengths[] = {8, 16, 4, 64};
-    for (unsigned i = 0; i < TAP_COUNT(shifts); i++) {
-        other->fill_shift = shifts[i];
-        uint64_t word = hak_shard_refill(other, CLASS, 8);
-        EXPECT_EQ(world_length(word), lengths[i]);
-        hak_shard_give_to_slabs(CLASS, word);
-    }
-    other->fill_shift = 3; /* no more than a bundle */
-    uint64_t word = hak_shard_refill(other, CLASS, 60);
-    EXPECT_EQ(world_length(word), hak_classes[CLASS].bundle);
-    hak_shard_give_to_slabs(CLASS, word);
     world_expect_nothing_lost();
 }
 
@@ -343,11 +268,9 @@ int main(int argc, char **argv)
         {"ids are unique and found", ids_are_unique},
         {"each class has its pool", pools_by_class},
         {"a drained shard holds nothing", drained},
-        {"bundles above a lowered capacity go at ticks", surplus_goes},
         {"a tick lets a portion of the bundles decay", decay_has_a_budget},
         {"a tick sorts a portion of the inbox, a drain all", inbox_has_a_budget},
         {"free pages decay at ticks", ticks_let_decay},
-        {"knobs move at ticks, if they are tuned", ticks_tune},
         {"regions are unmapped under nobody's eyes", reaped_under_poppers},
         {"a region stays mapped while anybody may look into it, and nobody waits", reaping_leaves_the_rest},
     };

@@ -23,26 +23,10 @@ static void adds(void)
     EXPECT_EQ(twice.value[HAK_COUNTER_INBOX_PEAK], 9);
 }
 
-static void differs(void)
-{
-    struct hak_snapshot earlier = {0};
-    struct hak_snapshot later = {0};
-    earlier.value[HAK_COUNTER_LARGE_TAKES] = 10;
-    later.value[HAK_COUNTER_LARGE_TAKES] = 13;
-    earlier.value[HAK_COUNTER_INBOX_PEAK] = 4;
-    later.value[HAK_COUNTER_INBOX_PEAK] = 6;
-    struct hak_snapshot between;
-    hak_snapshot_difference(&between, &earlier, &later);
-    EXPECT_EQ(between.value[HAK_COUNTER_LARGE_TAKES], 3);
-    EXPECT_EQ(between.value[HAK_COUNTER_INBOX_PEAK], 6);
-    EXPECT_EQ(between.value[HAK_COUNTER_LARGE_GIVES], 0);
-}
-
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"blocks add up by the kind of each counter", adds},
-        {"the difference is what happened between", differs},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -231,7 +231,7 @@ static void random_keep(void)
 
 static void random_arms(void)
 {
-    for (int arm = HAK_ARM_FREE; arm < HAK_ARM_COUNT; arm++) {
+    for (int arm = HAK_ARM_DONTNEED; arm < HAK_ARM_NAMES; arm++) {
         struct hak_policy policy = hak_policy_fixed;
         policy.large_arm = (enum hak_arm)arm;
         play(&policy, 10 + (uint64_t)arm, 1000);

@@ -508,7 +508,7 @@ static void what_may_stay_may_go_later(void)
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
     size_t first = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
-    hak_learner_saw_take(&learner, 16 * first / (4 * KIB), 0); /* it pays */
+    hak_learner_saw(&learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 16 * first / (4 * KIB), 0); /* it pays */
     burst((first / MIB + 4) * MIB);
     EXPECT(hak_learner_retain(&learner, &policy, policy.large_retain_bytes) > first);
     EXPECT_GE(hak_large_bytes(cache).dirty, first);
@@ -519,12 +519,12 @@ static void what_may_stay_may_go_later(void)
     end_cache();
 }
 
-static void decay_is_learned(void)
+static void decay_is_obeyed(void)
 {
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
     uint64_t now = hak_os_coarse_now_ns();
-    learner.cost.decay_ns = 100 * ms_ns; /* a tenth of the policy's */
+    policy.decay_ns = 100 * ms_ns;
     hak_large_tick(cache, &policy, now);
     give(take(2 * MIB));
     for (unsigned i = 0; i < 30; i++)
@@ -624,7 +624,7 @@ int main(int argc, char **argv)
         {"and what has no address any more", told_gone},
         {"retention is as learned, and what nobody needs decays", retention_is_learned},
         {"what was let stay may go later", what_may_stay_may_go_later},
-        {"decay is as learned", decay_is_learned},
+        {"decay is as the policy says, learner or none", decay_is_obeyed},
         {"payloads stay intact while threads purge around them", payloads_stay},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -217,7 +217,7 @@ static void huge_runs_by(enum hak_arm arm)
 
 static void huge_runs(void)
 {
-    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
+    for (unsigned arm = 0; arm < HAK_ARM_NAMES; arm++)
         huge_runs_by((enum hak_arm)arm);
 }
 
