@@ -13,10 +13,14 @@
 #include "api/malloc.h"
 
 #include "api/quick.h"
+#include "api/vfork.h"
 #include "hakmem.h"
 #include "shard/front_cpu.h"
 
-const struct hak_front hak_front_none = { .home = UINT32_MAX };    /* an id that no page has */
+/* Its home is an id that no page has. */
+const struct hak_front hak_front_none = {
+    .home = UINT32_MAX, .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
+};
 
 /* Relocated in the image that threads' copies are made of, which is done before the first of them
  * (ld.so: before the initial thread's; a static program: before libc starts). */
@@ -62,10 +66,26 @@ HAK_PUBLIC void *hakmem_malloc(size_t size)
     return hak_likely(object != NULL) ? object : malloc_again(size);
 }
 
+/* An object whose leaf is not at hand: it is the one to be remembered, by a front that is the
+ * thread's own. */
+static __attribute__((noinline)) void free_afar(void *object)
+{
+    uint32_t entry = hak_page_entry(object);
+    if ((uint8_t)entry != HAK_CLASS_NONE && hak_thread_has_front() &&
+        hak_front_mine != &hak_front_apart)
+        hak_front_remember(hak_front_mine, object);
+    free_again(object, entry);
+}
+
 HAK_PUBLIC void hakmem_free(void *object)
 {
-    uint32_t entry;
-    if (hak_unlikely(!hak_quick_release_of(object, &entry)))
+    struct hak_front *front = hak_front_mine;
+    if (hak_unlikely(!hak_front_knows(front, object))) {
+        free_afar(object);
+        return;
+    }
+    uint32_t entry = hak_page_entry_of_leaf(front->leaf, object);
+    if (hak_unlikely(!hak_quick_push(front, object, entry)))
         free_again(object, entry);
 }
 

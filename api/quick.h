@@ -21,24 +21,22 @@ static inline void *hak_quick_allocate(size_t size)
     return hak_front_pop(hak_front_mine, hak_size_class(size));
 }
 
-/* Takes an object of the thread's shard back if there is room: 1, or 0. *entry is its page's in any
- * case. NULL is of no shard, and so is whatever else is not ours. */
-static inline int hak_quick_release_of(void *object, uint32_t *entry)
+/* Takes an object of the thread's shard back if there is room: 1, or 0. `entry` is its page's. */
+static inline int hak_quick_push(struct hak_front *front, void *object, uint32_t entry)
 {
-    *entry = 0;
-    if (hak_unlikely(hak_page_is_beyond(object)))
+    if (hak_unlikely(entry >> 16 != hak_front_home(front)))
         return 0;
-    *entry = hak_page_entry_within(object);
-    struct hak_front *front = hak_front_mine;
-    if (hak_unlikely(*entry >> 16 != hak_front_home(front)))
-        return 0;
-    return hak_magazine_push(&front->loaded[(uint8_t)*entry], object);
+    return hak_magazine_push(&front->loaded[(uint8_t)entry], object);
 }
 
+/* The same of any pointer. NULL is of no shard, and so is whatever else is not ours. */
 static inline int hak_quick_release(void *object)
 {
-    uint32_t entry;
-    return hak_quick_release_of(object, &entry);
+    struct hak_front *front = hak_front_mine;
+    uint32_t entry = hak_likely(hak_front_knows(front, object))
+                         ? hak_page_entry_of_leaf(front->leaf, object)
+                         : hak_page_entry(object);
+    return hak_quick_push(front, object, entry);
 }
 
 /* Bytes of an object of a slab, 0 for all that is none (class 0 has size 0). Which address in the

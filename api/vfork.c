@@ -20,7 +20,9 @@
 #include "api/malloc.h"
 #include "shard/front_cpu.h"
 
-struct hak_front hak_front_apart;
+struct hak_front hak_front_apart = {
+    .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
+};
 
 #if HAK_OVERRIDE_MALLOC && (defined(__x86_64__) || defined(__aarch64__))
 

@@ -96,6 +96,8 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
         front->spare[class_id] = empty;
         front->fill[class_id] = (uint16_t)first_fill(class_id);
     }
+    front->near = HAK_FRONT_NOWHERE;
+    front->leaf = hak_page_map.nothing;
     front->sequence = sequence;
     front->wishes_seen = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED); /* relaxed: a wish */
     attach(front, shard);

@@ -116,6 +116,21 @@ static inline struct hak_page hak_page_find(const void *address)
     return hak_page_unpack(hak_page_entry(address));
 }
 
+/* The leaf of an address that is ours; for who looks up many addresses of the same 4 GiB. It stays
+ * for good. */
+static inline const uint32_t *hak_page_leaf(const void *address)
+{
+    return (const uint32_t *)((uintptr_t)hak_page_map.nothing +
+                              hak_page_distance(&hak_page_map, address));
+}
+
+/* The raw entry of an address by the leaf of its 4 GiB. */
+static inline uint32_t hak_page_entry_of_leaf(const uint32_t *leaf, const void *address)
+{
+    uint64_t page = (uint32_t)(uintptr_t)address >> HAK_PAGE_SHIFT;
+    return __atomic_load_n(&leaf[page], __ATOMIC_RELAXED);    /* relaxed: as above */
+}
+
 /* Maps the leaves of [address, address + size) that are not there yet. 0, or -ENOMEM: then the
  * memory cannot be used (beyond user space, or the kernel refuses a leaf). Takes no lock: any
  * thread, also while another forks. Its work: one look for each 4 GiB. */
