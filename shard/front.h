@@ -103,7 +103,7 @@ static inline unsigned hak_front_home(const struct hak_front *front)
 
 /* Whether the address lies in the 4 GiB whose leaf of the page map the front remembers: a heap
  * mostly lies within a few. Such a leaf takes no load that waits for the address, which cost larson
- * 4 %: whether an object is foreign is often mispredicted, and the sooner that is known the better. */
+ * 4 %: whether an object is foreign is often mispredicted, and should be known soon. */
 static inline bool hak_front_knows(const struct hak_front *front, const void *address)
 {
     return (uintptr_t)address >> HAK_PAGE_LEAF_SHIFT == front->near;
