@@ -157,8 +157,11 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
         shard = hak_front_shard(front);
     }
     unsigned count = hak_classes[page.class_id].bundle - hak_word_room(word);
-    if (count != 0 && shard != NULL)
-        hak_inbox_post(&shard->inbox, hak_word_object(word), count);
+    if (count == 0 || shard == NULL)
+        return;
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
+              (uint64_t)count * hak_classes[page.class_id].size);
+    hak_inbox_post(&shard->inbox, hak_word_object(word), count);
 }
 
 static void release_small(void *object, struct hak_page page)

@@ -179,7 +179,19 @@ struct hak_front *hak_thread_own_front(void)
     if (front != NULL || hak_thread_state != HAK_THREAD_RUNNING)
         return front;
     hak_thread_state = HAK_THREAD_STARTING;
-    return bind(make_front());
+    front = make_front();
+    if (front != NULL)
+        return bind(front);
+    hak_thread_state = HAK_THREAD_RUNNING;    /* served as before */
+    return NULL;
+}
+
+/* The front that the thread gives back now is not to be given back at its end once more. */
+static void forget_bound(void)
+{
+    /* acquire: pairs with the release in second_stage */
+    if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
+        pthread_setspecific(start.thread_key, NULL);
 }
 
 void hak_thread_drop_own_front(void)
@@ -187,10 +199,8 @@ void hak_thread_drop_own_front(void)
     struct hak_front *front = hak_thread_front();
     if (front == NULL || !fronts_are_per_cpu() || hak_thread_state != HAK_THREAD_RUNNING)
         return;
-    hak_front_set(NULL);
-    /* acquire: pairs with the release in second_stage */
-    if (__atomic_load_n(&start.key_ready, __ATOMIC_ACQUIRE))
-        pthread_setspecific(start.thread_key, NULL);
+    hak_front_set(hak_thread_is_apart ? &hak_front_apart : NULL);
+    forget_bound();
     give_back(front);
 }
 
@@ -228,8 +238,10 @@ static void open_cpu_fronts(unsigned cpu_ids)
     __atomic_store_n(&start.cpu_fronts, 1, __ATOMIC_RELEASE);
     struct hak_front *front = hak_front_of_thread();
     hak_front_set(NULL);
-    if (front != NULL)
+    if (front != NULL) {
+        forget_bound();
         give_back(front);
+    }
 }
 
 const char *hak_fronts_why(void)

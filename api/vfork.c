@@ -24,6 +24,8 @@ struct hak_front hak_front_apart = {
     .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
 };
 
+HAK_TLS unsigned char hak_thread_is_apart;
+
 #if HAK_OVERRIDE_MALLOC && (defined(__x86_64__) || defined(__aarch64__))
 
 /* Whether hak_vfork_end has something to undo: not in a child that calls vfork itself. */
@@ -31,6 +33,7 @@ HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
 {
     if (hak_thread_has_front() || !hak_cpu_fronts_exist())
         return 0;
+    hak_thread_is_apart = 1;
     hak_front_set(&hak_front_apart);
     return 1;
 }
@@ -39,6 +42,8 @@ HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
  * thread, which then has a front of its own. */
 HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
 {
+    if (begun)
+        hak_thread_is_apart = 0;
     if (begun && hak_front_mine == &hak_front_apart)
         hak_front_set(NULL);
     if (result >= 0)

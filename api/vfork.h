@@ -11,4 +11,7 @@
  * without a front, and never by the CPU's. */
 extern HAK_HIDDEN struct hak_front hak_front_apart;
 
+/* Whether the thread is between the two, with that front or one of its own. */
+extern HAK_HIDDEN HAK_TLS unsigned char hak_thread_is_apart;
+
 #endif

@@ -57,3 +57,23 @@ HAK_COLD void hak_lock_wake(struct hak_lock *lock)
 {
     hak_syscall3(SYS_futex, (uintptr_t)&lock->word, FUTEX_WAKE_PRIVATE, 1);
 }
+
+void hak_lock_acquire_over(struct hak_lock *lock)
+{
+    hak_lock_acquire(lock);
+    hak_section_nest(1);
+}
+
+int hak_lock_try_over(struct hak_lock *lock)
+{
+    if (!hak_lock_try(lock))
+        return 0;
+    hak_section_nest(1);
+    return 1;
+}
+
+void hak_lock_release_over(struct hak_lock *lock)
+{
+    hak_section_nest(-1);
+    hak_lock_release(lock);
+}

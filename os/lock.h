@@ -18,6 +18,11 @@ struct hak_lock {
 void hak_lock_wait(struct hak_lock *lock);   /* takes the lock, sleeping */
 void hak_lock_wake(struct hak_lock *lock);   /* wakes one sleeper */
 
+/* A lock that is held while others are taken: see hak_section_nest. */
+void hak_lock_acquire_over(struct hak_lock *lock);
+int hak_lock_try_over(struct hak_lock *lock);
+void hak_lock_release_over(struct hak_lock *lock);
+
 static inline int hak_lock_try(struct hak_lock *lock)
 {
     uint32_t expected = 0;

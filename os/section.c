@@ -40,6 +40,7 @@ static struct {
     uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
     uint32_t suspended;    /* threads that fork from inside */
     uint32_t intruders;    /* threads that went on inside though a fork was under way */
+    uint32_t lenders;      /* threads that wait for a lock, not counted, and hold another */
     uint32_t estranged;    /* a child that stays frozen */
     uint32_t next_stripe;
 } sections;
@@ -55,6 +56,7 @@ static HAK_TLS struct {
     uint8_t intrudes;
     uint8_t unsure;         /* the last freeze did not see all counts at 0 */
     uint8_t alone;          /* it had not to look, for there was one thread */
+    uint8_t nested;         /* locks that it holds over others */
 } mine;
 
 /* glibc's own knowledge (2.32 and later). A process of one thread needs no atomic operation. */
@@ -228,16 +230,22 @@ static void suspend(void)
 
 void hak_section_freeze(void)
 {
+    /* First: a handler that forks while we wait below finds that nothing is known yet. */
+    if (mine.forks == 0) {
+        mine.unsure = 1;
+        mine.alone = 0;
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     /* relaxed: one bit that never changes again in this process */
     bool is_first = mine.forks++ == 0 && !__atomic_load_n(&sections.estranged, __ATOMIC_RELAXED);
     /* seq_cst: before the looks at the counts; pairs with is_frozen */
     __atomic_fetch_add(&sections.frozen, 1, __ATOMIC_SEQ_CST);
     if (!is_first)
         return;
-    mine.unsure = 0;
     mine.alone = is_alone();
     if (mine.alone) {
         mine.in_handler = mine.depth != 0;
+        mine.unsure = 0;
         return;
     }
     suspend();
@@ -295,13 +303,15 @@ void hak_section_thaw(void)
 void hak_section_start_child(void)
 {
     bool is_strange = sections.estranged || mine.unsure ||
-                      sections.suspended != mine.suspended || sections.intruders != mine.intrudes;
+                      sections.suspended != mine.suspended ||
+                      sections.intruders != mine.intrudes || sections.lenders != 0;
     if (mine.suspended && mine.place == LENT)
         be(INSIDE);
     mine.suspended = 0;
     mine.forks = 0;
     mine.in_handler = 0;
     sections.suspended = 0;
+    sections.lenders = 0;
     sections.intruders = mine.intrudes;
     sections.estranged = is_strange;
     sections.frozen = is_strange;
@@ -329,6 +339,9 @@ bool hak_section_wait_suspended(void)
     if (mine.place != INSIDE || __atomic_load_n(&sections.suspended, __ATOMIC_SEQ_CST) == 0)
         return false;
     uint64_t deadline = hak_os_now_ns() + RESUME_NS;
+    /* seq_cst: before the count; a child that does not find the one finds the other */
+    if (mine.nested != 0)
+        __atomic_fetch_add(&sections.lenders, 1, __ATOMIC_SEQ_CST);
     be(LEAVING);
     count_out(mine.stripe);
     be(LENT);
@@ -338,5 +351,12 @@ bool hak_section_wait_suspended(void)
     be(ENTERING);
     resume();
     be(INSIDE);
+    if (mine.nested != 0)
+        __atomic_fetch_sub(&sections.lenders, 1, __ATOMIC_SEQ_CST);    /* seq_cst: after the count */
     return false;
+}
+
+void hak_section_nest(int change)
+{
+    mine.nested = (uint8_t)(mine.nested + change);
 }

@@ -17,9 +17,10 @@
  * again when the fork is over.
  *
  * All waiting has an end. A child that cannot be sure that nobody else was inside (two threads
- * suspended at once, somebody who stayed inside for ten seconds, a handler that came between a
- * count and its note) is *estranged*: it stays frozen for good, which costs it memory and nothing
- * else. Any thread; signal handlers may freeze and thaw. */
+ * suspended at once, somebody who stayed inside for ten seconds or waits with a lock in hand, a
+ * handler that came between a count and its note, or while its thread waited to fork) is
+ * *estranged*: it stays frozen for good, which costs it memory and nothing else. Any thread; signal
+ * handlers may freeze and thaw. */
 #ifndef HAK_OS_SECTION_H
 #define HAK_OS_SECTION_H
 
@@ -48,6 +49,10 @@ void hak_section_start_child(void);
 
 /* In a child: it is served beside its shared structures from now on. */
 bool hak_section_is_estranged(void);
+
+/* The calling thread holds one lock more (1) or less (-1) under which it takes others. While it waits
+ * for one of those it is not at rest, though it is not counted: a child made then is estranged. */
+void hak_section_nest(int change);
 
 /* For a thread that has waited for a lock for a while: if a suspended thread may hold it, the
  * caller takes its count back until no thread is suspended. True: take the lock by force, for its

@@ -56,13 +56,14 @@ extern HAK_HIDDEN uint32_t hak_owed;
 
 static inline void hak_owe(enum hak_owed what)
 {
-    /* relaxed: what is owed lies in lists with an order of their own */
-    __atomic_fetch_or(&hak_owed, (uint32_t)what, __ATOMIC_RELAXED);
+    /* release: after what is owed was put into its list; pairs with the acquire in hak_owe_no_more */
+    __atomic_fetch_or(&hak_owed, (uint32_t)what, __ATOMIC_RELEASE);
 }
 
 static inline void hak_owe_no_more(enum hak_owed what)
 {
-    __atomic_fetch_and(&hak_owed, ~(uint32_t)what, __ATOMIC_RELAXED);    /* relaxed: as above */
+    /* acquire: before the look at the list; pairs with the release in hak_owe */
+    __atomic_fetch_and(&hak_owed, ~(uint32_t)what, __ATOMIC_ACQUIRE);
 }
 
 /* Gives back a portion of what is owed: at most 16 runs, and some classes of one front. Inside a

@@ -228,19 +228,19 @@ void hak_front_destroy(struct hak_front *front)
 {
     hak_front_flush(front);
     hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    own = NULL;    /* first: a handler that forks must not take what is being dropped */
     hak_owner_drop(&front->owner);
     hak_lock_acquire(&fronts.lock);
     unlink_active(front);
     front->next = fronts.idle;
     fronts.idle = front;
     hak_lock_release(&fronts.lock);
-    own = NULL;
 }
 
 void hak_front_leave(struct hak_front *front)
 {
-    hak_owner_drop(&front->owner);
     own = NULL;
+    hak_owner_drop(&front->owner);
     /* release, both: pair with the acquires in is_gone and take_gone; then it is no more ours */
     __atomic_store_n(&front->left, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELEASE);

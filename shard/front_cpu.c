@@ -350,7 +350,7 @@ void hak_cpu_fronts_drain(void)
 {
     if (hak_cpu_fronts.ids == 0)
         return;
-    hak_lock_acquire(&draining);
+    hak_lock_acquire_over(&draining);
     /* acquire: as in hak_cpu_fronts_open */
     unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE);
     /* Each sequence reads limit after its first restartable instruction, so one that began before
@@ -364,7 +364,7 @@ void hak_cpu_fronts_drain(void)
     }
     /* release: what was emptied is seen by the next sequence */
     __atomic_store_n(&hak_cpu_fronts.limit, open, __ATOMIC_RELEASE);
-    hak_lock_release(&draining);
+    hak_lock_release_over(&draining);
 }
 
 size_t hak_cpu_fronts_bytes(void)

@@ -231,7 +231,7 @@ static void enforce(struct hak_heap *heap, const struct hak_placement *placement
 int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
                    const struct hak_domain_request *request)
 {
-    hak_lock_acquire(&heap->placing);
+    hak_lock_acquire_over(&heap->placing);
     struct hak_placement *placement = find_placement(heap, request, NULL);
     if (placement != NULL)
         settle_again(heap, placement);
@@ -239,19 +239,19 @@ int hak_heap_place(struct hak_heap *heap, const struct hak_topology *topology,
         placement = find_or_build(heap, topology, request);
     if (placement != NULL)
         enforce(heap, placement);
-    hak_lock_release(&heap->placing);
+    hak_lock_release_over(&heap->placing);
     return placement != NULL ? 0 : -ENOMEM;
 }
 
 int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
                      const struct hak_domain_request *request)
 {
-    hak_lock_acquire(&heap->placing);
+    hak_lock_acquire_over(&heap->placing);
     heap->look++;
     const struct hak_placement *placement = find_or_build(heap, topology, request);
     if (placement != NULL && placement != heap->placement)
         enforce(heap, placement);
-    hak_lock_release(&heap->placing);
+    hak_lock_release_over(&heap->placing);
     hak_cpu_fronts_drain();
     return placement != NULL ? 0 : -ENOMEM;
 }
@@ -346,9 +346,14 @@ void hak_heap_make_room(struct hak_heap *heap)
 
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
 {
-    /* relaxed: turns, which two threads may share */
-    unsigned turn = __atomic_fetch_add(&heap->next_tick, 1, __ATOMIC_RELAXED);
-    hak_shard_tick(hak_shard_of_id(turn % hak_shard_last_id() + 1), now_ns);
+    enum { TICKS_IN_A_ROW = 16 };
+    /* relaxed: turns, which two threads may share. Where work is left the turn comes again, so that
+     * what was left behind at a shard goes back before its memory is forgotten. */
+    unsigned turn = __atomic_load_n(&heap->next_tick, __ATOMIC_RELAXED);
+    unsigned id = turn / TICKS_IN_A_ROW % hak_shard_last_id() + 1;
+    bool goes_on = hak_shard_tick(hak_shard_of_id(id), now_ns);
+    unsigned next = goes_on ? turn + 1 : turn - turn % TICKS_IN_A_ROW + TICKS_IN_A_ROW;
+    __atomic_store_n(&heap->next_tick, next, __ATOMIC_RELAXED);
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
     if (heap->policy->audit != NULL && hak_audit_waiting(heap->policy->audit) >= HAK_AUDIT_MANY)
         hak_audit_flush(heap->policy->audit);
@@ -418,10 +423,10 @@ static void reap_tiny(void)
 void hak_heap_reap(struct hak_heap *heap)
 {
     (void)heap;
-    if (!hak_lock_try(&leaving.lock))
+    if (!hak_lock_try_over(&leaving.lock))
         return;    /* another is at it */
     reap_tiny();
-    hak_lock_release(&leaving.lock);
+    hak_lock_release_over(&leaving.lock);
     struct hak_region *regions = NULL;    /* that nobody peeks into: see transfer_cache.h */
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         regions = hak_shard_collect_empty(&hak_shard_of_id(id)->mid, regions);

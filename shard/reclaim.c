@@ -107,7 +107,7 @@ static bool wait_for_turn(void)
 {
     /* relaxed, both: the lock orders; a walk that ended just before may be seen or not */
     uint32_t before = __atomic_load_n(&reclaim.ended, __ATOMIC_RELAXED);
-    hak_lock_acquire(&reclaim.lock);
+    hak_lock_acquire_over(&reclaim.lock);
     return __atomic_load_n(&reclaim.ended, __ATOMIC_RELAXED) != before;
 }
 
@@ -128,7 +128,7 @@ bool hak_reclaim(struct hak_heap *heap, struct hak_reclaim *call)
     if (!others_walked && !stops)
         /* relaxed: as above */
         __atomic_store_n(&reclaim.ended, reclaim.ended + 1, __ATOMIC_RELAXED);
-    hak_lock_release(&reclaim.lock);
+    hak_lock_release_over(&reclaim.lock);
     return !stops;
 }
 

@@ -109,10 +109,10 @@ static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
 static uint64_t sort_inbox(struct hak_shard *shard, struct request *request)
 {
     if (!hak_shard_has_mail(shard) || request->budget == 0 ||
-        !hak_lock_try(&shard->backlog.sorting))
+        !hak_lock_try_over(&shard->backlog.sorting))
         return 0;
     uint64_t kept = sort_portion(shard, request);
-    hak_lock_release(&shard->backlog.sorting);
+    hak_lock_release_over(&shard->backlog.sorting);
     return kept;
 }
 

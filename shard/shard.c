@@ -137,14 +137,14 @@ static void go_on_decaying(struct hak_shard *shard, unsigned budget)
  * same budget. */
 static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
 {
-    if (!hak_lock_try(&shard->decaying))
+    if (!hak_lock_try_over(&shard->decaying))
         return;
     begin_decay(shard, now_ns);
     unsigned budget = HAK_PORTION_BUNDLES;
     if (shard->decay_class != 0 || !hak_backlog_is_empty(&shard->backlog))
         hak_shard_collect_inbox(shard, &budget);
     go_on_decaying(shard, budget);
-    hak_lock_release(&shard->decaying);
+    hak_lock_release_over(&shard->decaying);
 }
 
 int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)

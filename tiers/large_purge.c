@@ -402,7 +402,7 @@ static size_t most_retained(const struct hak_policy *policy)
  * needed. */
 static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
-    if (policy->decay_ns == 0 && !hak_learner_decides(policy))
+    if (policy->decay_ns == 0)
         return 0;
     size_t share = hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE;
     size_t most = (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>

@@ -14,6 +14,7 @@ enum {
     DEGREE_PAGES = 4,                      /* free pages beside the longest run, for a degree */
     COLLECTED_AT_ONCE = 64,                /* regions, before others get the lock */
     SETTLED_AT_ONCE = 64,                  /* looked at; at most one of them is bound */
+    VISITS = 64,                           /* of regions that are due, in a portion */
     REFUSED_NS = 1000 * 1000 * 1000,       /* that a refusal of all keeps gives from trying */
 };
 
@@ -24,11 +25,12 @@ _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
 struct budget {
     unsigned calls;
     unsigned pages;
+    unsigned visits;
 };
 
 static bool is_spent(const struct budget *budget)
 {
-    return budget->calls == 0 || budget->pages == 0;
+    return budget->calls == 0 || budget->pages == 0 || budget->visits == 0;
 }
 
 /* ---- lists ---------------------------------------------------------------------------------- */
@@ -331,6 +333,7 @@ static void purge_due(struct hak_pool_space *space, uint64_t decay_ns, uint64_t 
     while (!is_spent(budget) && (region = space->dirty.first) != NULL &&
            is_older(region->looked_ns, now_ns, decay_ns)) {
         bool is_idle = is_older(region->given_ns, now_ns, decay_ns);
+        budget->visits--;
         visit(space, region, is_idle ? region->dirty_pages : region->aged_pages, now_ns, budget);
     }
 }
@@ -356,7 +359,7 @@ static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
                          unsigned count, const struct hak_policy *policy)
 {
-    struct budget budget = {HAK_SPACE_GIVE_CALLS, HAK_SPACE_PORTION_PAGES};
+    struct budget budget = {HAK_SPACE_GIVE_CALLS, HAK_SPACE_PORTION_PAGES, VISITS};
     uint64_t now = hak_os_coarse_now_ns();
     size_t keep = hak_policy_bytes(&policy->slab_retain_bytes);
     hak_lock_acquire(&space->lock);
@@ -376,7 +379,7 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
 void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns)
 {
-    struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES};
+    struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES, VISITS};
     if (!hak_lock_try(&space->lock))
         return;
     purge_due(space, policy->decay_ns, now_ns, &budget);
@@ -392,7 +395,7 @@ static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *l
     hak_lock_acquire(&space->lock);
     uint32_t visits = list->count;
     while (visits != 0 && list->first != NULL) {
-        struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES};
+        struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES, VISITS};
         size_t before = space->dirty_bytes;
         while (visits != 0 && list->first != NULL &&
                visit(space, list->first, list->first->dirty_pages, now, &budget) != PURGED_PART)

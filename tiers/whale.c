@@ -287,6 +287,16 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     return new_descriptor(whales);
 }
 
+/* Who counts a whale's bytes as held. Lock held. */
+static void move_to(struct hak_whale *whale, const struct hak_region_source *source)
+{
+    if (whale->source == source)
+        return;
+    hak_count(whale->source->counters, HAK_COUNTER_BYTES_UNMAPPED, whale->size);
+    hak_count(source->counters, HAK_COUNTER_BYTES_MAPPED, whale->size);
+    whale->source = source;
+}
+
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
                      size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
 {
@@ -311,7 +321,7 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     hak_lock_acquire(&whales->lock);
     if (mapped) {
         whale->live = 1;
-        whale->source = source;
+        move_to(whale, source);
         whales->used_bytes += whale->size;
     } else {
         drop_descriptor(whales, whale);
@@ -498,7 +508,7 @@ void hak_whale_adopt(struct hak_whales *whales, const void *object,
     hak_lock_acquire(&whales->lock);
     struct hak_whale *whale = find(whales, object);
     if (whale != NULL)
-        whale->source = source;
+        move_to(whale, source);
     hak_lock_release(&whales->lock);
 }
 

@@ -42,6 +42,17 @@ static void nothing_is_kept_without_decay(void)
     world_expect_nothing_lost();
 }
 
+/* Whatever the learner found to pay. */
+static void nor_by_a_learner(void)
+{
+    struct hak_heap *heap = world_start();
+    heap->policy_store.mode = HAK_LEARN_ON;
+    heap->policy_store.decay_ns = 0;
+    hak_heap_start_learning(heap);
+    EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
+    EXPECT_EQ(dirty(), 0);
+}
+
 static void looks_make_it_decay(struct hak_front *front)
 {
     struct hak_heap *heap = world_start();
@@ -106,6 +117,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"with a decay of nothing, nothing is kept", nothing_is_kept_without_decay},
+        {"nor by a learner", nor_by_a_learner},
         {"large calls make memory decay, without a front", large_calls_tick_without_a_front},
         {"large calls make memory decay, with a front", large_calls_tick_with_a_front},
         {"a shorter decay is looked at more often", pauses_follow_decay},
