@@ -430,7 +430,7 @@ static void touched_and_freed(size_t bytes, size_t size)
     empty();
 }
 
-/* HAKMEM_DECAY=0, with and without HAKMEM_LEARN=off: nothing stays, though only large calls, or calls that a front
+/* HAKMEM_DECAY=0, HAKMEM_LEARN=off: nothing stays, though only large calls, or calls that a front
  * serves, are made from then on. */
 static int decay_by_large_calls(void)
 {
