@@ -33,12 +33,12 @@ lint            layers, headers, lengths, tests, shell scripts
 aarch64         every source through the cross-compiler
 gcc             no warning from gcc
 clang           no warning from clang
-debug           make check with --enable-debug --enable-inject, in mode cpu
+debug           make check with --enable-debug --enable-inject, in mode cpu, without the longest tests
 asan            make check with the address and undefined sanitizers
 tsan            make check with the thread sanitizer
 numa            placement, changes under load, a limit of memory, in guests of 3 and 4 nodes
 install         make install, and a program linked by hakmem.pc
-distcheck       make distcheck, in mode single
+distcheck       make distcheck, in mode single, without the longest tests
 END
 }
 
@@ -77,7 +77,7 @@ part_clang() {
 }
 
 part_debug() {
-    HAKMEM_TEST_MODES=cpu check_in build-debug --enable-debug --enable-inject
+    HAKMEM_CHECK_QUICK=1 HAKMEM_TEST_MODES=cpu check_in build-debug --enable-debug --enable-inject
 }
 
 # The sanitizers of gcc 12 do not start where more than 28 bits of addresses are random.
@@ -131,7 +131,7 @@ part_install() {
 }
 
 part_distcheck() {
-    need_build && HAKMEM_TEST_MODES=single make -C build -j "$jobs" distcheck
+    need_build && HAKMEM_CHECK_QUICK=1 HAKMEM_TEST_MODES=single make -C build -j "$jobs" distcheck
 }
 
 # ------------------------------------------------------------------ what parts are made of

@@ -420,7 +420,7 @@ static size_t resident_after(unsigned forks)
 static int body_of_many(void)
 {
     const char *wanted = getenv("HAKMEM_STRESS_FORKS");
-    unsigned forks = wanted != NULL ? (unsigned)atoi(wanted) : 1500;
+    unsigned forks = wanted != NULL ? (unsigned)atoi(wanted) : 400;
     size_t first = resident_after(200);
     size_t then = resident_after(forks);
     tap_note("resident: %zu KiB after 200 forks, %zu KiB after %u more", first >> 10, then >> 10,

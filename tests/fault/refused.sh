@@ -6,6 +6,13 @@
 #
 # HAKMEM_TEST_MODES: where the person asks for some modes only, one kind of front and one error are
 # enough for the whole list.
+
+# The same was run by another part of the check.
+if [ -n "$HAKMEM_CHECK_QUICK" ]; then
+    echo "1..0 # SKIP long, and run by the part of the check that runs all"
+    exit 0
+fi
+
 : "${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}"
 if [ -n "${HAKMEM_TEST_SANITIZE:-}" ]; then
     echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"

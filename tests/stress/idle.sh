@@ -8,6 +8,12 @@
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_IDLE   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
 
+# The same was run by another part of the check.
+if [ -n "$HAKMEM_CHECK_QUICK" ]; then
+    echo "1..0 # SKIP long, and run by the part of the check that runs all"
+    exit 0
+fi
+
 if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
     echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
     exit 0
