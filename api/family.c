@@ -155,7 +155,7 @@ int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
         return EINVAL;
     void *object = hak_allocate_aligned(size, alignment);
     if (hak_unlikely(object == NULL))
-        return ENOMEM;
+        return errno = ENOMEM; /* glibc's tells twice, and programs read errno */
     *result = object;
     return 0;
 }

@@ -66,8 +66,8 @@ HAKMEM_API void *hakmem_reallocarray(void *object, size_t count, size_t size)
 HAKMEM_API void *hakmem_aligned_alloc(size_t alignment, size_t size) HAKMEM_RETURNS_FRESH;
 
 /* The same by POSIX's rules: 0, and the object at *result; EINVAL when `alignment` is no power
- * of two or less than sizeof(void *); ENOMEM. On failure *result keeps its value; errno always
- * does. */
+ * of two or less than sizeof(void *); ENOMEM, which is also written to errno, as by glibc. On
+ * failure *result keeps its value. */
 HAKMEM_API int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
     HAKMEM_MUST_USE;
 
