@@ -48,6 +48,12 @@ size_t hak_os_page_size(void)
 /* mmap(2) of anonymous private memory; NULL when refused. */
 static void *map_anonymous(void *address, size_t size, int protection, int flags)
 {
+    if (HAK_THREAD_SANITIZER) { /* by libc: it must learn that an address has other memory now */
+        int saved = errno;
+        void *memory = mmap(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+        errno = saved;
+        return memory == MAP_FAILED ? NULL : memory;
+    }
     long result = hak_syscall6(SYS_mmap, (uintptr_t)address, size, (uintptr_t)protection,
                                (uintptr_t)(MAP_PRIVATE | MAP_ANONYMOUS | flags), (uintptr_t)-1, 0);
     return hak_syscall_failed(result) ? NULL : (void *)result;
