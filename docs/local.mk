@@ -18,6 +18,7 @@ dist_doc_DATA = \
 	%D%/glossary.md \
 	%D%/limits.md \
 	%D%/options.md \
+	%D%/performance.md \
 	%D%/system-calls.md \
 	%D%/tuning.md \
 	%D%/walk.md
