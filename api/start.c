@@ -427,7 +427,7 @@ __attribute__((constructor)) static void second_stage(void)
     if (!placement_may_wait())
         hak_place_shards();
     if (pthread_key_create(&start.thread_key, end_thread) == 0) {
-        /* release: pairs with the acquires in bind and hak_thread_drop_own_front */
+        /* release: pairs with the acquires in bind and forget_bound */
         __atomic_store_n(&start.key_ready, 1, __ATOMIC_RELEASE);
         /* The thread that starts the library may have made its front before there was a key, as may
          * others, which see to it themselves; in this one, CPU fronts may have replaced it. */

@@ -127,7 +127,8 @@ int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_p
 void hak_audit_flush(struct hak_audit *audit)
 {
     char buffer[4096];
-    if (audit->path == NULL || hak_audit_waiting(audit) == 0 || !hak_lock_try_over(&audit->flushing))
+    if (audit->path == NULL || hak_audit_waiting(audit) == 0 ||
+        !hak_lock_try_over(&audit->flushing))
         return;
     int descriptor = audit->written < HAK_AUDIT_FILE_MAX
                          ? hak_os_open_to_write(audit->path, HAK_WRITE_APPEND)

@@ -351,8 +351,8 @@ bool hak_section_wait_suspended(void)
     be(ENTERING);
     resume();
     be(INSIDE);
-    if (mine.nested != 0)
-        __atomic_fetch_sub(&sections.lenders, 1, __ATOMIC_SEQ_CST);    /* seq_cst: after the count */
+    if (mine.nested != 0) /* seq_cst: after the count */
+        __atomic_fetch_sub(&sections.lenders, 1, __ATOMIC_SEQ_CST);
     return false;
 }
 

@@ -50,8 +50,9 @@ void hak_section_start_child(void);
 /* In a child: it is served beside its shared structures from now on. */
 bool hak_section_is_estranged(void);
 
-/* The calling thread holds one lock more (1) or less (-1) under which it takes others. While it waits
- * for one of those it is not at rest, though it is not counted: a child made then is estranged. */
+/* The calling thread holds one lock more (1) or less (-1) under which it takes others. While it
+ * waits for one of those it is not at rest, though it is not counted: a child made then is
+ * estranged. */
 void hak_section_nest(int change);
 
 /* For a thread that has waited for a lock for a while: if a suspended thread may hold it, the

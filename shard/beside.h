@@ -56,7 +56,8 @@ extern HAK_HIDDEN uint32_t hak_owed;
 
 static inline void hak_owe(enum hak_owed what)
 {
-    /* release: after what is owed was put into its list; pairs with the acquire in hak_owe_no_more */
+    /* release: after what is owed was put into its list; pairs with the acquire in
+     * hak_owe_no_more */
     __atomic_fetch_or(&hak_owed, (uint32_t)what, __ATOMIC_RELEASE);
 }
 
