@@ -8,11 +8,12 @@
 #include <stdint.h>
 
 #include "api/start.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
+#include "heap/purge.h"
+#include "heap/tick.h"
 #include "os/clock.h"
 #include "os/signals.h"
-#include "shard/beside.h"
-#include "shard/decay.h"
-#include "shard/heap.h"
 
 static const uint64_t INTERVAL_NS = 100ul * 1000 * 1000;
 
@@ -26,15 +27,15 @@ static void *run(void *unused)
     hak_thread_state = HAK_THREAD_ENDED;
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
-        hak_place_strangers();
+        hak_place_new_cpus();
         if (!hak_heap_enter())
             continue;
         hak_heap_relieve(hak_heap_default());
         uint64_t now = hak_os_now_ns();
         hak_heap_tick(hak_heap_default(), now);
         /* Pages that decay would leave to the next burst are not to go with their regions. */
-        if (hak_decay_slabs_rest(hak_heap_default(), now))
-            hak_heap_reap(hak_heap_default());
+        if (hak_heap_slabs_rest(hak_heap_default(), now))
+            hak_heap_reap();
         hak_heap_leave();
     }
     return NULL;

@@ -10,13 +10,15 @@
 #include "api/entry.h"
 #include "api/learning.h"
 #include "api/start.h"
+#include "front/exchange.h"
+#include "front/front_cpu.h"
+#include "heap/figures.h"
+#include "heap/heap.h"
+#include "heap/purge.h"
 #include "os/clock.h"
 #include "os/compiler.h"
 #include "os/print.h"
 #include "os/section.h"
-#include "shard/front.h"
-#include "shard/front_cpu.h"
-#include "shard/heap.h"
 #include "stats/report.h"
 #include "topology/bind.h"
 
@@ -54,7 +56,7 @@ static const char *front_in_force(void)
 }
 
 /* One shard on several nodes has no node of its own, whatever the kernel would allow. */
-static void tell_binding(struct mode *mode, const struct hak_placement *placement)
+static void tell_binding(struct mode *mode, const struct hak_shard_map *map)
 {
     struct hak_bind_state state = hak_bind_state();
     mode->bind = hak_bind_step_name(state.step);
@@ -62,11 +64,11 @@ static void tell_binding(struct mode *mode, const struct hak_placement *placemen
     if (state.policy == HAK_BIND_NONE) {
         mode->bind = hak_bind_policy_name(state.policy);
         mode->bind_why = NULL;
-    } else if (placement->domains == NULL) {
+    } else if (map->domains == NULL) {
         mode->bind_why = "one shard";
     } else if (state.step == HAK_BIND_STEP_BOUND) {
         int placed = state.policy == HAK_BIND_INTERLEAVE ||
-                     hak_shard_node(placement->shards[0]) != HAK_NODE_ANY;
+                     hak_shard_node(map->shards[0]) != HAK_NODE_ANY;
         mode->bind = placed ? hak_bind_policy_name(state.policy)
                             : hak_bind_step_name(HAK_BIND_STEP_FIRST_TOUCH);
         mode->bind_why = placed ? NULL : "a shard spans nodes";
@@ -75,17 +77,16 @@ static void tell_binding(struct mode *mode, const struct hak_placement *placemen
 
 static struct mode mode_in_force(const struct hak_heap *heap)
 {
-    /* acquire: pairs with the release in publish (shard/heap.c) */
-    const struct hak_placement *placement = __atomic_load_n(&heap->placement, __ATOMIC_ACQUIRE);
-    const struct hak_domains *domains = placement->domains;
+    const struct hak_shard_map *map = hak_heap_map(heap);
+    const struct hak_domains *domains = map->domains;
     struct mode mode = {
-        .shards = placement->count,
+        .shards = map->count,
         .by = hak_domains_mode_name(domains != NULL ? domains->mode : HAK_DOMAIN_SINGLE),
         .front = front_in_force(),
         .front_why = hak_fronts_why(),
-        .remote = heap->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
+        .remote = heap->policy->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
     };
-    tell_binding(&mode, placement);
+    tell_binding(&mode, map);
     return mode;
 }
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "shard/reclaim.h"
+#include "heap/reclaim.h"
 #include "tiers/large.h"
 #include "tiers/size_class.h"
 
@@ -42,7 +42,7 @@ static inline void hak_note_site(void *object, size_t size, const void *site)
         hak_note_site_of_large(object, site);
 }
 
-/* Memory was refused: the next step of giving back, by the calling thread (shard/reclaim.h).
+/* Memory was refused: the next step of giving back, by the calling thread (heap/reclaim.h).
  * Whether to try again. */
 HAK_COLD bool hak_give_back(struct hak_reclaim *call);
 

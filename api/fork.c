@@ -3,7 +3,7 @@
  * is inside the heap's shared structures, and let none in until the fork is over (os/section.h):
  * the child finds every structure whole and every lock free, and between our handlers and the fork,
  * where other libraries' handlers run and libc takes the locks of its streams, nothing is held.
- * Threads that need the heap meanwhile are served beside it (shard/beside.h).
+ * Threads that need the heap meanwhile are served beside it (heap/beside.h).
  *
  * The child does nothing here in proportion to threads or shards, and touches nothing of another
  * thread's: what lay in their fronts is taken apart by its later calls, some classes at a time.
@@ -17,11 +17,9 @@
 #include "api/background.h"
 #include "api/learning.h"
 #include "api/start.h"
+#include "heap/child.h"
+#include "heap/heap.h"
 #include "os/section.h"
-#include "shard/front.h"
-#include "shard/front_cpu.h"
-#include "shard/grace.h"
-#include "shard/heap.h"
 
 static void before(void)
 {
@@ -37,9 +35,6 @@ static void after_in_child(void)
 {
     hak_section_start_child();
     hak_heap_start_child(hak_heap_default());
-    hak_cpu_fronts_after_fork();
-    hak_grace_after_fork_in_child();
-    hak_front_start_child();
     hak_start_after_fork();
     hak_learning_after_fork(hak_heap_default());
     hak_background_after_fork();

@@ -15,10 +15,11 @@
 
 #include "api/control.h"
 #include "api/entry.h"
+#include "heap/figures.h"
+#include "heap/heap.h"
 #include "os/compiler.h"
 #include "os/print.h"
 #include "os/section.h"
-#include "shard/heap.h"
 
 #if HAK_OVERRIDE_MALLOC
 

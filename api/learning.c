@@ -8,7 +8,7 @@
 
 #include "api/options.h"
 #include "learn/audit.h"
-#include "learn/saved.h"
+#include "learn/learner_saved.h"
 #include "os/bits.h"
 #include "os/file.h"
 #include "tiers/headroom.h"

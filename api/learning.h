@@ -3,8 +3,8 @@
 #ifndef HAK_API_LEARNING_H
 #define HAK_API_LEARNING_H
 
+#include "heap/heap.h"
 #include "os/print.h"
-#include "shard/heap.h"
 
 /* Makes the heap's policy what the options say of learning, reads HAKMEM_LEARN_FILE, begins
  * HAKMEM_LEARN_LOG. By the starting thread. */

@@ -9,8 +9,8 @@
 
 #include "api/options.h"
 #include "os/print.h"
-#include "topology/domains.h"
 #include "topology/discover.h"
+#include "topology/domains.h"
 
 extern char **environ; /* libc's; <unistd.h> is os/'s door */
 

@@ -14,8 +14,8 @@
 
 #include "api/quick.h"
 #include "api/vfork.h"
+#include "front/front_cpu.h"
 #include "hakmem.h"
-#include "shard/front_cpu.h"
 
 /* Its home is an id that no page has. */
 const struct hak_front hak_front_none = {

@@ -3,18 +3,18 @@
  *
  *   hak_malloc_slow             errno
  *     hak_allocate
- *       small   front            its own, or made now; refill (shard/refill.c)
- *               the CPU's front  where fronts are kept per CPU (shard/front_cpu.c)
+ *       small   front            its own, or made now; refill (front/exchange.c)
+ *               the CPU's front  where fronts are kept per CPU (front/front_cpu.c)
  *               without a front  one object out of the shard's slabs, under the bin's lock
  *       large   the shard's runs (tiers/large.c)
  *       whale   a mapping of its own (tiers/whale.c)
  *   hak_free_slow
  *     hak_release
- *       small   at home: push, or overflow (shard/flush.c); foreign: collected
+ *       small   at home: push, or overflow (front/exchange.c); foreign: collected
  *               without a front: straight into its slab
  *       large, whale, or hak_misuse
  *
- * Whatever needs more than the thread's or the CPU's front enters the heap (shard/beside.h), and is
+ * Whatever needs more than the thread's or the CPU's front enters the heap (heap/beside.h), and is
  * served beside it while another thread forks.
  *
  * A thread has no front before its first call, while its front is made (making it may allocate) and
@@ -27,12 +27,16 @@
 #include "api/entry.h"
 #include "api/misuse.h"
 #include "api/start.h"
-#include "shard/beside.h"
-#include "shard/decay.h"
-#include "shard/front.h"
-#include "shard/front_cpu.h"
-#include "shard/heap.h"
-#include "shard/reclaim.h"
+#include "front/exchange.h"
+#include "front/front.h"
+#include "front/front_cpu.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
+#include "heap/purge.h"
+#include "heap/reclaim.h"
+#include "heap/tick.h"
+#include "shard/give.h"
+#include "shard/refill.h"
 #include "tiers/headroom.h"
 
 static const size_t ADDRESSES = (size_t)1 << 48;    /* bytes */
@@ -44,7 +48,7 @@ static struct hak_shard *shard_here(void)
     const struct hak_front *front = hak_front_of_thread();
     if (front != NULL && hak_unlikely(front->pinned != NULL))
         return front->pinned;
-    return hak_heap_shard_here(hak_heap_default(), 0);
+    return hak_heap_shard_here(hak_heap_default());
 }
 
 static void *small_without_front(unsigned class_id)
@@ -70,17 +74,23 @@ static void *beside(size_t size, size_t alignment, enum hak_zero zero)
 /* What lies at hand; NULL: nothing. */
 static void *small_at_hand(struct hak_front *front, unsigned class_id)
 {
-    if (front != NULL)
-        return hak_front_pop(front, class_id);
+    if (front != NULL) {
+        void *object = hak_front_pop(front, class_id);
+        return object != NULL ? object : hak_front_pop_spare(front, class_id);
+    }
     return hak_thread_may_use_cpu_front() ? hak_cpu_pop(class_id, HAK_CPU_TRIES) : NULL;
 }
 
 static void *small_from_heap(struct hak_front *front, unsigned class_id)
 {
-    if (front != NULL)
+    if (front != NULL) {
+        hak_heap_visit(hak_heap_default(), front);
         return hak_front_refill(front, class_id);
-    return hak_thread_may_use_cpu_front() ? hak_cpu_front_refill(class_id)
-                                          : small_without_front(class_id);
+    }
+    if (!hak_thread_may_use_cpu_front())
+        return small_without_front(class_id);
+    hak_heap_visit_on_cpu(hak_heap_default());
+    return hak_cpu_front_refill(class_id);
 }
 
 static void *small(unsigned class_id, size_t size, size_t alignment)
@@ -126,15 +136,26 @@ static int is_foreign(const struct hak_front *front, struct hak_page page)
     return page.home != hak_front_home(front);
 }
 
+static void release_small_on_cpu(void *object, struct hak_page page)
+{
+    hak_heap_visit_on_cpu(hak_heap_default());
+    if (is_foreign(NULL, page))
+        hak_cpu_front_give_foreign(page.class_id, object);
+    else
+        hak_cpu_front_overflow(page.class_id, object);
+}
+
 static void release_small_to_heap(struct hak_front *front, void *object, struct hak_page page)
 {
-    if (front == NULL && !hak_thread_may_use_cpu_front())
-        release_small_without_front(object, page);
-    else if (front == NULL && is_foreign(NULL, page))
-        hak_cpu_front_give_foreign(page.class_id, object);
-    else if (front == NULL)
-        hak_cpu_front_overflow(page.class_id, object);
-    else if (is_foreign(front, page))
+    if (front == NULL) {
+        if (hak_thread_may_use_cpu_front())
+            release_small_on_cpu(object, page);
+        else
+            release_small_without_front(object, page);
+        return;
+    }
+    hak_heap_visit(hak_heap_default(), front);
+    if (is_foreign(front, page))
         hak_front_give_foreign(front, page.class_id, object);
     else
         hak_front_overflow(front, page.class_id, object);
@@ -196,9 +217,9 @@ static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, 
 static void look_at_clock(struct hak_front *front)
 {
     if (front != NULL)
-        hak_front_look(front);
+        hak_heap_visit_for_large(hak_heap_default(), front);
     else if (hak_thread_state != HAK_THREAD_STARTING)
-        hak_decay_look(hak_heap_default(), shard_here());
+        hak_heap_visit_without_front(hak_heap_default(), shard_here());
 }
 
 static void *large(size_t size, size_t alignment, enum hak_zero zero)

@@ -13,15 +13,15 @@
 #include "api/entry.h"
 #include "api/options.h"
 #include "api/start.h"
+#include "front/fronts.h"
 #include "hakmem.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "os/lock.h"
 #include "os/print.h"
 #include "os/section.h"
-#include "shard/beside.h"
-#include "shard/front.h"
-#include "shard/heap.h"
 #include "topology/bind.h"
 
 enum {
@@ -50,14 +50,13 @@ static const struct hak_region_source *source_for(int node)
 }
 
 /* The heap, its shards placed, and the machine known even where it has one shard for all. */
-static const struct hak_placement *placement_now(void)
+static const struct hak_shard_map *placement_now(void)
 {
     hak_start();
     hak_place_shards_and_wait();
     if (!hak_machine_was_placed())
         hak_place_by_options(hak_options.shard);
-    /* acquire: pairs with the release in publish (shard/heap.c) */
-    return __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE);
+    return hak_heap_map(hak_heap_default());
 }
 
 /* For functions that return an int or NULL. */
@@ -75,19 +74,19 @@ static void *refuse_memory(int error)
 
 static struct hak_shard *shard_at(unsigned index)
 {
-    const struct hak_placement *placement = placement_now();
-    return index < placement->count ? placement->shards[index] : NULL;
+    const struct hak_shard_map *map = placement_now();
+    return index < map->count ? map->shards[index] : NULL;
 }
 
 /* A shard on the node: the caller's own if it stands there. NULL: none. */
-static struct hak_shard *shard_on(const struct hak_placement *placement, int node)
+static struct hak_shard *shard_on(const struct hak_shard_map *map, int node)
 {
-    struct hak_shard *own = hak_heap_shard_here(hak_heap_default(), 0);
+    struct hak_shard *own = hak_heap_shard_here(hak_heap_default());
     if (hak_shard_node(own) == node)
         return own;
-    for (unsigned index = 0; index < placement->count; index++)
-        if (hak_shard_node(placement->shards[index]) == node)
-            return placement->shards[index];
+    for (unsigned index = 0; index < map->count; index++)
+        if (hak_shard_node(map->shards[index]) == node)
+            return map->shards[index];
     return NULL;
 }
 
@@ -177,15 +176,15 @@ HAK_PUBLIC void *hakmem_malloc_on_shard(size_t size, unsigned shard)
 
 HAK_PUBLIC void *hakmem_malloc_on_node(size_t size, int node)
 {
-    const struct hak_placement *placement = placement_now();
+    const struct hak_shard_map *map = placement_now();
     if (!hak_bind_has_memory(node))
         return refuse_memory(EINVAL);
-    struct hak_shard *shard = shard_on(placement, node);
+    struct hak_shard *shard = shard_on(map, node);
     enum hak_bind_step step = hak_bind_state().step;
     if (shard != NULL && (hak_bind_places_shards() || step != HAK_BIND_STEP_BOUND))
         return take_on(shard, size);
     if (step != HAK_BIND_STEP_BOUND)
-        return take_on(placement->shards[0], size);
+        return take_on(map->shards[0], size);
     void *object = take_whale_for(node, size);
     if (object == NULL)
         return refuse_memory(ENOMEM);
@@ -232,7 +231,7 @@ HAK_PUBLIC int hakmem_pin_thread(unsigned shard)
         return refuse(ENOTSUP);
     if (!hak_section_enter_late())
         return refuse(EAGAIN);
-    hak_front_pin(front, at);
+    hak_front_pin(front, at, hak_heap_map(hak_heap_default()));
     hak_section_leave();
     return 0;
 }
@@ -242,7 +241,7 @@ HAK_PUBLIC void hakmem_unpin_thread(void)
     struct hak_front *front = hak_front_of_thread();
     if (front == NULL || front->pinned == NULL || !hak_section_enter_late())
         return;
-    hak_front_pin(front, NULL);
+    hak_front_pin(front, NULL, hak_heap_map(hak_heap_default()));
     hak_section_leave();
     hak_thread_drop_own_front();
 }
@@ -284,7 +283,7 @@ HAK_PUBLIC int hakmem_shard_of(const void *object)
     unsigned home = place_of(object).home;
     if (home == 0)
         return refuse(EINVAL);
-    return (int)hak_heap_heir(hak_heap_default(), home) - 1;
+    return (int)hak_shard_map_heir(hak_heap_map(hak_heap_default()), home) - 1;
 }
 
 /* The one node of a machine that has no other. */
@@ -314,10 +313,10 @@ HAK_PUBLIC int hakmem_node_resident(const void *address)
 
 HAK_PUBLIC int hakmem_shard_info(unsigned shard, struct hakmem_shard_info *info, size_t size)
 {
-    const struct hak_placement *placement = placement_now();
-    if (shard >= placement->count)
+    const struct hak_shard_map *map = placement_now();
+    if (shard >= map->count)
         return refuse(EINVAL);
-    const struct hak_shard *at = placement->shards[shard];
+    const struct hak_shard *at = map->shards[shard];
     struct hakmem_shard_info told = {
         .node = hak_shard_node(at),
         .bytes_mapped = hak_counter_read(&at->counters, HAK_COUNTER_BYTES_MAPPED) -
@@ -325,10 +324,10 @@ HAK_PUBLIC int hakmem_shard_info(unsigned shard, struct hakmem_shard_info *info,
         .binds = hak_counter_read(&at->counters, HAK_COUNTER_BINDS),
         .spilled = hak_counter_read(&at->counters, HAK_COUNTER_BINDS_SPILLED),
     };
-    if (placement->domains != NULL) {
-        told.cpus = placement->domains->shard[shard].cpus;
+    if (map->domains != NULL) {
+        told.cpus = map->domains->shard[shard].cpus;
         struct hak_writer writer = hak_writer_to_buffer(told.cpu_list, sizeof told.cpu_list);
-        hak_domains_put_cpus(&writer, placement->domains, shard);
+        hak_domains_put_cpus(&writer, map->domains, shard);
         hak_writer_flush(&writer);
     }
     memcpy(info, &told, size < sizeof told ? size : sizeof told);

@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 #include "api/malloc.h"
+#include "front/front.h"
 #include "os/compiler.h"
-#include "shard/front.h"
 #include "tiers/page_map.h"
 #include "tiers/size_class.h"
 

@@ -23,14 +23,15 @@
 #include "api/learning.h"
 #include "api/machine.h"
 #include "api/options.h"
+#include "front/front_cpu.h"
+#include "front/fronts.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
+#include "heap/place.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/section.h"
-#include "shard/beside.h"
-#include "shard/front.h"
-#include "shard/front_cpu.h"
 #include "shard/grace.h"
-#include "shard/heap.h"
 #include "tiers/size_class.h"
 #include "topology/bind.h"
 
@@ -53,7 +54,7 @@ static struct {
     uint32_t ready;             /* stage 1 is done: release, acquire */
     uint32_t cpu_fronts;        /* fronts are kept per CPU: release, acquire */
     int cpu_fronts_refused;     /* -errno: why they are not, although asked for; or 0 */
-    uint32_t placement;         /* enum placement_state; atomic */
+    uint32_t placement;   /* enum placement_state; atomic */
     uint32_t threads;           /* that made themselves known; atomic */
     uint32_t key_ready;         /* thread_key may be used: release, acquire */
     pthread_key_t thread_key;
@@ -101,7 +102,7 @@ static struct hak_front *make_front(void)
 {
     if (!hak_heap_enter())
         return NULL;
-    struct hak_front *front = hak_front_create();
+    struct hak_front *front = hak_front_create(hak_heap_map(hak_heap_default()));
     hak_heap_leave();
     return front;
 }
@@ -211,8 +212,8 @@ static void obey_options(struct hak_heap *heap)
 {
     heap->policy_store.decay_ns = hak_options.decay_ns;
     hak_heap_set_retain(heap, hak_options.retain_bytes);
-    heap->remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
-                                                                : HAK_REMOTE_ADOPT;
+    heap->policy_store.remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
+                                                                             : HAK_REMOTE_ADOPT;
     hak_region_set_huge(hak_options.huge == HAK_HUGE_CHOICE_LEARN
                             ? HAK_HUGE_DEFAULT
                             : (enum hak_os_huge)hak_options.huge);
@@ -231,7 +232,7 @@ static int fronts_per_cpu_wanted(void)
 /* The thread that starts the library may have a front already: it gives that back. */
 static void open_cpu_fronts(unsigned cpu_ids)
 {
-    start.cpu_fronts_refused = hak_cpu_fronts_start(cpu_ids);
+    start.cpu_fronts_refused = hak_cpu_fronts_start(cpu_ids, hak_heap_map(hak_heap_default()));
     if (start.cpu_fronts_refused != 0)
         return;    /* fronts per thread, as hakmem_mode() tells */
     /* release: pairs with the acquire in fronts_are_per_cpu */
@@ -290,17 +291,15 @@ int hak_place_by_options(struct hak_domain_request request)
 
 struct hak_domain_request hak_request_in_force(void)
 {
-    /* acquire: pairs with the release in publish (shard/heap.c) */
-    const struct hak_placement *placement =
-        __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE);
-    return placement->domains != NULL ? placement->request : hak_options.shard;
+    const struct hak_shard_map *map = hak_heap_map(hak_heap_default());
+    return map->domains != NULL ? map->request : hak_options.shard;
 }
 
 /* `also`: CPUs that the process may use beside those of the calling thread, or NULL. */
 static int look_again(const struct hak_cpu_set *also)
 {
     hak_machine_forget();
-    if (hak_heap_default()->placement->domains == NULL)
+    if (hak_heap_default()->map->domains == NULL)
         return 0;    /* one shard, whatever the machine is */
     struct hak_domain_request request = hak_request_in_force();
     const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request), also);
@@ -324,11 +323,11 @@ int hak_place_anew(void)
 
 /* CPUs are only added here: the calling thread may be bound to a few of those that others use.
  * Without memory for it all stays as it is; while another thread forks it is put off. */
-void hak_place_strangers(void)
+void hak_place_new_cpus(void)
 {
     struct hak_cpu_set cpus;
     struct hak_heap *heap = hak_heap_default();
-    if (hak_unlikely(hak_heap_take_strangers(heap, &cpus)) && look_again(&cpus) == -EAGAIN)
+    if (hak_unlikely(hak_heap_take_new_cpus(heap, &cpus)) && look_again(&cpus) == -EAGAIN)
         __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);    /* relaxed: as in heap.c */
 }
 
@@ -371,7 +370,7 @@ static enum placement_state place_shards(void)
         start.cpu_fronts_refused = fronts_per_cpu_wanted() ? -ENOMEM : 0;
         return PLACEMENT_DONE;
     }
-    const struct hak_domains *domains = hak_heap_default()->placement->domains;
+    const struct hak_domains *domains = hak_heap_default()->map->domains;
     if (fronts_per_cpu_wanted())
         open_cpu_fronts(domains->cpu_ids);
     return PLACEMENT_DONE;
@@ -407,8 +406,7 @@ void hak_start_after_fork(void)
 
 int hak_machine_was_placed(void)
 {
-    /* acquire: pairs with the release in publish (shard/heap.c) */
-    return __atomic_load_n(&hak_heap_default()->placement, __ATOMIC_ACQUIRE)->domains != NULL;
+    return hak_heap_map(hak_heap_default())->domains != NULL;
 }
 
 __attribute__((constructor)) static void second_stage(void)

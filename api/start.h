@@ -5,8 +5,8 @@
 
 #include "api/malloc.h"
 #include "api/vfork.h"
+#include "front/front_cpu.h"
 #include "os/compiler.h"
-#include "shard/front_cpu.h"
 #include "topology/domains.h"
 
 enum hak_thread_state {
@@ -66,7 +66,7 @@ int hak_place_anew(void);
  * a cpuset was widened. Costs one load if not. Opens files: by the background thread alone, which
  * somebody asked for. Without it such a CPU is served by the shard of another until
  * hakmem_topology_refresh. */
-void hak_place_strangers(void);
+void hak_place_new_cpus(void);
 
 /* Why fronts are not what was asked for, in a few words; NULL if they are. */
 const char *hak_fronts_why(void);

@@ -18,7 +18,7 @@
 #include <errno.h>
 
 #include "api/malloc.h"
-#include "shard/front_cpu.h"
+#include "front/front_cpu.h"
 
 struct hak_front hak_front_apart = {
     .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing

@@ -3,8 +3,8 @@
 #ifndef HAK_API_VFORK_H
 #define HAK_API_VFORK_H
 
+#include "front/front.h"
 #include "os/compiler.h"
-#include "shard/front.h"
 
 /* Stands in hak_front_mine between a vfork and its return in the parent: without objects and
  * without room, so it serves nobody, and nobody writes it. The thread and its child are then served

@@ -2,8 +2,8 @@
 /* What a cache tells its learner, and asks it (see the header). Under the lock of that cache. */
 #include "learn/learner.h"
 
-#include "learn/sample.h"
-#include "learn/saved.h"
+#include "learn/learner_sample.h"
+#include "learn/learner_saved.h"
 #include "os/compiler.h"
 
 enum {

@@ -33,6 +33,12 @@ enum hak_learn_mode {
     HAK_LEARN_SHADOW,    /* watch, and tell what would have been chosen */
 };
 
+/* What becomes of objects that are freed away from their shard. */
+enum hak_remote {
+    HAK_REMOTE_HOME,     /* they go home */
+    HAK_REMOTE_ADOPT,    /* within a node they are kept where they are freed */
+};
+
 /* How long an arm leaves pages behind a freed run. */
 enum hak_hold { HAK_HOLD_DECAY, HAK_HOLD_NONE, HAK_HOLD_BATCH };
 
@@ -69,6 +75,7 @@ struct hak_policy {
     uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */
     size_t large_segment_bytes;      /* growth step of the large tier, a multiple of 2 MiB */
     unsigned batch_runs;             /* HAK_ARM_BATCH: runs in a batch */
+    enum hak_remote remote;
 };
 
 /* The size bucket of a freed run or whale. */

@@ -5,7 +5,7 @@
 
 #include "learn/audit.h"
 #include "learn/elo.h"
-#include "learn/sample.h"
+#include "learn/learner_sample.h"
 #include "os/bits.h"
 #include "os/clock.h"
 #include "os/compiler.h"

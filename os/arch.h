@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the library must know of a CPU, but for sequences (shard/front_cpu.h) and vfork
+/* What the library must know of a CPU, but for sequences (front/front_cpu.h) and vfork
  * (api/vfork.h). os/arch_NAME.h, one for each CPU, defines all of this:
  *
  *   HAK_OS_ADDRESS_BITS              bits of the addresses that the kernel hands out to who asks

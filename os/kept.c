@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "os/bits.h"
-#include "os/memory.h"
+#include "os/syscall.h"
 
 struct kept {
     struct kept *next;
@@ -145,7 +145,7 @@ static void *cut(struct kept *range, size_t size, size_t alignment, struct kept 
 static bool is_gone(struct kept *range)
 {
     size_t bytes = range->size;
-    if (hak_os_unmap(range, bytes) != 0)
+    if (hak_syscall2(SYS_munmap, (uintptr_t)range, bytes) != 0)
         return false;
     count(0, bytes);
     return true;

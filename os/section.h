@@ -8,7 +8,7 @@
  *     thaw     in the parent: entries are open again
  *
  * Each side writes before it reads, both sequentially consistent, so one of the two sees the other.
- * Whoever is turned back is served without the shared structures (shard/beside.h). Entering again
+ * Whoever is turned back is served without the shared structures (heap/beside.h). Entering again
  * from inside is nothing but a count.
  *
  * A signal handler may fork while its thread is inside. That thread is then *suspended*: its count

@@ -11,12 +11,14 @@
  *
  * Stealing (4) stands before fresh memory (5), so a thread that wanders over the CPUs takes its
  * working set along instead of leaving a copy at each. Any thread. */
+#include "shard/refill.h"
+
 #include <limits.h>
 
 #include "os/inject.h"
-#include "shard/front.h"
-#include "shard/heap.h"
-#include "shard/shard.h"
+#include "shard/give.h"
+#include "shard/magazine.h"
+#include "shard/shard_map.h"
 #include "topology/bind.h"
 
 enum {
@@ -137,27 +139,19 @@ static uint64_t from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsi
     return taken != 0 ? word : 0;
 }
 
-/* The shard that `shard` asks rank-th. */
-static struct hak_shard *neighbour_of(const struct hak_shard *shard,
-                                      const struct hak_placement *placement, unsigned rank)
-{
-    return placement->shards[hak_domains_sibling(placement->domains, shard->index, rank)];
-}
-
 /* Whose pages a fresh slab is cut from: the shard's own, unless the kernel would have to give some
  * while a neighbour on the node keeps unused ones. A thread that wanders between shards would else
  * leave at each what each may keep (1.11 times the live set became 1.29). */
 static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
 {
-    /* acquire: pairs with the release in publish (shard/heap.c) */
-    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
+    const struct hak_shard_map *map = hak_shard_map_of(shard);
     size_t wanted = (size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT;
-    if (placement == NULL || placement->count == 1 ||
+    if (map == NULL || map->count == 1 ||
         hak_pool_dirty_bytes(hak_shard_pool(shard, class_id)) >= wanted)
         return shard;
-    unsigned last = hak_domains_node_siblings(placement->domains, shard->index);
+    unsigned last = hak_domains_node_siblings(map->domains, shard->index);
     for (unsigned rank = 0; rank < last && rank < PROBES_MAX; rank++) {
-        struct hak_shard *neighbour = neighbour_of(shard, placement, rank);
+        struct hak_shard *neighbour = hak_shard_map_neighbour(map, shard, rank);
         if (hak_pool_dirty_bytes(hak_shard_pool(neighbour, class_id)) >= wanted)
             return neighbour;
     }
@@ -167,7 +161,7 @@ static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned c
 /* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
 static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request)
 {
-    uint64_t word = hak_transfer_cache_pop(&neighbour->bundles, request->class_id);
+    uint64_t word = hak_shard_pop_bundle(neighbour, request->class_id);
     if (word == 0)
         word = sort_inbox(neighbour, request);
     if (word == 0)
@@ -177,7 +171,7 @@ static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *requ
 
 /* Asks PROBES_MAX of the neighbours whose ranks are first .. last - 1, others each time, so that
  * in the end all are asked however many there are. */
-static uint64_t steal(struct hak_shard *shard, const struct hak_placement *placement,
+static uint64_t steal(struct hak_shard *shard, const struct hak_shard_map *map,
                       struct request *request, unsigned first, unsigned last)
 {
     unsigned ring = last - first;
@@ -188,7 +182,7 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_placement *place
     unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
     for (unsigned probe = 0; probe < probes; probe++) {
         unsigned rank = first + (start + probe) % ring;
-        uint64_t word = from_neighbour(neighbour_of(shard, placement, rank), request);
+        uint64_t word = from_neighbour(hak_shard_map_neighbour(map, shard, rank), request);
         if (word != 0)
             return word;
     }
@@ -199,29 +193,27 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_placement *place
 static uint64_t steal_nearby(struct hak_shard *shard, struct request *request,
                              enum hak_counter *source)
 {
-    /* acquire: pairs with the release in publish (shard/heap.c) */
-    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
-    if (placement == NULL || placement->count == 1)
+    const struct hak_shard_map *map = hak_shard_map_of(shard);
+    if (map == NULL || map->count == 1)
         return 0;
-    unsigned same_l3 = hak_domains_l3_siblings(placement->domains, shard->index);
-    unsigned same_node = hak_domains_node_siblings(placement->domains, shard->index);
+    unsigned same_l3 = hak_domains_l3_siblings(map->domains, shard->index);
+    unsigned same_node = hak_domains_node_siblings(map->domains, shard->index);
     *source = HAK_COUNTER_REFILL_STOLEN_L3;
-    uint64_t word = steal(shard, placement, request, 0, same_l3);
+    uint64_t word = steal(shard, map, request, 0, same_l3);
     if (word != 0)
         return word;
     *source = HAK_COUNTER_REFILL_STOLEN_NODE;
-    return steal(shard, placement, request, same_l3, same_node);
+    return steal(shard, map, request, same_l3, same_node);
 }
 
 /* What re-sharding left behind: shards that serve no CPU any more, each with an heir. */
 static uint64_t from_retired(struct hak_shard *shard, struct request *request)
 {
-    /* acquire: as in steal_nearby */
-    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
-    if (placement == NULL)
+    const struct hak_shard_map *map = hak_shard_map_of(shard);
+    if (map == NULL)
         return 0;
-    for (unsigned id = shard->id + placement->count; id <= hak_shard_last_id();
-         id += placement->count) {
+    for (unsigned id = shard->id + map->count; id <= hak_shard_last_id();
+         id += map->count) {
         uint64_t word = from_neighbour(hak_shard_of_id(id), request);
         if (word != 0)
             return word;
@@ -253,7 +245,7 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
     struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
-    uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id);
+    uint64_t word = hak_shard_pop_bundle(shard, class_id);
     if (word == 0) {
         source = HAK_COUNTER_REFILL_INBOX;
         word = sort_inbox(shard, &request);
@@ -286,35 +278,15 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
                            enum hak_zero zero)
 {
-    /* acquire: as in steal_nearby */
-    const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
-    if (placement == NULL || placement->count == 1)
+    const struct hak_shard_map *map = hak_shard_map_of(shard);
+    if (map == NULL || map->count == 1)
         return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
     void *run = hak_large_take_dirty(&shard->large, size, alignment, zero, shard->policy);
     if (run == NULL) {
-        unsigned last = hak_domains_node_siblings(placement->domains, shard->index);
+        unsigned last = hak_domains_node_siblings(map->domains, shard->index);
         for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
-            run = hak_large_take_dirty(&neighbour_of(shard, placement, rank)->large, size,
+            run = hak_large_take_dirty(&hak_shard_map_neighbour(map, shard, rank)->large, size,
                                        alignment, zero, shard->policy);
     }
     return run != NULL ? run : hak_large_take(&shard->large, size, alignment, zero, shard->policy);
-}
-
-void *hak_front_refill(struct hak_front *front, unsigned class_id)
-{
-    void *object = hak_front_pop_spare(front, class_id);
-    if (object != NULL)
-        return object;
-    hak_front_enter_slow(front);
-    front->missed[class_id] = 1;
-    uint64_t word = hak_shard_refill(hak_front_shard(front), class_id, front->fill[class_id]);
-    if (word == 0)
-        return NULL;
-    /* P1: a class that is missed again before the next tick is filled twice as far. */
-    unsigned bundle = hak_classes[class_id].bundle;
-    unsigned fill = front->fill[class_id] * 2u;
-    front->fill[class_id] = (uint16_t)(fill > bundle ? bundle : fill);
-    object = hak_word_object(word);
-    front->loaded[class_id] = hak_link_read(object);
-    return object;
 }

@@ -23,16 +23,16 @@ enum {
     HAK_SHARD_IDS = 1 << 16,    /* id 0 is nobody's: an unknown page has home 0 */
 };
 
-struct hak_placement;
+struct hak_shard_map;
 
 struct hak_shard {
     struct hak_region_source source;        /* for whom the tiers map memory */
     const struct hak_policy *policy;        /* what they do with what is free */
-    /* Where it stands and who its neighbours are (heap.h); NULL while it is the only one. Published
-     * by release, read by acquire. */
-    const struct hak_placement *placement;
+    /* Where it stands and who its neighbours are; NULL while it is the only one. Published by
+     * release (hak_shard_set_map). */
+    const struct hak_shard_map *map;
     uint16_t id;
-    uint16_t index;                         /* in its placement */
+    uint16_t index;                         /* in its map */
     uint32_t probe;                         /* where stealing begins next; relaxed */
     uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
     uint64_t last_look_ns;
@@ -74,66 +74,18 @@ static inline struct hak_pool *hak_shard_pool(struct hak_shard *shard, unsigned 
 /* Ids in use: 1 .. hak_shard_last_id(). */
 unsigned hak_shard_last_id(void);
 
-/* A chain of up to `fill` objects (a whole bundle if one is at hand) from the six sources of
- * refill.c, in their order; 0 when there is no memory. */
-uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
-
-/* A large run: of the shard's dirty ones, of its neighbours' dirty ones, then of clean memory. NULL
- * when there is no memory. */
-void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
-                           enum hak_zero zero);
-
-/* Takes a chain of objects of any homes: transfer cache first, then slabs. */
-void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word);
-
-/* The same of a magazine that a front gives up before it is full: what is less than half a bundle
- * goes to slabs, for transfer caches are for bundles worth an exchange. */
-void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, uint64_t word);
-
-/* Sends a chain of objects of any homes home; those that are at home already are accepted. */
-void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t word);
-
-/* Whether a foreign chain may stay with the front that collected it: then it counts as flushed and
- * refilled. 0: hak_shard_take_foreign is to have it. */
-int hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word);
-
-/* What becomes of a chain of objects that were freed away from home (not empty): by the heap's
- * `remote` they all go home, or only those of other nodes do. */
-void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word);
-
-/* Returns a chain of objects of any homes into the slabs that they were cut from. */
-void hak_shard_give_to_slabs(unsigned class_id, uint64_t word);
-
-/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay:
- * some 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next
- * call finds it. A call of a program's is a refill and the ticks of two shards at the most. */
-enum {
-    HAK_PORTION_BUNDLES = 40,
-};
-
-/* What is in the inbox goes to the transfer cache and to slabs: at most so many bundles, which are
- * subtracted. */
-void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget);
-
-/* Whether there is anything for the above. */
-static inline int hak_shard_has_mail(const struct hak_shard *shard)
+/* The map that the shard belongs to, NULL while it is the only shard. */
+static inline const struct hak_shard_map *hak_shard_map_of(const struct hak_shard *shard)
 {
-    return !hak_backlog_is_empty(&shard->backlog) || !hak_inbox_is_empty(&shard->inbox);
+    /* acquire: pairs with the release in hak_shard_set_map; the map is built when it is seen */
+    return __atomic_load_n(&shard->map, __ATOMIC_ACQUIRE);
 }
 
-/* Empties transfer cache and inbox into slabs; whole, so not from inside malloc or free. */
-void hak_shard_drain(struct hak_shard *shard);
-
-/* Decay, at most every few milliseconds; from slow paths. Lets HAK_PORTION_BUNDLES
- * bundles decay at most; whether the next tick has to go on. */
-int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
-
-/* Unlinks regions of a pool without a slab and puts them in front of `list`, to be unmapped: of the
- * tiny pool after a grace period, for poppers may be looking into them (transfer_cache.h). */
-struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list);
-
-/* Gives the kernel all free pages at once. Bytes. */
-size_t hak_shard_purge(struct hak_shard *shard);
+static inline void hak_shard_set_map(struct hak_shard *shard, const struct hak_shard_map *map)
+{
+    /* release: pairs with the acquire in hak_shard_map_of */
+    __atomic_store_n(&shard->map, map, __ATOMIC_RELEASE);
+}
 
 /* Makes the shard one of another node (by the kernel's id, or HAK_NODE_ANY): what it maps from now
  * on comes from there, and what it has goes there, if `pages` says so, as far as it can be moved.

@@ -5,7 +5,6 @@
 #include "config.h"
 #include "os/inject.h"
 #include "shard/grace.h"
-#include "shard/shard.h"
 #include "tiers/object.h"
 #include "tiers/page_map.h"
 
@@ -102,8 +101,7 @@ int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
     return 1;
 }
 
-/* The chain that a head or a link tells of. */
-static uint64_t chain_of(unsigned class_id, uint64_t top)
+uint64_t hak_transfer_cache_chain(unsigned class_id, uint64_t top)
 {
     unsigned count = hak_word_room(top);
     return hak_word_make(hak_word_object(top), hak_classes[class_id].bundle - count);
@@ -118,21 +116,24 @@ static int put_back_at_once(struct hak_transfer_bin *bin, uint64_t first, unsign
     return old.top == 0 && exchange_head(&bin->head, old, changed(old, first, (int)bundles));
 }
 
-static void put_back(struct hak_transfer_cache *cache, unsigned class_id, uint64_t next,
-                     unsigned bundles)
+/* The bundles that there is no room for any more, 0 if there are none. */
+static uint64_t put_back(struct hak_transfer_cache *cache, unsigned class_id, uint64_t next,
+                         unsigned bundles)
 {
     if (next == 0 || put_back_at_once(&cache->bins[class_id], next, bundles))
-        return;
+        return 0;
     while (next != 0) {
-        uint64_t bundle = chain_of(class_id, next);
-        next = *hak_next_bundle(hak_word_object(next));
-        if (!hak_transfer_cache_push(cache, class_id, bundle))
-            hak_shard_give_to_slabs(class_id, bundle);
+        uint64_t below = *hak_next_bundle(hak_word_object(next));
+        if (!hak_transfer_cache_push(cache, class_id, hak_transfer_cache_chain(class_id, next)))
+            break;
+        next = below;
     }
+    return next;
 }
 
 /* No link is read before its bundle is ours. */
-static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned class_id)
+static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned class_id,
+                                  uint64_t *left)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     struct hak_stack_head old;
@@ -142,8 +143,9 @@ static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned cla
             return 0;
     } while (!exchange_head(&bin->head, old, changed(old, 0, -(int)bundles_in(old))));
     hak_inject();
-    put_back(cache, class_id, *hak_next_bundle(hak_word_object(old.top)), bundles_in(old) - 1);
-    return chain_of(class_id, old.top);
+    *left = put_back(cache, class_id, *hak_next_bundle(hak_word_object(old.top)),
+                     bundles_in(old) - 1);
+    return hak_transfer_cache_chain(class_id, old.top);
 }
 
 /* In a read section. */
@@ -159,18 +161,20 @@ static uint64_t pop_by_peeking(struct hak_transfer_bin *bin, unsigned class_id)
         next = peek_next(hak_word_object(old.top));
         hak_inject();
     } while (!exchange_head(&bin->head, old, changed(old, next, -1)));
-    return chain_of(class_id, old.top);
+    return hak_transfer_cache_chain(class_id, old.top);
 }
 
-uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id)
+uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
+                                uint64_t *left)
 {
+    *left = 0;
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     /* relaxed: an empty bin costs one load and no read section */
     if (__atomic_load_n(&bin->head.top, __ATOMIC_RELAXED) == 0)
         return 0;
     struct hak_grace_section section;
     if (!may_be_peeked_at(class_id) || !hak_grace_enter(&section))
-        return pop_by_taking_all(cache, class_id);
+        return pop_by_taking_all(cache, class_id, left);
     uint64_t word = pop_by_peeking(bin, class_id);
     hak_grace_leave(&section);
     return word;

@@ -67,8 +67,13 @@ int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
 /* Whether a bin has no room, a moment ago. */
 int hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
 
-/* Pops a bundle; 0 when there is none. */
-uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id);
+/* Pops a bundle; 0 when there is none. `*left`: bundles that were under it and have no room in the
+ * bin any more, each of the form of `top` and linked to the next; 0 if there are none. */
+uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
+                                uint64_t *left);
+
+/* The chain of a bundle that a head or a link tells of. */
+uint64_t hak_transfer_cache_chain(unsigned class_id, uint64_t top);
 
 /* Whether a bin that is not empty has been left alone since this was last asked of it. */
 int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);

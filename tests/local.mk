@@ -22,16 +22,22 @@ unit_tests = \
 	%D%/unit/tiers/pool_space \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
-	%D%/unit/shard/front \
-	%D%/unit/shard/beside \
-	%D%/unit/shard/front_cpu_answers \
+	%D%/unit/front/fronts \
+	%D%/unit/heap/beside \
+	%D%/unit/front/front_cpu_answers \
 	%D%/unit/shard/refill \
-	%D%/unit/shard/flush \
+	%D%/unit/front/exchange \
 	%D%/unit/shard/shard \
-	%D%/unit/shard/heap \
+	%D%/unit/heap/heap \
+	%D%/unit/heap/place \
+	%D%/unit/heap/figures \
+	%D%/unit/heap/purge \
+	%D%/unit/heap/child \
+	%D%/unit/shard/give \
+	%D%/unit/shard/upkeep \
 	%D%/unit/shard/grace \
-	%D%/unit/shard/reclaim \
-	%D%/unit/shard/decay \
+	%D%/unit/heap/reclaim \
+	%D%/unit/heap/tick \
 	%D%/unit/os/rseq \
 	%D%/unit/os/signals \
 	%D%/unit/os/inject \
@@ -42,11 +48,11 @@ unit_tests = \
 	%D%/unit/learn/learner \
 	%D%/unit/learn/policy \
 	%D%/unit/learn/regime \
-	%D%/unit/learn/sample \
-	%D%/unit/learn/saved \
+	%D%/unit/learn/learner_sample \
+	%D%/unit/learn/learner_saved \
 	%D%/unit/learn/tick \
 	%D%/unit/learn/ucb1 \
-	%D%/unit/shard/front_cpu \
+	%D%/unit/front/front_cpu \
 	%D%/unit/api/options \
 	%D%/unit/os/clock \
 	%D%/unit/os/cpu \
@@ -124,7 +130,7 @@ EXTRA_DIST += %D%/lib/modes.sh
 # ------------------------------------------------------------------ unit
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += %D%/unit/tiers/child.h %D%/unit/shard/shaker.h %D%/unit/shard/world.h
+EXTRA_DIST += %D%/unit/tiers/child.h %D%/unit/shaker.h %D%/unit/world.h
 # Topologies are machines: a .sysfs is unpacked by tests/lib/machine.h, a .synthetic or .xml is read
 # by hwloc. HAKMEM_TEST_RECORD=1 writes the .expect of each anew.
 topology_machines = \

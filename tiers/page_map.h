@@ -51,7 +51,7 @@ enum hak_page_kind {
     HAK_PAGE_WHALE = 2,           /* first page of a whale; home: low 16 bits of its number */
     HAK_PAGE_WHALE_NUMBER = 3,    /* second page of a whale; home: high 16 bits of its number */
     HAK_PAGE_RESERVED = 4,        /* ours, but never handed out (headers) */
-    HAK_PAGE_SIDE = 5,            /* made while a thread forked (shard/beside.h); home: how */
+    HAK_PAGE_SIDE = 5,            /* made while a thread forked (heap/beside.h); home: how */
 };
 
 struct hak_page {

@@ -6,7 +6,6 @@
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "tiers/page_map.h"
-#include "tiers/slab.h"
 
 enum {
     BUNDLE_MAX = 64,              /* objects */
@@ -37,8 +36,6 @@ _Static_assert(HAK_CLASS_SPREAD_MIN / 2 / HAK_CLASSES_PER_DOUBLING % HAK_CACHE_L
                "a spread class and one cache line are an odd number of lines: so many classes for "
                "each doubling need a larger HAK_CLASS_SPREAD_MIN");
 _Static_assert(HAK_CLASS_LAST <= UINT8_MAX, "the page map and the table have 8 bits for a class");
-_Static_assert(HAK_PAGE_SIZE / HAK_CLASS_STEP <= HAK_SLAB_WORDS * 64,
-               "a slab of one page has a bit for each object");
 _Static_assert(SLAB_PAGES_MAX * HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >=
                    SLAB_OBJECTS_MIN,
                "the longest slab holds enough of the largest objects");

@@ -5,7 +5,11 @@
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "tiers/object.h"
+#include "tiers/page_map.h"
 #include "tiers/size_class.h"
+
+_Static_assert(HAK_PAGE_SIZE / HAK_CLASS_STEP <= HAK_SLAB_WORDS * 64,
+               "a slab of one page has a bit for each object");
 
 enum {
     WORD_BITS = 64

@@ -563,7 +563,7 @@ proctype thread(byte me)
     do
     :: operations == OPERATIONS -> break
     :: else ->
-        /* hak_front_enter_slow: what it reads may be out of date when it is used. */
+        /* hak_front_follow: what it reads may be out of date when it is used. */
         shard = (me == ALONE || moved);
         if
         :: held < HELD_MOST ->

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "learn/sample.h"
+#include "learn/learner_sample.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
 

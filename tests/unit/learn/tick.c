@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "learn/audit.h"
-#include "learn/sample.h"
+#include "learn/learner_sample.h"
 #include "tests/lib/tap.h"
 
 enum {

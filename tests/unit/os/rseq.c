@@ -35,7 +35,7 @@ static void found(void)
 }
 
 /* The flag is set in the end, though no sequence begins, and the affinity is as before. That a sequence is restarted meanwhile is
- * tests/unit/shard/front_cpu.c's; that CPUs plugged in later are allowed,
+ * tests/unit/front/front_cpu.c's; that CPUs plugged in later are allowed,
  * tests/vm/inside.sh's. */
 static void disturbed(void)
 {

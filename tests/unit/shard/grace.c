@@ -13,7 +13,7 @@
 #include "os/signals.h"
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
-#include "tests/unit/shard/shaker.h"
+#include "tests/unit/shaker.h"
 
 enum { READERS = 6, ROUNDS = 200, ITEMS = 8 };
 

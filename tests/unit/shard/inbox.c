@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/lib/tap.h"
-#include "tests/unit/shard/shaker.h"
+#include "tests/unit/shaker.h"
 
 enum { POSTERS = 8, COLLECTORS = 8, BUNDLES = 32, ROUNDS = 1000, OBJECTS = 2 };
 

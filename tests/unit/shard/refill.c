@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* shard/refill.c: the six sources in their order, and how far a front is filled. Eight shards: CPUs
  * 0-1 and 2-3 share an L3 each on node 0, 4-5 and 6-7 on node 1. */
-#include "shard/front.h"
+#include "front/front.h"
 
 #include "tests/lib/process.h"
-#include "tests/unit/shard/world.h"
 #include "tests/unit/tiers/child.h"
+#include "tests/unit/world.h"
 
 enum { CLASS = 12, FILL = 3 };
 
-static const struct hak_placement *eight(void)
+static const struct hak_shard_map *eight(void)
 {
     static const struct world_machine machine = {8, 2, 4, "cpu"};
-    static const struct hak_placement *placement;
-    if (placement == NULL)
-        placement = world_place(&machine);
-    return placement;
+    static const struct hak_shard_map *map;
+    if (map == NULL)
+        map = world_place(&machine);
+    return map;
 }
 
 /* Refills from shard `index`, and says which source was counted. */
@@ -97,7 +97,7 @@ static void inbox_is_sorted(void)
     EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_PEAK), 4);
     EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_OBJECTS), 2 + 3 + 4 + 2);
     EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 2);
-    EXPECT_EQ(hak_transfer_cache_pop(&shard->bundles, OTHER_CLASS), other);
+    EXPECT_EQ(hak_shard_pop_bundle(shard, OTHER_CLASS), other);
     EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE), words[0]);
     EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE), words[1]);
     hak_shard_give_to_slabs(OTHER_CLASS, other);
@@ -255,18 +255,18 @@ static void far_memory_is_better_than_none(void)
 /* After re-sharding, what lies with retired shards serves their heirs, slabs included. */
 static void heirs_live_off_the_retired(void)
 {
-    const struct hak_placement *placement = world_by_turns("6");
-    REQUIRE(placement != NULL && placement->count == 6);
-    uint64_t word = world_chain(placement->shards[4], CLASS, 5);
-    uint64_t cached = world_chain(placement->shards[4], CLASS, 7);
-    const struct hak_placement *fewer = world_by_turns("3");
+    const struct hak_shard_map *map = world_by_turns("6");
+    REQUIRE(map != NULL && map->count == 6);
+    uint64_t word = world_chain(map->shards[4], CLASS, 5);
+    uint64_t cached = world_chain(map->shards[4], CLASS, 7);
+    const struct hak_shard_map *fewer = world_by_turns("3");
     REQUIRE(fewer != NULL && fewer->count == 3);
-    EXPECT(fewer->shards[1] == placement->shards[1]);
-    EXPECT_EQ(hak_heap_heir(hak_heap_default(), placement->shards[4]->id), fewer->shards[1]->id);
-    hak_shard_accept(placement->shards[4], CLASS, cached);
+    EXPECT(fewer->shards[1] == map->shards[1]);
+    EXPECT_EQ(hak_shard_map_heir(hak_heap_map(hak_heap_default()), map->shards[4]->id), fewer->shards[1]->id);
+    hak_shard_accept(map->shards[4], CLASS, cached);
     EXPECT_EQ(hak_shard_refill(fewer->shards[1], CLASS, FILL), cached);
     uint64_t partial = hak_shard_refill(fewer->shards[1], CLASS, FILL);
-    EXPECT_EQ(hak_page_find(hak_word_object(partial)).home, placement->shards[4]->id);
+    EXPECT_EQ(hak_page_find(hak_word_object(partial)).home, map->shards[4]->id);
     hak_shard_send_home(fewer->shards[0], CLASS, word); /* freed late: the heir gets it */
     EXPECT_EQ(hak_word_room(fewer->shards[1]->inbox.head), 5);
     word = hak_shard_refill(fewer->shards[1], CLASS, FILL);
@@ -282,14 +282,14 @@ static void heirs_live_off_the_retired(void)
 static void fill_grows_and_shrinks(void)
 {
     world_by_turns("1");
-    struct hak_front *front = hak_front_create();
+    struct hak_front *front = world_front();
     REQUIRE(front != NULL);
     for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id += 7) {
         unsigned bundle = hak_classes[class_id].bundle;
         for (unsigned turn = 0; turn < 10; turn++) {
             unsigned fill = front->fill[class_id];
             front->slow_calls = 0; /* no tick between */
-            void *object = hak_front_refill(front, class_id);
+            void *object = world_refill(front, class_id);
             REQUIRE(object != NULL);
             EXPECT_LE(world_length(front->loaded[class_id]) + 1, fill);
             EXPECT_EQ(front->fill[class_id], fill * 2 < bundle ? fill * 2 : bundle);
@@ -317,14 +317,14 @@ static void fill_grows_and_shrinks(void)
 static void spare_comes_first(void)
 {
     world_by_turns("1");
-    struct hak_front *front = hak_front_create();
+    struct hak_front *front = world_front();
     REQUIRE(front != NULL);
     unsigned bundle = hak_classes[CLASS].bundle;
     front->spare[CLASS] = world_chain(front->shard, CLASS, bundle);
     front->spare_bytes = bundle * hak_classes[CLASS].size;
     void *top = hak_word_object(front->spare[CLASS]);
     uint64_t refilled = world_sum(HAK_COUNTER_REFILL_OBJECTS);
-    EXPECT(hak_front_refill(front, CLASS) == top);
+    EXPECT(world_refill(front, CLASS) == top);
     EXPECT_EQ(world_sum(HAK_COUNTER_REFILL_OBJECTS), refilled);
     EXPECT_EQ(world_length(front->loaded[CLASS]), bundle - 1);
     EXPECT_EQ(front->spare[CLASS], hak_magazine_empty(CLASS));

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "learn/sample.h"
+#include "learn/learner_sample.h"
 #include "os/clock.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"

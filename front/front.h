@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* The front: what a thread has at hand. A malloc that finds an object here, and a free that finds
+ * room, are done; everything else is the business of exchange.c.
+ *
+ * Per class three magazines, each a word {pointer:48 | room:16} (tiers/object.h):
+ *
+ *     loaded   popped and pushed by every malloc and free
+ *     spare    a whole magazine behind it, so that a thread that walks to and fro over the edge
+ *              of one does not go to the shard each time (Bonwick and Adams, USENIX 2001)
+ *     foreign  objects of other shards, until they go home or are adopted as a bundle
+ *
+ * Push and pop commit with one store, so what another thread (fork's child, statistics) sees of a
+ * front is always whole. The empty magazine of class 0 has neither object nor room: every pop and
+ * push of class 0 is slow without being asked for. One thread writes a front: its own. */
+#ifndef HAK_FRONT_FRONT_H
+#define HAK_FRONT_FRONT_H
+
+#include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/compiler.h"
+#include "os/owner.h"
+#include "shard/magazine.h"
+#include "tiers/object.h"
+#include "tiers/page_map.h"
+#include "tiers/size_class.h"
+
+struct hak_shard;
+
+struct hak_front {
+    uint64_t loaded[HAK_CLASS_COUNT];
+    uint32_t home;                        /* id of the shard: what `local` means to a free */
+    uint32_t near;                        /* the 4 GiB of addresses that were freed in last, */
+    const uint32_t *leaf;                 /* and their leaf of the page map; see hak_front_knows */
+    uint32_t sequence;                    /* ordinal of the thread in the process */
+    struct hak_shard *shard;
+    struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
+    uint64_t foreign[HAK_CLASS_COUNT];
+    uint64_t spare[HAK_CLASS_COUNT];
+    uint16_t fill[HAK_CLASS_COUNT];       /* objects a refill takes out of slabs (P1) */
+    uint8_t missed[HAK_CLASS_COUNT];      /* refilled since the last tick */
+    uint32_t spare_bytes;                 /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
+    uint32_t slow_calls;                  /* since the last look at the clock */
+    uint32_t wishes_seen;                 /* of hak_front_wishes */
+    uint64_t last_tick_ns;
+    struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
+    struct hak_front *previous;
+    uint32_t generation;                  /* of forks, in which its thread lives; under the lock */
+    uint32_t left;                        /* its thread has left it in the list; atomic */
+    uint32_t taken_apart;                 /* classes, once it has no thread */
+    struct hak_owner owner;
+    uint64_t seen[HAK_CLASS_COUNT];       /* `loaded` at the last tick, */
+    uint8_t unchanged[HAK_CLASS_COUNT];   /* and at how many before it, without a break */
+} __attribute__((aligned(HAK_CACHE_LINE)));
+
+/* The highest 4 GiB of all: the kernel's, so nothing in there is ours. */
+#define HAK_FRONT_NOWHERE UINT32_MAX
+
+enum {
+    HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
+    HAK_FRONT_IDLE_TICKS = 2,             /* a loaded magazine goes back that long after its use */
+};
+
+/* The top object of the class, NULL if there is none. */
+static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->loaded[class_id];
+    void *object = hak_word_object(word);
+    if (hak_likely(object != NULL))
+        front->loaded[class_id] = hak_link_read(object);
+    return object;
+}
+
+/* The shard that the front is attached to, and its id. Written by the front's thread and, when
+ * shards are placed anew, by the thread that places them: either value serves, the id only tells
+ * which magazine an object goes to. */
+static inline struct hak_shard *hak_front_shard(const struct hak_front *front)
+{
+    /* acquire: pairs with the release in attach (fronts.c); the shard is built when seen */
+    return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
+}
+
+static inline unsigned hak_front_home(const struct hak_front *front)
+{
+    /* relaxed; a plain load is the same, and can be part of the comparison */
+    return HAK_THREAD_SANITIZER ? __atomic_load_n(&front->home, __ATOMIC_RELAXED) : front->home;
+}
+
+/* Whether the address lies in the 4 GiB whose leaf of the page map the front remembers: a heap
+ * mostly lies within a few. Such a leaf takes no load that waits for the address, which cost larson
+ * 4 %: whether an object is foreign is often mispredicted, and should be known soon. */
+static inline bool hak_front_knows(const struct hak_front *front, const void *address)
+{
+    return (uintptr_t)address >> HAK_PAGE_LEAF_SHIFT == front->near;
+}
+
+/* Remembers the leaf of an object of ours. */
+static inline void hak_front_remember(struct hak_front *front, const void *object)
+{
+    front->near = (uint32_t)((uintptr_t)object >> HAK_PAGE_LEAF_SHIFT);
+    front->leaf = hak_page_leaf(object);
+}
+
+/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none. */
+static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
+{
+    uint64_t word = front->spare[class_id];
+    void *object = hak_word_object(word);
+    if (object == NULL)
+        return NULL;
+    front->spare[class_id] = hak_magazine_empty(class_id);
+    front->spare_bytes -= hak_magazine_bytes(class_id);
+    /* For the child of a fork by another thread: a chain that is nowhere is lost to it, but one
+     * that stood in two magazines would be handed out twice. */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    front->loaded[class_id] = hak_link_read(object);
+    return object;
+}
+
+/* An object that `loaded` has no room for, or that is of another shard (`entry` is its page's): 1,
+ * or 0 when there is no room behind, either. Class 0 never has room. */
+static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry, void *object)
+{
+    unsigned class_id = (uint8_t)entry;
+    if (entry >> 16 != hak_front_home(front))
+        return hak_magazine_push(&front->foreign[class_id], object);
+    /* There is room after all if the shard changed between the caller's look and ours. */
+    if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
+        return 1;
+    if (class_id == HAK_CLASS_NONE || hak_word_object(front->spare[class_id]) != NULL ||
+        front->spare_bytes + hak_magazine_bytes(class_id) > HAK_FRONT_SPARE_BYTES)
+        return 0;
+    uint64_t full = front->loaded[class_id];
+    front->loaded[class_id] = hak_magazine_empty(class_id);
+    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+    front->spare[class_id] = full;
+    front->spare_bytes += hak_magazine_bytes(class_id);
+    return hak_magazine_push(&front->loaded[class_id], object);
+}
+
+/* At a tick: whether the class's loaded magazine, `word` now, has not changed for so long that it
+ * is to be given back. A class that is popped and pushed in turn may look unused, and is refilled:
+ * once in HAK_FRONT_IDLE_TICKS. relaxed, all: hints, where threads of one CPU share the front */
+static inline int hak_front_is_unused(struct hak_front *front, unsigned class_id, uint64_t word)
+{
+    uint64_t seen = __atomic_load_n(&front->seen[class_id], __ATOMIC_RELAXED);
+    unsigned unchanged = __atomic_load_n(&front->unchanged[class_id], __ATOMIC_RELAXED) + 1u;
+    if (word != seen)
+        unchanged = 0;
+    int is_unused = unchanged >= HAK_FRONT_IDLE_TICKS;
+    __atomic_store_n(&front->seen[class_id], word, __ATOMIC_RELAXED);
+    __atomic_store_n(&front->unchanged[class_id], (uint8_t)(is_unused ? 0 : unchanged),
+                     __ATOMIC_RELAXED);
+    return is_unused && hak_word_object(word) != NULL;
+}
+
+#endif

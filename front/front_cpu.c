@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* CPU fronts: opened once, their slow halves, drained from outside. Any thread; each step that
+ * touches a front is one of the sequences of front_cpu.h, and what a step has taken is the taker's
+ * alone until the next step. Fields beside the magazines (fill, missed, shard) are hints that
+ * threads of one CPU write over each other's: single words, relaxed. */
+#include "front/front_cpu.h"
+
+#include <errno.h>
+
+#include "front/fronts.h"
+#include "os/bits.h"
+#include "os/cpu.h"
+#include "os/inject.h"
+#include "os/lock.h"
+#include "os/memory.h"
+#include "os/rseq.h"
+#include "os/section.h"
+#include "shard/give.h"
+#include "shard/refill.h"
+#include "shard/shard_map.h"
+
+enum {
+    STRIDE = 1 << HAK_CPU_FRONT_SHIFT,
+    TURNS_PER_MS = 2 * 1000 * 1000,    /* of the self-test's spinning, about */
+    SELF_TESTS = 8,
+    ROUNDS_TO_GIVE = 4,                /* others may fill the foreign magazine that we emptied */
+};
+
+_Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride, HAK_CPU_FRONT_SHIFT");
+
+struct hak_cpu_fronts hak_cpu_fronts;
+
+static struct hak_lock draining;
+static int trusted;    /* the self-test was passed, the rest is set; by the starting thread */
+
+static struct hak_front *front_at(char *base, unsigned cpu)
+{
+    return (struct hak_front *)(base + (size_t)cpu * STRIDE);
+}
+
+static struct hak_front *front_of(unsigned cpu)
+{
+    return front_at(hak_cpu_fronts.base, cpu);
+}
+
+/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
+static struct hak_front *front_here(void)
+{
+    unsigned cpu = hak_os_cpu();
+    return front_of(cpu < hak_cpu_fronts.ids ? cpu : 0);
+}
+
+struct hak_front *hak_cpu_front_here(void)
+{
+    return front_here();
+}
+
+static struct hak_shard *shard_of(const struct hak_front *front)
+{
+    /* acquire: pairs with the release in hak_cpu_fronts_attach */
+    return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+/* A sequence that is disturbed must be restarted. The disturbance interrupts us and only then
+ * sets the flag, so a sequence that sees the flag was not restarted when it had to be. All tests
+ * together spin for so many milliseconds at the most. */
+static int sequences_restart(const struct hak_cpu_fronts *fronts, unsigned patience_ms)
+{
+    uint64_t turns = (uint64_t)patience_ms * TURNS_PER_MS;
+    for (unsigned test = 0; test < SELF_TESTS && turns != 0; test++) {
+        uint32_t flag = 0;
+        if (hak_os_disturb_begin(fronts->rseq, &flag) != 0)
+            return 0;
+        int restarted = hak_cpu_spin(fronts, &flag, &turns);
+        hak_os_disturb_end();
+        if (restarted)
+            return 1;
+        /* Seen without a restart: either the kernel is not to be trusted, or the disturbance was
+         * over before the sequence began. Another chance tells them apart. */
+    }
+    return 0;
+}
+
+static void make_fronts(char *base, unsigned ids, const struct hak_shard_map *map)
+{
+    for (unsigned cpu = 0; cpu < ids; cpu++)
+        hak_front_init(front_at(base, cpu), cpu, hak_shard_map_at(map, cpu, 0));
+}
+
+int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map)
+{
+    /* The self-test's own, until it is passed: nobody else finds fronts that may close again. */
+    struct hak_cpu_fronts fronts = { .limit = ids, .ids = ids };
+    if (trusted)
+        return 0;    /* the child of a fork that came when all was done here */
+    int refused = HAK_THREAD_SANITIZER ? -EOPNOTSUPP : hak_os_rseq_find(&fronts.rseq);
+    if (refused)
+        return refused;
+    unsigned patience_ms = hak_os_disturb_patience_ms();
+    if (patience_ms == 0)
+        return -EBUSY;
+    size_t size = hak_align_up((size_t)ids * STRIDE, hak_os_page_size());
+    fronts.base = hak_os_map(size, STRIDE);
+    if (fronts.base == NULL)
+        return -ENOMEM;
+    if (!sequences_restart(&fronts, patience_ms)) {
+        hak_os_release(fronts.base, size, HAK_OS_PLAIN);
+        return -EPROTO;
+    }
+    make_fronts(fronts.base, ids, map);
+    hak_cpu_fronts.base = fronts.base;
+    hak_cpu_fronts.ids = ids;
+    /* release, all: whoever finds them, as the child of a fork in between, finds them made */
+    __atomic_store_n(&hak_cpu_fronts.rseq, fronts.rseq, __ATOMIC_RELEASE);
+    __atomic_store_n(&trusted, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&hak_cpu_fronts.limit, ids, __ATOMIC_RELEASE);
+    return 0;
+}
+
+void hak_cpu_fronts_attach(const struct hak_shard_map *map)
+{
+    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++) {
+        struct hak_shard *shard = hak_shard_map_at(map, cpu, 0);
+        struct hak_front *front = front_of(cpu);
+        /* relaxed: a sequence that still sees the old home sorts an object the long way, no more;
+         * release: the shard was built before it is found here */
+        __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
+        __atomic_store_n(&front->home, shard->id, __ATOMIC_RELAXED);
+    }
+}
+
+/* ---- the slow halves ------------------------------------------------------------------------ */
+
+static void note_missed(struct hak_front *front, unsigned class_id, unsigned fill)
+{
+    unsigned bundle = hak_classes[class_id].bundle;
+    unsigned next = fill * 2 > bundle ? bundle : fill * 2;
+    /* relaxed, both: hints */
+    __atomic_store_n(&front->fill[class_id], (uint16_t)next, __ATOMIC_RELAXED);
+    __atomic_store_n(&front->missed[class_id], 1, __ATOMIC_RELAXED);
+}
+
+/* What lies in a magazine of the CPU's front, which is empty then; 0 if nothing does, or if each
+ * try was disturbed. */
+static uint64_t take(size_t slot, unsigned class_id, unsigned tries)
+{
+    return hak_cpu_take(slot, hak_magazine_empty(class_id), tries);
+}
+
+/* Bytes in spare magazines of a front, about: threads of its CPU may be adding others. */
+static void note_spare(struct hak_front *front, unsigned class_id, int sign)
+{
+    const struct hak_class *class = &hak_classes[class_id];
+    /* relaxed: a hint, which every shrinking counts afresh */
+    __atomic_fetch_add(&front->spare_bytes, (uint32_t)sign * class->bundle * class->size,
+                       __ATOMIC_RELAXED);
+}
+
+/* A chain that came out of a magazine goes to the shard. */
+static void give_back(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
+              hak_classes[class_id].bundle - hak_word_room(word));
+    hak_shard_accept_part(shard, class_id, word);
+}
+
+void *hak_cpu_front_refill(unsigned class_id)
+{
+    uint64_t word = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
+    if (word != 0) {
+        note_spare(front_here(), class_id, -1);
+    } else {
+        struct hak_front *front = front_here();
+        struct hak_shard *shard = shard_of(front);
+        unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
+        word = hak_shard_refill(shard, class_id, fill);
+        if (word == 0)
+            return NULL;
+        note_missed(front, class_id, fill);
+    }
+    void *object = hak_word_object(word);
+    uint64_t rest = hak_link_read(object);
+    hak_inject();
+    if (hak_word_object(rest) != NULL &&
+        !hak_cpu_install(hak_slot_loaded(class_id), rest, HAK_CPU_TRIES))
+        give_back(shard_of(front_here()), class_id, rest);
+    return object;
+}
+
+/* Puts a chain behind the loaded one; what does not fit goes to the shard. */
+static void put_spare(struct hak_shard *shard, unsigned class_id, uint64_t word)
+{
+    struct hak_front *front = front_here();
+    size_t slot = hak_slot_spare(class_id);
+    /* relaxed: a hint */
+    int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
+    if (bytes >= HAK_FRONT_SPARE_BYTES) {
+        give_back(shard, class_id, word);
+        return;
+    }
+    if (hak_cpu_install(slot, word, HAK_CPU_TRIES)) {
+        note_spare(front, class_id, 1);
+        return;
+    }
+    uint64_t behind = take(slot, class_id, HAK_CPU_TRIES);
+    hak_inject();
+    if (!hak_cpu_install(slot, word, HAK_CPU_TRIES))
+        give_back(shard, class_id, word);
+    if (behind != 0)
+        give_back(shard, class_id, behind);
+}
+
+void hak_cpu_front_overflow(unsigned class_id, void *object)
+{
+    uint64_t single = hak_magazine_empty(class_id);
+    hak_magazine_push(&single, object);
+    size_t slot = hak_slot_loaded(class_id);
+    uint64_t word = take(slot, class_id, HAK_CPU_TRIES);
+    struct hak_shard *shard = shard_of(front_here());
+    hak_inject();
+    if (!hak_cpu_install(slot, single, HAK_CPU_TRIES))
+        hak_shard_give_to_slabs(class_id, single);
+    if (word == 0)
+        return;
+    put_spare(shard, class_id, word);
+}
+
+/* As in hak_front_give_foreign: 1 if the chain is taken care of. */
+static int keep_foreign(struct hak_front *front, unsigned class_id, uint64_t word)
+{
+    /* relaxed, both: hints */
+    int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
+    uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
+    if (bytes >= HAK_FRONT_SPARE_BYTES || hak_word_object(spare) != NULL ||
+        !hak_shard_leaves_foreign(shard_of(front), class_id, word))
+        return 0;
+    hak_inject();
+    if (hak_cpu_install(hak_slot_spare(class_id), word, HAK_CPU_TRIES))
+        note_spare(front, class_id, 1);
+    else
+        give_back(shard_of(front), class_id, word);
+    return 1;
+}
+
+void hak_cpu_front_give_foreign(unsigned class_id, void *object)
+{
+    size_t slot = hak_slot_foreign(class_id);
+    for (unsigned round = 0; round < ROUNDS_TO_GIVE; round++) {
+        if (hak_cpu_push_at(slot, object, HAK_CPU_TRIES) == HAK_CPU_PUSHED)
+            return;
+        uint64_t word = take(slot, class_id, HAK_CPU_TRIES);
+        if (word == 0)
+            break;    /* no front to be had, or taken meanwhile */
+        struct hak_front *front = front_here();
+        if (!keep_foreign(front, class_id, word))
+            hak_shard_take_foreign(shard_of(front), class_id, word);
+    }
+    uint64_t single = hak_magazine_empty(class_id);
+    hak_magazine_push(&single, object);
+    hak_shard_give_to_slabs(class_id, single);
+}
+
+/* ---- shrinking and draining ----------------------------------------------------------------- */
+
+/* One try for each magazine: what is not to be had now is at the next tick. */
+static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *kept_bytes)
+{
+    struct hak_shard *shard = shard_of(front);
+    const struct hak_class *class = &hak_classes[class_id];
+    uint64_t word = take(hak_slot_foreign(class_id), class_id, HAK_CPU_ONE_TRY);
+    if (word != 0)
+        hak_shard_take_foreign(shard, class_id, word);
+    /* relaxed, all: hints */
+    uint64_t loaded = __atomic_load_n(&front->loaded[class_id], __ATOMIC_RELAXED);
+    int is_unused = hak_front_is_unused(front, class_id, loaded);
+    if (__atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED)) {
+        uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
+        *kept_bytes += (class->bundle - hak_word_room(spare)) * class->size;
+        return;
+    }
+    word = take(hak_slot_spare(class_id), class_id, HAK_CPU_ONE_TRY);
+    if (word != 0)
+        give_back(shard, class_id, word);
+    word = 0;
+    if (is_unused)
+        word = take(hak_slot_loaded(class_id), class_id, HAK_CPU_ONE_TRY);
+    if (word != 0)
+        give_back(shard, class_id, word);
+    unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
+    if (fill > 1)
+        __atomic_store_n(&front->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
+}
+
+void hak_cpu_front_shrink(struct hak_front *front)
+{
+    uint32_t kept_bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        shrink_class(front, class_id, &kept_bytes);
+    /* relaxed: a hint */
+    __atomic_store_n(&front->spare_bytes, kept_bytes, __ATOMIC_RELAXED);
+}
+
+static void empty_magazine(struct hak_front *front, unsigned class_id, uint64_t *magazine,
+                           enum hak_counter counter)
+{
+    uint64_t word = *magazine;
+    if (hak_word_object(word) == NULL)
+        return;
+    *magazine = hak_magazine_empty(class_id);
+    hak_count(&shard_of(front)->counters, counter,
+              hak_classes[class_id].bundle - hak_word_room(word));
+    hak_shard_give_to_slabs(class_id, word);
+}
+
+/* One front whose CPU runs no sequence on it. */
+static void empty_front(struct hak_front *front)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        empty_magazine(front, class_id, &front->loaded[class_id], HAK_COUNTER_FLUSH_OBJECTS);
+        empty_magazine(front, class_id, &front->spare[class_id], HAK_COUNTER_FLUSH_OBJECTS);
+        empty_magazine(front, class_id, &front->foreign[class_id], HAK_COUNTER_FOREIGN_FLUSHED);
+    }
+}
+
+void hak_cpu_fronts_drain(void)
+{
+    if (hak_cpu_fronts.ids == 0)
+        return;
+    hak_lock_acquire_over(&draining);
+    /* acquire: as in hak_cpu_fronts_open */
+    unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE);
+    /* Each sequence reads limit after its first restartable instruction, so one that began before
+     * the fence is restarted by it, and then finds the fronts closed. Without a fence one may be
+     * about to commit: then what lies there stays, or it would be handed out twice. */
+    __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_SEQ_CST);
+    hak_inject();
+    if (open != 0 && hak_os_rseq_fence() == 0) {
+        for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
+            empty_front(front_of(cpu));
+    }
+    /* release: what was emptied is seen by the next sequence */
+    __atomic_store_n(&hak_cpu_fronts.limit, open, __ATOMIC_RELEASE);
+    hak_lock_release_over(&draining);
+}
+
+size_t hak_cpu_fronts_bytes(void)
+{
+    size_t bytes = 0;
+    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
+        bytes += hak_front_bytes(front_of(cpu));
+    return bytes;
+}
+
+void hak_cpu_fronts_after_fork(void)
+{
+    /* The caller's own frame may be draining, interrupted by the handler that forked. */
+    if (hak_section_is_inside())
+        return;
+    hak_lock_reset(&draining);
+    /* relaxed: the child has one thread. A drain of the parent's may have had them closed; or the
+     * parent was about to open them, which the child does when it places its shards. */
+    __atomic_store_n(&hak_cpu_fronts.limit, trusted ? hak_cpu_fronts.ids : 0, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* The CPU front: the same magazines as a thread's (front.h), one set for each CPU, used by whatever
+ * thread runs there. Memory at hand then grows with CPUs, not with threads.
+ *
+ * Each operation is a restartable sequence (rseq(2), Linux 4.18; Desnoyers): the kernel restarts it
+ * if the thread was preempted, migrated or signalled before the last instruction, a store, so it
+ * takes effect on one CPU as a whole or not at all, without an atomic instruction. The thread is
+ * registered by glibc (2.35 and later); of its area we read cpu_id and write rseq_cs, nothing else.
+ *
+ * Contract of the five sequences, one file per architecture. `front` is base + cpu_id * stride,
+ * computed inside: cpu_id >= limit (no registration: -1 or -2; a CPU beyond the table; fronts
+ * closed: limit is 0) leaves by NULL or 0 with nothing done. COMMIT marks the one store.
+ *
+ *     pop(class)                w = front.loaded[class]; if (!object(w)) return NULL;
+ *                               COMMIT front.loaded[class] = link(object(w)); return object(w)
+ *     push(class, home, o)      if (front.home != home) return FOREIGN;
+ *                               w = front.loaded[class]; if (!room(w)) return FULL;
+ *                               link(o) = w; COMMIT front.loaded[class] = {o, room(w) - 1}
+ *     push_at(slot, o)          the same into any magazine, without a look at home
+ *     take(slot, empty)         w = magazine; if (!object(w)) return 0; COMMIT magazine = empty;
+ *                               return w
+ *     install(slot, w)          if (object(magazine)) return 0; COMMIT magazine = w; return 1
+ *
+ * Each makes so many tries and then answers as if there were no front. A debugger that steps
+ * restarts every one of them, so every slow path ends without one that succeeds: it goes by the
+ * slabs. malloc and free themselves make a single try, which costs them no counter; the slow paths
+ * behind them make more.
+ *
+ * A link is only followed inside a sequence, from a word read in the same sequence: the chain
+ * cannot have changed. What is taken belongs to the taker alone. So every slow path is made of
+ * steps each of which is whole by itself; nothing depends on two of them meeting one CPU. */
+#ifndef HAK_FRONT_FRONT_CPU_H
+#define HAK_FRONT_FRONT_CPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "front/front.h"
+#include "os/compiler.h"
+
+struct hak_shard_map;
+
+enum {
+    HAK_CPU_FRONT_SHIFT = 12,    /* log2 of the stride */
+};
+
+struct hak_cpu_fronts {
+    uint32_t limit;              /* CPU ids served; 0: closed. First; read inside each sequence */
+    uint32_t ids;                /* what limit is while they are open */
+    char *base;                  /* constant once limit was above 0 */
+    ptrdiff_t rseq;              /* from the thread pointer to the thread's rseq area; constant,
+                                    and 0 where fronts were never opened */
+};
+
+extern HAK_HIDDEN struct hak_cpu_fronts hak_cpu_fronts;
+
+enum {
+    HAK_CPU_ONE_TRY = 1,         /* where another follows elsewhere, or at the next tick */
+    HAK_CPU_TRIES = 16,          /* each disturbed within some ten instructions */
+};
+
+enum hak_cpu_push {
+    HAK_CPU_PUSHED,
+    HAK_CPU_FULL,       /* or no front to be had */
+    HAK_CPU_FOREIGN,
+};
+
+/* Stands where a sequence with a result was left by a jump. gcc before 12.4 and 13.3 (bug 113921)
+ * writes the asm's output over the constant that is returned there, if nothing stands between the
+ * jump and the place where both ways meet: a take of nothing then returned whatever the register
+ * held. */
+static inline void hak_cpu_left(void)
+{
+    __asm__ volatile("");
+}
+
+#if defined(__x86_64__)
+#include "front/front_cpu_x86_64.h"
+#elif defined(__aarch64__) && defined(__AARCH64EL__)
+#include "front/front_cpu_aarch64.h"
+#else
+#include "front/front_cpu_none.h"
+#endif
+
+/* Where a magazine lies in its front. */
+static inline size_t hak_slot_loaded(unsigned class_id)
+{
+    return offsetof(struct hak_front, loaded) + class_id * sizeof(uint64_t);
+}
+
+static inline size_t hak_slot_spare(unsigned class_id)
+{
+    return offsetof(struct hak_front, spare) + class_id * sizeof(uint64_t);
+}
+
+static inline size_t hak_slot_foreign(unsigned class_id)
+{
+    return offsetof(struct hak_front, foreign) + class_id * sizeof(uint64_t);
+}
+
+/* Whether a sequence may be begun: it then finds out by itself whether the fronts are open.
+ * acquire, here and below: pairs with the release in hak_cpu_fronts_start; what comes after this
+ * finds rseq, ids, base and the fronts as they were made */
+static inline int hak_cpu_fronts_exist(void)
+{
+    return __atomic_load_n(&hak_cpu_fronts.rseq, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Whether CPU fronts are what serves, a moment ago. */
+static inline int hak_cpu_fronts_open(void)
+{
+    return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* The child of a fork: nobody is draining, nor opening them. */
+void hak_cpu_fronts_after_fork(void);
+
+/* ---- life (front_cpu.c) --------------------------------------------------------------------- */
+
+/* Opens a front for each CPU id below `ids`, after a self-test; those that are open stay what they
+ * are. 0, or why not, and then nothing has changed: -ENOSYS, the thread has no rseq; -EOPNOTSUPP,
+ * the kernel (or ThreadSanitizer) is known not to do; -EBUSY, nothing can interrupt this thread, so
+ * there is no test; -EPROTO, the self-test failed; -ENOMEM. By the starting thread. */
+int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map);
+
+/* Attaches each front to the shard that its CPU has now. */
+void hak_cpu_fronts_attach(const struct hak_shard_map *map);
+
+/* Gives all that lies in all CPU fronts back to the shards: closes them, waits until no sequence
+ * that began before is under way, empties them, opens them again. Meanwhile everybody is served
+ * without a front. Where the kernel does not let one wait for that, nothing is emptied. Not from
+ * inside malloc or free, but for a thread's start; under no lock. */
+void hak_cpu_fronts_drain(void);
+
+/* Bytes of the objects in all CPUs' fronts, a moment ago. */
+size_t hak_cpu_fronts_bytes(void);
+
+/* Gives back what hak_front_shrink does: of the CPU that the caller runs on; `front` has its
+ * hints. */
+void hak_cpu_front_shrink(struct hak_front *front);
+
+/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
+struct hak_front *hak_cpu_front_here(void);
+
+/* An object of a class of which the CPU has none, NULL when out of memory. */
+void *hak_cpu_front_refill(unsigned class_id);
+
+/* Takes an object back into a full front. */
+void hak_cpu_front_overflow(unsigned class_id, void *object);
+
+/* Takes back an object of another shard. */
+void hak_cpu_front_give_foreign(unsigned class_id, void *object);
+
+#endif

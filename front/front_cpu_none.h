@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* No restartable sequences for this architecture: CPU fronts never open (the self-test
+ * fails), so none of these is reached but as the answer "no front". */
+#ifndef HAK_FRONT_FRONT_CPU_NONE_H
+#define HAK_FRONT_FRONT_CPU_NONE_H
+
+#include "front/front_cpu.h"
+
+static inline void *hak_cpu_pop(unsigned class_id, unsigned tries)
+{
+    (void)class_id, (void)tries;
+    return NULL;
+}
+
+static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object,
+                                             unsigned tries)
+{
+    (void)class_id, (void)home, (void)object, (void)tries;
+    return HAK_CPU_FULL;
+}
+
+static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsigned tries)
+{
+    (void)slot, (void)object, (void)tries;
+    return HAK_CPU_FULL;
+}
+
+static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
+{
+    (void)slot, (void)empty, (void)tries;
+    return 0;
+}
+
+static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
+{
+    (void)slot, (void)word, (void)tries;
+    return 0;
+}
+
+static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+                               uint64_t *turns)
+{
+    (void)fronts, (void)flag;
+    *turns = 0;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* The restartable sequences of front_cpu.h for x86-64. Every sequence has the form
+ *
+ *        lea   descriptor -> rseq_cs
+ *     1: ...                              first instruction that may be restarted
+ *        mov   ..., magazine              COMMIT
+ *     2:                                  done
+ *     4: (elsewhere, behind the signature that the kernel demands) jump to the label `again`
+ *
+ * A preemption between 1 and 2 continues at 4: then another try is made, or none is left. The
+ * descriptor's address stays in rseq_cs afterwards: the kernel clears it when it finds the thread
+ * outside. */
+#ifndef HAK_FRONT_FRONT_CPU_X86_64_H
+#define HAK_FRONT_FRONT_CPU_X86_64_H
+
+#include "front/front_cpu.h"
+
+/* clang-format off */
+
+/* The descriptor {version, flags, start, length, abort}; RSEQ_SIG as operand of an undefined
+ * instruction in front of the abort address; writing the descriptor's address; the front of the
+ * CPU in `front`. */
+#define SEQUENCE_BEGIN                                          \
+    ".pushsection __rseq_cs, \"aw\"\n\t"                        \
+    ".balign 32\n"                                              \
+    "3:\n\t"                                                    \
+    ".long 0, 0\n\t"                                            \
+    ".quad 1f, 2f - 1f, 4f\n\t"                                 \
+    ".popsection\n\t"                                           \
+    ".pushsection __rseq_cs_ptr_array, \"aw\"\n\t"              \
+    ".quad 3b\n\t"                                              \
+    ".popsection\n\t"                                           \
+    ".pushsection __rseq_failure, \"ax\"\n\t"                   \
+    ".byte 0x0f, 0xb9, 0x3d\n\t"                                \
+    ".long 0x53053053\n"                                        \
+    "4:\n\t"                                                    \
+    "jmp %l[again]\n\t"                                       \
+    ".popsection\n\t"                                           \
+    "leaq 3b(%%rip), %[front]\n\t"                              \
+    "movq %[front], %%fs:8(%[rseq])\n"                          \
+    "1:\n\t"                                                    \
+    "movl %%fs:4(%[rseq]), %k[front]\n\t"  /* front = cpu_id */ \
+    "cmpl %[limit], %k[front]\n\t"                              \
+    "jae %l[none]\n\t"                                          \
+    "shlq %[shift], %[front]\n\t"                               \
+    "addq %[base], %[front]\n\t"           /* front = base + cpu_id * stride */
+
+#define SEQUENCE_END "2:\n\t"
+
+#define SEQUENCE_INPUTS                                                                   \
+    [rseq] "r"(hak_cpu_fronts.rseq), [limit] "m"(hak_cpu_fronts.limit),                   \
+    [base] "m"(hak_cpu_fronts.base), [shift] "i"(HAK_CPU_FRONT_SHIFT)
+
+static inline void *hak_cpu_pop(unsigned class_id, unsigned tries)
+{
+    uint64_t front, object, next;
+restart:
+    __asm__ goto volatile(
+        SEQUENCE_BEGIN
+        "movq (%[front], %[class], 8), %[object]\n\t"   /* w = front.loaded[class] */
+        "shrq $16, %[object]\n\t"                       /* object(w) */
+        "jz %l[none]\n\t"                               /* if (!object(w)) return NULL */
+        "movq (%[object]), %[next]\n\t"                 /* link(object(w)) */
+        "movq %[next], (%[front], %[class], 8)\n"       /* COMMIT front.loaded[class] = link */
+        SEQUENCE_END
+        : [front] "=&r"(front), [object] "=&r"(object), [next] "=&r"(next)
+        : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id)
+        : "memory", "cc"
+        : again, none);
+    if (object == 0)
+        __builtin_unreachable();    /* spares the caller a test */
+    return (void *)object;
+again:
+    if (--tries != 0)
+        goto restart;
+none:
+    hak_cpu_left();
+    return NULL;
+}
+
+static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object,
+                                             unsigned tries)
+{
+    uint64_t front, word;
+restart:
+    __asm__ goto volatile(
+        SEQUENCE_BEGIN
+        "cmpl %[home], %c[home_offset](%[front])\n\t"   /* if (front.home != home) */
+        "jne %l[foreign]\n\t"                           /*     return FOREIGN */
+        "movq (%[front], %[class], 8), %[word]\n\t"     /* w = front.loaded[class] */
+        "testw %w[word], %w[word]\n\t"                  /* if (!room(w)) */
+        "jz %l[none]\n\t"                               /*     return FULL */
+        "movq %[word], (%[object])\n\t"                 /* link(o) = w */
+        "movzwl %w[word], %k[word]\n\t"                 /* room(w) */
+        "leaq -1(%[word], %[shifted]), %[word]\n\t"     /* {o, room(w) - 1} */
+        "movq %[word], (%[front], %[class], 8)\n"       /* COMMIT front.loaded[class] */
+        SEQUENCE_END
+        : [front] "=&r"(front), [word] "=&r"(word)
+        : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
+          [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
+          [home_offset] "i"(offsetof(struct hak_front, home))
+        : "memory", "cc"
+        : again, none, foreign);
+    return HAK_CPU_PUSHED;
+again:
+    if (--tries != 0)
+        goto restart;
+none:
+    return HAK_CPU_FULL;
+foreign:
+    return HAK_CPU_FOREIGN;
+}
+
+static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsigned tries)
+{
+    uint64_t front, word;
+restart:
+    __asm__ goto volatile(
+        SEQUENCE_BEGIN
+        "movq (%[front], %[slot]), %[word]\n\t"         /* w = magazine */
+        "testw %w[word], %w[word]\n\t"                  /* if (!room(w)) */
+        "jz %l[none]\n\t"                               /*     return FULL */
+        "movq %[word], (%[object])\n\t"                 /* link(o) = w */
+        "movzwl %w[word], %k[word]\n\t"                 /* room(w) */
+        "leaq -1(%[word], %[shifted]), %[word]\n\t"     /* {o, room(w) - 1} */
+        "movq %[word], (%[front], %[slot])\n"           /* COMMIT magazine */
+        SEQUENCE_END
+        : [front] "=&r"(front), [word] "=&r"(word)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
+          [shifted] "r"(hak_word_make(object, 0))
+        : "memory", "cc"
+        : again, none);
+    return HAK_CPU_PUSHED;
+again:
+    if (--tries != 0)
+        goto restart;
+none:
+    return HAK_CPU_FULL;
+}
+
+static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
+{
+    uint64_t front, word;
+restart:
+    __asm__ goto volatile(
+        SEQUENCE_BEGIN
+        "movq (%[front], %[slot]), %[word]\n\t"         /* w = magazine */
+        "cmpq $0xffff, %[word]\n\t"                     /* if (!object(w)) */
+        "jbe %l[none]\n\t"                              /*     return 0 */
+        "movq %[empty], (%[front], %[slot])\n"          /* COMMIT magazine = empty */
+        SEQUENCE_END
+        : [front] "=&r"(front), [word] "=&r"(word)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty)
+        : "memory", "cc"
+        : again, none);
+    return word;
+again:
+    if (--tries != 0)
+        goto restart;
+none:
+    hak_cpu_left();
+    return 0;
+}
+
+static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
+{
+    uint64_t front;
+restart:
+    __asm__ goto volatile(
+        SEQUENCE_BEGIN
+        "cmpq $0xffff, (%[front], %[slot])\n\t"         /* if (object(magazine)) */
+        "ja %l[none]\n\t"                               /*     return 0 */
+        "movq %[word], (%[front], %[slot])\n"           /* COMMIT magazine = w */
+        SEQUENCE_END
+        : [front] "=&r"(front)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(word)
+        : "memory", "cc"
+        : again, none);
+    return 1;
+again:
+    if (--tries != 0)
+        goto restart;
+none:
+    return 0;
+}
+
+/* For the self-test, on `fronts` that nobody else knows and that it does not touch: spins inside a
+ * sequence until *flag is set, at most *turns times. 1: it was restarted, as it must be; 0: it saw
+ * the flag without, with *turns left, or came to the end of them. */
+static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+                               uint64_t *turns)
+{
+    uint64_t front, left = *turns;
+    __asm__ goto volatile(
+        SEQUENCE_BEGIN
+        "5:\n\t"
+        "cmpl $0, (%[flag])\n\t"
+        "jne %l[none]\n\t"
+        "decq %[turns]\n\t"
+        "jnz 5b\n"
+        SEQUENCE_END
+        : [front] "=&r"(front), [turns] "+&r"(left)
+        : [rseq] "r"(fronts->rseq), [limit] "m"(fronts->limit), [base] "m"(fronts->base),
+          [shift] "i"(HAK_CPU_FRONT_SHIFT), [flag] "r"(flag)
+        : "memory", "cc"
+        : again, none);
+none:
+    hak_cpu_left();
+    *turns = left;
+    return 0;
+again:
+    return 1;
+}
+
+#undef SEQUENCE_BEGIN
+#undef SEQUENCE_END
+#undef SEQUENCE_INPUTS
+
+/* clang-format on */
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* Fronts: made when a thread first allocates, given back when it ends. A front is written by its
+ * thread alone; the list is under its lock. Memory of fronts whose threads ended serves the next
+ * threads.
+ *
+ * Some threads do not give theirs back: those that a fork did not copy, those that ended while the
+ * heap was frozen, and those that first allocated in their last destructors. Their fronts stay in
+ * the list until somebody who looks at a few fronts at a time comes by; then they are taken apart,
+ * some classes at a time. */
+#include "front/fronts.h"
+
+#include <string.h>
+
+#include "front/exchange.h"
+#include "front/owed.h"
+#include "os/lock.h"
+#include "shard/shard_map.h"
+#include "tiers/meta.h"
+
+enum {
+    FILL_FIRST_PART = 8,                   /* a first refill takes 1/8 of a bundle, */
+    FILL_FIRST_BYTES = 4096,               /* or a kernel page's worth if that is more */
+    LOOKS = 4,                             /* at fronts, whether they have a thread */
+    CLASSES_AT_ONCE = 8,
+};
+
+static struct {
+    struct hak_lock lock;
+    struct hak_front *active;
+    struct hak_front *idle;    /* no thread's; linked by `next`, as the following */
+    struct hak_front *apart;   /* being taken apart */
+    struct hak_front *cursor;  /* the active one that is looked at next; NULL: the first */
+    uint32_t count;            /* active ones */
+    uint32_t unseen;           /* of them, before what is owed has been found */
+    uint32_t round_due;        /* all are to be looked at: atomic */
+    uint32_t generation;       /* forks that lie between the first process and this one */
+    uint32_t sequence;         /* threads so far */
+} fronts;
+
+uint32_t hak_owed;
+uint32_t hak_front_wishes;
+
+/* The thread's front, from before it is in the list until it is no more. */
+static HAK_TLS struct hak_front *own;
+
+static unsigned first_fill(unsigned class_id)
+{
+    const struct hak_class *class = &hak_classes[class_id];
+    unsigned fill = class->bundle / FILL_FIRST_PART;
+    unsigned page_worth = FILL_FIRST_BYTES / class->size;
+    fill = fill < page_worth ? page_worth : fill;
+    if (fill > class->bundle)
+        return class->bundle;
+    return fill != 0 ? fill : 1;
+}
+
+static void link_active(struct hak_front *front)
+{
+    front->previous = NULL;
+    front->next = fronts.active;
+    if (fronts.active != NULL)
+        fronts.active->previous = front;
+    fronts.active = front;
+    front->generation = fronts.generation;
+    fronts.count++;
+}
+
+static void unlink_active(struct hak_front *front)
+{
+    if (front->previous != NULL)
+        front->previous->next = front->next;
+    else
+        fronts.active = front->next;
+    if (front->next != NULL)
+        front->next->previous = front->previous;
+    if (fronts.cursor == front)
+        fronts.cursor = front->next;
+    fronts.count--;
+}
+
+static void attach(struct hak_front *front, struct hak_shard *shard)
+{
+    /* relaxed, release: see hak_front_home and hak_front_shard */
+    __atomic_store_n(&front->home, shard->id, __ATOMIC_RELAXED);
+    __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
+}
+
+void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard)
+{
+    memset(front, 0, sizeof *front);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        uint64_t empty = hak_magazine_empty(class_id);
+        front->loaded[class_id] = empty;
+        front->foreign[class_id] = empty;
+        front->spare[class_id] = empty;
+        front->fill[class_id] = (uint16_t)first_fill(class_id);
+    }
+    front->near = HAK_FRONT_NOWHERE;
+    front->leaf = hak_page_map.nothing;
+    front->sequence = sequence;
+    front->wishes_seen = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED); /* relaxed: a wish */
+    attach(front, shard);
+}
+
+/* ---- fronts without a thread ----------------------------------------------------------------- */
+
+/* Under the lock. */
+static bool is_gone(struct hak_front *front)
+{
+    /* acquire: pairs with the release in hak_front_leave */
+    return front->generation != fronts.generation ||
+           __atomic_load_n(&front->left, __ATOMIC_ACQUIRE) != 0 || hak_owner_bury(&front->owner);
+}
+
+/* One without a thread, out of the list; NULL: none among the next few. Under the lock. */
+static struct hak_front *find_gone(void)
+{
+    for (unsigned look = 0; look < LOOKS && fronts.active != NULL; look++) {
+        struct hak_front *front = fronts.cursor != NULL ? fronts.cursor : fronts.active;
+        fronts.cursor = front->next;
+        fronts.unseen -= fronts.unseen != 0;
+        if (is_gone(front)) {
+            unlink_active(front);
+            front->taken_apart = 1;    /* class 0 holds nothing */
+            return front;
+        }
+    }
+    return NULL;
+}
+
+/* What has been begun, or one of the next few; NULL: neither. */
+static struct hak_front *take_gone(void)
+{
+    hak_lock_acquire(&fronts.lock);
+    /* acquire: pairs with the release in hak_front_leave */
+    if (__atomic_exchange_n(&fronts.round_due, 0, __ATOMIC_ACQUIRE) != 0)
+        fronts.unseen = fronts.count;
+    struct hak_front *front = fronts.apart;
+    if (front != NULL)
+        fronts.apart = front->next;
+    else
+        front = find_gone();
+    hak_lock_release(&fronts.lock);
+    return front;
+}
+
+static void put_gone(struct hak_front *front)
+{
+    int is_empty = front != NULL && front->taken_apart >= HAK_CLASS_COUNT;
+    if (is_empty)
+        hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    hak_lock_acquire(&fronts.lock);
+    struct hak_front **list = is_empty ? &fronts.idle : &fronts.apart;
+    if (front != NULL) {
+        front->next = *list;
+        *list = front;
+    }
+    int owes = fronts.apart != NULL || fronts.unseen != 0;
+    if (!owes)
+        hak_owe_no_more(HAK_OWED_FRONTS);
+    /* relaxed: whoever sets it owes afterwards, too */
+    if (owes || __atomic_load_n(&fronts.round_due, __ATOMIC_RELAXED) != 0)
+        hak_owe(HAK_OWED_FRONTS);
+    hak_lock_release(&fronts.lock);
+}
+
+static void collect(unsigned classes)
+{
+    struct hak_front *front = take_gone();
+    if (front != NULL) {
+        hak_front_flush_classes(front, front->taken_apart, classes);
+        front->taken_apart += classes;
+    }
+    put_gone(front);
+}
+
+void hak_front_collect(void)
+{
+    collect(CLASSES_AT_ONCE);
+}
+
+void hak_front_start_child(void)
+{
+    fronts.generation++;
+    if (own != NULL) {
+        own->generation = fronts.generation;
+        hak_owner_take(&own->owner);
+    }
+    /* relaxed: the child has one thread */
+    __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELAXED);
+    hak_owe(HAK_OWED_FRONTS);
+}
+
+/* ---- the life of a front -------------------------------------------------------------------- */
+
+static struct hak_front *take_idle(uint32_t *sequence)
+{
+    hak_lock_acquire(&fronts.lock);
+    struct hak_front *front = fronts.idle;
+    if (front != NULL)
+        fronts.idle = front->next;
+    *sequence = fronts.sequence++;
+    hak_lock_release(&fronts.lock);
+    return front;
+}
+
+struct hak_front *hak_front_create(const struct hak_shard_map *map)
+{
+    uint32_t sequence;
+    collect(HAK_CLASS_COUNT);    /* as many threads as come find those that went without a word */
+    struct hak_front *front = take_idle(&sequence);
+    if (front == NULL)
+        front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
+    if (front == NULL)
+        return NULL;
+    hak_front_init(front, sequence, hak_shard_map_for_new(map, sequence));
+    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_STARTED, 1);
+    hak_owner_take(&front->owner);
+    own = front;
+    hak_lock_acquire(&fronts.lock);
+    link_active(front);
+    hak_lock_release(&fronts.lock);
+    return front;
+}
+
+void hak_front_destroy(struct hak_front *front)
+{
+    hak_front_flush(front);
+    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    own = NULL;    /* first: a handler that forks must not take what is being dropped */
+    hak_owner_drop(&front->owner);
+    hak_lock_acquire(&fronts.lock);
+    unlink_active(front);
+    front->next = fronts.idle;
+    fronts.idle = front;
+    hak_lock_release(&fronts.lock);
+}
+
+void hak_front_leave(struct hak_front *front)
+{
+    own = NULL;
+    hak_owner_drop(&front->owner);
+    /* release, both: pair with the acquires in is_gone and take_gone; then it is no more ours */
+    __atomic_store_n(&front->left, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELEASE);
+    hak_owe(HAK_OWED_FRONTS);
+}
+
+void hak_front_attach_all(const struct hak_shard_map *map)
+{
+    /* Which node another thread runs on is not known here; its next refill tells. */
+    if (hak_shard_map_nodes(map) != 1)
+        return;
+    hak_lock_acquire(&fronts.lock);
+    for (struct hak_front *front = fronts.active; front != NULL; front = front->next)
+        if (front->pinned == NULL)
+            attach(front, hak_shard_map_for_new(map, front->sequence));
+    hak_lock_release(&fronts.lock);
+}
+
+/* Objects of one node must not be what another hands out, nor get into its transfer caches. */
+static void move_to(struct hak_front *front, struct hak_shard *shard)
+{
+    if (hak_shard_node(shard) != hak_shard_node(hak_front_shard(front)))
+        hak_front_flush(front);
+    attach(front, shard);
+}
+
+void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
+                   const struct hak_shard_map *map)
+{
+    hak_front_flush(front);
+    front->pinned = shard;
+    if (shard == NULL)
+        shard = hak_shard_map_here(map, front->sequence);
+    attach(front, shard);
+}
+
+/* Memory is short: what lies here may be what others are looking for. */
+static HAK_COLD void obey(struct hak_front *front, uint32_t wishes)
+{
+    front->wishes_seen = wishes;
+    hak_front_flush(front);
+}
+
+void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map)
+{
+    struct hak_shard *shard = front->pinned;
+    if (hak_likely(shard == NULL))
+        shard = hak_shard_map_here(map, front->sequence);
+    /* The two are written one after the other, perhaps by two threads at once: both must fit. */
+    if (hak_unlikely(shard != hak_front_shard(front) || shard->id != hak_front_home(front)))
+        move_to(front, shard);
+    /* relaxed: a wish */
+    uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
+    if (hak_unlikely(wishes != front->wishes_seen))
+        obey(front, wishes);
+}
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+/* relaxed: a magazine is one word, whose room alone is looked at */
+static unsigned count_in(const uint64_t *magazine, unsigned bundle)
+{
+    unsigned room = hak_word_room(__atomic_load_n(magazine, __ATOMIC_RELAXED));
+    return room < bundle ? bundle - room : 0;
+}
+
+size_t hak_front_bytes(const struct hak_front *front)
+{
+    size_t bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        unsigned bundle = hak_classes[class_id].bundle;
+        size_t objects = count_in(&front->loaded[class_id], bundle) +
+                         count_in(&front->spare[class_id], bundle) +
+                         count_in(&front->foreign[class_id], bundle);
+        bytes += objects * hak_classes[class_id].size;
+    }
+    return bytes;
+}
+
+size_t hak_front_bytes_of_all(void)
+{
+    size_t bytes = 0;
+    hak_lock_acquire(&fronts.lock);
+    for (const struct hak_front *front = fronts.active; front != NULL; front = front->next)
+        bytes += hak_front_bytes(front);
+    hak_lock_release(&fronts.lock);
+    return bytes;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads' fronts: made, attached to shards, given back; those that threads leave behind. */
+#ifndef HAK_FRONT_FRONTS_H
+#define HAK_FRONT_FRONTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "front/front.h"
+#include "os/compiler.h"
+
+struct hak_shard_map;
+
+/* Makes the memory of a front an empty one that is attached to a shard; in no list. */
+void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard);
+
+/* A front for a thread, attached to a shard of its node; NULL when out of memory. */
+struct hak_front *hak_front_create(const struct hak_shard_map *map);
+
+/* Gives back all objects and the front itself. By its own thread, at its end. */
+void hak_front_destroy(struct hak_front *front);
+
+/* Gives the front back without its objects, for others to take apart: while the heap is frozen. By
+ * its own thread, at its end. */
+void hak_front_leave(struct hak_front *front);
+
+/* Attaches the front to a shard for good; NULL: to that of the CPU again. What it holds goes back
+ * first. By its own thread. */
+void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
+                   const struct hak_shard_map *map);
+
+/* Attaches the front to the shard of the CPU that the thread runs on, so that one which migrates is
+ * corrected within a bundle, and obeys hak_front_wishes. By its own thread. */
+void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map);
+
+/* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
+void hak_front_attach_all(const struct hak_shard_map *map);
+
+/* How often memory was short so far: a front that sees another number gives back all it holds.
+ * Written by heap/reclaim.c; relaxed. */
+extern uint32_t hak_front_wishes;
+
+/* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a
+ * word (first used in a thread's last destructors); takes some classes of one apart. Called while
+ * HAK_OWED_FRONTS says so, which it knows to end. Inside a section, under no lock. */
+void hak_front_collect(void);
+
+/* In the child of a fork: all fronts but the caller's are nobody's now. Touches none of them. */
+void hak_front_start_child(void);
+
+/* Bytes of the objects that the front holds, a moment ago: read while its thread goes on. */
+size_t hak_front_bytes(const struct hak_front *front);
+
+/* The same of all threads' fronts. */
+size_t hak_front_bytes_of_all(void);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What threads leave to whoever enters the heap next: one word of flags. Any thread. */
+#ifndef HAK_FRONT_OWED_H
+#define HAK_FRONT_OWED_H
+
+#include <stdint.h>
+
+#include "os/compiler.h"
+
+/* What entries into the heap have to see to: */
+enum hak_owed {
+    HAK_OWED_DEFERRED = 1,    /* runs and whales */
+    HAK_OWED_FRONTS = 2,      /* fronts whose threads are gone */
+};
+
+extern HAK_HIDDEN uint32_t hak_owed;
+
+static inline void hak_owe(enum hak_owed what)
+{
+    /* release: after what is owed was put into its list; pairs with the acquire in
+     * hak_owe_no_more */
+    __atomic_fetch_or(&hak_owed, (uint32_t)what, __ATOMIC_RELEASE);
+}
+
+static inline void hak_owe_no_more(enum hak_owed what)
+{
+    /* acquire: before the look at the list; pairs with the release in hak_owe */
+    __atomic_fetch_and(&hak_owed, ~(uint32_t)what, __ATOMIC_ACQUIRE);
+}
+
+#endif

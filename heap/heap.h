@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* A heap: shards, and which of them serves a CPU. The default heap is one of them. Any thread. */
+#ifndef HAK_HEAP_HEAP_H
+#define HAK_HEAP_HEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "learn/policy.h"
+#include "os/cpu.h"
+#include "shard/shard.h"
+#include "shard/shard_map.h"
+#include "tiers/whale.h"
+#include "topology/domains.h"
+
+struct hak_heap {
+    const struct hak_shard_map *map;          /* in force: hak_heap_map */
+    struct hak_shard_map *maps;               /* all there were; under the lock */
+    unsigned look;                            /* how many at the machine; under the lock */
+    struct hak_lock placing;
+    uint32_t stale;                           /* a CPU was met that the map does not know */
+    struct hak_cpu_set new_cpus;              /* all such since it was published; relaxed, both */
+    struct hak_whales whales;
+    const struct hak_policy *policy;
+    struct hak_policy policy_store;           /* what options made of the fixed policy */
+    uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
+    uint64_t made_room_ns;                    /* near the limit of memory; relaxed, as the next */
+    int64_t missing_then;
+    uint64_t relieved;                        /* calls without memory that were answered */
+    size_t retain_bytes;                      /* that all shards together may keep unused */
+};
+
+struct hak_heap *hak_heap_default(void);
+
+/* First stage, by the one thread that starts the library: one shard, no library call. 0 or
+ * -ENOMEM. */
+int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy);
+
+/* What the options made of the heap's policy is obeyed by the learners of shards and whales from
+ * now on. By the starting thread, before there are others. */
+void hak_heap_start_learning(struct hak_heap *heap);
+
+/* A last tick of all learners, so that nothing of what they saw is missing in a report. */
+void hak_heap_end_learning(struct hak_heap *heap);
+
+/* How many unused bytes all shards together may keep from the kernel. */
+void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);
+
+/* The map in force: never NULL once the heap has started. */
+static inline const struct hak_shard_map *hak_heap_map(const struct hak_heap *heap)
+{
+    /* acquire: pairs with the release in hak_heap_set_map; the map is built when it is seen */
+    return __atomic_load_n(&heap->map, __ATOMIC_ACQUIRE);
+}
+
+/* Shares out what may be kept unused, and puts the map in force. Under the placing lock. */
+void hak_heap_set_map(struct hak_heap *heap, const struct hak_shard_map *map);
+
+/* A map without its shards and domains, and with no heap; NULL when out of memory. */
+struct hak_shard_map *hak_heap_make_map(unsigned count);
+
+/* The shard for the CPU that the caller runs on. */
+static inline struct hak_shard *hak_heap_shard_here(const struct hak_heap *heap)
+{
+    return hak_shard_map_here(hak_heap_map(heap), 0);
+}
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Looks at the clock, and what is done then: see the header. */
+#include "heap/tick.h"
+
+#include "front/exchange.h"
+#include "front/front_cpu.h"
+#include "front/fronts.h"
+#include "heap/place.h"
+#include "learn/audit.h"
+#include "os/clock.h"
+#include "os/kept.h"
+#include "shard/upkeep.h"
+
+enum {
+    CALLS_PER_LOOK = 64,                  /* slow calls of a front */
+    LARGE_CALL = CALLS_PER_LOOK / 4,      /* as many are one of a large tier: it takes longer than a
+                                             look at the coarse clock */
+};
+
+/* ---- everywhere ----------------------------------------------------------------------------- */
+
+void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
+{
+    enum { TICKS_IN_A_ROW = 16 };
+    /* relaxed: turns, which two threads may share. Where work is left the turn comes again, so that
+     * what was left behind at a shard goes back before its memory is forgotten. */
+    unsigned turn = __atomic_load_n(&heap->next_tick, __ATOMIC_RELAXED);
+    unsigned id = turn / TICKS_IN_A_ROW % hak_shard_last_id() + 1;
+    bool goes_on = hak_shard_tick(hak_shard_of_id(id), now_ns);
+    unsigned next = goes_on ? turn + 1 : turn - turn % TICKS_IN_A_ROW + TICKS_IN_A_ROW;
+    __atomic_store_n(&heap->next_tick, next, __ATOMIC_RELAXED);
+    hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    if (heap->policy->audit != NULL && hak_audit_waiting(heap->policy->audit) >= HAK_AUDIT_MANY)
+        hak_audit_flush(heap->policy->audit);
+}
+
+void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
+{
+    enum { TICKS_MOST = 1000 };
+    hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    /* By nobody's malloc: so what decays may go to its end, unless others make ever more. */
+    hak_kept_retry();
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+        for (unsigned ticks = 0; ticks < TICKS_MOST; ticks++)
+            if (!hak_shard_tick(hak_shard_of_id(id), now_ns))
+                break;
+    if (heap->policy->audit != NULL)
+        hak_audit_flush(heap->policy->audit);
+}
+
+/* ---- now and then --------------------------------------------------------------------------- */
+
+/* Decay and shrinking, ten times a second at the most, or as HAKMEM_DECAY has it. */
+static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front)
+{
+    uint64_t now = hak_os_coarse_now_ns();
+    if (now - front->last_tick_ns < hak_decay_pause_ns(heap->policy))
+        return;
+    front->last_tick_ns = now;
+    hak_heap_meet_cpu(heap, hak_os_cpu());
+    hak_front_shrink(front);
+    hak_front_collect();
+    hak_shard_tick(hak_front_shard(front), now);
+    hak_heap_tick_next(heap, now);
+}
+
+static void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned calls)
+{
+    hak_front_follow(front, hak_heap_map(heap));
+    front->slow_calls += calls;
+    if (hak_likely(front->slow_calls < CALLS_PER_LOOK))
+        return;
+    front->slow_calls = 0;
+    tick(heap, front);
+}
+
+void hak_heap_visit(struct hak_heap *heap, struct hak_front *front)
+{
+    count_calls(heap, front, 1);
+}
+
+void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front)
+{
+    count_calls(heap, front, LARGE_CALL);
+}
+
+void hak_heap_visit_on_cpu(struct hak_heap *heap)
+{
+    struct hak_front *front = hak_cpu_front_here();
+    /* relaxed, all: hints; two threads that tick at once do the same twice */
+    uint32_t calls = __atomic_load_n(&front->slow_calls, __ATOMIC_RELAXED) + 1;
+    __atomic_store_n(&front->slow_calls, calls, __ATOMIC_RELAXED);
+    if (hak_likely(calls % CALLS_PER_LOOK != 0))
+        return;
+    uint64_t now = hak_os_coarse_now_ns();
+    if (now - __atomic_load_n(&front->last_tick_ns, __ATOMIC_RELAXED) <
+        hak_decay_pause_ns(heap->policy))
+        return;
+    __atomic_store_n(&front->last_tick_ns, now, __ATOMIC_RELAXED);
+    hak_heap_meet_cpu(heap, hak_os_cpu());
+    hak_shard_tick(hak_front_shard(front), now);
+    hak_heap_tick_next(heap, now);
+    hak_cpu_front_shrink(front);
+}
+
+void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard)
+{
+    /* relaxed, all: hints; of two threads that tick at once, one does it in vain */
+    uint32_t calls = __atomic_load_n(&shard->large_calls, __ATOMIC_RELAXED) + 1;
+    __atomic_store_n(&shard->large_calls, calls, __ATOMIC_RELAXED);
+    if (calls % (CALLS_PER_LOOK / LARGE_CALL) != 0)
+        return;
+    uint64_t now = hak_os_coarse_now_ns();
+    if (now - __atomic_load_n(&shard->last_look_ns, __ATOMIC_RELAXED) <
+        hak_decay_pause_ns(shard->policy))
+        return;
+    __atomic_store_n(&shard->last_look_ns, now, __ATOMIC_RELAXED);
+    hak_shard_tick(shard, now);
+    hak_heap_tick_next(heap, now);
+}
+
+static int rests(const struct hak_pool *pool, uint64_t decay_ns, uint64_t now_ns)
+{
+    /* relaxed: a hint; written under the space's lock */
+    uint64_t last = __atomic_load_n(&pool->space.given_ns, __ATOMIC_RELAXED);
+    return hak_pool_dirty_bytes(pool) == 0 || (now_ns > last && now_ns - last > decay_ns);
+}
+
+int hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns)
+{
+    uint64_t decay_ns = heap->policy->decay_ns;
+    int all = 1;
+    for (unsigned id = 1; id <= hak_shard_last_id() && all; id++) {
+        const struct hak_shard *shard = hak_shard_of_id(id);
+        all = rests(&shard->tiny, decay_ns, now_ns) && rests(&shard->mid, decay_ns, now_ns);
+    }
+    return all;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Upkeep of a heap as time passes (HAKMEM_DECAY): slow calls visit it and now and then look at the
+ * clock. A thread's front counts its own slow calls, a CPU's front those of its CPU, a shard those
+ * of threads without one. Any thread, inside a section. */
+#ifndef HAK_HEAP_TICK_H
+#define HAK_HEAP_TICK_H
+
+#include <stdint.h>
+
+#include "front/front.h"
+#include "heap/heap.h"
+#include "os/compiler.h"
+
+/* Before a slow half of the thread's front: attaches it to the shard of the CPU that the thread
+ * runs on; and now and then looks at the clock, lets unused memory decay and shrinks what was not
+ * missed. */
+void hak_heap_visit(struct hak_heap *heap, struct hak_front *front);
+
+/* The same by a call of a large tier, which counts as several. */
+void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front);
+
+/* Before a slow half of the CPU's front: the same for that, which never moves. */
+void hak_heap_visit_on_cpu(struct hak_heap *heap);
+
+/* A call of a large tier by a thread without a front: one in a few looks at the clock. */
+void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard);
+
+/* Whether no shard's slabs gave pages back within a time of decay, or none are left unused: then
+ * empty regions can be unmapped and will hardly be missed. */
+int hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns);
+
+/* Lets memory decay at one shard, the next each time, and among the whales: what threads do for
+ * shards that nobody uses any more. */
+void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns);
+
+/* Lets memory decay everywhere, without a budget: not from inside malloc or free. */
+void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
+
+#endif

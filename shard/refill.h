@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Where memory comes from when a front is empty; see refill.c. Any thread, inside a section. */
+#ifndef HAK_SHARD_REFILL_H
+#define HAK_SHARD_REFILL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/shard.h"
+
+/* A chain of up to `fill` objects (a whole bundle if one is at hand) from the six sources of
+ * refill.c, in their order; 0 when there is no memory. */
+uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
+
+/* A large run: of the shard's dirty ones, of its neighbours' dirty ones, then of clean memory. NULL
+ * when there is no memory. */
+void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+                           enum hak_zero zero);
+
+/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay:
+ * some 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next
+ * call finds it. A call of a program's is a refill and the ticks of two shards at the most. */
+enum {
+    HAK_PORTION_BUNDLES = 40,
+};
+
+/* What is in the inbox goes to the transfer cache and to slabs: at most so many bundles, which are
+ * subtracted. */
+void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget);
+
+/* Whether there is anything for the above. */
+static inline int hak_shard_has_mail(const struct hak_shard *shard)
+{
+    return !hak_backlog_is_empty(&shard->backlog) || !hak_inbox_is_empty(&shard->inbox);
+}
+
+#endif

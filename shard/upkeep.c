@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The upkeep of a shard: emptied, decayed, purged. Any thread. */
+#include "shard/upkeep.h"
+
+#include "os/cpu.h"
+#include "os/lock.h"
+#include "shard/give.h"
+#include "shard/refill.h"
+
+/* As many bundles as there were: whoever goes on pushing does not keep us here. */
+static void drain_bin(struct hak_shard *shard, unsigned class_id, unsigned bundles)
+{
+    for (; bundles != 0; bundles--) {
+        uint64_t word = hak_shard_pop_bundle(shard, class_id);
+        if (word == 0)
+            break;
+        hak_shard_give_to_slabs(class_id, word);
+    }
+}
+
+static uint64_t collects(const struct hak_shard *shard)
+{
+    return hak_counter_read(&shard->counters, HAK_COUNTER_INBOX_COLLECTS);
+}
+
+/* In portions, between which others get at what is left. The inbox as it is now, so that whoever
+ * goes on posting does not keep us here: the first collection from now on takes all of that, and
+ * the second comes when it is sorted. Another's portion is waited out, for a while. */
+static void drain_inbox(struct hak_shard *shard)
+{
+    enum { TRIES = 10000 };
+    unsigned tries = 0;
+    uint64_t before = collects(shard);
+    while (hak_shard_has_mail(shard) && tries < TRIES && collects(shard) < before + 2) {
+        unsigned budget = HAK_PORTION_BUNDLES;
+        hak_shard_collect_inbox(shard, &budget);
+        tries = budget == HAK_PORTION_BUNDLES ? tries + 1 : 0;
+        if (tries != 0)
+            hak_os_pause();
+    }
+}
+
+void hak_shard_drain(struct hak_shard *shard)
+{
+    drain_inbox(shard);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        drain_bin(shard, class_id, hak_transfer_cache_depth(&shard->bundles, class_id));
+}
+
+static void set_decay_class(struct hak_shard *shard, unsigned class_id)
+{
+    /* relaxed: others only look */
+    __atomic_store_n(&shard->decay_class, class_id, __ATOMIC_RELAXED);
+}
+
+/* A round over the classes begins when the last is a decay time ago. Under `decaying`, as below. */
+static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
+{
+    if (shard->decay_class != 0 || now_ns < shard->last_decay_ns ||
+        now_ns - shard->last_decay_ns < shard->policy->decay_ns)
+        return;
+    shard->last_decay_ns = now_ns;
+    set_decay_class(shard, 1);
+    shard->decay_left = 0;
+}
+
+/* Bundles of the cursor's class that are to go. Asked once a round, for to drain a bin is to use
+ * it. */
+static unsigned surplus_of(struct hak_shard *shard, unsigned class_id)
+{
+    return hak_transfer_cache_is_idle(&shard->bundles, class_id)
+               ? hak_transfer_cache_depth(&shard->bundles, class_id)
+               : 0;
+}
+
+static void go_on_decaying(struct hak_shard *shard, unsigned budget)
+{
+    while (shard->decay_class != 0) {
+        unsigned class_id = shard->decay_class;
+        if (shard->decay_left == 0)
+            shard->decay_left = surplus_of(shard, class_id);
+        unsigned portion = shard->decay_left < budget ? shard->decay_left : budget;
+        drain_bin(shard, class_id, portion);
+        shard->decay_left -= portion;
+        budget -= portion;
+        if (shard->decay_left != 0)
+            return;
+        set_decay_class(shard, class_id + 1 < HAK_CLASS_COUNT ? class_id + 1 : 0);
+    }
+}
+
+/* Bundles that nobody asked for during a whole decay time go back into their slabs, which can then
+ * become empty. What came home is sorted meanwhile, so long as there is any: that takes from the
+ * same budget. */
+static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
+{
+    if (!hak_lock_try_over(&shard->decaying))
+        return;
+    begin_decay(shard, now_ns);
+    unsigned budget = HAK_PORTION_BUNDLES;
+    if (shard->decay_class != 0 || !hak_backlog_is_empty(&shard->backlog))
+        hak_shard_collect_inbox(shard, &budget);
+    go_on_decaying(shard, budget);
+    hak_lock_release_over(&shard->decaying);
+}
+
+int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
+{
+    decay_bundles(shard, now_ns);
+    hak_pool_tick(&shard->tiny, shard->policy, now_ns);
+    hak_pool_tick(&shard->mid, shard->policy, now_ns);
+    hak_large_tick(&shard->large, shard->policy, now_ns);
+    /* relaxed: a look */
+    return __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
+           !hak_backlog_is_empty(&shard->backlog);
+}
+
+struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list)
+{
+    struct hak_region *region = hak_pool_collect_empty(pool);
+    while (region != NULL) {
+        struct hak_region *next = region->next;
+        region->next = list;
+        list = region;
+        region = next;
+    }
+    return list;
+}
+
+size_t hak_shard_purge(struct hak_shard *shard)
+{
+    return hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
+           hak_large_trim(&shard->large);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* front/fronts.c: the life of fronts, and how they follow their threads and the clock. */
+#include "front/front.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap/beside.h"
+#include "os/clock.h"
+
+#include "tests/lib/prng.h"
+#include "tests/lib/process.h"
+#include "tests/lib/threads.h"
+#include "tests/unit/world.h"
+#include "tiers/meta.h"
+
+enum { CLASS = 8 };
+
+/* Pop and push against a stack of pointers. */
+static void magazines_are_stacks(void)
+{
+    world_start();
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    unsigned bundle = hak_classes[CLASS].bundle;
+    uint64_t chain = world_chain(front->shard, CLASS, bundle);
+    void *model[64];
+    unsigned depth = 0;
+    void *hand[64];
+    for (unsigned i = 0; i < bundle; i++)
+        hand[i] = world_pop(&chain);
+    struct prng prng = {3};
+    for (unsigned step = 0; step < 20000; step++) {
+        if (prng_below(&prng, 2) == 0) {
+            void *object = hak_front_pop(front, CLASS);
+            EXPECT(object == (depth != 0 ? model[depth - 1] : NULL));
+            if (depth != 0)
+                hand[bundle - depth--] = object;
+        } else if (depth < bundle) {
+            void *object = hand[bundle - depth - 1];
+            EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], object), 1);
+            model[depth++] = object;
+        } else {
+            EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], model[0]), 0);
+        }
+        EXPECT_EQ(hak_word_room(front->loaded[CLASS]), bundle - depth);
+    }
+    while (depth < bundle)
+        hak_magazine_push(&front->loaded[CLASS], hand[bundle - ++depth]);
+    EXPECT_EQ(world_length(front->loaded[CLASS]), bundle);
+    EXPECT(hak_front_pop(front, HAK_CLASS_NONE) == NULL);
+    EXPECT_EQ(hak_magazine_push(&front->loaded[HAK_CLASS_NONE], model), 0);
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+static void fresh_fronts_are_empty(void)
+{
+    world_start();
+    struct hak_front *first = world_front();
+    struct hak_front *second = world_front();
+    REQUIRE(first != NULL && second != NULL && first != second);
+    EXPECT_EQ((uintptr_t)first % HAK_CACHE_LINE, 0);
+    EXPECT_EQ(second->sequence, first->sequence + 1);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        world_take(second, class_id);
+    hak_front_destroy(first);
+    hak_front_destroy(second);
+    struct hak_front *again = world_front();
+    EXPECT(again == second); /* memory of ended threads is used again */
+    EXPECT_EQ(again->sequence, first->sequence + 2);
+    for (unsigned class_id = 0; class_id < HAK_CLASS_COUNT; class_id++) {
+        uint64_t empty = hak_magazine_empty(class_id);
+        EXPECT_EQ(again->loaded[class_id], empty);
+        EXPECT_EQ(again->spare[class_id], empty);
+        EXPECT_EQ(again->foreign[class_id], empty);
+        if (class_id != HAK_CLASS_NONE)
+            EXPECT(again->fill[class_id] >= 1 &&
+                   again->fill[class_id] <= hak_classes[class_id].bundle);
+    }
+    EXPECT_EQ(again->spare_bytes, 0);
+    hak_front_destroy(again);
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED), world_sum(HAK_COUNTER_THREADS_EXITED));
+}
+
+/* The objects that the case above left with the program are its last. */
+static void *come_and_go(void *argument)
+{
+    (void)argument;
+    void *objects[200];
+    for (unsigned round = 0; round < 40; round++) {
+        struct hak_front *front = world_front();
+        if (!EXPECT(front != NULL))
+            return NULL;
+        for (unsigned i = 0; i < 200; i++)
+            objects[i] = world_take(front, 1 + (i * 7 + round) % HAK_CLASS_LAST);
+        for (unsigned i = 0; i < 200; i++)
+            world_give(front, objects[i]);
+        hak_front_destroy(front);
+    }
+    return NULL;
+}
+
+static void fronts_come_and_go(void)
+{
+    world_by_turns("3");
+    size_t taken = world_slab_bytes();
+    uint64_t started = world_sum(HAK_COUNTER_THREADS_STARTED);
+    threads_run(8, come_and_go, NULL, 0);
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED) - started, 320);
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_EXITED), world_sum(HAK_COUNTER_THREADS_STARTED));
+    hak_heap_trim(hak_heap_default());
+    EXPECT_LE(world_slab_bytes(), taken);
+    EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
+}
+
+/* Shards are placed anew below a living front: at its next slow path it follows. */
+static void fronts_follow_their_cpus(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    struct hak_shard *before = front->shard;
+    EXPECT_EQ(front->home, before->id);
+    for (unsigned shards = 2; shards <= 5; shards++) {
+        const char digits[] = {(char)('0' + shards), '\0'};
+        const struct hak_shard_map *map = world_by_turns(digits);
+        REQUIRE(map != NULL);
+        EXPECT_EQ(map->count, shards);
+        EXPECT(map->shards[0] == before);
+        hak_heap_visit(hak_heap_default(), front);
+        EXPECT(front->shard == map->shards[front->sequence % shards]);
+        EXPECT_EQ(front->home, front->shard->id);
+    }
+    hak_front_destroy(front);
+}
+
+/* Pushes slow calls until the front has looked at the clock once. */
+static void make_tick(struct hak_front *front)
+{
+    front->last_tick_ns = 0;
+    for (unsigned i = 0; i < 1000 && front->last_tick_ns == 0; i++)
+        hak_heap_visit(hak_heap_default(), front);
+    EXPECT_LE(1, front->last_tick_ns);
+}
+
+/* The bytes behind the loaded magazines are limited; what was not missed shrinks at the ticks. */
+static void spares_are_bounded(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        unsigned count = hak_classes[class_id].bundle * 4;
+        void *objects[4 * 64];
+        for (unsigned i = 0; i < count; i++)
+            objects[i] = world_take(front, class_id);
+        for (unsigned i = 0; i < count; i++)
+            world_give(front, objects[i]);
+        size_t bytes = 0;
+        for (unsigned other = 1; other < HAK_CLASS_COUNT; other++)
+            bytes += world_length(front->spare[other]) * hak_classes[other].size;
+        EXPECT_EQ(front->spare_bytes, bytes);
+        EXPECT_LE(front->spare_bytes, HAK_FRONT_SPARE_BYTES);
+    }
+    EXPECT_GE(front->spare_bytes, HAK_FRONT_SPARE_BYTES / 2); /* the limit was reached */
+    make_tick(front);
+    make_tick(front);
+    make_tick(front);
+    EXPECT_EQ(front->spare_bytes, 0);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        EXPECT(hak_word_object(front->spare[class_id]) == NULL);
+    hak_front_destroy(front);
+}
+
+/* What is loaded goes back two ticks after its last use, whatever the class; what is used stays, also
+ * where it is never missed. */
+static void unused_classes_go_back(void)
+{
+    enum { TICKS = 6 };
+    world_by_turns("1");
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    void *kept[TICKS] = {NULL};
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        front->slow_calls = 0; /* no tick but the test's */
+        void *first = world_take(front, class_id);
+        void *second = world_take(front, class_id);
+        world_give(front, first);
+        world_give(front, second);
+        EXPECT(hak_word_object(front->loaded[class_id]) != NULL);
+    }
+    for (unsigned i = 0; i < TICKS; i++)    /* so that the class need not be missed */
+        kept[i] = world_take(front, CLASS);
+    for (unsigned i = 0; i < TICKS; i++)
+        world_give(front, kept[i]);
+    for (unsigned i = 0; i < TICKS; i++) {
+        kept[i] = hak_front_pop(front, CLASS);
+        EXPECT(kept[i] != NULL);
+        make_tick(front);
+        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_word_object(front->loaded[CLASS + 1]) != NULL));
+    }
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        if (class_id != CLASS)
+            EXPECT_EQ(front->loaded[class_id], hak_magazine_empty(class_id));
+    for (unsigned i = 0; i < TICKS; i++)
+        world_give(front, kept[i]);
+    EXPECT_GE(world_length(front->loaded[CLASS]), TICKS);
+    for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
+        make_tick(front);
+    EXPECT_EQ(front->loaded[CLASS], hak_magazine_empty(CLASS));
+    hak_front_destroy(front);
+    EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
+}
+
+static void ticks_are_seldom(void)
+{
+    world_by_turns("1");
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    make_tick(front);
+    uint64_t now = hak_os_coarse_now_ns();
+    uint64_t last = now - 50 * 1000 * 1000; /* half of the time is over */
+    front->last_tick_ns = last;
+    for (unsigned i = 0; i < 1000 && hak_os_coarse_now_ns() == now; i++)
+        hak_heap_visit(hak_heap_default(), front);
+    if (hak_os_coarse_now_ns() - last < 100 * 1000 * 1000)
+        EXPECT_EQ(front->last_tick_ns, last);
+    hak_front_destroy(front);
+}
+
+/* As the child of a fork does it: nothing of another thread's is touched at once, and all of it comes
+ * back by and by; the survivor's front stays. */
+static void a_child_inherits(void)
+{
+    world_by_turns("2");
+    struct hak_front *theirs = world_front();
+    struct hak_front *mine = world_front();    /* the last is the thread's own */
+    REQUIRE(mine != NULL && theirs != NULL);
+    world_give(mine, world_take(mine, CLASS));
+    for (unsigned i = 0; i < 3; i++)
+        world_give(theirs, world_take(theirs, CLASS));
+    pid_t child = fork();
+    if (child == 0) {
+        unsigned had = world_length(mine->loaded[CLASS]);
+        struct hak_front before = *theirs;
+        hak_front_start_child();
+        int good = EXPECT_EQ(memcmp(&before, theirs, sizeof before), 0);
+        unsigned calls = 0;
+        for (; (hak_owed & HAK_OWED_FRONTS) != 0 && calls < 100; calls++)
+            hak_front_collect();
+        good &= EXPECT_GE(calls, HAK_CLASS_COUNT / 8) & EXPECT_LE(calls, 20);
+        good &= EXPECT_EQ(world_length(theirs->loaded[CLASS]), 0);
+        good &= EXPECT_EQ(world_length(mine->loaded[CLASS]), had) & EXPECT_GE(had, 1);
+        struct hak_front *fresh = world_front();
+        good &= EXPECT(fresh == theirs);
+        hak_front_destroy(fresh);
+        hak_front_destroy(mine);
+        _exit(good ? 0 : 1);
+    }
+    EXPECT_EQ(process_wait(child, 20), 0);
+    hak_front_destroy(mine);
+    hak_front_destroy(theirs);
+}
+
+/* Threads that end without giving their fronts back, or while the heap is frozen: found by the next. */
+static void *end_without_a_word(void *leaves)
+{
+    struct hak_front *front = world_front();
+    if (!EXPECT(front != NULL))
+        return NULL;
+    for (unsigned i = 0; i < 3; i++)
+        world_give(front, world_take(front, CLASS));
+    if (leaves != NULL)
+        hak_front_leave(front);
+    return NULL;
+}
+
+static void ended_threads_are_found(void)
+{
+    enum {
+        TURNS = 300
+    };
+    world_by_turns("2");
+    size_t before = hak_meta_bytes();
+    char yes = 1;
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        threads_run(1, end_without_a_word, NULL, 0);
+        threads_run(1, end_without_a_word, &yes, 1);
+    }
+    EXPECT_LE(hak_meta_bytes() - before, 1024 * 1024); /* 600 fronts would be 1.7 MiB */
+    for (unsigned i = 0; i < 200; i++)
+        hak_front_collect();
+    hak_front_destroy(world_front());
+    EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED), world_sum(HAK_COUNTER_THREADS_EXITED));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"magazines are stacks", magazines_are_stacks},
+        {"fresh fronts are empty", fresh_fronts_are_empty},
+        {"fronts come and go with threads", fronts_come_and_go},
+        {"fronts follow the placement", fronts_follow_their_cpus},
+        {"spare magazines are bounded and shrink", spares_are_bounded},
+        {"what is loaded and not used goes back", unused_classes_go_back},
+        {"the clock is asked seldom", ticks_are_seldom},
+        {"the child of a fork gives back the others' fronts", a_child_inherits},
+        {"fronts of threads that ended without a word are found", ended_threads_are_found},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/give.c: chains that are accepted, go home, or are adopted. */
+#define _GNU_SOURCE
+#include "shard/give.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/process.h"
+#include "tests/unit/world.h"
+
+enum { CLASS = 6, ROOM = 60 };
+
+/* The transfer cache first; when it is full, slabs. */
+static void accepted(void)
+{
+    const struct hak_shard_map *map = world_by_turns("4");
+    REQUIRE(map != NULL);
+    struct hak_shard *shard = map->shards[1];
+    unsigned capacity = shard->bundles.bins[CLASS].capacity;
+    uint64_t bundles = world_count(shard, HAK_COUNTER_FLUSH_BUNDLES);
+    uint64_t to_slabs = world_count(shard, HAK_COUNTER_FLUSH_TO_SLABS);
+    unsigned bundle = hak_classes[CLASS].bundle;
+    uint64_t *words = calloc(capacity + 3, sizeof *words);
+    for (unsigned i = 0; i < capacity + 3; i++)
+        words[i] = world_chain(shard, CLASS, bundle);
+    for (unsigned i = 0; i < capacity + 3; i++)
+        hak_shard_accept(shard, CLASS, words[i]);
+    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), capacity);
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_FLUSH_BUNDLES) - bundles, capacity);
+    EXPECT_EQ(world_count(shard, HAK_COUNTER_FLUSH_TO_SLABS) - to_slabs, 3);
+    free(words);
+    world_expect_nothing_lost();
+}
+
+/* One chain, more homes than can be sorted apart, in any order: each object goes home. */
+static void sent_home(void)
+{
+    enum { SHARDS = 12, EACH = 5 };
+    const struct hak_shard_map *map = world_by_turns("12");
+    REQUIRE(map != NULL && map->count == SHARDS);
+    uint64_t chains[SHARDS];
+    for (unsigned i = 0; i < SHARDS; i++)
+        chains[i] = world_chain(map->shards[i], CLASS, EACH);
+    uint64_t mixed = hak_magazine_empty(CLASS);
+    for (unsigned i = 0; i < SHARDS * EACH; i++)
+        EXPECT(hak_magazine_push(&mixed, world_pop(&chains[i * 7 % SHARDS])));
+    struct hak_shard *sender = map->shards[3];
+    uint64_t objects = world_count(sender, HAK_COUNTER_FOREIGN_OBJECTS_HOME);
+    hak_shard_send_home(sender, CLASS, mixed);
+    EXPECT(hak_inbox_is_empty(&sender->inbox)); /* its own need no inbox */
+    EXPECT_EQ(hak_transfer_cache_depth(&sender->bundles, CLASS), 1);
+    unsigned posted = 0;
+    for (unsigned i = 0; i < SHARDS; i++) {
+        uint64_t bundle = hak_inbox_collect(&map->shards[i]->inbox);
+        if (bundle == 0)
+            continue;
+        EXPECT_EQ(hak_word_room(bundle), EACH);
+        EXPECT_EQ(*hak_next_bundle(hak_word_object(bundle)), 0);
+        uint64_t word = hak_word_make(hak_word_object(bundle), hak_classes[CLASS].bundle - EACH);
+        EXPECT_EQ(world_length(word), EACH);
+        for (uint64_t rest = word; hak_word_object(rest) != NULL; world_pop(&rest))
+            EXPECT_EQ(hak_page_find(hak_word_object(rest)).home, map->shards[i]->id);
+        hak_shard_give_to_slabs(CLASS, word);
+        posted++;
+    }
+    EXPECT_EQ(posted, 7); /* eight homes at once, the sender's among them; the rest to slabs */
+    EXPECT_EQ(world_count(sender, HAK_COUNTER_FOREIGN_OBJECTS_HOME) - objects, 7 * EACH);
+    world_expect_nothing_lost();
+}
+
+/* Within a node objects may stay where they are freed, if the heap says so; never across nodes. */
+static void adopted(void)
+{
+    static const struct world_machine machine = {4, 2, 2, "cpu"}; /* node 0: 0 1, node 1: 2 3 */
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL && map->count >= 4);
+    struct hak_heap *heap = hak_heap_default();
+    uint64_t chains[4];
+    for (unsigned i = 0; i < 4; i++)
+        chains[i] = world_chain(map->shards[i], CLASS, 4);
+    uint64_t mixed = hak_magazine_empty(CLASS);
+    for (unsigned i = 0; i < 16; i++)
+        hak_magazine_push(&mixed, world_pop(&chains[i % 4]));
+    heap->policy_store.remote = HAK_REMOTE_ADOPT;
+    hak_shard_take_foreign(map->shards[0], CLASS, mixed);
+    heap->policy_store.remote = HAK_REMOTE_HOME;
+    uint64_t kept = hak_shard_pop_bundle(map->shards[0], CLASS);
+    EXPECT_EQ(world_length(kept), 8);
+    for (uint64_t rest = kept; hak_word_object(rest) != NULL; world_pop(&rest)) {
+        unsigned home = hak_page_find(hak_word_object(rest)).home;
+        EXPECT(home == map->shards[0]->id || home == map->shards[1]->id);
+    }
+    EXPECT(hak_inbox_is_empty(&map->shards[1]->inbox));
+    EXPECT_EQ(hak_word_room(map->shards[2]->inbox.head), 4);
+    EXPECT_EQ(hak_word_room(map->shards[3]->inbox.head), 4);
+    hak_shard_give_to_slabs(CLASS, kept);
+    world_expect_nothing_lost();
+}
+
+/* What was freed twice or is no object is left out, counted, and nobody waits for it for ever. */
+static int bad_frees_child(void)
+{
+    struct hak_shard *shard = world_by_turns("2")->shards[0];
+    uint64_t word = world_chain(shard, CLASS, 4);
+    char *objects[4];
+    for (unsigned i = 0; i < 4; i++)
+        objects[i] = world_pop(&word);
+    hak_magazine_push(&word, objects[0]);
+    hak_magazine_push(&word, objects[1] + 16);
+    hak_magazine_push(&word, objects[2]);
+    hak_shard_give_to_slabs(CLASS, word);
+    int good = EXPECT_EQ(world_count(shard, HAK_COUNTER_BAD_FREES), 1);
+
+    word = hak_magazine_empty(CLASS);
+    hak_magazine_push(&word, objects[3]);
+    hak_magazine_push(&word, objects[2]); /* free in its slab already */
+    hak_shard_give_to_slabs(CLASS, word);
+    good &= EXPECT_EQ(world_count(shard, HAK_COUNTER_BAD_FREES), 2);
+
+    word = hak_magazine_empty(CLASS);
+    hak_magazine_push(&word, objects[1]);
+    hak_magazine_push(&word, objects[1]); /* free(p); free(p): the chain bites its tail */
+    hak_shard_give_to_slabs(CLASS, word);
+    good &= EXPECT_EQ(world_count(shard, HAK_COUNTER_BAD_FREES), 3);
+    return good ? 0 : 1;
+}
+
+static void bad_frees(void)
+{
+    world_by_turns("2");
+    pid_t child = fork();
+    if (child == 0)
+        _exit(bad_frees_child());
+    EXPECT_EQ(process_wait(child, 10), 0); /* 124: it hung */
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"bundles are accepted by cache, then slabs", accepted},
+        {"a mixed chain goes home, each object to its own", sent_home},
+        {"adopted within the node, sent home across", adopted},
+        {"bad frees harm nobody", bad_frees},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
