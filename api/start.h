@@ -71,7 +71,7 @@ void hak_place_new_cpus(void);
 /* Why fronts are not what was asked for, in a few words; NULL if they are. */
 const char *hak_fronts_why(void);
 
-/* What the shards that serve now were asked for by. */
+/* The request behind the shards that serve now. */
 struct hak_domain_request hak_request_in_force(void);
 
 /* Whether the slow halves of the CPU's front may be entered by this thread: not while it is being

@@ -171,7 +171,7 @@ int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
 void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu)
 {
     const struct hak_shard_map *map = hak_heap_map(heap);
-    if (map->domains == NULL || !hak_domains_is_stranger(map->domains, cpu))
+    if (map->domains == NULL || !hak_domains_is_new_cpu(map->domains, cpu))
         return;
     uint64_t bit = UINT64_C(1) << (cpu % 64);
     /* relaxed, all: what is noted late, twice, or of a map just gone is met again */

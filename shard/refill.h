@@ -17,7 +17,7 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
                            enum hak_zero zero);
 
-/* How many bundles a refill may take out of inboxes, whosoever, and a tick of a shard let decay:
+/* How many bundles a refill may take out of inboxes, of any shard, and a tick of a shard let decay:
  * some 40 us if all are taken apart, for one has at most 64 objects. The rest waits where the next
  * call finds it. A call of a program's is a refill and the ticks of two shards at the most. */
 enum {

@@ -48,7 +48,7 @@ struct hak_shard {
     struct hak_lock decaying;               /* only ever tried: one thread at a time goes on */
     uint32_t decay_class;                   /* where bundles decay next, 0: not now; written under
                                                it, looked at relaxed */
-    uint32_t decay_left;                    /* bundles of that class that are to go; ditto */
+    uint32_t decay_left;                    /* bundles of that class that are to go; likewise */
 };
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */

@@ -257,7 +257,7 @@ static void order_nodes(struct hak_domains *domains, const struct hak_topology *
 }
 
 /* An allowed CPU to stand in for one that is not: of its L3, else of its node, else any; by the
- * id's remainder, so that strangers do not crowd on one. */
+ * id's remainder, so that new CPUs do not crowd on one. */
 static unsigned stand_in(const struct hak_domains *domains, const struct hak_topology *topology,
                          unsigned cpu)
 {
@@ -278,7 +278,7 @@ static unsigned stand_in(const struct hak_domains *domains, const struct hak_top
     return domains->order[cpu % domains->cpus];
 }
 
-static void map_strangers(struct hak_domains *domains, const struct hak_topology *topology)
+static void map_new_cpus(struct hak_domains *domains, const struct hak_topology *topology)
 {
     domains->cpu_ids = topology->cpu_ids;
     for (unsigned cpu = 0; cpu < topology->cpu_ids; cpu++) {
@@ -311,7 +311,7 @@ const struct hak_domains *hak_domains_build(const struct hak_topology *topology,
         cut_by_place(domains, topology);
     place_shards(domains, topology);
     order_nodes(domains, topology);
-    map_strangers(domains, topology);
+    map_new_cpus(domains, topology);
     return domains;
 }
 

@@ -113,7 +113,7 @@ static inline unsigned hak_domains_shard_of(const struct hak_domains *domains, u
 
 /* 1: a CPU that a thread runs on, but that could not be used when the machine was looked at: it was
  * plugged in since, or the process was let onto it. An imagined machine has no news. */
-static inline int hak_domains_is_stranger(const struct hak_domains *domains, unsigned cpu)
+static inline int hak_domains_is_new_cpu(const struct hak_domains *domains, unsigned cpu)
 {
     if (domains->imagined || cpu >= HAK_TOPOLOGY_MAX_CPUS)
         return 0;

@@ -67,7 +67,7 @@ static void serves_and_strangers(void)
 
 /* ---- leaves ----------------------------------------------------------------------------- */
 
-/* The how-manieth 4 GiB of the lower half of user space: the kernel maps top down, so nothing of
+/* The number of the 4 GiB of the lower half of user space: the kernel maps top down, so nothing of
  * ours lies there. */
 static char *low(uintptr_t leaf)
 {
