@@ -14,10 +14,6 @@
 
 extern char **environ; /* libc's; <unistd.h> is os/'s door */
 
-enum {
-    STDERR = 2,
-};
-
 static const struct hak_topology *kept; /* NULL: ask sysfs. Atomic */
 static uint32_t forgotten;              /* 1: ask sysfs all the same. Atomic */
 static struct hak_discovered at_start;  /* written by the constructor */
@@ -57,7 +53,7 @@ static void complain(const struct hak_topology *topology)
     };
     const struct hak_discover_wish *wish = &hak_options.topology;
     char text[512];
-    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
     hak_put(&writer, "hakmem: HAKMEM_TOPOLOGY=%s", words[wish->way]);
     hak_options_put_shown(&writer, wish->text != NULL ? wish->text : "");
     hak_put(&writer, ": %s; using auto\n", why);

@@ -59,6 +59,7 @@ unit_tests = \
 	%D%/unit/os/kept \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
+	%D%/unit/os/write \
 	%D%/unit/stats/counters \
 	%D%/unit/stats/render_json \
 	%D%/unit/stats/render_text \
@@ -297,6 +298,7 @@ check_LTLIBRARIES += %D%/conform/layer.la
 # What surrounds a process, and what it does to itself after its start.
 environment_tests = \
 	%D%/environment/addresses.modes \
+	%D%/environment/files.modes \
 	%D%/environment/forks.modes \
 	%D%/environment/late_threads.modes \
 	%D%/environment/wild.modes
@@ -305,6 +307,8 @@ TESTS += $(environment_tests)
 
 %C%_environment_addresses_modes_SOURCES = %D%/environment/addresses.c %D%/conform/sizes.h
 %C%_environment_addresses_modes_LDADD = %D%/lib/libtest.la
+%C%_environment_files_modes_SOURCES = %D%/environment/files.c
+%C%_environment_files_modes_LDADD = %D%/lib/libtest.la
 %C%_environment_forks_modes_SOURCES = %D%/environment/forks.c
 %C%_environment_forks_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_environment_late_threads_modes_SOURCES = %D%/environment/late_threads.c
