@@ -43,8 +43,12 @@ static const struct hak_topology *read_once(void)
 static void complain(const struct hak_topology *topology)
 {
     const char *why = "hwloc does not understand it";
+    if (topology->refused == -EINVAL && hak_options.topology.way == HAK_WAY_XML)
+        why = "no regular file of a machine that hwloc 2 recorded";
     if (topology->refused == -ENOENT)
         why = "hwloc 2 (libhwloc.so.15) cannot be loaded";
+    else if (topology->refused == -E2BIG)
+        why = "too large a machine; allowed: 4096 objects, 256 nodes, 32 levels";
     else if (topology->refused == -ENOMEM)
         why = "no memory";
     static const char *const words[] = {

@@ -71,6 +71,7 @@ unit_tests = \
 	%D%/unit/topology/discover \
 	%D%/unit/topology/domains \
 	%D%/unit/topology/from_hwloc \
+	%D%/unit/topology/hwloc_text \
 	%D%/unit/topology/from_sysfs \
 	%D%/unit/topology/topology \
 	%D%/unit/tiers/headroom \
