@@ -99,7 +99,7 @@ size_t hak_trim(void)
     return hak_heap_trim(hak_heap_default());
 }
 
-void hak_print_stats(int fd, enum hakmem_format format)
+static void put_stats(struct hak_writer *writer, enum hakmem_format format)
 {
     struct hak_heap *heap = started_heap();
     struct mode mode = mode_in_force(heap);
@@ -111,16 +111,21 @@ void hak_print_stats(int fd, enum hakmem_format format)
         {"bind", mode.bind},
         {"bind_why", mode.bind_why},
     };
-    char buffer[1024];
-    struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
     hak_heap_report(heap, "hakmem " PACKAGE_VERSION, facts, HAK_ARRAY_LENGTH(facts),
-                    format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, &writer);
+                    format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, writer);
     /* The learners' part takes locks: it is left out while another thread forks for long. */
     if (format != HAKMEM_JSON && hak_section_enter_late()) {
-        hak_learning_report(heap, &writer);
+        hak_learning_report(heap, writer);
         hak_section_leave();
-        hak_writer_flush(&writer);
+        hak_writer_flush(writer);
     }
+}
+
+void hak_print_stats_to_stderr(enum hakmem_format format)
+{
+    char buffer[1024];
+    struct hak_writer writer = hak_writer_to_stderr(buffer, sizeof buffer);
+    put_stats(&writer, format);
 }
 
 /* ------------------------------------------------------------------ public */
@@ -186,7 +191,9 @@ int hakmem_topology_refresh(void)
 
 void hakmem_stats_print(int fd, enum hakmem_format format)
 {
-    hak_print_stats(fd, format);
+    char buffer[1024];
+    struct hak_writer writer = hak_writer_to_fd(fd, buffer, sizeof buffer);
+    put_stats(&writer, format);
 }
 
 void hakmem_thread_flush(void)

@@ -10,7 +10,7 @@
 /* Flushes the calling thread's front and gives back what lies free. Bytes given back. */
 size_t hak_trim(void);
 
-/* As hakmem_stats_print; also at exit. */
-void hak_print_stats(int fd, enum hakmem_format format);
+/* As hakmem_stats_print, on standard error; also at exit. */
+void hak_print_stats_to_stderr(enum hakmem_format format);
 
 #endif

@@ -23,10 +23,6 @@
 
 #if HAK_OVERRIDE_MALLOC
 
-enum {
-    STDERR = 2,
-};
-
 static struct mallinfo2 figures(void)
 {
     hak_start();
@@ -80,7 +76,7 @@ HAK_PUBLIC int malloc_trim(size_t pad)
 
 HAK_PUBLIC void malloc_stats(void)
 {
-    hak_print_stats(STDERR, HAKMEM_TEXT);
+    hak_print_stats_to_stderr(HAKMEM_TEXT);
 }
 
 /* In the form that glibc gives the sums of all arenas, so that what reads it goes on reading. */

@@ -6,10 +6,6 @@
 #include "api/options.h"
 #include "os/print.h"
 
-enum {
-    STDERR = 2,
-};
-
 static const char *topology_source;    /* written by the starting thread */
 static unsigned cpus, nodes, l3s;
 
@@ -27,7 +23,7 @@ void hak_inform_start(void)
         return;
     char text[256];
     char mode[256];
-    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
     hakmem_mode(mode, sizeof mode);
     hak_put(&writer, "hakmem: %s\n", mode);
     if (hak_options.verbose >= 2 && topology_source != NULL)
@@ -39,6 +35,6 @@ void hak_inform_start(void)
 void hak_inform_exit(void)
 {
     if (hak_options.stats != HAK_STATS_CHOICE_NONE)
-        hak_print_stats(STDERR, hak_options.stats == HAK_STATS_CHOICE_JSON ? HAKMEM_JSON
-                                                                           : HAKMEM_TEXT);
+        hak_print_stats_to_stderr(hak_options.stats == HAK_STATS_CHOICE_JSON ? HAKMEM_JSON
+                                                                             : HAKMEM_TEXT);
 }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "api/learning.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,6 @@
 #include "tiers/meta.h"
 
 enum {
-    STDERR = 2,
     PATH_BYTES = 1024,
     SAVED_BYTES = 128 * 1024,    /* the longest text that what can be saved makes */
 };
@@ -29,10 +29,27 @@ static int is_child; /* of a fork: it tells nothing; written before it has threa
 static void complain(const char *name, const char *path, const char *why, long number)
 {
     char text[512];
-    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
     hak_put(&writer, "hakmem: HAKMEM_%s=", name);
     hak_options_put_shown(&writer, path);
     hak_put(&writer, ": %s %ld\n", why, number);
+    hak_writer_flush(&writer);
+}
+
+/* `what` became of it; refused: -errno. */
+static void complain_of_file(const char *name, const char *path, const char *what, int refused)
+{
+    char text[512];
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
+    hak_put(&writer, "hakmem: HAKMEM_%s=", name);
+    hak_options_put_shown(&writer, path);
+    if (refused == -EMEDIUMTYPE)
+        hak_put(&writer,
+                ": no regular file; allowed: an absolute path of a regular file or of none yet, no "
+                "link, pipe or device; %s\n",
+                what);
+    else
+        hak_put(&writer, ": %s; error %d\n", what, -refused);
     hak_writer_flush(&writer);
 }
 
@@ -62,7 +79,7 @@ static void begin_log(struct hak_policy *policy)
         return;
     int refused = hak_audit_open(audit, path, policy);
     if (refused != 0)
-        complain("LEARN_LOG", path, "cannot be written, no log; error", -refused);
+        complain_of_file("LEARN_LOG", path, "cannot be written, no log", refused);
     else
         policy->audit = audit;
 }
@@ -78,7 +95,12 @@ static void read_saved(struct hak_policy *policy)
     size_t size = hak_align_up(SAVED_BYTES, hak_os_page_size());
     char *text = hak_os_map(size, hak_os_page_size());
     struct hak_learn_saved *saved = hak_meta_alloc(sizeof *saved, HAK_CACHE_LINE);
-    if (text != NULL && saved != NULL && hak_os_read_file(HAK_OS_HERE, path, text, size) > 0) {
+    long length = text != NULL && saved != NULL ? hak_os_read_regular(path, text, size) : 0;
+    if (length == -EMEDIUMTYPE) {
+        complain_of_file("LEARN_FILE", path, "not used", (int)length);
+        hak_options.learn_file = NULL;
+    }
+    if (length > 0) {
         unsigned line = hak_learn_parse(saved, text);
         if (line != 0)
             complain("LEARN_FILE", path, "not understood from here on: line", line);
@@ -90,10 +112,12 @@ static void read_saved(struct hak_policy *policy)
 
 static void write_saved(struct hak_heap *heap)
 {
+    static const char failed[] = "cannot be written, left as it was";
     char buffer[4096];
-    int descriptor = hak_os_open_to_write(hak_options.learn_file, HAK_WRITE_ANEW);
+    struct hak_os_beside beside;
+    int descriptor = hak_os_open_beside(&beside, hak_options.learn_file);
     if (descriptor < 0) {
-        complain("LEARN_FILE", hak_options.learn_file, "cannot be written; error", -descriptor);
+        complain_of_file("LEARN_FILE", hak_options.learn_file, failed, descriptor);
         return;
     }
     struct hak_writer writer = hak_writer_to_fd(descriptor, buffer, sizeof buffer);
@@ -102,7 +126,9 @@ static void write_saved(struct hak_heap *heap)
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_learn_write(&writer, &hak_shard_of_id(id)->learner);
     hak_writer_flush(&writer);
-    hak_os_close(descriptor);
+    int refused = hak_os_close_beside(&beside, descriptor, writer.refused);
+    if (refused != 0)
+        complain_of_file("LEARN_FILE", hak_options.learn_file, failed, refused);
 }
 
 /* ---- the report ----------------------------------------------------------------------------- */
@@ -223,7 +249,7 @@ void hak_learning_exit(struct hak_heap *heap)
         write_saved(heap);
     if (is_shadow && !is_child) {
         char text[1024];
-        struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+        struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
         hak_learning_report(heap, &writer);
         hak_writer_flush(&writer);
     }

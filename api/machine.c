@@ -14,10 +14,6 @@
 
 extern char **environ; /* libc's; <unistd.h> is os/'s door */
 
-enum {
-    STDERR = 2,
-};
-
 static const struct hak_topology *kept; /* NULL: ask sysfs. Atomic */
 static uint32_t forgotten;              /* 1: ask sysfs all the same. Atomic */
 static struct hak_discovered at_start;  /* written by the constructor */
@@ -47,8 +43,12 @@ static const struct hak_topology *read_once(void)
 static void complain(const struct hak_topology *topology)
 {
     const char *why = "hwloc does not understand it";
+    if (topology->refused == -EINVAL && hak_options.topology.way == HAK_WAY_XML)
+        why = "no regular file of a machine that hwloc 2 recorded";
     if (topology->refused == -ENOENT)
         why = "hwloc 2 (libhwloc.so.15) cannot be loaded";
+    else if (topology->refused == -E2BIG)
+        why = "too large a machine; allowed: 4096 objects, 256 nodes, 32 levels";
     else if (topology->refused == -ENOMEM)
         why = "no memory";
     static const char *const words[] = {
@@ -57,7 +57,7 @@ static void complain(const struct hak_topology *topology)
     };
     const struct hak_discover_wish *wish = &hak_options.topology;
     char text[512];
-    struct hak_writer writer = hak_writer_to_fd(STDERR, text, sizeof text);
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
     hak_put(&writer, "hakmem: HAKMEM_TOPOLOGY=%s", words[wish->way]);
     hak_options_put_shown(&writer, wish->text != NULL ? wish->text : "");
     hak_put(&writer, ": %s; using auto\n", why);

@@ -8,10 +8,6 @@
 #include "api/options.h"
 #include "os/print.h"
 
-enum {
-    STDERR = 2,
-};
-
 static const char *const reasons[] = {
     [HAK_MISUSE_FOREIGN] = "hakmem did not allocate it",
     [HAK_MISUSE_INTERIOR] = "it points into hakmem's memory, but not to the start of an object",
@@ -24,7 +20,7 @@ void hak_misuse(const char *function, const void *pointer, enum hak_misuse what)
     if (choice == HAK_MISUSE_CHOICE_IGNORE)
         return;
     char buffer[256];
-    struct hak_writer writer = hak_writer_to_fd(STDERR, buffer, sizeof buffer);
+    struct hak_writer writer = hak_writer_to_stderr(buffer, sizeof buffer);
     hak_put(&writer, "hakmem: %s(%p): invalid pointer: %s%s\n", function, pointer, reasons[what],
             choice == HAK_MISUSE_CHOICE_WARN ? "; ignored" : "");
     hak_writer_flush(&writer);

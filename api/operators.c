@@ -23,10 +23,6 @@
 
 #if HAK_OVERRIDE_MALLOC
 
-enum {
-    STDERR = 2,
-};
-
 /* ------------------------------------------------------------------ the C++ runtime */
 
 /* std::bad_alloc as the ABI lays it out: nothing but its table of virtual functions. */
@@ -88,7 +84,7 @@ static HAK_COLD __attribute__((noreturn)) void throw_out_of_memory(size_t size)
         __cxa_throw(exception, bad_alloc_type, bad_alloc_destroy);
     }
     char buffer[160];
-    struct hak_writer writer = hak_writer_to_fd(STDERR, buffer, sizeof buffer);
+    struct hak_writer writer = hak_writer_to_stderr(buffer, sizeof buffer);
     hak_put(&writer, "hakmem: operator new(%zu): out of memory, and nobody to throw to\n", size);
     hak_writer_flush(&writer);
     abort();

@@ -49,7 +49,6 @@ enum {
     PREFIX_LENGTH = sizeof prefix - 1,
     NAME_MAX_LENGTH = 32,  /* longer names have no nearest one */
     SHOWN_MAX_LENGTH = 64, /* of a wrong name or value */
-    STDERR = 2,
 };
 
 /* ------------------------------------------------------------------ numbers with units */
@@ -305,13 +304,15 @@ static int set_field(struct hak_options *options, const struct hak_option *optio
 
 /* ------------------------------------------------------------------ complaints */
 
-/* What somebody else wrote, on one line whatever it holds. */
+/* What somebody else wrote, on one line whatever it holds, and nothing that a terminal obeys: the
+ * control bytes of ASCII, and those that terminals of 8 bits know. */
 static void put_shown(struct hak_writer *writer, const char *text, size_t length)
 {
     size_t shown = length < SHOWN_MAX_LENGTH ? length : SHOWN_MAX_LENGTH;
     for (size_t i = 0; i < shown; i++) {
         unsigned char byte = (unsigned char)text[i];
-        hak_put(writer, "%c", byte >= ' ' && byte != 0x7f ? byte : '?');
+        int is_control = byte < ' ' || (byte >= 0x7f && byte <= 0x9f);
+        hak_put(writer, "%c", is_control ? '?' : byte);
     }
     if (shown < length)
         hak_put_text(writer, "...");
@@ -433,13 +434,28 @@ void hak_options_read(struct hak_options *options, char *const *environment,
         complain_of_unknown(environment, complaints);
 }
 
+/* As the loader does with its own, for what the program starts in turn: that may be run with the
+ * rights that the caller has not, and need not be marked as such. In place, for main's third
+ * argument is the same array. */
+static void forget_all(char **environment)
+{
+    char **kept = environment;
+    for (char **entry = environment; *entry != NULL; entry++)
+        if (strncmp(*entry, prefix, PREFIX_LENGTH) != 0)
+            *kept++ = *entry;
+    *kept = NULL;
+}
+
 void hak_options_start(void)
 {
     char buffer[512];
-    struct hak_writer complaints = hak_writer_to_fd(STDERR, buffer, sizeof buffer);
+    hak_os_look_for_stderr();
+    struct hak_writer complaints = hak_writer_to_stderr(buffer, sizeof buffer);
     int saved = errno;
     int secure = getauxval(AT_SECURE) != 0;
     errno = saved;
+    if (secure && environ != NULL)
+        forget_all(environ);
     hak_options_read(&hak_options, secure ? NULL : environ, &complaints);
     hak_writer_flush(&complaints);
 }

@@ -151,7 +151,8 @@ void hak_options_read(struct hak_options *options, char *const *environment,
 void hak_options_put_shown(struct hak_writer *writer, const char *text);
 
 /* Fills hak_options from the process's environment, which a program that runs with more rights than
- * its caller (AT_SECURE) does not obey at all; complains on stderr. errno is left as it was. */
+ * its caller (AT_SECURE) does not obey at all, and from which it takes all HAKMEM_ entries;
+ * complains on stderr. errno is left as it was. */
 void hak_options_start(void);
 
 #endif

@@ -119,6 +119,8 @@ int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_p
     write_first_line(&writer, policy);
     hak_writer_flush(&writer);
     hak_os_close(descriptor);
+    if (writer.refused != 0)
+        return writer.refused;
     audit->path = path;
     audit->written = writer.total;
     return 0;

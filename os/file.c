@@ -5,17 +5,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
 
+#include "os/print.h"
 #include "os/syscall.h"
 
 enum {
-    READABLE_BY_ALL = 0644,    /* less what the process's mask says */
+    OURS_ALONE = 0600,
+    /* Of a file that somebody else may have put there: no link is followed, no pipe waited for, no
+     * terminal becomes the process's own. */
+    WARILY = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
 
 static long open_at(int folder, const char *path, int flags)
 {
     return hak_syscall4(SYS_openat, (uintptr_t)folder, (uintptr_t)path, (uintptr_t)flags,
-                        READABLE_BY_ALL);
+                        OURS_ALONE);
 }
 
 int hak_os_open_folder(const char *path)
@@ -62,10 +69,98 @@ long hak_os_read_file(int folder, const char *path, char *buffer, size_t capacit
     return length;
 }
 
+/* ---- files that an option names ------------------------------------------------------------- */
+
+/* 0, or -errno: -EMEDIUMTYPE for what is there but is no regular file. */
+static int look_at(int folder, const char *path, int flags)
+{
+    struct stat status;
+    long refused = hak_syscall4(SYS_newfstatat, (uintptr_t)folder, (uintptr_t)path,
+                                (uintptr_t)&status, (uintptr_t)flags);
+    if (refused != 0)
+        return (int)refused;
+    return S_ISREG(status.st_mode) ? 0 : -EMEDIUMTYPE;
+}
+
+/* A device is not even opened: that may do something. What is put there between the look and the
+ * open is looked at again. */
+static int open_regular(const char *path, int flags)
+{
+    int refused = look_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+    if (refused != 0 && !(refused == -ENOENT && (flags & O_CREAT)))
+        return refused;
+    int descriptor = (int)open_at(AT_FDCWD, path, flags | WARILY);
+    if (descriptor < 0)
+        return descriptor == -ELOOP || descriptor == -ENXIO ? -EMEDIUMTYPE : descriptor;
+    refused = look_at(descriptor, "", AT_EMPTY_PATH);
+    if (refused == 0)
+        return descriptor;
+    hak_os_close(descriptor);
+    return refused;
+}
+
+long hak_os_read_regular(const char *path, char *buffer, size_t capacity)
+{
+    if (capacity == 0)
+        return -EINVAL;
+    buffer[0] = '\0';
+    int descriptor = open_regular(path, O_RDONLY);
+    if (descriptor < 0)
+        return descriptor;
+    long length = read_all(descriptor, buffer, capacity - 1);
+    hak_os_close(descriptor);
+    buffer[length < 0 ? 0 : length] = '\0';
+    return length;
+}
+
 int hak_os_open_to_write(const char *path, enum hak_os_write how)
 {
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
-    return (int)open_at(AT_FDCWD, path, flags | (how == HAK_WRITE_ANEW ? O_TRUNC : O_APPEND));
+    int descriptor =
+        open_regular(path, O_WRONLY | O_CREAT | (how == HAK_WRITE_APPEND ? O_APPEND : 0));
+    if (descriptor < 0 || how == HAK_WRITE_APPEND)
+        return descriptor;
+    /* only now: what it is was not known when it was opened */
+    long refused = hak_syscall2(SYS_ftruncate, (uintptr_t)descriptor, 0);
+    if (refused == 0)
+        return descriptor;
+    hak_os_close(descriptor);
+    return (int)refused;
+}
+
+static long remove_file(const char *path)
+{
+    return hak_syscall3(SYS_unlinkat, (uintptr_t)AT_FDCWD, (uintptr_t)path, 0);
+}
+
+int hak_os_open_beside(struct hak_os_beside *beside, const char *path)
+{
+    beside->path = path;
+    int refused = look_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+    if (refused != 0 && refused != -ENOENT)
+        return refused;
+    struct hak_writer writer = hak_writer_to_buffer(beside->name, sizeof beside->name);
+    hak_put(&writer, "%s.%u.new", path, hak_os_process_id());
+    hak_writer_flush(&writer);
+    if (writer.total >= sizeof beside->name)
+        return -ENAMETOOLONG;
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | WARILY;
+    int descriptor = (int)open_at(AT_FDCWD, beside->name, flags);
+    if (descriptor != -EEXIST)
+        return descriptor;
+    /* left by a process of our number that was killed */
+    remove_file(beside->name);
+    return (int)open_at(AT_FDCWD, beside->name, flags);
+}
+
+int hak_os_close_beside(const struct hak_os_beside *beside, int descriptor, int refused)
+{
+    hak_os_close(descriptor);
+    if (refused == 0)
+        refused = (int)hak_syscall5(SYS_renameat2, (uintptr_t)AT_FDCWD, (uintptr_t)beside->name,
+                                    (uintptr_t)AT_FDCWD, (uintptr_t)beside->path, 0);
+    if (refused != 0)
+        remove_file(beside->name);
+    return refused;
 }
 
 unsigned hak_os_process_id(void)

@@ -18,11 +18,30 @@ enum {
  * ends them by NUL. Bytes read or -errno. */
 long hak_os_read_file(int folder, const char *path, char *buffer, size_t capacity);
 
-/* How a file is opened for writing, close-on-exec, made if there is none. */
+/* ---- files that an option names: somebody else may have put something there. Regular files alone
+ * are read and written; for a link, a pipe or a device the answer is -EMEDIUMTYPE. */
+
+/* As hak_os_read_file. */
+long hak_os_read_regular(const char *path, char *buffer, size_t capacity);
+
+/* How a file is opened for writing, close-on-exec, made for this user alone if there is none. */
 enum hak_os_write { HAK_WRITE_ANEW, HAK_WRITE_APPEND };
 
 /* Descriptor or -errno. */
 int hak_os_open_to_write(const char *path, enum hak_os_write how);
+
+/* A file that is written beside the one that it is to replace. */
+struct hak_os_beside {
+    const char *path;    /* the caller's */
+    char name[1056];
+};
+
+/* Opens it, made for this user alone. Descriptor or -errno. */
+int hak_os_open_beside(struct hak_os_beside *beside, const char *path);
+
+/* Closes it and gives it its name, or where it was `refused` (-errno) takes it away. 0 or -errno:
+ * what had the name before still has it. */
+int hak_os_close_beside(const struct hak_os_beside *beside, int descriptor, int refused);
 
 /* The process's id. */
 unsigned hak_os_process_id(void);

@@ -4,16 +4,22 @@
  * buffer: |---- length ----|.... room ....|  full: written out (fd) or the rest is cut (no fd) */
 #include "os/print.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "os/syscall.h"
-
 struct hak_writer hak_writer_to_fd(int fd, char *buffer, size_t capacity)
 {
-    return (struct hak_writer){.fd = fd, .buffer = buffer, .capacity = capacity};
+    return (struct hak_writer){
+        .fd = fd, .buffer = buffer, .capacity = capacity, .patience = HAK_WRITE_WAITS};
+}
+
+struct hak_writer hak_writer_to_stderr(char *buffer, size_t capacity)
+{
+    return (struct hak_writer){.fd = hak_os_stderr(),
+                               .buffer = buffer,
+                               .capacity = capacity,
+                               .patience = HAK_WRITE_BOUNDED};
 }
 
 struct hak_writer hak_writer_to_buffer(char *buffer, size_t capacity)
@@ -21,24 +27,17 @@ struct hak_writer hak_writer_to_buffer(char *buffer, size_t capacity)
     return (struct hak_writer){.fd = -1, .buffer = buffer, .capacity = capacity};
 }
 
-/* To the descriptor, as far as it will; what it refuses is lost (there is nobody to tell). */
-static void write_out(int fd, const char *bytes, size_t count)
+/* What the descriptor refuses is lost, and all that comes after it: no text with gaps. */
+static void write_out(struct hak_writer *writer, const char *bytes, size_t count)
 {
-    while (count != 0) {
-        long done = hak_syscall3(SYS_write, (uintptr_t)fd, (uintptr_t)bytes, count);
-        if (done == -EINTR)
-            continue;
-        if (done <= 0)
-            return;
-        bytes += done;
-        count -= (size_t)done;
-    }
+    if (writer->refused == 0)
+        writer->refused = hak_os_write(writer->fd, bytes, count, writer->patience);
 }
 
 void hak_writer_flush(struct hak_writer *writer)
 {
     if (writer->fd >= 0) {
-        write_out(writer->fd, writer->buffer, writer->length);
+        write_out(writer, writer->buffer, writer->length);
         writer->length = 0;
         return;
     }
@@ -58,7 +57,7 @@ void hak_put_bytes(struct hak_writer *writer, const char *bytes, size_t count)
         if (room == 0 && writer->fd < 0)
             return;
         if (room == 0 && writer->capacity == 0) {
-            write_out(writer->fd, bytes, count);
+            write_out(writer, bytes, count);
             return;
         }
         if (room == 0) {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "os/compiler.h"
+#include "os/write.h"
 
 struct hak_writer {
     int fd;            /* -1: the buffer alone; what does not fit is counted but cut */
@@ -14,9 +15,13 @@ struct hak_writer {
     size_t capacity;
     size_t length;     /* bytes in the buffer not yet written out */
     size_t total;      /* bytes ever put */
+    enum hak_os_patience patience;
+    int refused;       /* 0, or -errno: why the descriptor took not all */
 };
 
 struct hak_writer hak_writer_to_fd(int fd, char *buffer, size_t capacity);
+/* To standard error, if there was one at start; what it does not take within a second is lost. */
+struct hak_writer hak_writer_to_stderr(char *buffer, size_t capacity);
 struct hak_writer hak_writer_to_buffer(char *buffer, size_t capacity);
 
 void hak_put_text(struct hak_writer *writer, const char *text);

@@ -65,6 +65,7 @@ unit_tests = \
 	%D%/unit/os/kept \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
+	%D%/unit/os/write \
 	%D%/unit/stats/counters \
 	%D%/unit/stats/render_json \
 	%D%/unit/stats/render_text \
@@ -76,6 +77,7 @@ unit_tests = \
 	%D%/unit/topology/discover \
 	%D%/unit/topology/domains \
 	%D%/unit/topology/from_hwloc \
+	%D%/unit/topology/hwloc_text \
 	%D%/unit/topology/from_sysfs \
 	%D%/unit/topology/topology \
 	%D%/unit/tiers/headroom \
@@ -303,6 +305,7 @@ check_LTLIBRARIES += %D%/conform/layer.la
 # What surrounds a process, and what it does to itself after its start.
 environment_tests = \
 	%D%/environment/addresses.modes \
+	%D%/environment/files.modes \
 	%D%/environment/forks.modes \
 	%D%/environment/late_threads.modes \
 	%D%/environment/wild.modes
@@ -311,6 +314,8 @@ TESTS += $(environment_tests)
 
 %C%_environment_addresses_modes_SOURCES = %D%/environment/addresses.c %D%/conform/sizes.h
 %C%_environment_addresses_modes_LDADD = %D%/lib/libtest.la
+%C%_environment_files_modes_SOURCES = %D%/environment/files.c
+%C%_environment_files_modes_LDADD = %D%/lib/libtest.la
 %C%_environment_forks_modes_SOURCES = %D%/environment/forks.c
 %C%_environment_forks_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_environment_late_threads_modes_SOURCES = %D%/environment/late_threads.c

@@ -21,7 +21,10 @@
 
 #include "os/bits.h"
 #include "os/compiler.h"
+#include "os/file.h"
+#include "os/memory.h"
 #include "topology/allowed.h"
+#include "topology/hwloc_text.h"
 
 extern __typeof__(dlopen) dlopen __attribute__((weak));
 extern __typeof__(dlsym) dlsym __attribute__((weak));
@@ -34,7 +37,7 @@ struct calls {
     __typeof__(&hwloc_topology_init) init;
     __typeof__(&hwloc_topology_destroy) destroy;
     __typeof__(&hwloc_topology_set_synthetic) set_synthetic;
-    __typeof__(&hwloc_topology_set_xml) set_xml;
+    __typeof__(&hwloc_topology_set_xmlbuffer) set_xml;
     __typeof__(&hwloc_topology_set_flags) set_flags;
     __typeof__(&hwloc_topology_set_components) set_components;
     __typeof__(&hwloc_topology_set_all_types_filter) set_all_filters;
@@ -59,7 +62,7 @@ static const struct {
     {"hwloc_topology_init", offsetof(struct calls, init)},
     {"hwloc_topology_destroy", offsetof(struct calls, destroy)},
     {"hwloc_topology_set_synthetic", offsetof(struct calls, set_synthetic)},
-    {"hwloc_topology_set_xml", offsetof(struct calls, set_xml)},
+    {"hwloc_topology_set_xmlbuffer", offsetof(struct calls, set_xml)},
     {"hwloc_topology_set_flags", offsetof(struct calls, set_flags)},
     {"hwloc_topology_set_components", offsetof(struct calls, set_components)},
     {"hwloc_topology_set_all_types_filter", offsetof(struct calls, set_all_filters)},
@@ -81,6 +84,7 @@ struct reader {
     struct calls hwloc;
     hwloc_topology_t machine;
     struct hak_topology *topology;
+    const char *xml; /* checked; NULL: another way */
 };
 
 enum {
@@ -126,7 +130,9 @@ static int load_machine(const struct reader *reader, const struct hak_discover_w
     hwloc->set_components(reader->machine, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
     if (wish->way == HAK_WAY_SYNTHETIC && hwloc->set_synthetic(reader->machine, wish->text) != 0)
         return -EINVAL;
-    if (wish->way == HAK_WAY_XML && hwloc->set_xml(reader->machine, wish->text) != 0)
+    /* its length counts the NUL */
+    if (reader->xml != NULL && hwloc->set_xml(reader->machine, reader->xml,
+                                              (int)strlen(reader->xml) + 1) != 0)
         return -EINVAL;
     if (set_flags(reader) != 0)
         return -EINVAL;
@@ -308,9 +314,9 @@ static int read_machine(const struct reader *reader)
 /* ---- the way -------------------------------------------------------------------------------- */
 
 static int read_through(void *library, struct hak_topology *topology,
-                        const struct hak_discover_wish *wish)
+                        const struct hak_discover_wish *wish, const char *xml)
 {
-    struct reader reader = {.topology = topology};
+    struct reader reader = {.topology = topology, .xml = xml};
     int error = find_calls(library, &reader.hwloc);
     if (error != 0)
         return error;
@@ -323,14 +329,42 @@ static int read_through(void *library, struct hak_topology *topology,
     return error;
 }
 
-int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_discover_wish *wish)
+static int load(struct hak_topology *topology, const struct hak_discover_wish *wish,
+                const char *xml)
 {
     if (dlopen == NULL || dlsym == NULL || dlclose == NULL)
         return -ENOENT;
     void *library = dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return -ENOENT;
-    int error = read_through(library, topology, wish);
+    int error = read_through(library, topology, wish, xml);
     dlclose(library);
     return error;
+}
+
+/* The file is read here: what hwloc would read of a device never ends. */
+static int load_file(struct hak_topology *topology, const struct hak_discover_wish *wish)
+{
+    const size_t size = HAK_HWLOC_TEXT_BYTES;
+    char *pages = hak_os_map(2 * size, hak_os_page_size());
+    if (pages == NULL)
+        return -ENOMEM;
+    char *cleaned = pages + size;
+    struct hak_writer writer = hak_writer_to_buffer(cleaned, size);
+    long length = hak_os_read_regular(wish->text, pages, size);
+    int error = length < 0                  ? -EINVAL
+                : length == (long)size - 1 ? -E2BIG
+                                           : hak_hwloc_clean_xml(pages, (size_t)length, &writer);
+    if (error == 0)
+        error = load(topology, wish, cleaned);
+    hak_os_unmap(pages, 2 * size);
+    return error;
+}
+
+int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_discover_wish *wish)
+{
+    if (wish->way == HAK_WAY_XML)
+        return load_file(topology, wish);
+    int error = wish->way == HAK_WAY_SYNTHETIC ? hak_hwloc_check_notation(wish->text) : 0;
+    return error != 0 ? error : load(topology, wish, NULL);
 }

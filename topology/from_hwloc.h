@@ -13,7 +13,8 @@
 
 /* Fills a fresh description, cores too; `imagined` is set if hwloc says that it is not of this
  * machine. 0; -ENOENT: no hwloc 2 can be loaded here; -EINVAL: it does not understand what was
- * wished for; the description is then fresh no more. */
+ * wished for; -E2BIG: that is beyond bounds (hwloc_text.h), and hwloc was not asked; the
+ * description is then fresh no more. */
 int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_discover_wish *wish);
 
 #endif

@@ -60,5 +60,25 @@ as_nobody env HAKMEM_STATS=1 HAKMEM_VERBOSE=1 "$work/program" effective-user \
 [ "$(cat "$work/out")" = "65534 0" ] && [ ! -s "$work/err" ]
 report $? "with it, statistics cannot be asked for"
 
+# What it starts has the rights, and no mark of it.
+for word in environment third; do
+    as_nobody env HAKMEM_STATS=1 KEPT=1 HAKMEM_LEARN_FILE=/x HAKMEM_=0 HAKMEMORY=1 LAST=1 \
+        "$work/program" $word >"$work/out" 2>"$work/err"
+    ! grep -q '^HAKMEM_' "$work/out" && [ "$(grep -c -e '^KEPT=1$' -e '^HAKMEMORY=1$' \
+        -e '^LAST=1$' "$work/out")" -eq 3 ]
+    report $? "with it, our variables and no others are taken from the environment ($word)"
+done
+
+# Rights may come from the file, too (capabilities), for root's own programs as for another's.
+if command -v setcap >/dev/null && chmod 755 "$work/program" &&
+    setcap cap_net_raw+ep "$work/program" 2>/dev/null; then
+    as_nobody env HAKMEM_SHARD=nonsense LAST=1 "$work/program" environment >"$work/out" 2>"$work/err"
+    ! grep -q '^HAKMEM_' "$work/out" && grep -q '^LAST=1$' "$work/out" && [ ! -s "$work/err" ]
+    report $? "so it is with capabilities of the file"
+else
+    count=$((count + 1))
+    echo "ok $count - so it is with capabilities of the file # SKIP setcap is not installed, or refused"
+fi
+
 echo "1..$count"
 exit $bad

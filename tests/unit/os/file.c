@@ -79,18 +79,69 @@ static void writes(void)
     mode_t mask = umask(0);
     write_text(hak_os_open_to_write(path, HAK_WRITE_APPEND), "made");
     umask(mask);
-    EXPECT(stat(path, &status) == 0 && (status.st_mode & 0777) == 0644);
+    EXPECT(stat(path, &status) == 0 && (status.st_mode & 0777) == 0600);
     EXPECT(file_is(path, "made"));
     write_text(hak_os_open_to_write(path, HAK_WRITE_APPEND), " and more");
     EXPECT(file_is(path, "made and more"));
     write_text(hak_os_open_to_write(path, HAK_WRITE_ANEW), "anew");
     EXPECT(file_is(path, "anew"));
     errno = 77;
-    EXPECT_EQ(hak_os_open_to_write(folder, HAK_WRITE_ANEW), -EISDIR);
+    EXPECT_EQ(hak_os_open_to_write(folder, HAK_WRITE_ANEW), -EMEDIUMTYPE);
     EXPECT_EQ(hak_os_open_to_write("/nowhere/file", HAK_WRITE_ANEW), -ENOENT);
     EXPECT_EQ(errno, 77);
     unlink(path);
     rmdir(folder);
+}
+
+/* A link, a pipe and a device, for each of the ways to open. */
+static void regular_alone(void)
+{
+    char folder[] = "/tmp/hakmem-file-XXXXXX";
+    char path[3][64], text[8];
+    struct hak_os_beside beside;
+    REQUIRE(mkdtemp(folder) != NULL);
+    snprintf(path[0], sizeof(path[0]), "%s/link", folder);
+    snprintf(path[1], sizeof(path[1]), "%s/pipe", folder);
+    snprintf(path[2], sizeof(path[2]), "/dev/zero");
+    EXPECT(symlink("/dev/null", path[0]) == 0 && mkfifo(path[1], 0600) == 0);
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT_EQ(hak_os_open_to_write(path[i], HAK_WRITE_ANEW), -EMEDIUMTYPE);
+        EXPECT_EQ(hak_os_open_to_write(path[i], HAK_WRITE_APPEND), -EMEDIUMTYPE);
+        EXPECT_EQ(hak_os_open_beside(&beside, path[i]), -EMEDIUMTYPE);
+        EXPECT_EQ(hak_os_read_regular(path[i], text, sizeof(text)), -EMEDIUMTYPE);
+        EXPECT_EQ(text[0], 0);
+    }
+    EXPECT_EQ(hak_os_read_regular("/nowhere/file", text, sizeof(text)), -ENOENT);
+    unlink(path[0]);
+    unlink(path[1]);
+    EXPECT_EQ(rmdir(folder), 0);
+}
+
+static void replaced(void)
+{
+    char folder[] = "/tmp/hakmem-file-XXXXXX";
+    char path[64];
+    struct stat status;
+    struct hak_os_beside beside, again;
+    REQUIRE(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/file", folder);
+    write_text(hak_os_open_to_write(path, HAK_WRITE_ANEW), "old");
+    int descriptor = hak_os_open_beside(&beside, path);
+    REQUIRE(descriptor >= 0);
+    EXPECT_EQ(write(descriptor, "new", 3), 3);
+    EXPECT(file_is(path, "old"));
+    EXPECT_EQ(hak_os_close_beside(&beside, descriptor, -ENOSPC), -ENOSPC);
+    EXPECT(file_is(path, "old"));
+    descriptor = hak_os_open_beside(&again, path);
+    int second = hak_os_open_beside(&beside, path);    /* one is left over, by a process killed */
+    REQUIRE(descriptor >= 0 && second >= 0);
+    EXPECT_EQ(write(second, "new", 3), 3);
+    EXPECT_EQ(hak_os_close_beside(&beside, second, 0), 0);
+    EXPECT(file_is(path, "new"));
+    EXPECT(stat(path, &status) == 0 && (status.st_mode & 0777) == 0600);
+    hak_os_close(descriptor);
+    unlink(path);
+    EXPECT_EQ(rmdir(folder), 0);
 }
 
 static void process_id(void)
@@ -104,6 +155,8 @@ int main(int argc, char **argv)
         {"a file of a folder is read", reads},
         {"a file longer than a read is read whole", long_file},
         {"a file is written anew, or at its end", writes},
+        {"no link is followed, no pipe or device opened", regular_alone},
+        {"a file is replaced when it is whole, or not at all", replaced},
         {"the process knows its id", process_id},
         {"what is not there is told by -errno", refused},
     };

@@ -84,6 +84,7 @@ static void refused(void)
         {HAK_WAY_SYNTHETIC, "nonsense"}, {HAK_WAY_SYNTHETIC, "pack:"},
         {HAK_WAY_SYNTHETIC, "pu:0"},     {HAK_WAY_XML, "/nonexistent"},
         {HAK_WAY_XML, "/dev/null"},      {HAK_WAY_XML, "/proc/self/exe"},
+        {HAK_WAY_XML, "/dev/zero"},      {HAK_WAY_SYNTHETIC, "pu:0x100000"},
     };
     for (unsigned i = 0; i < TAP_COUNT(wishes); i++) {
         struct hak_topology *topology = hak_topology_map();

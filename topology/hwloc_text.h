@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What may be handed to hwloc. Its reader of XML trusts the text (sets that are missing or do not
+ * fit together end the process), and its time grows with the square of what is asked for and more.
+ * So the notation is bounded, and of XML only what is understood here is written anew: the objects
+ * that we ask for, checked against one another. One thread a text. */
+#ifndef HAK_TOPOLOGY_HWLOC_TEXT_H
+#define HAK_TOPOLOGY_HWLOC_TEXT_H
+
+#include <stddef.h>
+
+#include "os/print.h"
+
+enum {
+    HAK_HWLOC_TEXT_BYTES = 8 * 1024 * 1024,    /* of a recorded machine */
+    HAK_HWLOC_NOTATION_BYTES = 4096,           /* of one that is made up */
+    HAK_HWLOC_OBJECTS = 4096,
+    HAK_HWLOC_LEVELS = 32,
+};
+
+/* A machine in hwloc's notation. 0; -E2BIG: too long, too deep, too many objects; -EINVAL: a level
+ * without a decimal count. What is wrong otherwise hwloc says. */
+int hak_hwloc_check_notation(const char *text);
+
+/* Reads a machine that hwloc 2 recorded, and writes what is needed of it. 0, -E2BIG, -EINVAL: no
+ * such machine, or one that contradicts itself; -ENOMEM. */
+int hak_hwloc_clean_xml(const char *text, size_t length, struct hak_writer *cleaned);
+
+#endif
