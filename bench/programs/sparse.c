@@ -10,9 +10,9 @@
  *   buffers  1.2 million zeroed buffers of 64 to 4,063 bytes pass through a map of 50,000, and another
  *            thread frees what was replaced, 64 MiB in bulk: as a runtime's collector does
  *
- * One line at the end: MiB live (as asked for), resident at its peak, before malloc_trim, after it, and
- * after light work (a thousand pairs of malloc and free in each ten milliseconds); page faults and CPU
- * seconds up to the trim. The allocator is whatever was preloaded.
+ * One line at the end: MiB live (as asked for), resident at its peak, when the case is over, after light
+ * work (a thousand pairs of malloc and free in each ten milliseconds), and after malloc_trim; page faults
+ * and CPU seconds of the case. The allocator is whatever was preloaded.
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -245,13 +245,13 @@ int main(int argc, char **argv)
         cases[i].run();
         getrusage(RUSAGE_SELF, &usage);
         size_t before = resident() - first;
-        malloc_trim(0);
-        size_t trimmed = resident() - first;
         work_lightly(argc > 2 ? atof(argv[2]) : 12);
         size_t rested = resident() - first;
-        printf("%s live %zu peak %ld before %zu trimmed %zu rested %zu faults %ld cpu %.2f\n", argv[1],
+        malloc_trim(0);
+        size_t trimmed = resident() - first;
+        printf("%s live %zu peak %ld before %zu rested %zu trimmed %zu faults %ld cpu %.2f\n", argv[1],
                live_bytes / MIB, usage.ru_maxrss / 1024 - (long)(first / MIB), before / MIB,
-               trimmed / MIB, rested / MIB, usage.ru_minflt, cpu_seconds(&usage));
+               rested / MIB, trimmed / MIB, usage.ru_minflt, cpu_seconds(&usage));
         return EXIT_SUCCESS;
     }
     fprintf(stderr, "usage: sparse same|mixed|drift|buffers [SECONDS]\n");
