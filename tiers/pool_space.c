@@ -440,6 +440,8 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     if (!hak_lock_try(&space->lock))
         return;
     purge_due(space, policy->decay_ns, now_ns, &budget);
+    if (hak_unlikely(hak_headroom_missing() != 0))
+        purge_excess(space, keep_bytes(space, policy, now_ns), now_ns, &budget);
     settle_lent(space);
     hak_lock_release(&space->lock);
 }
