@@ -27,7 +27,7 @@ struct hak_shard_map *hak_heap_make_map(unsigned count)
 /* What the heap may keep unused is shared out, so that it does not grow with the shards. */
 static void share_out(struct hak_heap *heap, unsigned shards)
 {
-    enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
+    enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024, LEND_PART = 2 };
     size_t share = heap->retain_bytes / shards;
     size_t slab_share = share / SLAB_PART;
     if (heap->retain_bytes != 0 && share < LARGE_LEAST)
@@ -41,6 +41,7 @@ static void share_out(struct hak_heap *heap, unsigned shards)
     hak_policy_set_bytes(&policy->whale_retain_bytes, heap->retain_bytes);
     hak_policy_set_bytes(&policy->large_retain_bytes, share);
     hak_policy_set_bytes(&policy->slab_retain_bytes, slab_share);
+    hak_policy_set_bytes(&policy->slab_lend_bytes, heap->retain_bytes / LEND_PART);
 }
 
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)

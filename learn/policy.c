@@ -15,6 +15,7 @@ const struct hak_policy hak_policy_fixed = {
     .price_ns = 130 * 1000,
     .large_retain_bytes = 256ul * MIB,
     .slab_retain_bytes = 8ul * MIB,
+    .slab_lend_bytes = 128ul * MIB,
     .whale_retain_bytes = 256ul * MIB,
     .decay_ns = 1000ul * 1000 * 1000,
     .large_segment_bytes = 32ul * MIB,

@@ -2,6 +2,8 @@
 /* The upkeep of a shard: emptied, decayed, purged. Any thread. */
 #include "shard/upkeep.h"
 
+#include <stdbool.h>
+
 #include "os/cpu.h"
 #include "os/lock.h"
 #include "shard/give.h"
@@ -107,11 +109,11 @@ static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
 int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
 {
     decay_bundles(shard, now_ns);
-    hak_pool_tick(&shard->tiny, shard->policy, now_ns);
-    hak_pool_tick(&shard->mid, shard->policy, now_ns);
+    bool goes_on = hak_pool_tick(&shard->tiny, shard->policy, now_ns);
+    goes_on |= hak_pool_tick(&shard->mid, shard->policy, now_ns);
     hak_large_tick(&shard->large, shard->policy, now_ns);
     /* relaxed: a look */
-    return __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
+    return goes_on || __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
            !hak_backlog_is_empty(&shard->backlog);
 }
 

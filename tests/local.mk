@@ -20,6 +20,7 @@ unit_tests = \
 	%D%/unit/tiers/slab \
 	%D%/unit/tiers/pool \
 	%D%/unit/tiers/pool_space \
+	%D%/unit/tiers/pool_holes \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
 	%D%/unit/front/fronts \

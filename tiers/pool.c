@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "os/inject.h"
+#include "os/memory.h"
+#include "tiers/headroom.h"
 #include "tiers/object.h"
+#include "tiers/pool_holes.h"
 
 static struct hak_pool_bin *bin_of(struct hak_pool *pool, unsigned class_id)
 {
@@ -19,6 +22,8 @@ void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source
     pool->space.source = source;
     pool->first_class = first_class;
     pool->last_class = last_class;
+    for (unsigned bin = 0; bin < HAK_POOL_BINS; bin++)
+        pool->bins[bin].waiting_ns = UINT64_MAX;
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -46,6 +51,8 @@ static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
     /* Before the pages can be cut again: their next owner enters its own. */
     hak_page_map_set_kind(slab->base, slab->pages, HAK_PAGE_RESERVED, 0);
     slab->class_id = HAK_CLASS_NONE;
+    /* Its holes go with it: they count as pages until these are purged, or used. */
+    hak_headroom_take(slab->hole_count * hak_os_page_size());
     hak_pool_space_give(&pool->space, region, first, slab->pages, policy);
     hak_count(pool->source->counters, HAK_COUNTER_SLABS_RELEASED, 1);
 }
@@ -53,9 +60,9 @@ static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
 /* ---- bins: slabs with free objects ---------------------------------------------------------- */
 
 /* Under the bin's lock. relaxed: hak_pool_take looks at it before it takes the lock */
-static void set_first(struct hak_pool_bin *bin, struct hak_slab *slab)
+static void count_open(struct hak_pool_bin *bin, int change)
 {
-    __atomic_store_n(&bin->first, slab, __ATOMIC_RELAXED);
+    __atomic_store_n(&bin->open, bin->open + (uint32_t)change, __ATOMIC_RELAXED);
 }
 
 /* Under the bin's lock. relaxed: statistics read it without */
@@ -70,27 +77,69 @@ static void count_free(struct hak_pool_bin *bin, int change)
     __atomic_store_n(&bin->free_objects, bin->free_objects + (size_t)change, __ATOMIC_RELAXED);
 }
 
-static void append_slab(struct hak_pool_bin *bin, struct hak_slab *slab)
+static unsigned degree_of(const struct hak_slab *slab)
 {
+    unsigned degree = slab->free_count * HAK_POOL_DEGREES / slab->capacity;
+    return degree < HAK_POOL_DEGREES ? degree : HAK_POOL_DEGREES - 1;
+}
+
+static void append_slab(struct hak_pool_bin *bin, struct hak_slab *slab, unsigned degree)
+{
+    struct hak_slab_list *list = &bin->lists[degree];
+    slab->degree = (uint8_t)degree;
     slab->next = NULL;
-    slab->previous = bin->last;
-    if (bin->last != NULL)
-        bin->last->next = slab;
+    slab->previous = list->last;
+    if (list->last != NULL)
+        list->last->next = slab;
     else
-        set_first(bin, slab);
-    bin->last = slab;
+        list->first = slab;
+    list->last = slab;
+    count_open(bin, 1);
 }
 
 static void remove_slab(struct hak_pool_bin *bin, struct hak_slab *slab)
 {
+    struct hak_slab_list *list = &bin->lists[slab->degree];
     if (slab->previous != NULL)
         slab->previous->next = slab->next;
     else
-        set_first(bin, slab->next);
+        list->first = slab->next;
     if (slab->next != NULL)
         slab->next->previous = slab->previous;
     else
-        bin->last = slab->previous;
+        list->last = slab->previous;
+    count_open(bin, -1);
+}
+
+/* The fullest of those that have free objects, of which there are some. */
+static struct hak_slab *fullest_slab(const struct hak_pool_bin *bin)
+{
+    unsigned degree = 0;
+    while (bin->lists[degree].first == NULL)
+        degree++;
+    return bin->lists[degree].first;
+}
+
+/* The slab's list, after some of its objects were taken: it goes on being the fullest. */
+static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
+{
+    if (slab->free_count == 0) {
+        remove_slab(bin, slab);
+        hak_pool_holes_leave(bin, slab);
+    } else if (degree_of(slab) != slab->degree) {
+        remove_slab(bin, slab);
+        append_slab(bin, slab, degree_of(slab));
+    }
+}
+
+/* `count` objects of the slab; under the bin's lock. What holes are filled for it will have pages. */
+static uint64_t take_from(struct hak_slab *slab, unsigned count, uint64_t word)
+{
+    unsigned holes = slab->hole_count;
+    word = hak_slab_take(slab, count, word);
+    if (hak_unlikely(slab->hole_count != holes))
+        hak_headroom_take((holes - slab->hole_count) * hak_os_page_size());
+    return word;
 }
 
 unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count, uint64_t *word)
@@ -98,17 +147,16 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     unsigned taken = 0;
     /* relaxed: a look before the lock; a slab that arrives meanwhile is found the next time */
-    if (__atomic_load_n(&bin->first, __ATOMIC_RELAXED) == NULL)
+    if (__atomic_load_n(&bin->open, __ATOMIC_RELAXED) == 0)
         return 0;
     hak_lock_acquire(&bin->lock);
-    while (taken < count && bin->first != NULL) {
-        struct hak_slab *slab = bin->first;
+    while (taken < count && bin->open != 0) {
+        struct hak_slab *slab = fullest_slab(bin);
         unsigned want = count - taken;
         unsigned part = want < slab->free_count ? want : slab->free_count;
-        *word = hak_slab_take(slab, part, *word);
+        *word = take_from(slab, part, *word);
         taken += part;
-        if (slab->free_count == 0)
-            remove_slab(bin, slab);
+        settle_taken(bin, slab);
     }
     count_free(bin, -(int)taken);
     hak_lock_release(&bin->lock);
@@ -138,28 +186,48 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     count_slab(bin, 1);
     count_free(bin, slab->free_count);
     if (slab->free_count != 0)
-        append_slab(bin, slab);
+        append_slab(bin, slab, degree_of(slab));
     hak_lock_release(&bin->lock);
     return part;
 }
 
+/* The slab's list, after an object came back. */
+static void settle_given(struct hak_pool_bin *bin, struct hak_slab *slab)
+{
+    if (slab->free_count == 1) {
+        append_slab(bin, slab, degree_of(slab));
+    } else if (slab->free_count * HAK_POOL_DEGREES >= (slab->degree + 1u) * slab->capacity &&
+               slab->degree + 1u < HAK_POOL_DEGREES) {
+        remove_slab(bin, slab);
+        append_slab(bin, slab, slab->degree + 1u);
+    }
+}
+
+/* Nobody's any more. Under the bin's lock. */
+static void take_out(struct hak_pool_bin *bin, struct hak_slab *slab)
+{
+    remove_slab(bin, slab);
+    hak_pool_holes_leave(bin, slab);
+    count_slab(bin, -1);
+    count_free(bin, -(int)slab->capacity);
+}
+
 /* One object back into its slab; under the bin's lock. An emptied slab is chained on *empty, unless
  * it is the only one of its class with free objects: that one would be asked for soon. */
-static enum hak_slab_give give_one(struct hak_pool_bin *bin, struct hak_slab *slab, void *object,
-                                   struct hak_slab **empty)
+static enum hak_slab_give give_one(struct hak_pool *pool, struct hak_pool_bin *bin,
+                                   struct hak_slab *slab, void *object, struct hak_slab **empty)
 {
     enum hak_slab_give given = hak_slab_give(slab, object);
     if (given != HAK_SLAB_GIVEN)
         return given;
     count_free(bin, 1);
-    if (slab->free_count == 1)
-        append_slab(bin, slab);
-    if (slab->free_count == slab->capacity && bin->first != bin->last) {
-        remove_slab(bin, slab);
-        count_slab(bin, -1);
-        count_free(bin, -(int)slab->capacity);
+    settle_given(bin, slab);
+    if (slab->free_count == slab->capacity && bin->open != 1) {
+        take_out(bin, slab);
         slab->next = *empty;
         *empty = slab;
+    } else if (!slab->waits) {
+        hak_pool_holes_enter(pool, bin, slab);
     }
     return given;
 }
@@ -177,7 +245,7 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
         if (page.class_id != class_id || page.home != pool->source->home)
             break;
         uint64_t below = hak_link_read(object);
-        if (give_one(bin, hak_slab_of(object, page), object, &empty) != HAK_SLAB_GIVEN)
+        if (give_one(pool, bin, hak_slab_of(object, page), object, &empty) != HAK_SLAB_GIVEN)
             break;
         rest = below;
     }
@@ -194,25 +262,24 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
 
 /* ---- giving back to the kernel -------------------------------------------------------------- */
 
-void hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
+bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
 {
+    bool goes_on = hak_pool_holes_tick(pool, policy, now_ns);
     if (hak_pool_dirty_bytes(pool) != 0)
         hak_pool_space_tick(&pool->space, policy, now_ns);
+    return goes_on;
 }
 
-/* An empty slab that is kept was alone in its bin's list, so it stands first: others come behind,
- * and whatever is taken is taken from it. */
+/* An empty slab that is kept was alone when it fell empty, so it stands first of its list: others
+ * come behind, and whatever is taken from that list is taken from it. */
 static struct hak_slab *take_kept_slab(struct hak_pool_bin *bin)
 {
     hak_lock_acquire(&bin->lock);
-    struct hak_slab *slab = bin->first;
-    if (slab != NULL && slab->free_count == slab->capacity) {
-        remove_slab(bin, slab);
-        count_slab(bin, -1);
-        count_free(bin, -(int)slab->capacity);
-    } else {
+    struct hak_slab *slab = bin->lists[HAK_POOL_DEGREES - 1].first;
+    if (slab != NULL && slab->free_count == slab->capacity)
+        take_out(bin, slab);
+    else
         slab = NULL;
-    }
     hak_lock_release(&bin->lock);
     return slab;
 }
@@ -231,7 +298,7 @@ static void release_kept_slabs(struct hak_pool *pool)
 size_t hak_pool_purge(struct hak_pool *pool)
 {
     release_kept_slabs(pool);
-    return hak_pool_space_purge(&pool->space);
+    return hak_pool_holes_purge(pool) + hak_pool_space_purge(&pool->space);
 }
 
 struct hak_region *hak_pool_collect_empty(struct hak_pool *pool)

@@ -2,7 +2,8 @@
 /* A pool of slabs: a shard has one for tiny objects (to 1 KiB) and one for mid objects (to 32 KiB),
  * each with regions of its own, so that short and long slabs do not break up each other's space.
  *
- *   bin of a class:  lock -> slabs that have free objects (full slabs are in no list)
+ *   bin of a class:  lock -> slabs that have free objects (full slabs are in no list), by how many;
+ *                            the bits of all its slabs, and which of their pages are holes (slab.h)
  *   space:           lock -> regions, and which of their pages are free (pool_space.h)
  *
  * Any thread. Bins are only entered by a miss of the front and of the transfer cache, a bundle at a
@@ -11,6 +12,7 @@
 #ifndef HAK_TIERS_POOL_H
 #define HAK_TIERS_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,14 +31,25 @@ enum {
     HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST > HAK_CLASS_TINY_LAST
                         ? HAK_CLASS_LAST - HAK_CLASS_TINY_LAST
                         : HAK_CLASS_TINY_LAST,
+    HAK_POOL_DEGREES = 4,        /* of fullness: a quarter of the objects free, half of them, .. */
 };
 
+struct hak_slab_list {
+    struct hak_slab *first;
+    struct hak_slab *last;
+};
+
+/* Taken from are the fullest slabs, so that others fall empty; of those that are alike the one that
+ * has waited longest, so that more has come back to it. */
 struct hak_pool_bin {
     struct hak_lock lock;
     uint32_t slabs;              /* slabs of the class, full ones too */
+    uint32_t open;               /* of them those with free objects */
+    uint32_t waiting_count;
     size_t free_objects;         /* in them */
-    struct hak_slab *first;      /* with free objects; taken from the front, returned at the end */
-    struct hak_slab *last;
+    struct hak_slab_list lists[HAK_POOL_DEGREES];    /* open ones, the fullest first */
+    struct hak_slab_list waiting;    /* for a look at their free kernel pages (pool_holes.h) */
+    uint64_t waiting_ns;         /* looked_ns of the first, UINT64_MAX: none; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_pool {
@@ -45,6 +58,9 @@ struct hak_pool {
     unsigned last_class;
     struct hak_pool_bin bins[HAK_POOL_BINS];
     struct hak_pool_space space;
+    uint64_t ticked_ns;          /* the last tick; relaxed, as the next two */
+    uint64_t refused_ns;         /* when the kernel would not make a hole; 0: not lately */
+    uint32_t tick_bin;           /* where the next one begins */
 };
 
 void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source,
@@ -79,10 +95,12 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
                        const struct hak_policy *policy);
 
 /* Gives the kernel free pages that nobody used for policy->decay_ns: a portion of them, at most
- * HAK_SPACE_TICK_CALLS calls. Cheap when there are none. */
-void hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
+ * HAK_SPACE_TICK_CALLS calls, and as many for kernel pages inside slabs. Cheap when there are none.
+ * Whether more is due. */
+bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
 
-/* Gives the kernel all free pages, portion by portion, between which others get the lock. Bytes. */
+/* Gives the kernel all free pages, those inside slabs too, portion by portion, between which others
+ * get the lock. Bytes. */
 size_t hak_pool_purge(struct hak_pool *pool);
 
 /* Unlinks all regions without a slab, purged, as a list by `next`: the caller unmaps them once

@@ -21,6 +21,10 @@ enum {
 _Static_assert(sizeof(struct hak_region) <= HAK_PAGE_SIZE, "the header fits its page");
 _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
 
+/* What all spaces keep beyond their shares; relaxed. A line that a space touches when it goes beyond,
+ * and as it comes back: a few times for each page of 64 KiB. */
+static size_t lent_by_all;
+
 /* What one portion of purging may still do. */
 struct budget {
     unsigned calls;
@@ -223,6 +227,18 @@ static void forget_dirty(struct hak_pool_space *space, struct hak_region *region
 
 /* ---- in and out ----------------------------------------------------------------------------- */
 
+/* Before the lock is left: what is dirty beyond the share is told to the others. */
+static void settle_lent(struct hak_pool_space *space)
+{
+    size_t keep = space->kept_for_all;
+    size_t lent = space->dirty_bytes > keep ? space->dirty_bytes - keep : 0;
+    if (lent == space->lent_bytes)
+        return;
+    /* relaxed: a sum that bounds what is kept, about; modulo its width */
+    __atomic_fetch_add(&lent_by_all, lent - space->lent_bytes, __ATOMIC_RELAXED);
+    space->lent_bytes = lent;
+}
+
 static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, unsigned first,
                        unsigned count)
 {
@@ -230,6 +246,9 @@ static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, 
     unsigned clean = count - hak_bit_count(region->dirty_pages & pages);
     hak_headroom_take((size_t)clean * HAK_PAGE_SIZE);
     forget_dirty(space, region, pages);
+    space->used_bytes += (size_t)count * HAK_PAGE_SIZE;
+    space->taken_bytes[0] += (size_t)count * HAK_PAGE_SIZE;
+    settle_lent(space);
     region->free_pages &= ~pages;
     enter_fits(space, region);
     update_dirty(space, region, region->given_ns);
@@ -356,12 +375,48 @@ static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now
         space->refused_ns = now_ns;
 }
 
+/* Two times of decay on, what was taken is forgotten. */
+static void turn_times(struct hak_pool_space *space, uint64_t decay_ns, uint64_t now_ns)
+{
+    if (!is_older(space->taken_ns, now_ns, decay_ns))
+        return;
+    space->taken_bytes[1] = is_older(space->taken_ns + decay_ns, now_ns, decay_ns)
+                                ? 0
+                                : space->taken_bytes[0];
+    space->taken_bytes[0] = 0;
+    space->taken_ns = now_ns;
+}
+
+static size_t least_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How much may stay dirty: see the header. */
+static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
+                         uint64_t now_ns)
+{
+    size_t missing = hak_headroom_missing();
+    size_t keep = hak_policy_bytes(&policy->slab_retain_bytes);
+    size_t lend = hak_policy_bytes(&policy->slab_lend_bytes);
+    space->kept_for_all = keep;
+    turn_times(space, policy->decay_ns, now_ns);
+    if (hak_unlikely(missing != 0))
+        return least_of(keep, space->dirty_bytes - least_of(missing, space->dirty_bytes));
+    if (keep == 0 || space->dirty_bytes <= keep)
+        return keep;
+    /* relaxed: others may be changing it */
+    size_t others = __atomic_load_n(&lent_by_all, __ATOMIC_RELAXED) - space->lent_bytes;
+    lend = lend > others ? lend - others : 0;
+    lend = least_of(lend, space->used_bytes);
+    return keep + least_of(lend, space->taken_bytes[0] + space->taken_bytes[1]);
+}
+
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
                          unsigned count, const struct hak_policy *policy)
 {
     struct budget budget = {HAK_SPACE_GIVE_CALLS, HAK_SPACE_PORTION_PAGES, VISITS};
     uint64_t now = hak_os_coarse_now_ns();
-    size_t keep = hak_policy_bytes(&policy->slab_retain_bytes);
     hak_lock_acquire(&space->lock);
     region->free_pages |= page_mask(first, count);
     region->dirty_pages |= page_mask(first, count);
@@ -369,10 +424,12 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
     /* relaxed: hak_decay_slabs_rest looks at it without the lock */
     __atomic_store_n(&space->given_ns, now, __ATOMIC_RELAXED);
     set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
+    space->used_bytes -= (size_t)count * HAK_PAGE_SIZE;
     enter_fits(space, region);
     update_dirty(space, region, now);
     purge_due(space, policy->decay_ns, now, &budget);
-    purge_excess(space, keep, now, &budget);
+    purge_excess(space, keep_bytes(space, policy, now), now, &budget);
+    settle_lent(space);
     hak_lock_release(&space->lock);
 }
 
@@ -383,6 +440,9 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     if (!hak_lock_try(&space->lock))
         return;
     purge_due(space, policy->decay_ns, now_ns, &budget);
+    if (hak_unlikely(hak_headroom_missing() != 0))
+        purge_excess(space, keep_bytes(space, policy, now_ns), now_ns, &budget);
+    settle_lent(space);
     hak_lock_release(&space->lock);
 }
 
@@ -401,6 +461,7 @@ static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *l
                visit(space, list->first, list->first->dirty_pages, now, &budget) != PURGED_PART)
             visits--;
         purged += before - space->dirty_bytes;
+        settle_lent(space);
         hak_lock_release(&space->lock);
         hak_lock_acquire(&space->lock);
     }
@@ -422,6 +483,7 @@ static struct hak_region *detach(struct hak_pool_space *space, struct hak_region
     unlink_from(&space->all, region, HAK_REGION_ALL);
     size_t dirty = (size_t)hak_bit_count(region->dirty_pages) * HAK_PAGE_SIZE;
     set_dirty_bytes(space, space->dirty_bytes - dirty);
+    settle_lent(space);
     hak_headroom_give(dirty);
     return region;
 }

@@ -12,6 +12,11 @@
  *
  *   dirty: regions whose free pages the kernel still backs, those looked at longest ago first
  *
+ * How much stays dirty: slab_retain_bytes, and beyond that as much as was taken within the last time
+ * of decay (what a program takes again and again it would fault in again and again), but no more than
+ * what is in slabs now, and by all spaces together no more than slab_lend_bytes. Each page is bounded
+ * by the time of decay anyway; near the limit of memory what is missing goes first.
+ *
  * Any thread, under the space's lock, which is never held over mmap. Bounds: a take and a give are
  * a few steps however many regions there are; a tick and a give make so many calls of madvise as
  * stands below, and no more; what goes on longer (purge, collect, settle) leaves the lock between
@@ -83,6 +88,11 @@ struct hak_pool_space {
     size_t dirty_bytes;
     uint64_t given_ns;                          /* when pages last came; relaxed atomic for looks */
     uint64_t refused_ns;                        /* when a purge was refused; 0: never */
+    size_t used_bytes;                          /* of pages in slabs */
+    size_t taken_bytes[2];                      /* in this time of decay, and in the one before */
+    uint64_t taken_ns;                          /* when this one began */
+    size_t kept_for_all;                        /* slab_retain_bytes, as last seen */
+    size_t lent_bytes;                          /* dirty beyond that; in the sum over all spaces */
 };
 
 /* First page of a run of `count` pages: of the shortest one that is long enough, of several the one

@@ -2,8 +2,11 @@
 /* Taking objects out of a slab's two-level bitmap and putting them back. Under the bin's lock. */
 #include "tiers/slab.h"
 
+#include <stdbool.h>
+
 #include "os/bits.h"
 #include "os/compiler.h"
+#include "os/memory.h"
 #include "tiers/object.h"
 #include "tiers/page_map.h"
 #include "tiers/size_class.h"
@@ -25,8 +28,13 @@ void hak_slab_build(struct hak_slab *slab, void *base, unsigned class_id)
     slab->free_count = class->capacity;
     slab->class_id = (uint8_t)class_id;
     slab->pages = (uint8_t)class->slab_pages;
+    slab->degree = 0;
+    slab->waits = 0;
+    slab->hole_count = 0;
     slab->next = NULL;
     slab->previous = NULL;
+    slab->holes = (struct hak_slab_pages){{0}};
+    slab->idle = (struct hak_slab_pages){{0}};
 
     unsigned full_words = class->capacity / WORD_BITS;
     unsigned rest = class->capacity % WORD_BITS;
@@ -38,8 +46,143 @@ void hak_slab_build(struct hak_slab *slab, void *base, unsigned class_id)
     slab->summary = used_words == WORD_BITS ? ~UINT64_C(0) : (UINT64_C(1) << used_words) - 1;
 }
 
+/* ---- kernel pages --------------------------------------------------------------------------- */
+
+static unsigned page_shift(void)
+{
+    return hak_lowest_bit(hak_os_page_size());
+}
+
+static bool has_page(const struct hak_slab_pages *pages, unsigned page)
+{
+    return (pages->words[page / WORD_BITS] >> page % WORD_BITS & 1) != 0;
+}
+
+/* Objects first .. last lie on a page, wholly or in part; first > last: none. */
+struct range {
+    unsigned first, last;
+};
+
+static struct range objects_on(const struct hak_slab *slab, unsigned page, unsigned shift)
+{
+    uint32_t start = (uint32_t)page << shift;
+    uint32_t last = (start + (UINT32_C(1) << shift) - 1) / slab->size;
+    return (struct range){start / slab->size, last < slab->capacity ? last : slab->capacity - 1u};
+}
+
+/* Whether a page of the object is a hole: then it is free, whatever its bit. */
+static bool is_hidden(const struct hak_slab *slab, unsigned index, unsigned shift)
+{
+    uint32_t start = (uint32_t)index * slab->size;
+    unsigned last = (start + slab->size - 1) >> shift;
+    for (unsigned page = start >> shift; page <= last; page++)
+        if (has_page(&slab->holes, page))
+            return true;
+    return false;
+}
+
+/* The bits of objects of one word, of those first .. last. */
+static uint64_t bits_in(unsigned word, struct range range)
+{
+    unsigned low = range.first > word * WORD_BITS ? range.first % WORD_BITS : 0;
+    unsigned high = range.last < word * WORD_BITS + WORD_BITS ? range.last % WORD_BITS
+                                                              : WORD_BITS - 1u;
+    return UINT64_MAX << low & UINT64_MAX >> (WORD_BITS - 1u - high);
+}
+
+/* An object that begins before the page or ends behind it may be hidden by a hole beside it. */
+static bool is_page_free(const struct hak_slab *slab, unsigned page, unsigned shift)
+{
+    struct range range = objects_on(slab, page, shift);
+    while (slab->hole_count != 0 && range.first <= range.last &&
+           is_hidden(slab, range.first, shift))
+        range.first++;
+    while (slab->hole_count != 0 && range.first <= range.last &&
+           is_hidden(slab, range.last, shift))
+        range.last--;
+    if (range.first > range.last)
+        return true;
+    for (unsigned word = range.first / WORD_BITS; word <= range.last / WORD_BITS; word++)
+        if ((~slab->words[word] & bits_in(word, range)) != 0)
+            return false;
+    return true;
+}
+
+unsigned hak_slab_find_free_pages(const struct hak_slab *slab, struct hak_slab_pages *pages)
+{
+    unsigned shift = page_shift();
+    unsigned all = (unsigned)slab->pages << (HAK_PAGE_SHIFT - shift);
+    unsigned found = 0;
+    *pages = (struct hak_slab_pages){{0}};
+    for (unsigned page = 0; page < all; page++)
+        if (!has_page(&slab->holes, page) && is_page_free(slab, page, shift)) {
+            pages->words[page / WORD_BITS] |= UINT64_C(1) << page % WORD_BITS;
+            found++;
+        }
+    return found;
+}
+
+static void hide_objects(struct hak_slab *slab, struct range range)
+{
+    for (unsigned word = range.first / WORD_BITS;
+         range.first <= range.last && word <= range.last / WORD_BITS; word++) {
+        slab->words[word] &= ~bits_in(word, range);
+        if (slab->words[word] == 0)
+            slab->summary &= ~(UINT64_C(1) << word);
+    }
+}
+
+void hak_slab_make_holes(struct hak_slab *slab, const struct hak_slab_pages *pages)
+{
+    unsigned shift = page_shift();
+    for (unsigned word = 0; word < HAK_SLAB_HOLE_WORDS; word++) {
+        uint64_t left = pages->words[word];
+        slab->hole_count = (uint16_t)(slab->hole_count + hak_bit_count(left));
+        slab->holes.words[word] |= left;
+        slab->idle.words[word] &= ~left;
+        for (; left != 0; left &= left - 1)
+            hide_objects(slab, objects_on(slab, word * WORD_BITS + hak_lowest_bit(left), shift));
+    }
+}
+
+/* The page is none any more: what lies on no other hole has its bit again. */
+static void show_objects(struct hak_slab *slab, unsigned page, unsigned shift)
+{
+    struct range range = objects_on(slab, page, shift);
+    for (unsigned index = range.first; index <= range.last; index++)
+        if (slab->hole_count == 0 || !is_hidden(slab, index, shift)) {
+            slab->words[index / WORD_BITS] |= UINT64_C(1) << index % WORD_BITS;
+            slab->summary |= UINT64_C(1) << index / WORD_BITS;
+        }
+}
+
+/* All free objects are hidden: those of the lowest hole come back, and as many pages as its first
+ * object has. A page behind the last object is the last hole, and never asked for. */
+static HAK_COLD void fill_hole(struct hak_slab *slab)
+{
+    unsigned shift = page_shift();
+    unsigned word = slab->holes.words[0] != 0 ? 0 : 1;
+    unsigned lowest = word * WORD_BITS + hak_lowest_bit(slab->holes.words[word]);
+    uint32_t object = objects_on(slab, lowest, shift).first * slab->size;
+    unsigned last = (object + slab->size - 1) >> shift;
+    struct hak_slab_pages filled = {{0}};
+    for (unsigned page = lowest; page <= last; page++)
+        if (has_page(&slab->holes, page)) {
+            filled.words[page / WORD_BITS] |= UINT64_C(1) << page % WORD_BITS;
+            slab->holes.words[page / WORD_BITS] &= ~(UINT64_C(1) << page % WORD_BITS);
+            slab->hole_count--;
+        }
+    for (unsigned page = lowest; page <= last; page++)
+        if (has_page(&filled, page))
+            show_objects(slab, page, shift);
+}
+
+/* ---- objects -------------------------------------------------------------------------------- */
+
 static unsigned next_free(struct hak_slab *slab)
 {
+    if (hak_unlikely(slab->summary == 0))
+        fill_hole(slab);
     unsigned word = hak_lowest_bit(slab->summary);
     uint64_t bits = slab->words[word];
     unsigned index = word * WORD_BITS + hak_lowest_bit(bits);
@@ -53,6 +196,7 @@ static unsigned next_free(struct hak_slab *slab)
 uint64_t hak_slab_take(struct hak_slab *slab, unsigned count, uint64_t word)
 {
     unsigned room = hak_word_room(word) - count;
+    slab->idle = (struct hak_slab_pages){{0}};
     slab->free_count = (uint16_t)(slab->free_count - count);
     char *top = slab->base + (size_t)next_free(slab) * slab->size;
     uint64_t chain = hak_word_make(top, room);
@@ -74,7 +218,8 @@ enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object)
     unsigned index = (unsigned)(offset * slab->reciprocal >> 32);
     unsigned word = index / WORD_BITS;
     uint64_t bit = UINT64_C(1) << index % WORD_BITS;
-    if (hak_unlikely((slab->words[word] & bit) != 0))
+    if (hak_unlikely((slab->words[word] & bit) != 0 ||
+                     (slab->hole_count != 0 && is_hidden(slab, index, page_shift()))))
         return HAK_SLAB_ALREADY_FREE;
     slab->words[word] |= bit;
     slab->summary |= UINT64_C(1) << word;

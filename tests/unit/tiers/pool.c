@@ -249,7 +249,37 @@ static void kept_as_told(void)
     uint64_t purged = count_of(HAK_COUNTER_BYTES_PURGED);
     hak_pool_tick(&mid, &keep_all, now + keep_all.decay_ns + 1);
     EXPECT_EQ(mid.space.dirty_bytes, 0);
-    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED) - purged, 8 * slab);
+    /* And the pages inside the one that was kept. */
+    EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED) - purged, 9 * slab);
+    expect_all_empty();
+}
+
+/* A slab with few free objects is taken from before one with many, wherever they stand. */
+static void fullest_slab_first(void)
+{
+    enum { SLABS = 4 };
+    start();
+    unsigned class_id = hak_size_class(1024);
+    unsigned capacity = hak_classes[class_id].capacity;
+    unsigned count = SLABS * capacity;
+    uintptr_t *objects = calloc(count, sizeof *objects);
+    take_many(class_id, objects, count);    /* sorted: slab after slab */
+    const unsigned free_part[SLABS] = {capacity - 1, capacity / 8, capacity - 2, capacity / 2};
+    for (unsigned slab = 0; slab < SLABS; slab++)
+        for (unsigned i = 0; i < free_part[slab]; i++)
+            give(class_id, (void *)objects[slab * capacity + i], &keep_all);
+    const unsigned order[SLABS] = {1, 3, 0, 2};    /* of two that are alike the first to be so */
+    for (unsigned turn = 0; turn < SLABS; turn++)
+        for (unsigned i = 0; i < free_part[order[turn]]; i++) {
+            uint64_t word = hak_word_make(NULL, ANY_ROOM);
+            REQUIRE(hak_pool_take(&tiny, class_id, 1, &word) == 1);
+            uintptr_t object = (uintptr_t)pop(&word);
+            EXPECT_GE(object, objects[order[turn] * capacity]);
+            EXPECT_LE(object, objects[order[turn] * capacity + capacity - 1]);
+        }
+    for (unsigned i = 0; i < count; i++)
+        give(class_id, (void *)objects[i], &keep_all);
+    free(objects);
     expect_all_empty();
 }
 
@@ -416,7 +446,8 @@ static void *work(void *argument)
         worker->failures += hak_pool_give(pool_of(class_id), class_id, &back, policy) != returned;
         if (step % 1000 == 0)
             hak_pool_purge(pool_of(class_id));
-        hak_pool_tick(pool_of(class_id), &keep_all, UINT64_MAX);
+        /* Whatever was free at the last look goes, inside slabs too. */
+        hak_pool_tick(pool_of(class_id), &keep_nothing, hak_os_now_ns());
     }
     return NULL;
 }
@@ -451,6 +482,7 @@ int main(int argc, char **argv)
         {"what is no object is left on top", bad_objects_stay_on_top},
         {"free pages are kept as the policy says", kept_as_told},
         {"a purge spares what is in use", purges_spare_the_living},
+        {"the fullest slab is taken from first", fullest_slab_first},
         {"classes use each other's pages", classes_use_each_others_pages},
         {"many threads, every object one's own", many_threads},
         {"regions of huge pages are purged as a whole", huge_regions_are_spared},

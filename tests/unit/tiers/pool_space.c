@@ -344,6 +344,80 @@ static void gives_obey_the_limit(void)
     finish();
 }
 
+/* Takes `pages`, writes to them and gives them back; the most that stayed dirty. */
+static size_t take_and_give(char **pages, unsigned count, const struct hak_policy *policy)
+{
+    size_t most = 0;
+    for (unsigned i = 0; i < count; i++) {
+        pages[i] = take(1);
+        memset(pages[i], 1, HAK_PAGE_SIZE);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        give(pages[i], 1, policy);
+        most = space.dirty_bytes > most ? space.dirty_bytes : most;
+    }
+    return most;
+}
+
+/* What a program takes again and again stays, up to what is in use and to what is lent; forgotten
+ * when it was not taken for two times of decay. */
+static void taken_again_is_kept(void)
+{
+    enum { USED = 100, AGAIN = 60, RETAIN = 8 };
+    static char *used[USED];
+    static char *again[2 * USED];
+    const size_t page = HAK_PAGE_SIZE;
+    struct hak_policy lends = {.slab_retain_bytes = RETAIN * page, .slab_lend_bytes = SIZE_MAX,
+                               .decay_ns = DECAY};
+    start();
+    for (unsigned i = 0; i < USED; i++)
+        used[i] = take(1);
+    take_and_give(again, 1, &lends);    /* time begins */
+    uint64_t before = calls();
+    for (unsigned round = 0; round < 10; round++)
+        EXPECT_EQ(take_and_give(again, AGAIN, &lends), AGAIN * page);
+    EXPECT_EQ(calls(), before);
+    EXPECT_LE(take_and_give(again, 2 * USED, &lends), (USED + RETAIN) * page);
+
+    space.taken_ns -= 2 * DECAY + 1;    /* so long ago */
+    give(take(1), 1, &lends);
+    while (space.dirty_bytes > RETAIN * page && EXPECT_LE(calls() - before, 1000))
+        give(take(1), 1, &lends);
+    lends.slab_lend_bytes = 0;
+    EXPECT_LE(take_and_give(again, AGAIN, &lends), RETAIN * page);
+    for (unsigned i = 0; i < USED; i++)
+        give(used[i], 1, &lends);
+    finish();
+}
+
+/* Many spaces lend no more than is there: where one keeps all of it, another keeps its share alone. */
+static void lent_once(void)
+{
+    enum { USED = 100, LEND = 40, RETAIN = 8 };
+    static char *pages[USED];
+    static struct hak_pool_space other;
+    const size_t page = HAK_PAGE_SIZE;
+    const struct hak_policy lends = {.slab_retain_bytes = RETAIN * page,
+                                     .slab_lend_bytes = LEND * page, .decay_ns = DECAY};
+    start();
+    region_with(0);
+    region_with(0);
+    take_and_give(pages, 1, &lends);
+    EXPECT_EQ(take_and_give(pages, USED / 2, &lends), (RETAIN + LEND) * page);
+    EXPECT_EQ(take_and_give(pages, USED / 2, &lends), (RETAIN + LEND) * page);
+    other = space;
+    start();
+    region_with(0);
+    region_with(0);
+    take_and_give(pages, 1, &lends);
+    EXPECT_LE(take_and_give(pages, USED / 2, &lends), RETAIN * page);
+    hak_pool_space_purge(&other);
+    EXPECT_EQ(take_and_give(pages, USED / 2, &lends), (RETAIN + LEND) * page);
+    finish();
+    space = other;
+    finish();
+}
+
 /* By the kernel: the sanitizers' mlock does nothing. */
 static int lock_memory(void *memory, size_t bytes)
 {
@@ -439,6 +513,8 @@ int main(int argc, char **argv)
         {"a portion is bounded by pages, too", portions_are_bounded_by_pages},
         {"pages decay each in their time", decay_is_by_page},
         {"a give obeys the limit in few calls", gives_obey_the_limit},
+        {"what is taken again is kept, up to what is in use", taken_again_is_kept},
+        {"what may be lent is lent once", lent_once},
         {"refused purges are told and not repeated", refusals_are_looked_at},
         {"wholly free regions are collected, and no others", collects_what_is_free},
         {"settling looks at each region once", settles_all},

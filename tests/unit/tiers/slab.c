@@ -2,9 +2,11 @@
 /* tiers/slab.c: the two-level bitmap against a byte for each object. */
 #include "tiers/slab.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/memory.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
 #include "tiers/object.h"
@@ -16,6 +18,7 @@ enum { OBJECTS_MAX = HAK_SLAB_WORDS * 64, ROUNDS = 3000 };
 static struct hak_slab slab;
 static char taken[OBJECTS_MAX]; /* the model */
 static unsigned taken_count;
+static char hidden[OBJECTS_MAX]; /* free, and on a page that is a hole */
 
 static void build(unsigned class_id)
 {
@@ -25,16 +28,52 @@ static void build(unsigned class_id)
     memset(&slab, 0xa5, sizeof slab); /* a slab that had another class before */
     hak_slab_build(&slab, aligned_alloc(HAK_PAGE_SIZE, bytes), class_id);
     memset(taken, 0, sizeof taken);
+    memset(hidden, 0, sizeof hidden);
     taken_count = 0;
 }
 
-/* The lowest object that the model has free. */
+/* The lowest object that the model has free: one that has its pages, if there is one. */
 static unsigned lowest_free(void)
 {
     unsigned index = 0;
-    while (index < slab.capacity && taken[index])
+    while (index < slab.capacity && (taken[index] || hidden[index]))
         index++;
+    for (unsigned i = 0; i < slab.capacity && index == slab.capacity; i++)
+        if (hidden[i])
+            index = i;
     return index;
+}
+
+static size_t page_size(void)
+{
+    return hak_os_page_size();
+}
+
+static bool is_hole(size_t page)
+{
+    return (slab.holes.words[page / 64] >> page % 64 & 1) != 0;
+}
+
+static unsigned pages_of_slab(void)
+{
+    return (unsigned)(slab.pages * (size_t)HAK_PAGE_SIZE / page_size());
+}
+
+/* The model, from the holes. A hole is of free objects alone. */
+static void look_at_holes(void)
+{
+    unsigned holes = 0;
+    memset(hidden, 0, sizeof hidden);
+    for (unsigned page = 0; page < pages_of_slab(); page++) {
+        holes += is_hole(page);
+        for (size_t index = page * page_size() / slab.size;
+             is_hole(page) && index < slab.capacity && index * slab.size < (page + 1) * page_size();
+             index++) {
+            EXPECT(!taken[index]);
+            hidden[index] = 1;
+        }
+    }
+    EXPECT_EQ(slab.hole_count, holes);
 }
 
 /* Takes `count`; each object is the lowest free one, the lowest on top, the old chain below. */
@@ -49,6 +88,8 @@ static void take(unsigned count)
         REQUIRE(index < slab.capacity);
         REQUIRE(object == slab.base + (size_t)index * slab.size);
         EXPECT_EQ(hak_word_room(word), 1000 - count + i);
+        if (hidden[index])
+            look_at_holes();
         taken[index] = 1;
         taken_count++;
         word = hak_link_read(object);
@@ -75,7 +116,10 @@ static void agree(void)
         EXPECT_EQ(slab.summary >> word & 1, slab.words[word] != 0);
         free_bits += (unsigned)__builtin_popcountll(slab.words[word]);
     }
-    EXPECT_EQ(free_bits, slab.free_count);
+    unsigned hidden_count = 0;
+    for (unsigned index = 0; index < slab.capacity; index++)
+        hidden_count += hidden[index] != 0;
+    EXPECT_EQ(free_bits + hidden_count, slab.free_count);
     unsigned used_words = (slab.capacity + 63u) / 64;
     if (used_words < 64)
         EXPECT_EQ(slab.summary >> used_words, 0);
@@ -129,6 +173,77 @@ static void whole_slab(void)
     }
 }
 
+/* Pages whose objects are all free, by the model. */
+static bool is_free_by_model(unsigned page)
+{
+    for (unsigned index = 0; index < slab.capacity; index++) {
+        size_t start = (size_t)index * slab.size;
+        if (taken[index] && start < (page + 1) * page_size() &&
+            start + slab.size > page * page_size())
+            return false;
+    }
+    return !is_hole(page);
+}
+
+/* Makes holes of some of the free pages, which are those that the model finds. */
+static void make_holes(struct prng *prng)
+{
+    struct hak_slab_pages pages;
+    unsigned found = hak_slab_find_free_pages(&slab, &pages);
+    unsigned wrong = 0;
+    for (unsigned page = 0; page < 128; page++) {
+        bool is_found = (pages.words[page / 64] >> page % 64 & 1) != 0;
+        wrong += is_found != (page < pages_of_slab() && is_free_by_model(page));
+        found -= is_found;
+        if (is_found && prng_below(prng, 3) == 0)
+            pages.words[page / 64] &= ~(UINT64_C(1) << page % 64);
+    }
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(found, 0);
+    hak_slab_make_holes(&slab, &pages);
+    look_at_holes();
+}
+
+/* Waves of taking and giving, with holes made in between: takes prefer what has its pages, and fill
+ * holes when there is nothing else; an object in a hole is free, so given again it is refused. */
+static void play_with_holes(unsigned class_id)
+{
+    struct prng prng = {class_id};
+    build(class_id);
+    for (unsigned round = 0; round < 300 / (1 + slab.capacity / 256u); round++) {
+        int filling = round / 16 % 2 == 0;
+        for (unsigned i = 0; i < slab.capacity / 8u + 1; i++)
+            if (filling && slab.free_count != 0)
+                take(slab.free_count < 4 ? slab.free_count : 1 + (unsigned)prng_below(&prng, 4));
+            else
+                give((unsigned)prng_below(&prng, slab.capacity));
+        if (round % 4 == 0)
+            make_holes(&prng);
+        agree();
+    }
+    while (slab.free_count != 0)
+        take(1);
+    agree();
+}
+
+static void holes_in_every_class(void)
+{
+    hak_size_class_start();
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++)
+        play_with_holes(class_id);
+}
+
+/* Only what nobody has taken for a while is idle. */
+static void takes_end_idleness(void)
+{
+    build(16);
+    slab.idle.words[0] = 0xff;
+    give(0);
+    EXPECT_EQ(slab.idle.words[0], 0xff);
+    take(1);
+    EXPECT_EQ(slab.idle.words[0] | slab.idle.words[1], 0);
+}
+
 /* Only the first byte of an object is an object; the tail behind the last is none. */
 static void interior_pointers(void)
 {
@@ -153,6 +268,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"takes and gives agree with the model", every_class},
         {"a slab is emptied to the last object", whole_slab},
+        {"holes hide free objects until there are no others", holes_in_every_class},
+        {"pages of a slab that is taken from are not idle", takes_end_idleness},
         {"interior pointers are told from objects", interior_pointers},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
