@@ -7,7 +7,8 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#include "api/start.h"
+#include "api/mine.h"
+#include "api/placing.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
 #include "heap/purge.h"

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 
-#include "api/entry.h"
 #include "api/learning.h"
-#include "api/start.h"
+#include "api/malloc_slow.h"
+#include "api/placing.h"
+#include "api/threads.h"
+#include "api/wake.h"
 #include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "heap/figures.h"
@@ -31,7 +33,7 @@ static struct hak_heap *started_heap(void)
 {
     hak_start();
     hak_thread_front();    /* makes the thread known to liburcu, where that may call malloc */
-    hak_place_shards_and_wait();
+    hak_thread_place_shards_and_wait();
     return hak_heap_default();
 }
 

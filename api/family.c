@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The malloc family but for malloc and free themselves: each a few lines over api/entry.h, with
- * glibc's contracts. Any thread.
+/* The malloc family but for malloc and free themselves: each a few lines over
+ * api/malloc_slow.h, with glibc's contracts. Any thread.
  *
  * The functions are hakmem_*; the standard names are the same code under a second name, at the
  * end of this file, and are left out where a sanitizer must own them (HAK_OVERRIDE_MALLOC in
@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-#include "api/entry.h"
+#include "api/malloc_slow.h"
 #include "api/misuse.h"
 #include "api/quick.h"
 #include "hakmem.h"

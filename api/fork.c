@@ -16,7 +16,7 @@
 
 #include "api/background.h"
 #include "api/learning.h"
-#include "api/start.h"
+#include "api/placing.h"
 #include "heap/child.h"
 #include "heap/heap.h"
 #include "os/section.h"
@@ -35,7 +35,7 @@ static void after_in_child(void)
 {
     hak_section_start_child();
     hak_heap_start_child(hak_heap_default());
-    hak_start_after_fork();
+    hak_placing_after_fork();
     hak_learning_after_fork(hak_heap_default());
     hak_background_after_fork();
 }

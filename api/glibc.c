@@ -14,7 +14,8 @@
 #include <stdio.h>
 
 #include "api/control.h"
-#include "api/entry.h"
+#include "api/malloc_slow.h"
+#include "api/wake.h"
 #include "heap/figures.h"
 #include "heap/heap.h"
 #include "os/compiler.h"

@@ -3,19 +3,9 @@
 #include "api/inform.h"
 
 #include "api/control.h"
+#include "api/machine.h"
 #include "api/options.h"
 #include "os/print.h"
-
-static const char *topology_source;    /* written by the starting thread */
-static unsigned cpus, nodes, l3s;
-
-void hak_inform_topology(const struct hak_topology *topology)
-{
-    topology_source = topology->source;
-    cpus = topology->allowed;
-    nodes = topology->nodes;
-    l3s = topology->l3s;
-}
 
 void hak_inform_start(void)
 {
@@ -26,9 +16,10 @@ void hak_inform_start(void)
     struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
     hakmem_mode(mode, sizeof mode);
     hak_put(&writer, "hakmem: %s\n", mode);
-    if (hak_options.verbose >= 2 && topology_source != NULL)
+    struct hak_machine_facts facts = hak_machine_facts();
+    if (hak_options.verbose >= 2 && facts.source != NULL)
         hak_put(&writer, "hakmem: topology from %s: %u CPUs allowed, %u L3s, %u nodes\n",
-                topology_source, cpus, l3s, nodes);
+                facts.source, facts.cpus, facts.l3s, facts.nodes);
     hak_writer_flush(&writer);
 }
 

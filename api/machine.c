@@ -135,3 +135,16 @@ void hak_machine_forget(void)
     if (is_kept() && !kept_topology()->imagined)
         __atomic_store_n(&forgotten, 1, __ATOMIC_RELAXED);
 }
+
+static struct hak_machine_facts facts;    /* written by whoever places shards */
+
+void hak_machine_note(const struct hak_topology *topology)
+{
+    facts = (struct hak_machine_facts){topology->source, topology->allowed, topology->nodes,
+                                       topology->l3s};
+}
+
+struct hak_machine_facts hak_machine_facts(void)
+{
+    return facts;
+}

@@ -31,4 +31,16 @@ void hak_machine_put(const struct hak_topology *topology);
  * imagined machine does not change. Any thread. */
 void hak_machine_forget(void);
 
+/* Keeps what of the machine is worth telling later. */
+void hak_machine_note(const struct hak_topology *topology);
+
+struct hak_machine_facts {
+    const char *source;    /* NULL: no machine was looked at */
+    unsigned cpus;         /* allowed ones */
+    unsigned nodes;
+    unsigned l3s;
+};
+
+struct hak_machine_facts hak_machine_facts(void);
+
 #endif

@@ -10,21 +10,12 @@
  */
 #include "config.h"
 
-#include "api/malloc.h"
-
+#include "api/malloc_slow.h"
+#include "api/mine.h"
 #include "api/quick.h"
 #include "api/vfork.h"
 #include "front/front_cpu.h"
 #include "hakmem.h"
-
-/* Its home is an id that no page has. */
-const struct hak_front hak_front_none = {
-    .home = UINT32_MAX, .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
-};
-
-/* Relocated in the image that threads' copies are made of, which is done before the first of them
- * (ld.so: before the initial thread's; a static program: before libc starts). */
-HAK_TLS struct hak_front *hak_front_mine = (struct hak_front *)&hak_front_none;
 
 /* The second tries: what lies behind the first magazine of the thread's front, or the CPU's front.
  * Kept out of malloc and free themselves, whose registers they would cost. */

@@ -19,14 +19,14 @@
  *
  * A thread has no front before its first call, while its front is made (making it may allocate) and
  * after its last destructor. */
-#include "api/malloc.h"
+#include "api/malloc_slow.h"
 
 #include <errno.h>
 #include <stdint.h>
 
-#include "api/entry.h"
 #include "api/misuse.h"
-#include "api/start.h"
+#include "api/threads.h"
+#include "api/wake.h"
 #include "front/exchange.h"
 #include "front/front.h"
 #include "front/front_cpu.h"
@@ -336,7 +336,7 @@ static void *serve(const struct request *request)
     return hak_likely(object != NULL) ? object : out_of_memory();
 }
 
-/* ---- what api/ is made of (entry.h) --------------------------------------------------------- */
+/* ---- what api/ is made of ------------------------------------------------------------------- */
 
 static void *serve_small(unsigned class_id, size_t alignment)
 {

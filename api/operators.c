@@ -15,7 +15,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-#include "api/entry.h"
+#include "api/malloc_slow.h"
 #include "api/quick.h"
 #include "os/compiler.h"
 #include "os/print.h"

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "api/entry.h"
 #include "api/machine.h"
-#include "api/start.h"
+#include "api/malloc_slow.h"
+#include "api/placing.h"
+#include "api/threads.h"
+#include "api/wake.h"
 #include "hakmem.h"
 #include "os/print.h"
 #include "topology/domains.h"
@@ -181,7 +183,7 @@ static void put_json(const struct picture *picture, struct hak_writer *writer)
 int hakmem_topology_print(int fd, enum hakmem_format format)
 {
     hak_start();
-    hak_place_shards();
+    hak_thread_place_shards_and_wait();
     struct hak_domain_request request = hak_request_in_force();
     const struct hak_topology *topology = hak_machine_get(HAK_DETAIL_CORES, NULL);
     const struct hak_domains *domains =

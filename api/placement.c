@@ -10,9 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "api/entry.h"
+#include "api/malloc_slow.h"
 #include "api/options.h"
-#include "api/start.h"
+#include "api/placing.h"
+#include "api/threads.h"
+#include "api/wake.h"
 #include "front/fronts.h"
 #include "hakmem.h"
 #include "heap/beside.h"
@@ -53,7 +55,7 @@ static const struct hak_region_source *source_for(int node)
 static const struct hak_shard_map *placement_now(void)
 {
     hak_start();
-    hak_place_shards_and_wait();
+    hak_thread_place_shards_and_wait();
     if (!hak_machine_was_placed())
         hak_place_by_options(hak_options.shard);
     return hak_heap_map(hak_heap_default());

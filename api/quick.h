@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "api/malloc.h"
+#include "api/mine.h"
 #include "front/front.h"
 #include "os/compiler.h"
 #include "tiers/page_map.h"

@@ -17,12 +17,8 @@
 
 #include <errno.h>
 
-#include "api/malloc.h"
+#include "api/mine.h"
 #include "front/front_cpu.h"
-
-struct hak_front hak_front_apart = {
-    .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
-};
 
 HAK_TLS unsigned char hak_thread_is_apart;
 

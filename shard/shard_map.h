@@ -21,7 +21,7 @@ struct hak_shard_map {
     const struct hak_domains *domains;    /* NULL: a single shard, before the machine is known */
     struct hak_domain_request request;    /* what it was built for */
     struct hak_shard_map *next;           /* all of the heap; under its placing lock */
-    unsigned look;                        /* the last look at the machine that led to it; likewise */
+    unsigned look;                        /* the look at the machine that led to it; likewise */
     unsigned count;
     struct hak_shard *shards[];
 };

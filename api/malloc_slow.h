@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the exported names are made of: every entry point of api/ is a few lines over these. Any
- * thread. None of them touches errno; the exported functions set it. */
-#ifndef HAK_API_ENTRY_H
-#define HAK_API_ENTRY_H
+/* malloc and free when they are not easy, and what the exported names are made of: each entry point
+ * of api/ is a few lines over these. Any thread. None of them touches errno but hak_malloc_slow;
+ * the exported functions set it. */
+#ifndef HAK_API_MALLOC_SLOW_H
+#define HAK_API_MALLOC_SLOW_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,7 +47,10 @@ static inline void hak_note_site(void *object, size_t size, const void *site)
  * Whether to try again. */
 HAK_COLD bool hak_give_back(struct hak_reclaim *call);
 
-/* Start-up, idempotent and re-entrant; needed by nobody but entry points that do not allocate. */
-void hak_start(void);
+/* malloc without the hope that it is easy; sets errno. */
+HAK_COLD void *hak_malloc_slow(size_t size);
+
+/* free likewise. */
+HAK_COLD void hak_free_slow(void *object);
 
 #endif

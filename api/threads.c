@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads: a thread's first call makes its front. What that calls in turn (pthread_setspecific may
+ * allocate) is served without a front. The process's first one registers the fork handlers: a
+ * constructor that runs before ours may fork. The destructor of a key gives the front back. */
+#include "api/threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+
+#include "api/fork.h"
+#include "api/placing.h"
+#include "api/vfork.h"
+#include "api/wake.h"
+#include "front/fronts.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
+#include "heap/place.h"
+#include "os/cpu.h"
+
+static struct {
+    uint32_t count;             /* threads that made themselves known; atomic */
+    uint32_t key_ready;         /* key may be used: release, acquire */
+    pthread_key_t key;
+} threads;
+
+/* To the heap, or to whoever enters it when no thread forks any more. */
+static void give_back(struct hak_front *front)
+{
+    if (!hak_heap_enter()) {
+        hak_front_leave(front);
+        return;
+    }
+    hak_front_destroy(front);
+    hak_heap_leave();
+}
+
+/* NULL: no memory, or another thread forks. */
+static struct hak_front *make_front(void)
+{
+    if (!hak_heap_enter())
+        return NULL;
+    struct hak_front *front = hak_front_create(hak_heap_map(hak_heap_default()));
+    hak_heap_leave();
+    return front;
+}
+
+/* Runs among the destructors of a thread's keys. In the first round others may still free what
+ * they own, so we only ask to be called again; in the next the front goes. */
+static void end_thread(void *argument)
+{
+    struct hak_front *front = argument;
+    if (hak_thread_state == HAK_THREAD_RUNNING) {
+        hak_thread_state = HAK_THREAD_ENDING;
+        pthread_setspecific(threads.key, front);
+        return;
+    }
+    hak_thread_state = HAK_THREAD_ENDED;
+    hak_front_set(NULL);
+    give_back(front);
+}
+
+/* The front is the thread's from here on, to be given back at its end: by the key, if there is
+ * one yet. pthread_setspecific may allocate: without a front, or from one that the thread had. */
+static struct hak_front *bind(struct hak_front *front)
+{
+    hak_thread_state = HAK_THREAD_STARTING;
+    /* acquire: pairs with the release in hak_threads_start */
+    int is_bound = front == NULL || (__atomic_load_n(&threads.key_ready, __ATOMIC_ACQUIRE) &&
+                                     pthread_setspecific(threads.key, front) == 0);
+    hak_thread_state = is_bound ? HAK_THREAD_RUNNING : HAK_THREAD_UNBOUND;
+    hak_front_set(front);
+    return front;
+}
+
+static struct hak_front *start_thread(void)
+{
+    if (hak_thread_state == HAK_THREAD_UNBOUND)
+        return bind(hak_front_of_thread());
+    hak_start();
+    /* While another thread forks this one stays new, and is served beside the heap. */
+    if (!hak_heap_enter())
+        return NULL;
+    hak_heap_leave();
+    hak_thread_state = HAK_THREAD_STARTING;
+    hak_fork_start();
+    /* relaxed: a count */
+    if (__atomic_fetch_add(&threads.count, 1, __ATOMIC_RELAXED) != 0)
+        hak_place_shards();
+    hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
+    int per_cpu = hak_fronts_are_per_cpu();
+    struct hak_front *front = per_cpu ? NULL : make_front();
+    if (front == NULL) {
+        hak_thread_state = per_cpu ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
+        return NULL;
+    }
+    return bind(front);
+}
+
+/* The first call of a thread may be free, which leaves errno alone; what we call may not. */
+struct hak_front *hak_thread_start(void)
+{
+    int saved = errno;
+    struct hak_front *front = start_thread();
+    errno = saved;
+    return front;
+}
+
+struct hak_front *hak_thread_own_front(void)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front != NULL || hak_thread_state != HAK_THREAD_RUNNING)
+        return front;
+    hak_thread_state = HAK_THREAD_STARTING;
+    front = make_front();
+    if (front != NULL)
+        return bind(front);
+    hak_thread_state = HAK_THREAD_RUNNING;    /* served as before */
+    return NULL;
+}
+
+/* The front that the thread gives back now is not to be given back at its end once more. */
+static void forget_bound(void)
+{
+    /* acquire: pairs with the release in hak_threads_start */
+    if (__atomic_load_n(&threads.key_ready, __ATOMIC_ACQUIRE))
+        pthread_setspecific(threads.key, NULL);
+}
+
+/* From now on CPUs' fronts serve the thread. */
+static void give_up(struct hak_front *front)
+{
+    hak_front_set(hak_thread_is_apart ? &hak_front_apart : NULL);
+    forget_bound();
+    give_back(front);
+}
+
+void hak_thread_drop_own_front(void)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front == NULL || !hak_fronts_are_per_cpu() || hak_thread_state != HAK_THREAD_RUNNING)
+        return;
+    give_up(front);
+}
+
+void hak_thread_place_shards_and_wait(void)
+{
+    struct hak_front *front = hak_front_of_thread();
+    if (hak_place_shards_and_wait() && front != NULL)
+        give_up(front);
+}
+
+void hak_threads_start(void)
+{
+    if (pthread_key_create(&threads.key, end_thread) != 0)
+        return;
+    /* release: pairs with the acquires in bind and forget_bound */
+    __atomic_store_n(&threads.key_ready, 1, __ATOMIC_RELEASE);
+    /* The thread that starts the library may have made its front before there was a key, as may
+     * others, which see to it themselves; in this one, CPU fronts may have replaced it. */
+    if (hak_thread_state == HAK_THREAD_UNBOUND)
+        bind(hak_front_of_thread());
+}
+
+void hak_threads_end(void)
+{
+    /* acq_rel: pairs with the acquires of who uses the key, and the release in hak_threads_start */
+    if (__atomic_exchange_n(&threads.key_ready, 0, __ATOMIC_ACQ_REL))
+        pthread_key_delete(threads.key);
+}

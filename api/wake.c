@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The first call, from wherever: a constructor of another library, the loader. Tables, one shard.
+ * System calls only: nothing can call malloc, so nothing can come back here, and a lock of one word
+ * suffices. */
+#include "api/wake.h"
+
+#include <stdint.h>
+
+#include "heap/heap.h"
+#include "os/compiler.h"
+#include "os/lock.h"
+#include "tiers/size_class.h"
+
+static struct {
+    struct hak_lock lock;
+    uint32_t ready;    /* release, acquire */
+} waking;
+
+static HAK_COLD void first_stage(void)
+{
+    hak_lock_acquire(&waking.lock);
+    if (!waking.ready) {
+        struct hak_heap *heap = hak_heap_default();
+        hak_size_class_start();
+        int refused = hak_heap_start(heap, &hak_policy_fixed);
+        if (refused)
+            __builtin_trap();    /* not 1 MiB from the kernel: no program can run */
+        /* release: pairs with the acquire in hak_start */
+        __atomic_store_n(&waking.ready, 1, __ATOMIC_RELEASE);
+    }
+    hak_lock_release(&waking.lock);
+}
+
+void hak_start(void)
+{
+    /* acquire: pairs with the release in first_stage */
+    if (hak_unlikely(!__atomic_load_n(&waking.ready, __ATOMIC_ACQUIRE)))
+        first_stage();
+}
