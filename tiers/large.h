@@ -32,7 +32,8 @@
 #include "tiers/region.h"
 
 enum {
-    HAK_LARGE_MAX = 8 * 1024 * 1024,             /* above: whales */
+    HAK_LARGE_MAX = 32 * 1024 * 1024,            /* above: whales */
+    HAK_LARGE_GROWN_MAX = 8 * 1024 * 1024,       /* the same of what grows by realloc */
     HAK_LARGE_ALIGNMENT_MAX = HAK_REGION_SIZE,   /* above: whales */
     HAK_LARGE_BINS = 224,                        /* up to 2^17 units, more than any segment has */
     HAK_LARGE_BIN_WORDS = (HAK_LARGE_BINS + 63) / 64,

@@ -199,7 +199,7 @@ static size_t mapping_size(size_t size)
     if (size > PTRDIFF_MAX - HAK_REGION_SIZE)
         return 0;
     /* Of plain memory what is added is never touched. */
-    int whole = size > HAK_LARGE_MAX && hak_region_wants_hugetlb();
+    int whole = size > HAK_LARGE_GROWN_MAX && hak_region_wants_hugetlb();
     size = hak_align_up(size, whole ? HAK_REGION_SIZE : hak_os_page_size());
     return size < SIZE_MIN ? SIZE_MIN : size;
 }
