@@ -17,7 +17,7 @@ const struct hak_policy hak_policy_fixed = {
     .slab_retain_bytes = 8ul * MIB,
     .whale_retain_bytes = 256ul * MIB,
     .decay_ns = 1000ul * 1000 * 1000,
-    .large_segment_bytes = 128ul * MIB,
+    .large_segment_bytes = 64ul * MIB,
     .batch_runs = 16,
 };
 

@@ -264,6 +264,9 @@ void hak_front_attach_all(void)
 static void tick(struct hak_front *front)
 {
     uint64_t now = hak_os_coarse_now_ns();
+    /* To keep nothing is to keep nothing here. */
+    if (hak_heap_default()->policy->decay_ns == 0)
+        hak_front_flush(front);
     if (now - front->last_tick_ns < hak_decay_pause_ns(hak_heap_default()->policy))
         return;
     front->last_tick_ns = now;

@@ -37,14 +37,12 @@ static struct hak_placement *placement_for(unsigned count)
     return placement;
 }
 
-/* What the heap may keep unused is shared out, so that it does not grow with the shards. */
+/* What the heap may keep unused in slabs is shared out, so that it does not grow with the shards;
+ * runs and whales claim theirs of one credit. */
 static void share_out(struct hak_heap *heap, unsigned shards)
 {
-    enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
-    size_t share = heap->retain_bytes / shards;
-    size_t slab_share = share / SLAB_PART;
-    if (heap->retain_bytes != 0 && share < LARGE_LEAST)
-        share = LARGE_LEAST;
+    enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
+    size_t slab_share = heap->retain_bytes / shards / SLAB_PART;
     if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
         slab_share = SLAB_LEAST;
     struct hak_policy *policy = &heap->policy_store;
@@ -52,7 +50,8 @@ static void share_out(struct hak_heap *heap, unsigned shards)
     if (policy->decay_ns == 0)
         slab_share = 0;
     hak_policy_set_bytes(&policy->whale_retain_bytes, heap->retain_bytes);
-    hak_policy_set_bytes(&policy->large_retain_bytes, share);
+    hak_policy_set_bytes(&policy->large_retain_bytes, heap->retain_bytes);
+    hak_policy_set_bytes(&heap->credit.most, heap->retain_bytes);
     hak_policy_set_bytes(&policy->slab_retain_bytes, slab_share);
 }
 
@@ -66,6 +65,7 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
 {
     heap->policy_store = *policy;
     heap->policy = &heap->policy_store;
+    heap->policy_store.credit = &heap->credit;
     heap->retain_bytes = policy->large_retain_bytes;
     heap->nodes = 1;
     struct hak_placement *placement = placement_for(1);

@@ -37,6 +37,7 @@ unit_tests = \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
 	%D%/unit/learn/cost \
+	%D%/unit/learn/credit \
 	%D%/unit/learn/elo \
 	%D%/unit/learn/huge \
 	%D%/unit/learn/learner \

@@ -21,7 +21,6 @@ enum {
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
     LOOK_MOST = 100,               /* ticks between two looks at the cache's oldest */
-    FIRST_SHARE = 16,              /* of what may be kept, is kept at first */
     FIT_SHARE = 8,                 /* a cached whale serves if no more than 1/8 would be wasted */
 };
 
@@ -96,6 +95,11 @@ static struct hak_whale *find(struct hak_whales *whales, const void *object)
 
 /* ---- the cache ---- */
 
+static size_t most_retained(const struct hak_policy *policy)
+{
+    return hak_policy_bytes(&policy->whale_retain_bytes);
+}
+
 static void cache_push(struct hak_whales *whales, struct hak_whale *whale)
 {
     struct hak_whale **link = &whales->oldest;
@@ -106,6 +110,23 @@ static void cache_push(struct hak_whales *whales, struct hak_whale *whale)
     whale->freed = whales->now;
     whales->cached_count++;
     whales->cached_bytes += whale->size;
+}
+
+/* Claims what the cache is to hold; bytes that it may. Lock held. */
+static size_t claim(struct hak_whales *whales, const struct hak_policy *policy, size_t bytes,
+                    size_t retain)
+{
+    size_t has = whales->claim.bytes;
+    if (bytes > has)
+        hak_credit_claim(policy, &whales->claim, bytes - has, retain);
+    return whales->claim.bytes;
+}
+
+/* What the cache has claimed beyond what it holds others may have. Lock held. */
+static void settle_claim(struct hak_whales *whales, const struct hak_policy *policy)
+{
+    size_t retain = hak_learner_retain(&whales->learner, policy, most_retained(policy));
+    hak_credit_give_back(policy, &whales->claim, whales->cached_bytes, retain);
 }
 
 /* Takes a whale that stands at *link out of the cache. */
@@ -262,7 +283,7 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
 void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
 {
     hak_lock_acquire(&whales->lock);
-    whales->learner = (struct hak_learner){.first_share = FIRST_SHARE};
+    whales->learner = (struct hak_learner){0};
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
     hak_learner_start(&whales->learner, policy, 0);
     hak_lock_release(&whales->lock);
@@ -274,6 +295,7 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
                                      int node, int *cached)
 {
     uint64_t now = hak_os_coarse_now_ns();
+    hak_learner_turn(&whales->learner, now);
     struct hak_whale *whale = cache_find(whales, size, alignment, node);
     *cached = whale != NULL;
     if (whale != NULL) {
@@ -339,11 +361,6 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     return whale->address;
 }
 
-static size_t most_retained(const struct hak_policy *policy)
-{
-    return hak_policy_bytes(&policy->whale_retain_bytes);
-}
-
 /* Puts a whale that nobody has any more into the cache, or into the list of those to be unmapped,
  * which is returned, as the policy and the learner say. Lock held. */
 static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale *whale,
@@ -378,7 +395,9 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     hak_learner_saw(learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, before >> HAK_LARGE_UNIT_SHIFT, 0);
     if (before > most && hak_learner_grow_retain(learner, policy, most_retained(policy)))
         most = hak_learner_retain(learner, policy, most_retained(policy));
+    most = claim(whales, policy, before < most ? before : most, most);
     struct hak_whale *evicted = cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
+    settle_claim(whales, policy);
     hak_learner_saw(learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP,
                     (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT, 0);
     return evicted;
@@ -571,6 +590,7 @@ void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, 
         }
     }
     tick_learner(whales, policy, now_ns);
+    settle_claim(whales, policy);
     hak_lock_release(&whales->lock);
     unmap_list(whales, old);
 }

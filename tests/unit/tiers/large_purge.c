@@ -40,6 +40,7 @@ static void new_cache(enum hak_learn_mode mode, enum hak_arm arm)
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         learner.keys[key].arm = (uint8_t)arm;
     learner.tick_ns = hak_os_coarse_now_ns(); /* none is due while a case runs, */
+    hak_learner_turn(&learner, learner.tick_ns);
     cache = calloc(1, sizeof *cache);
     hak_large_init(cache, &source, &learner);
 }
