@@ -322,7 +322,8 @@ static void *serve(const struct request *request)
 
 static void *serve_small(unsigned class_id, size_t alignment)
 {
-    const struct request request = {hak_classes[class_id].size, alignment, 0, HAK_ZERO_NO, class_id};
+    const struct request request = {hak_classes[class_id].size, alignment, 0, HAK_ZERO_NO,
+                                    class_id};
     return serve(&request);
 }
 

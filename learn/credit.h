@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What all caches of a heap together may keep from the kernel: one number, of which those claim that
- * have unused memory, and to which they give back what they need no longer. So a single busy cache
- * may have all of it, and many idle ones nothing.
+/* What all caches of a heap together may keep from the kernel: one number, of which those claim
+ * that have unused memory, and to which they give back what they need no longer. So a single busy
+ * cache may have all of it, and many idle ones nothing.
  *
  *   allowed = the first 16 MiB, and what the caches' learners found to be asked for again;
  *             never more than HAKMEM_RETAIN. Without learners: that.
  *
- * A claim is a cache's alone, under its lock: it is touched when the cache has more than it claimed,
- * and once in a time of decay. Caches that are refused say so, and then those that claimed more than
- * their part give up some at each tick. Bounded: claims never exceed what is allowed; no call does
- * more than three exchanges that may have to be tried again. Any thread. */
+ * A claim is a cache's alone, under its lock: it is touched when the cache has more than it
+ * claimed, and once in a time of decay. Caches that are refused say so, and then those that claimed
+ * more than their part give up some at each tick. Claims never exceed what is allowed when they are
+ * made. No lock: of claims at once, one always succeeds. Any thread. */
 #ifndef HAK_LEARN_CREDIT_H
 #define HAK_LEARN_CREDIT_H
 

@@ -77,7 +77,8 @@ unit_tests = \
 	%D%/unit/tiers/large \
 	%D%/unit/tiers/large_purge \
 	%D%/unit/tiers/large_segment \
-	%D%/unit/tiers/whale
+	%D%/unit/tiers/whale \
+	%D%/unit/tiers/whale_cache
 
 TEST_EXTENSIONS += .modes .direct
 MODES_LOG_DRIVER = $(TAP_DRIVER)

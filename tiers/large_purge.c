@@ -373,8 +373,8 @@ static size_t most_retained(const struct hak_policy *policy)
 }
 
 /* Dirty units that may stay beside what is claimed: a share of what is in use, since so much comes
- * and goes when sizes are mixed (a fixed policy needs half: with an eighth, 120 MiB of mixed runs of
- * 64 KiB to 4 MiB were purged all the time, and a third as fast; the learner soon allows what is
+ * and goes when sizes are mixed (a fixed policy needs half: with an eighth, 120 MiB of mixed runs
+ * of 64 KiB to 4 MiB were purged all the time, and a third as fast; the learner soon allows what is
  * missing). */
 static size_t used_share(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
@@ -400,7 +400,7 @@ static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *po
     return cache->claim.bytes >> HAK_LARGE_UNIT_SHIFT;
 }
 
-/* What the cache has not needed for a time of decay others may have, or at once what others lack. */
+/* What the cache has not needed for a time of decay others may have; at once what others lack. */
 static void give_back_claim(struct hak_large_cache *cache, const struct hak_policy *policy,
                             int ended)
 {
@@ -413,8 +413,8 @@ static void give_back_claim(struct hak_large_cache *cache, const struct hak_poli
     hak_credit_give_back(policy, &cache->claim, fair < kept ? fair : kept, retained(cache, policy));
 }
 
-/* Dirty units that may stay: what is claimed, as the learner or the policy says, and the share. This
- * bounds bursts; decay finds what is not needed. */
+/* Dirty units that may stay: what is claimed, as the learner or the policy says, and the share.
+ * This bounds bursts; decay finds what is not needed. */
 static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     if (policy->decay_ns == 0)
