@@ -84,6 +84,7 @@ void hak_learner_turn(struct hak_learner *learner, uint64_t now_ns)
     if (hak_likely(since < 0 || (uint64_t)since < decay))
         return;
     learner->drawn_before = (uint64_t)since / 2 < decay ? learner->drawn_units : 0;
+    learner->gone_units = (uint64_t)since / 2 < decay ? learner->gone_units / 2 : 0;
     learner->drawn_units = 0;
     learner->out_units = 0;
     learner->drawn_ns = now_ns;

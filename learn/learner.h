@@ -106,6 +106,7 @@ struct hak_learner {
                                          once since drawn_ns, */
     size_t drawn_before;              /* and in as long a time before */
     size_t out_units;                 /* of that, what is in use */
+    size_t gone_units;                /* purged since there were too many, and not missed so far */
     uint64_t drawn_ns;
     size_t peak_units;                /* most dirty units since peak_ns */
     size_t peak_before;               /* and in as long a time before */
@@ -215,6 +216,7 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
     switch (event) {
     case HAK_LEARN_EXCESS:
         learner->evicted += (double)units;
+        learner->gone_units += units;
         learner->purged_units[event] += units;
         break;
     case HAK_LEARN_DECAY:
@@ -233,12 +235,10 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
     case HAK_LEARN_MISSED:
         /* Only what was purged lately can be missed: a heap that grows for the first time misses
          * nothing. */
-        if (learner->missed >= learner->evicted)
-            break;
-        units = learner->missed + (double)units < learner->evicted
-                    ? units
-                    : (size_t)(learner->evicted - learner->missed);
         learner->missed += (double)units;
+        learner->missed = learner->missed < learner->evicted ? learner->missed : learner->evicted;
+        units = units < learner->gone_units ? units : learner->gone_units;
+        learner->gone_units -= units;
         hak_learner_drew(learner, units);
         break;
     case HAK_LEARN_DIRTY:

@@ -376,6 +376,9 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
     size_t first = first_retain(most);
     if (policy->mode != HAK_LEARN_ON || found <= first)
         return found;
-    size_t asked = (learner->drawn_units + learner->drawn_before) * UNIT;
+    size_t drawn = learner->drawn_units > learner->drawn_before ? learner->drawn_units
+                                                                : learner->drawn_before;
+    /* And half as much: a stretch may end in the middle of a round, and rounds differ. */
+    size_t asked = drawn * 3 / 2 * UNIT;
     return asked < found - first ? first + asked : found;
 }

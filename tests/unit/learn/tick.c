@@ -350,18 +350,18 @@ static void retention_follows_demand(void)
         const struct hak_learn_give give = {.id = 4096, .units = 256, .now_ns = one.now_ns};
         hak_learner_gave(&one.learner, &give);
     }
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + MIB);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 3 * MIB / 2);
     hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 32 * 256, 0);
     hak_learner_turn(&one.learner, one.now_ns += second_ns);
     hak_learner_turn(&one.learner, one.now_ns - second_ns); /* who comes late is not heard */
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 32 * MIB);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 48 * MIB);
     hak_learner_turn(&one.learner, one.now_ns += second_ns);
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
     hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 256, 0); /* never had */
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
     hak_learner_saw(&one.learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, 256, 0);
     hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 512, 0);
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + MIB);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 3 * MIB / 2);
     hak_learner_turn(&one.learner, one.now_ns += 2 * second_ns); /* both at once */
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
 }
