@@ -197,6 +197,7 @@ conform_tests = \
 	%D%/conform/threads.modes \
 	%D%/conform/fork.modes \
 	%D%/conform/limits.modes \
+	%D%/conform/at_rest.modes \
 	%D%/conform/rooms.modes \
 	%D%/conform/budget.modes \
 	%D%/conform/readers.modes \
@@ -255,6 +256,7 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_threads_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_fork_modes_SOURCES = %D%/conform/fork.c
 %C%_conform_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_at_rest_modes_SOURCES = %D%/conform/at_rest.c
 %C%_conform_limits_modes_SOURCES = %D%/conform/limits.c
 %C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_rooms_modes_SOURCES = %D%/conform/rooms.c
