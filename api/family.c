@@ -75,7 +75,8 @@ void *hakmem_calloc(size_t count, size_t size)
 /* To fresh memory. Where that is refused, an object that is large enough stays what it is. */
 static void *move(void *object, size_t usable, size_t size)
 {
-    void *fresh = allocate(size);
+    void *fresh = hak_likely(size <= HAK_LARGE_GROWN_MAX) ? allocate(size)
+                                                          : hak_allocate_growing(size);
     if (hak_unlikely(fresh == NULL))
         return size <= usable ? object : fail(ENOMEM);
     __builtin_memcpy(fresh, object, size < usable ? size : usable);

@@ -200,17 +200,27 @@ static void release_small(void *object, struct hak_page page)
 
 /* ---- large and whales ----------------------------------------------------------------------- */
 
+struct request {
+    size_t size;
+    size_t alignment;
+    size_t runs_most;     /* what is larger becomes a whale */
+    enum hak_zero zero;
+    unsigned class_id;    /* HAK_CLASS_NONE: large, or a whale */
+};
+
 /* A pinned thread wants memory of its shard, and no other's. */
-static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, enum hak_zero zero)
+static void *take_large(struct hak_shard *shard, const struct request *request)
 {
     const struct hak_front *front = hak_front_of_thread();
     struct hak_heap *heap = hak_heap_default();
-    if (size > HAK_LARGE_MAX || alignment > HAK_LARGE_ALIGNMENT_MAX)
-        return hak_whale_take(&heap->whales, &shard->source, size, alignment, zero,
+    size_t size = request->size;
+    size_t alignment = request->alignment;
+    if (size > request->runs_most || alignment > HAK_LARGE_ALIGNMENT_MAX)
+        return hak_whale_take(&heap->whales, &shard->source, size, alignment, request->zero,
                               shard->policy);
     if (front != NULL && front->pinned != NULL)
-        return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
-    return hak_shard_take_large(shard, size, alignment, zero);
+        return hak_large_take(&shard->large, size, alignment, request->zero, shard->policy);
+    return hak_shard_take_large(shard, size, alignment, request->zero);
 }
 
 /* Lets memory decay. Inside the heap. */
@@ -222,16 +232,16 @@ static void look_at_clock(struct hak_front *front)
         hak_heap_visit_without_front(hak_heap_default(), shard_here());
 }
 
-static void *large(size_t size, size_t alignment, enum hak_zero zero)
+static void *large(const struct request *request)
 {
-    if (size > PTRDIFF_MAX)
+    if (request->size > PTRDIFF_MAX)
         return NULL;
     /* Made known though it needs no front: shards are placed when there is a second thread. */
     struct hak_front *front = hak_thread_front();
     if (hak_unlikely(!hak_heap_enter()))
-        return beside(size, alignment, zero);
+        return beside(request->size, request->alignment, request->zero);
     look_at_clock(front);
-    void *object = take_large(shard_here(), size, alignment, zero);
+    void *object = take_large(shard_here(), request);
     if (hak_unlikely(hak_headroom_missing() != 0))
         hak_heap_make_room(hak_heap_default());
     hak_heap_leave();
@@ -267,18 +277,11 @@ static void release_other(void *object, struct hak_page page)
 
 /* ---- when the kernel refuses ----------------------------------------------------------------- */
 
-struct request {
-    size_t size;
-    size_t alignment;
-    enum hak_zero zero;
-    unsigned class_id;    /* HAK_CLASS_NONE: large, or a whale */
-};
-
 static void *try_once(const struct request *request)
 {
     if (request->class_id != HAK_CLASS_NONE)
         return small(request->class_id, request->size, request->alignment);
-    return large(request->size, request->alignment, request->zero);
+    return large(request);
 }
 
 /* Of what is mapped already, whoever's it is. A small object that no region can be had for gets a
@@ -340,13 +343,14 @@ static void *serve(const struct request *request)
 
 static void *serve_small(unsigned class_id, size_t alignment)
 {
-    const struct request request = {hak_classes[class_id].size, alignment, HAK_ZERO_NO, class_id};
+    const struct request request = {hak_classes[class_id].size, alignment, 0, HAK_ZERO_NO,
+                                    class_id};
     return serve(&request);
 }
 
 static void *serve_large(size_t size, size_t alignment, enum hak_zero zero)
 {
-    const struct request request = {size, alignment, zero, HAK_CLASS_NONE};
+    const struct request request = {size, alignment, HAK_LARGE_MAX, zero, HAK_CLASS_NONE};
     return serve(&request);
 }
 
@@ -356,6 +360,13 @@ void *hak_allocate(size_t size)
     if (size <= HAK_MID_MAX)
         return serve_small(hak_size_class(size), 1);
     return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_NO);
+}
+
+void *hak_allocate_growing(size_t size)
+{
+    const struct request request = {size, HAK_LARGE_UNIT, HAK_LARGE_GROWN_MAX, HAK_ZERO_NO,
+                                    HAK_CLASS_NONE};
+    return size > HAK_MID_MAX ? serve(&request) : hak_allocate(size);
 }
 
 void *hak_allocate_zeroed(size_t size)
@@ -429,9 +440,11 @@ size_t hak_usable_size(const void *object)
 static void *resize_large(void *object, struct hak_page page, size_t new_size)
 {
     struct hak_heap *heap = hak_heap_default();
-    if (page.offset == HAK_PAGE_LARGE && new_size > HAK_MID_MAX && new_size <= HAK_LARGE_MAX)
+    bool stays_run = new_size <= HAK_LARGE_GROWN_MAX ||
+                     (new_size <= HAK_LARGE_MAX && hak_large_size(object) > HAK_LARGE_GROWN_MAX);
+    if (page.offset == HAK_PAGE_LARGE && new_size > HAK_MID_MAX && stays_run)
         return hak_large_resize(object, new_size, heap->policy) ? object : NULL;
-    if (page.offset == HAK_PAGE_WHALE && new_size > HAK_LARGE_MAX && new_size <= PTRDIFF_MAX)
+    if (page.offset == HAK_PAGE_WHALE && new_size > HAK_LARGE_GROWN_MAX && new_size <= PTRDIFF_MAX)
         return hak_whale_resize(&heap->whales, object, new_size, HAK_MOVE_ALLOWED);
     return NULL;
 }

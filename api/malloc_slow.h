@@ -16,7 +16,11 @@
  * size > PTRDIFF_MAX. */
 void *hak_allocate(size_t size);
 
-/* The same, zeroed; memory known to be zero is not cleared again. */
+/* The same for an object that has grown, and may grow on: from HAK_LARGE_GROWN_MAX on it becomes a
+ * whale, whose pages move without a copy. */
+void *hak_allocate_growing(size_t size);
+
+/* The first, zeroed; memory known to be zero is not cleared again. */
 void *hak_allocate_zeroed(size_t size);
 
 /* The same at a multiple of alignment, a power of two. */

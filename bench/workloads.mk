@@ -13,9 +13,11 @@ bench_workloads = \
 	%D%/workloads/orders \
 	%D%/workloads/random_mixed \
 	%D%/workloads/remote_free \
+	%D%/workloads/rounds \
 	%D%/workloads/threads_idle \
 	%D%/workloads/tiny_hot \
-	%D%/workloads/wander
+	%D%/workloads/wander \
+	%D%/workloads/whales
 
 %C%_workloads_cache_scratch_SOURCES = %D%/workloads/cache_scratch.c
 %C%_workloads_cache_scratch_CFLAGS = $(bench_cflags)
@@ -72,6 +74,11 @@ bench_workloads = \
 %C%_workloads_remote_free_LDADD = %D%/lib/libbench.la
 %C%_workloads_remote_free_LDFLAGS = $(bench_ldflags)
 
+%C%_workloads_rounds_SOURCES = %D%/workloads/rounds.c
+%C%_workloads_rounds_CFLAGS = $(bench_cflags)
+%C%_workloads_rounds_LDADD = %D%/lib/libbench.la
+%C%_workloads_rounds_LDFLAGS = $(bench_ldflags)
+
 %C%_workloads_threads_idle_SOURCES = %D%/workloads/threads_idle.c
 %C%_workloads_threads_idle_CFLAGS = $(bench_cflags)
 %C%_workloads_threads_idle_LDADD = %D%/lib/libbench.la
@@ -86,3 +93,8 @@ bench_workloads = \
 %C%_workloads_wander_CFLAGS = $(bench_cflags)
 %C%_workloads_wander_LDADD = %D%/lib/libbench.la
 %C%_workloads_wander_LDFLAGS = $(bench_ldflags)
+
+%C%_workloads_whales_SOURCES = %D%/workloads/whales.c
+%C%_workloads_whales_CFLAGS = $(bench_cflags)
+%C%_workloads_whales_LDADD = %D%/lib/libbench.la
+%C%_workloads_whales_LDFLAGS = $(bench_ldflags)

@@ -274,8 +274,10 @@ static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *k
         hak_shard_take_foreign(shard, class_id, word);
     /* relaxed, all: hints */
     uint64_t loaded = __atomic_load_n(&front->loaded[class_id], __ATOMIC_RELAXED);
-    int is_unused = hak_front_is_unused(front, class_id, loaded);
-    if (__atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED)) {
+    int keeps_nothing = shard->policy->decay_ns == 0;
+    int is_unused = hak_front_is_unused(front, class_id, loaded) || keeps_nothing;
+    int is_missed = __atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED);
+    if (is_missed && !keeps_nothing) {
         uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
         *kept_bytes += (class->bundle - hak_word_room(spare)) * class->size;
         return;

@@ -24,14 +24,12 @@ struct hak_shard_map *hak_heap_make_map(unsigned count)
     return map;
 }
 
-/* What the heap may keep unused is shared out, so that it does not grow with the shards. */
+/* What the heap may keep unused in slabs is shared out, so that it does not grow with the shards;
+ * runs and whales claim theirs of one credit. */
 static void share_out(struct hak_heap *heap, unsigned shards)
 {
-    enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024, LEND_PART = 2 };
-    size_t share = heap->retain_bytes / shards;
-    size_t slab_share = share / SLAB_PART;
-    if (heap->retain_bytes != 0 && share < LARGE_LEAST)
-        share = LARGE_LEAST;
+    enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024, LEND_PART = 2 };
+    size_t slab_share = heap->retain_bytes / shards / SLAB_PART;
     if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
         slab_share = SLAB_LEAST;
     struct hak_policy *policy = &heap->policy_store;
@@ -39,7 +37,8 @@ static void share_out(struct hak_heap *heap, unsigned shards)
     if (policy->decay_ns == 0)
         slab_share = 0;
     hak_policy_set_bytes(&policy->whale_retain_bytes, heap->retain_bytes);
-    hak_policy_set_bytes(&policy->large_retain_bytes, share);
+    hak_policy_set_bytes(&policy->large_retain_bytes, heap->retain_bytes);
+    hak_policy_set_bytes(&heap->credit.most, heap->retain_bytes);
     hak_policy_set_bytes(&policy->slab_retain_bytes, slab_share);
     hak_policy_set_bytes(&policy->slab_lend_bytes, heap->retain_bytes / LEND_PART);
 }
@@ -61,6 +60,7 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
 {
     heap->policy_store = *policy;
     heap->policy = &heap->policy_store;
+    heap->policy_store.credit = &heap->credit;
     heap->retain_bytes = policy->large_retain_bytes;
     struct hak_shard_map *map = hak_heap_make_map(1);
     struct hak_shard *shard = hak_shard_create(HAK_NODE_ANY, heap->policy);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learn/credit.h"
 #include "learn/policy.h"
 #include "os/cpu.h"
 #include "shard/shard.h"
@@ -22,6 +23,7 @@ struct hak_heap {
     struct hak_cpu_set new_cpus;              /* all such since it was published; relaxed, both */
     struct hak_whales whales;
     const struct hak_policy *policy;
+    struct hak_credit credit;                 /* of what runs and whales may keep unused */
     struct hak_policy policy_store;           /* what options made of the fixed policy */
     uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
     uint64_t made_room_ns;                    /* near the limit of memory; relaxed, as the next */

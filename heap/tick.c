@@ -54,6 +54,9 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front)
 {
     uint64_t now = hak_os_coarse_now_ns();
+    /* To keep nothing is to keep nothing here. */
+    if (heap->policy->decay_ns == 0)
+        hak_front_flush(front);
     if (now - front->last_tick_ns < hak_decay_pause_ns(heap->policy))
         return;
     front->last_tick_ns = now;
@@ -92,6 +95,8 @@ void hak_heap_visit_on_cpu(struct hak_heap *heap)
     __atomic_store_n(&front->slow_calls, calls, __ATOMIC_RELAXED);
     if (hak_likely(calls % CALLS_PER_LOOK != 0))
         return;
+    if (heap->policy->decay_ns == 0)
+        hak_cpu_front_shrink(front);
     uint64_t now = hak_os_coarse_now_ns();
     if (now - __atomic_load_n(&front->last_tick_ns, __ATOMIC_RELAXED) <
         hak_decay_pause_ns(heap->policy))

@@ -77,10 +77,25 @@ enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_po
     return try_another(learner, key, units);
 }
 
+void hak_learner_turn(struct hak_learner *learner, uint64_t now_ns)
+{
+    int64_t since = (int64_t)(now_ns - learner->drawn_ns);
+    uint64_t decay = learner->cost.decay_ns;
+    if (hak_likely(since < 0 || (uint64_t)since < decay))
+        return;
+    learner->drawn_before = (uint64_t)since / 2 < decay ? learner->drawn_units : 0;
+    learner->gone_units = (uint64_t)since / 2 < decay ? learner->gone_units / 2 : 0;
+    learner->drawn_units = 0;
+    learner->out_units = 0;
+    learner->drawn_ns = now_ns;
+}
+
 int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *give)
 {
     struct hak_learn_key *key = &learner->keys[give->key];
     double weight = 1;
+    hak_learner_turn(learner, give->now_ns);
+    learner->out_units -= give->units < learner->out_units ? give->units : learner->out_units;
     key->bytes += (uint64_t)give->units * UNIT;
     learner->active |= 1u << give->key;
     if (key->begun >= HAK_LEARN_WHOLE || learner->open >= CROWDED) {

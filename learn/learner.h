@@ -102,14 +102,18 @@ struct hak_learner {
     double missed;                    /* units handed out without pages, of those evicted */
     double reused;                    /* units handed out with theirs, lately */
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
+    size_t drawn_units;               /* of what was kept or missed, the most that was in use at
+                                         once since drawn_ns, */
+    size_t drawn_before;              /* and in as long a time before */
+    size_t out_units;                 /* of that, what is in use */
+    size_t gone_units;                /* purged since there were too many, and not missed so far */
+    uint64_t drawn_ns;
     size_t peak_units;                /* most dirty units since peak_ns */
     size_t peak_before;               /* and in as long a time before */
     size_t least_units;               /* fewest dirty units since bytes were last added */
     uint64_t peak_ns;
     uint64_t purged_units[HAK_LEARN_PURGES];    /* since the last tick, for the audit */
     uint32_t id;                      /* of the shard, for the audit; 0: of the whales */
-    uint32_t first_share;             /* of what the policy allows, kept before anything is known;
-                                         0: the usual share */
     uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
     uint32_t open;                    /* samples in use */
     uint32_t active;                  /* bits of the keys that something happened to */
@@ -191,6 +195,19 @@ static inline int hak_learner_is_due(const struct hak_learner *learner, uint64_t
 void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
                       uint64_t now_ns);
 
+/* Units were handed out that had been free with their pages, or would have been, had they not been
+ * purged. How many are in use at once is what is worth keeping when they are free again: a hot loop
+ * of one run asks for no more than that run. */
+static inline void hak_learner_drew(struct hak_learner *learner, size_t units)
+{
+    learner->out_units += units;
+    if (learner->drawn_units < learner->out_units)
+        learner->drawn_units = learner->out_units;
+}
+
+/* What was asked for longer ago than a time of decay is forgotten; older times are ignored. */
+void hak_learner_turn(struct hak_learner *learner, uint64_t now_ns);
+
 /* Any event. Arm and time are HAK_ARM_KEEP and 0 where the event says nothing of them. Inline: the
  * event is a constant, and three of them come with each run. */
 static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_event event,
@@ -199,6 +216,7 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
     switch (event) {
     case HAK_LEARN_EXCESS:
         learner->evicted += (double)units;
+        learner->gone_units += units;
         learner->purged_units[event] += units;
         break;
     case HAK_LEARN_DECAY:
@@ -212,12 +230,16 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
         break;
     case HAK_LEARN_REUSED:
         learner->reused += (double)units;
+        hak_learner_drew(learner, units);
         break;
     case HAK_LEARN_MISSED:
         /* Only what was purged lately can be missed: a heap that grows for the first time misses
          * nothing. */
         learner->missed += (double)units;
         learner->missed = learner->missed < learner->evicted ? learner->missed : learner->evicted;
+        units = units < learner->gone_units ? units : learner->gone_units;
+        learner->gone_units -= units;
+        hak_learner_drew(learner, units);
         break;
     case HAK_LEARN_DIRTY:
         learner->peak_units = units > learner->peak_units ? units : learner->peak_units;
@@ -251,7 +273,8 @@ static inline size_t hak_learner_lost(const struct hak_learner *learner)
 /* The same, and they are as good as gone. */
 size_t hak_learner_take_lost(struct hak_learner *learner);
 
-/* Dirty bytes that the cache may keep now, of the `most` that it ever may. */
+/* Dirty bytes that the cache may keep now, of the `most` that it ever may: 16 MiB, and more where
+ * that was found to pay, as far as it was asked for within the last time of decay. */
 size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy,
                           size_t most);
 

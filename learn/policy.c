@@ -18,7 +18,7 @@ const struct hak_policy hak_policy_fixed = {
     .slab_lend_bytes = 128ul * MIB,
     .whale_retain_bytes = 256ul * MIB,
     .decay_ns = 1000ul * 1000 * 1000,
-    .large_segment_bytes = 32ul * MIB,
+    .large_segment_bytes = 64ul * MIB,
     .batch_runs = 16,
 };
 

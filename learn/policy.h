@@ -58,6 +58,7 @@ struct hak_arm_row {
 extern const struct hak_arm_row hak_arms[HAK_ARM_NAMES];
 
 struct hak_audit;
+struct hak_credit;
 struct hak_learn_saved;
 
 struct hak_policy {
@@ -69,6 +70,7 @@ struct hak_policy {
     uint8_t learns_huge;             /* whether to ask for huge pages, too */
     uint8_t by_site;                 /* call sites are told apart, too */
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
+    struct hak_credit *credit;       /* of which caches claim what they keep; NULL: no bound */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
     size_t slab_lend_bytes;          /* that all shards may keep beyond that, where it is taken again */

@@ -4,6 +4,7 @@
 #include "learn/learner.h"
 
 #include "learn/audit.h"
+#include "learn/credit.h"
 #include "learn/elo.h"
 #include "learn/learner_sample.h"
 #include "os/bits.h"
@@ -16,8 +17,6 @@ enum {
     STAKE_SHARE = 16,             /* of the running mean of stakes */
     UNIT_COST_SHARE = 8,
     BUDGET_SHARE = 64,            /* of what was paid, what trying may cost */
-    RETAIN_FIRST_SHARE = 6,       /* of what the policy allows, where the cache says nothing else */
-    RETAIN_LEAST = 2 * 1024 * 1024,
     RETAIN_SHRINK_SHARE = 32,
     UNIT = 4096,
 };
@@ -210,19 +209,27 @@ static void audit_retain(const struct hak_learner *learner, struct hak_audit *au
     hak_audit_put(audit, &record);
 }
 
-static size_t first_retain(const struct hak_learner *learner, size_t most)
+/* Kept before anything is known, and when nothing is asked for any more. */
+static size_t first_retain(size_t most)
 {
-    uint32_t share = learner->first_share != 0 ? learner->first_share : RETAIN_FIRST_SHARE;
-    size_t first = most / share;
-    if (first < RETAIN_LEAST)
-        first = RETAIN_LEAST;
-    return first < most ? first : most;
+    return most < HAK_CREDIT_FIRST ? most : HAK_CREDIT_FIRST;
+}
+
+/* What was found to pay, when it was last asked for. */
+static size_t found_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                           size_t most)
+{
+    if (!hak_learner_decides(policy))
+        return most;
+    if (hak_unlikely(learner->retain_bytes == 0))
+        learner->retain_bytes = policy->mode == HAK_LEARN_FROZEN ? most : first_retain(most);
+    return learner->retain_bytes < most ? learner->retain_bytes : most;
 }
 
 static int grow_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
                        size_t step, const char *why)
 {
-    size_t from = hak_learner_retain(learner, policy, most);
+    size_t from = found_retain(learner, policy, most);
     learner->retain_bytes = from + step < most ? from + step : most;
     learner->evicted = 0;
     learner->missed = 0;
@@ -244,7 +251,7 @@ static double spared_ns(const struct hak_learner *learner, double units)
 
 static int may_grow(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
-    return policy->mode == HAK_LEARN_ON && hak_learner_retain(learner, policy, most) < most;
+    return policy->mode == HAK_LEARN_ON && found_retain(learner, policy, most) < most;
 }
 
 /* Half as much again, or what was missed, if that spares faults worth more than the price of
@@ -252,7 +259,7 @@ static int may_grow(struct hak_learner *learner, const struct hak_policy *policy
  * that is too small is so again and again. */
 static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
-    size_t from = hak_learner_retain(learner, policy, most);
+    size_t from = found_retain(learner, policy, most);
     double spared = learner->missed;
     size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
     if (spared_ns(learner, spared) * RETAIN_TRUST <= kept_price(learner, step))
@@ -265,7 +272,7 @@ static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *
  * half as much again, before it is missed. A program that ends by freeing all gets one step. */
 static int grow_by_use(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
-    size_t from = hak_learner_retain(learner, policy, most);
+    size_t from = found_retain(learner, policy, most);
     int is_drawn_on = learner->least_units < from / UNIT / 2;
     if (!is_drawn_on || spared_ns(learner, learner->reused) <= kept_price(learner, from))
         return 0;
@@ -283,8 +290,8 @@ int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy
 static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy,
                           size_t most, uint64_t now_ns)
 {
-    size_t from = hak_learner_retain(learner, policy, most);
-    size_t least = first_retain(learner, most);
+    size_t from = found_retain(learner, policy, most);
+    size_t least = first_retain(most);
     size_t to = from;
     size_t peak = learner->peak_units > learner->peak_before ? learner->peak_units
                                                              : learner->peak_before;
@@ -347,6 +354,7 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
 {
     uint64_t elapsed = now_ns - learner->tick_ns;
     learner->tick_ns = now_ns;
+    hak_learner_turn(learner, now_ns);
     hak_learn_account_open(learner, now_ns);
     for (uint32_t active = learner->active; active != 0; active &= active - 1) {
         unsigned key = hak_lowest_bit(active);
@@ -364,10 +372,13 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
 
 size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
-    if (!hak_learner_decides(policy))
-        return most;
-    if (hak_unlikely(learner->retain_bytes == 0))
-        learner->retain_bytes =
-            policy->mode == HAK_LEARN_FROZEN ? most : first_retain(learner, most);
-    return learner->retain_bytes < most ? learner->retain_bytes : most;
+    size_t found = found_retain(learner, policy, most);
+    size_t first = first_retain(most);
+    if (policy->mode != HAK_LEARN_ON || found <= first)
+        return found;
+    size_t drawn = learner->drawn_units > learner->drawn_before ? learner->drawn_units
+                                                                : learner->drawn_before;
+    /* And half as much: a stretch may end in the middle of a round, and rounds differ. */
+    size_t asked = drawn * 3 / 2 * UNIT;
+    return asked < found - first ? first + asked : found;
 }

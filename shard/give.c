@@ -50,7 +50,9 @@ uint64_t hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id)
 
 void hak_shard_accept(struct hak_shard *shard, unsigned class_id, uint64_t word)
 {
-    if (hak_transfer_cache_push(&shard->bundles, class_id, word)) {
+    /* Where nothing is to be kept, slabs alone can tell what is wholly free. */
+    if (shard->policy->decay_ns != 0 &&
+        hak_transfer_cache_push(&shard->bundles, class_id, word)) {
         hak_count(&shard->counters, HAK_COUNTER_FLUSH_BUNDLES, 1);
         return;
     }

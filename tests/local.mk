@@ -44,6 +44,7 @@ unit_tests = \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
 	%D%/unit/learn/cost \
+	%D%/unit/learn/credit \
 	%D%/unit/learn/elo \
 	%D%/unit/learn/huge \
 	%D%/unit/learn/learner \
@@ -85,7 +86,8 @@ unit_tests = \
 	%D%/unit/tiers/large \
 	%D%/unit/tiers/large_purge \
 	%D%/unit/tiers/large_segment \
-	%D%/unit/tiers/whale
+	%D%/unit/tiers/whale \
+	%D%/unit/tiers/whale_cache
 
 TEST_EXTENSIONS += .modes .direct
 MODES_LOG_DRIVER = $(TAP_DRIVER)
@@ -204,6 +206,7 @@ conform_tests = \
 	%D%/conform/threads.modes \
 	%D%/conform/fork.modes \
 	%D%/conform/limits.modes \
+	%D%/conform/at_rest.modes \
 	%D%/conform/rooms.modes \
 	%D%/conform/budget.modes \
 	%D%/conform/readers.modes \
@@ -262,6 +265,7 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_threads_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_fork_modes_SOURCES = %D%/conform/fork.c
 %C%_conform_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_at_rest_modes_SOURCES = %D%/conform/at_rest.c
 %C%_conform_limits_modes_SOURCES = %D%/conform/limits.c
 %C%_conform_limits_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_rooms_modes_SOURCES = %D%/conform/rooms.c

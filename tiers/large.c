@@ -16,6 +16,7 @@ enum {
     HUGE_UNITS = HAK_REGION_SIZE / HAK_LARGE_UNIT,
     HUGE_FAULT_NS = 20 * 1000,     /* a fault that takes longer has cleared a huge page */
     TOUCH_ONE_IN = 16,             /* takes of memory without pages */
+    TIMED_UNITS = 256,             /* a run so long is worth a look at the clock */
 };
 
 /* ---- segments ---- */
@@ -151,6 +152,8 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     hak_large_segment_mark(segment, index + lead, units, HAK_UNIT_USED);
     segment->unit[index + lead].link = NULL;
     hak_large_tell_reused(cache, segment, index + lead, units);
+    if (units >= TIMED_UNITS)
+        hak_learner_turn(cache->learner, hak_os_coarse_now_ns());
     hak_learner_saw(cache->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, inside, 0);
     hak_learner_saw(cache->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, units - inside, 0);
     hak_headroom_take((size_t)(units - inside) << HAK_LARGE_UNIT_SHIFT);
@@ -371,6 +374,8 @@ static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *obj
         pin = HAK_ARM_KEEP + 1;    /* of huge pages a part cannot go */
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
                         : (uint8_t)hak_learner_choose(cache->learner, policy, give.key, give.units);
+    if (policy->decay_ns == 0 && give.arm == HAK_ARM_BATCH)
+        give.arm = HAK_ARM_DONTNEED;    /* at once is not in a while */
     return give;
 }
 

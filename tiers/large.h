@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learn/credit.h"
 #include "learn/learner.h"
 #include "learn/policy.h"
 #include "os/lock.h"
@@ -32,7 +33,8 @@
 #include "tiers/region.h"
 
 enum {
-    HAK_LARGE_MAX = 8 * 1024 * 1024,             /* above: whales */
+    HAK_LARGE_MAX = 32 * 1024 * 1024,            /* above: whales */
+    HAK_LARGE_GROWN_MAX = 8 * 1024 * 1024,       /* the same of what grows by realloc */
     HAK_LARGE_ALIGNMENT_MAX = HAK_REGION_SIZE,   /* above: whales */
     HAK_LARGE_BINS = 224,                        /* up to 2^17 units, more than any segment has */
     HAK_LARGE_BIN_WORDS = (HAK_LARGE_BINS + 63) / 64,
@@ -66,6 +68,8 @@ struct hak_large_cache {
     size_t futile[2];                        /* dirty units of which none could be purged, and some
                                                 more: not to be tried again below; huge pages
                                                 spared, or not */
+    size_t most_kept;                        /* and the most beside the share of what is in use */
+    struct hak_claim claim;                  /* of what the heap may keep unused */
     size_t surplus;                          /* what is still to purge of the last window's least */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
     struct hak_unit *bins[HAK_LARGE_SETS][HAK_LARGE_BINS];

@@ -10,6 +10,7 @@
 
 enum {
     TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
+    CLAIM_STEP = 1024 * 1024,      /* bytes */
     PURGE_STEP = 64,               /* units; a run is not purged in smaller parts */
     PURGES_AT_ONCE = 16,           /* runs purged by one call, so that no call takes long */
     DECAY_STEPS = 8,               /* purging what decayed takes so many steps of a tick */
@@ -366,48 +367,63 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
 
 /* ---- decay and retention ---- */
 
-/* Once in a time of decay: so many units as were free and dirty all that time, nobody needed. They
- * are purged oldest first, in steps. (The age of a run says little: those out of which others are
- * cut, and with which others merge, may be as old as the program, and in constant use.) */
-static void decay(struct hak_large_cache *cache, uint32_t ticks)
-{
-    size_t lost = hak_learner_take_lost(cache->learner);
-    if (lost != 0 && cache->surplus == 0)
-        cache->surplus = lost < cache->least_dirty ? lost : cache->least_dirty;
-    if (cache->now - cache->window >= ticks) {
-        cache->window = cache->now;
-        cache->surplus = cache->least_dirty;
-        cache->least_dirty = cache->dirty_units;
-    }
-    if (cache->surplus == 0)
-        return;
-    size_t bytes = purge_oldest(cache, 0, cache->surplus, SPARING);
-    size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
-    hak_learner_saw(cache->learner, HAK_LEARN_DECAY, HAK_ARM_KEEP, purged, 0);
-    int ended = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
-    cache->surplus = ended ? 0 : cache->surplus - purged;
-    if (cache->least_dirty > cache->dirty_units)
-        cache->least_dirty = cache->dirty_units;
-}
-
 static size_t most_retained(const struct hak_policy *policy)
 {
     return hak_policy_bytes(&policy->large_retain_bytes);
 }
 
-/* Dirty units that may stay: what the learner found to pay, or what the policy says, and a share of
- * what is in use, since so much comes and goes when sizes are mixed (a fixed policy needs half:
- * with an eighth, 120 MiB of mixed runs of 64 KiB to 4 MiB were purged all the time, and a third as
- * fast; the learner soon allows what is missing). This bounds bursts; decay finds what is not
- * needed. */
+/* Dirty units that may stay beside what is claimed: a share of what is in use, since so much comes
+ * and goes when sizes are mixed (a fixed policy needs half: with an eighth, 120 MiB of mixed runs
+ * of 64 KiB to 4 MiB were purged all the time, and a third as fast; the learner soon allows what is
+ * missing). */
+static size_t used_share(const struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    return cache->used_units / (hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE);
+}
+
+static size_t retained(struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    return hak_learner_retain(cache->learner, policy, most_retained(policy));
+}
+
+/* Units of the claim, made to hold `dirty` units if that may be. */
+static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *policy, size_t dirty)
+{
+    size_t retain = retained(cache, policy);
+    size_t wanted = dirty << HAK_LARGE_UNIT_SHIFT;
+    size_t has = cache->claim.bytes < retain ? cache->claim.bytes : retain;
+    if (hak_likely(wanted <= has) || has == retain)
+        return has >> HAK_LARGE_UNIT_SHIFT;
+    /* In steps, so that the heap's number is seldom touched; the last one as it comes. */
+    wanted = hak_align_up(wanted, CLAIM_STEP) < retain ? hak_align_up(wanted, CLAIM_STEP) : retain;
+    hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
+    return cache->claim.bytes >> HAK_LARGE_UNIT_SHIFT;
+}
+
+/* What the cache has not needed for a time of decay others may have; at once what others lack. */
+static void give_back_claim(struct hak_large_cache *cache, const struct hak_policy *policy,
+                            int ended)
+{
+    size_t fair = hak_credit_fair(policy, &cache->claim);
+    size_t kept = fair;
+    if (ended) {
+        kept = hak_align_up(cache->most_kept << HAK_LARGE_UNIT_SHIFT, CLAIM_STEP);
+        cache->most_kept = 0;
+    }
+    hak_credit_give_back(policy, &cache->claim, fair < kept ? fair : kept, retained(cache, policy));
+}
+
+/* Dirty units that may stay: what is claimed, as the learner or the policy says, and the share.
+ * This bounds bursts; decay finds what is not needed. */
 static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     if (policy->decay_ns == 0)
         return 0;
-    size_t share = hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE;
-    size_t most = (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>
-                   HAK_LARGE_UNIT_SHIFT) +
-                  cache->used_units / share;
+    size_t share = used_share(cache, policy);
+    size_t beside = cache->dirty_units > share ? cache->dirty_units - share : 0;
+    size_t most = claimed(cache, policy, beside) + share;
+    if (cache->most_kept < beside)
+        cache->most_kept = beside;
     size_t missing = hak_headroom_missing() >> HAK_LARGE_UNIT_SHIFT;
     if (hak_likely(missing == 0))
         return most;
@@ -421,6 +437,33 @@ static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct ha
 {
     uint32_t ticks = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
+}
+
+/* Once in a time of decay: so many units as were free and dirty all that time, nobody needed. They
+ * are purged oldest first, in steps. (The age of a run says little: those out of which others are
+ * cut, and with which others merge, may be as old as the program, and in constant use.) */
+static void decay(struct hak_large_cache *cache, const struct hak_policy *policy)
+{
+    uint32_t ticks = decay_ticks(cache, policy);
+    int ended = cache->now - cache->window >= ticks;
+    size_t lost = hak_learner_take_lost(cache->learner);
+    if (lost != 0 && cache->surplus == 0)
+        cache->surplus = lost < cache->least_dirty ? lost : cache->least_dirty;
+    give_back_claim(cache, policy, ended);
+    if (ended) {
+        cache->window = cache->now;
+        cache->surplus = cache->least_dirty;
+        cache->least_dirty = cache->dirty_units;
+    }
+    if (cache->surplus == 0)
+        return;
+    size_t bytes = purge_oldest(cache, 0, cache->surplus, SPARING);
+    size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
+    hak_learner_saw(cache->learner, HAK_LEARN_DECAY, HAK_ARM_KEEP, purged, 0);
+    int done = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
+    cache->surplus = done ? 0 : cache->surplus - purged;
+    if (cache->least_dirty > cache->dirty_units)
+        cache->least_dirty = cache->dirty_units;
 }
 
 /* When there are more, some are purged at once, so that not each give pays a system call. */
@@ -444,6 +487,9 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     cache->futile[how] = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
     hak_learner_saw(cache->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, bytes >> HAK_LARGE_UNIT_SHIFT,
                     0);
+    size_t retain = retained(cache, policy);
+    if (cache->claim.bytes > retain)
+        hak_credit_give_back(policy, &cache->claim, retain, retain);
 }
 
 void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy,
@@ -457,7 +503,7 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
     if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns))) {
         hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
         if (hak_learner_lost(cache->learner) != 0)
-            decay(cache, decay_ticks(cache, policy));
+            decay(cache, policy);
     }
 }
 
@@ -482,12 +528,13 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
         __atomic_load_n(&cache->batched, __ATOMIC_RELAXED) == 0)
         return;
     hak_lock_acquire(&cache->lock);
+    hak_learner_turn(cache->learner, now_ns);
     obey_retention(cache, policy);
     uint32_t ticks = decay_ticks(cache, policy);
     if (cache->now == 0 || ((int32_t)since >= 0 && since >= ticks / DECAY_STEPS)) {
         /* relaxed: as above */
         __atomic_store_n(&cache->now, now, __ATOMIC_RELAXED);
-        decay(cache, ticks);
+        decay(cache, policy);
     }
     if (cache->batched != 0)
         hak_large_release_batch(cache);

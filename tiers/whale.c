@@ -11,8 +11,8 @@
 
 #include "os/clock.h"
 #include "tiers/headroom.h"
-#include "tiers/meta.h"
 #include "tiers/page_map.h"
+#include "tiers/whale_cache.h"
 #include "topology/bind.h"
 
 enum {
@@ -21,52 +21,9 @@ enum {
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
     LOOK_MOST = 100,               /* ticks between two looks at the cache's oldest */
-    FIRST_SHARE = 16,              /* of what may be kept, is kept at first */
-    FIT_SHARE = 8,                 /* a cached whale serves if no more than 1/8 would be wasted */
 };
 
-/* ---- descriptors ---- */
-
-/* chunk k holds 2^(6+k) descriptors, so number + 64 has its highest bit at 6 + k. Lock held. */
-static struct hak_whale *descriptor(struct hak_whales *whales, uint32_t number)
-{
-    uint64_t position = (uint64_t)number + (1u << HAK_WHALE_CHUNK_FIRST_SHIFT);
-    unsigned log = hak_log2(position);
-    struct hak_whale *chunk = whales->chunks[log - HAK_WHALE_CHUNK_FIRST_SHIFT];
-    return chunk + (position - ((uint64_t)1 << log));
-}
-
-/* A descriptor that is not in use, NULL if there is no memory for one. Lock held. */
-static struct hak_whale *new_descriptor(struct hak_whales *whales)
-{
-    struct hak_whale *whale = whales->unused;
-    if (whale != NULL) {
-        whales->unused = whale->next;
-        whale->next = NULL;
-        return whale;
-    }
-    uint64_t position = (uint64_t)whales->count + (1u << HAK_WHALE_CHUNK_FIRST_SHIFT);
-    unsigned log = hak_log2(position);
-    unsigned chunk = log - HAK_WHALE_CHUNK_FIRST_SHIFT;
-    if (chunk >= HAK_WHALE_CHUNKS)
-        return NULL;
-    if (whales->chunks[chunk] == NULL)
-        whales->chunks[chunk] = hak_meta_alloc(sizeof(struct hak_whale) << log, HAK_CACHE_LINE);
-    if (whales->chunks[chunk] == NULL)
-        return NULL;
-    whale = descriptor(whales, whales->count);
-    whale->number = whales->count++;
-    return whale;
-}
-
-/* Lock held. */
-static void drop_descriptor(struct hak_whales *whales, struct hak_whale *whale)
-{
-    whale->address = NULL;
-    whale->live = 0;
-    whale->next = whales->unused;
-    whales->unused = whale;
-}
+/* ---- the page map ---- */
 
 static void publish(const struct hak_whale *whale)
 {
@@ -90,52 +47,11 @@ static struct hak_whale *find(struct hak_whales *whales, const void *object)
     uint32_t number = first.home | (uint32_t)second.home << NUMBER_LOW_BITS;
     if (number >= whales->count)
         return NULL; /* another heap's */
-    struct hak_whale *whale = descriptor(whales, number);
+    struct hak_whale *whale = hak_whale_descriptor(whales, number);
     return whale->live && whale->address == object ? whale : NULL;
 }
 
-/* ---- the cache ---- */
-
-static void cache_push(struct hak_whales *whales, struct hak_whale *whale)
-{
-    struct hak_whale **link = &whales->oldest;
-    while (*link != NULL)
-        link = &(*link)->next;
-    *link = whale;
-    whale->next = NULL;
-    whale->freed = whales->now;
-    whales->cached_count++;
-    whales->cached_bytes += whale->size;
-}
-
-/* Takes a whale that stands at *link out of the cache. */
-static struct hak_whale *cache_pop(struct hak_whales *whales, struct hak_whale **link)
-{
-    struct hak_whale *whale = *link;
-    *link = whale->next;
-    whale->next = NULL;
-    whales->cached_count--;
-    whales->cached_bytes -= whale->size;
-    return whale;
-}
-
-/* The tightest cached whale that serves the request from the same node, out of the cache; of equal
- * ones the last freed. */
-static struct hak_whale *cache_find(struct hak_whales *whales, size_t size, size_t alignment,
-                                    int node)
-{
-    struct hak_whale **best = NULL;
-    for (struct hak_whale **link = &whales->oldest; *link != NULL; link = &(*link)->next) {
-        const struct hak_whale *whale = *link;
-        if (whale->size < size || whale->size - size > size / FIT_SHARE)
-            continue;
-        if (((uintptr_t)whale->address & (alignment - 1)) != 0 || whale->source->node != node)
-            continue;
-        if (best == NULL || whale->size <= (*best)->size)
-            best = link;
-    }
-    return best != NULL ? cache_pop(whales, best) : NULL;
-}
+/* ---- back to the kernel ---- */
 
 static uint32_t units_of(const struct hak_whale *whale)
 {
@@ -161,7 +77,7 @@ static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
     for (unsigned arm = HAK_ARM_KEEP; arm <= HAK_ARM_DONTNEED; arm++)
         hak_learner_saw(&whales->learner, HAK_LEARN_ACT, arm, units_of(whale), now - began);
     hak_learner_purged(&whales->learner, (uintptr_t)whale->address, hak_os_coarse_now_ns());
-    drop_descriptor(whales, whale);
+    hak_whale_drop_descriptor(whales, whale);
     hak_lock_release(&whales->lock);
 }
 
@@ -178,20 +94,12 @@ static size_t unmap_list(struct hak_whales *whales, struct hak_whale *list)
     return bytes;
 }
 
-/* Takes out of the cache, oldest first, what exceeds the limits. Lock held. */
-static struct hak_whale *cache_evict(struct hak_whales *whales, size_t bytes, unsigned count)
-{
-    struct hak_whale *evicted = NULL;
-    while (whales->oldest != NULL
-           && (whales->cached_bytes > bytes || whales->cached_count > count)) {
-        struct hak_whale *whale = cache_pop(whales, &whales->oldest);
-        whale->next = evicted;
-        evicted = whale;
-    }
-    return evicted;
-}
-
 /* ---- what others call ---- */
+
+static int wants_hugetlb(size_t size)
+{
+    return size > HAK_LARGE_GROWN_MAX && hak_region_wants_hugetlb();
+}
 
 /* Bytes of the mapping for a request; 0 if no address space holds so much. */
 static size_t mapping_size(size_t size)
@@ -199,8 +107,7 @@ static size_t mapping_size(size_t size)
     if (size > PTRDIFF_MAX - HAK_REGION_SIZE)
         return 0;
     /* Of plain memory what is added is never touched. */
-    int whole = size > HAK_LARGE_MAX && hak_region_wants_hugetlb();
-    size = hak_align_up(size, whole ? HAK_REGION_SIZE : hak_os_page_size());
+    size = hak_align_up(size, wants_hugetlb(size) ? HAK_REGION_SIZE : hak_os_page_size());
     return size < SIZE_MIN ? SIZE_MIN : size;
 }
 
@@ -262,29 +169,144 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
 void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
 {
     hak_lock_acquire(&whales->lock);
-    whales->learner = (struct hak_learner){.first_share = FIRST_SHARE};
+    whales->learner = (struct hak_learner){0};
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
     hak_learner_start(&whales->learner, policy, 0);
     hak_lock_release(&whales->lock);
 }
 
-/* A whale for a request, out of the cache (*cached) or only its descriptor; the learner is told.
- * Lock held. */
+/* The kernel would not move pages to the target. A kernel before about 6.16 may have unmapped that
+ * first, and then somebody else's memory may lie there by now: if its addresses can be had again
+ * they were free, and go back; if not they stay, never touched. What is known to lead here is told
+ * before, by hak_os_grow and hak_os_can_move. */
+static HAK_COLD void give_up_target(void *target, size_t size)
+{
+    if (hak_os_map_at(target, size) == target)
+        hak_os_release(target, size, HAK_OS_PLAIN);
+}
+
+/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be
+ * had, so that the kernel does not refuse when the target is gone. */
+static HAK_COLD void *map_target(size_t size, size_t more)
+{
+    void *probe = hak_os_can_move() ? hak_os_map(more, hak_os_page_size()) : NULL;
+    if (probe == NULL)
+        return NULL;
+    hak_os_release(probe, more, HAK_OS_PLAIN);
+    void *target = hak_os_map_target(size, HAK_REGION_SIZE);
+    if (target == NULL || hak_page_map_cover(target, SIZE_MIN) == 0)
+        return target;
+    hak_os_release(target, size, HAK_OS_PLAIN);
+    return NULL;
+}
+
+/* Moves the pages of a whale to a new place, aligned. NULL: refused, nothing changed but that the
+ * page map knows it as live. The whale is the caller's alone, as in realloc. Lock not held. */
+static void *move_whale(struct hak_whale *whale, size_t size)
+{
+    void *old = whale->address;
+    void *target = hak_os_can_move() ? map_fresh(size, HAK_REGION_SIZE) : NULL;
+    if (target == NULL)
+        target = map_target(size, size - whale->size);
+    if (target == NULL)
+        return NULL;
+    withdraw(old, HAK_PAGE_FOREIGN);
+    if (hak_os_remap_to(old, whale->size, size, target) == target)
+        return target;
+    publish(whale);
+    give_up_target(target, size);
+    return NULL;
+}
+
+/* Keeps what of a whale lies beyond `size` as one of its own, as old as it was. 0: it cannot be,
+ * and nothing has changed. Lock held. */
+static int cut(struct hak_whales *whales, struct hak_whale *whale, size_t size)
+{
+    size = hak_align_up(size, HAK_REGION_SIZE);
+    if (whale->size < size + HAK_REGION_SIZE)
+        return 0;
+    void *address = (char *)whale->address + size;
+    struct hak_whale *rest = NULL;
+    if (hak_page_map_cover(address, SIZE_MIN) == 0)
+        rest = hak_whale_new_descriptor(whales);
+    if (rest == NULL)
+        return 0;
+    rest->address = address;
+    rest->size = whale->size - size;
+    rest->source = whale->source;
+    rest->is_hugetlb = 0;
+    whale->size = size;
+    withdraw(address, HAK_PAGE_RESERVED);
+    hak_whale_cache_push_old(whales, rest, whale->freed);
+    return 1;
+}
+
+/* A whale for a request, out of the cache (*had: bytes that it has, perhaps too few) or only its
+ * descriptor; the learner is told. Lock held. */
 static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, size_t alignment,
-                                     int node, int *cached)
+                                     int node, size_t *had)
 {
     uint64_t now = hak_os_coarse_now_ns();
-    struct hak_whale *whale = cache_find(whales, size, alignment, node);
-    *cached = whale != NULL;
-    if (whale != NULL) {
-        hak_learner_reused(&whales->learner, (uintptr_t)whale->address, now);
-        hak_learner_saw(&whales->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, units_of(whale), 0);
-        return whale;
+    hak_learner_turn(&whales->learner, now);
+    struct hak_whale *whale = hak_whale_cache_find(whales, size, alignment, node);
+    if (whale == NULL && alignment == HAK_REGION_SIZE && !wants_hugetlb(size)) {
+        whale = hak_whale_cache_find_other(whales, size, alignment, node);
+        if (whale != NULL && whale->size > size && !cut(whales, whale, size)) {
+            hak_whale_cache_push_old(whales, whale, whale->freed);
+            whale = NULL;
+        }
     }
-    hak_learner_missed(&whales->learner, hak_learn_bucket(size), now);
-    hak_learner_saw(&whales->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP,
-                    size >> HAK_LARGE_UNIT_SHIFT, 0);
-    return new_descriptor(whales);
+    *had = whale != NULL ? whale->size : 0;
+    if (*had < size) {
+        hak_learner_missed(&whales->learner, hak_learn_bucket(size), now);
+        hak_learner_saw(&whales->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP,
+                        (size - *had) >> HAK_LARGE_UNIT_SHIFT, 0);
+    }
+    if (whale == NULL)
+        return hak_whale_new_descriptor(whales);
+    hak_learner_reused(&whales->learner, (uintptr_t)whale->address, now);
+    hak_learner_saw(&whales->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, units_of(whale), 0);
+    return whale;
+}
+
+/* Adds to a whale that is too short and in nobody's hands. 0: it cannot be, and its memory is gone.
+ * Lock not held. */
+static int lengthen(struct hak_whale *whale, size_t size)
+{
+    size_t old = whale->size;
+    void *address = hak_os_grow(whale->address, old, size) == 0 ? whale->address
+                                                                 : move_whale(whale, size);
+    struct hak_counters *counters = whale->source->counters;
+    if (address == NULL) {
+        withdraw(whale->address, HAK_PAGE_FOREIGN);
+        hak_os_release(whale->address, old, HAK_OS_PLAIN);
+        hak_count(counters, HAK_COUNTER_BYTES_UNMAPPED, old);
+        hak_headroom_give(old);
+        return 0;
+    }
+    hak_region_advise(address, size);
+    whale->address = address;
+    whale->size = size;
+    hak_count(counters, HAK_COUNTER_WHALE_REMAPS, 1);
+    hak_count(counters, HAK_COUNTER_BYTES_MAPPED, size - old);
+    hak_headroom_grow(size - old);
+    hak_headroom_take(size - old);
+    return 1;
+}
+
+/* Gives a descriptor its memory: *had bytes are there already, and may be anything but zero. 0: out
+ * of memory. Lock not held. */
+static int furnish(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
+                   size_t alignment, size_t *had)
+{
+    if (*had >= size || (*had != 0 && lengthen(whale, size)))
+        return 1;
+    *had = 0;
+    if (!map_whale(whale, source, size, alignment))
+        return 0;
+    hak_headroom_grow(size);
+    hak_headroom_take(size);
+    return 1;
 }
 
 /* Who counts a whale's bytes as held. Lock held. */
@@ -307,24 +329,20 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     if (alignment < HAK_REGION_SIZE)
         alignment = HAK_REGION_SIZE;
     hak_lock_acquire(&whales->lock);
-    int cached;
-    struct hak_whale *whale = find_or_new(whales, size, alignment, source->node, &cached);
+    size_t had;
+    struct hak_whale *whale = find_or_new(whales, size, alignment, source->node, &had);
     hak_lock_release(&whales->lock);
     if (whale == NULL)
         return NULL;
 
-    int mapped = cached || map_whale(whale, source, size, alignment);
-    if (mapped && !cached) {
-        hak_headroom_grow(size);
-        hak_headroom_take(size);
-    }
+    int mapped = furnish(whale, source, size, alignment, &had);
     hak_lock_acquire(&whales->lock);
     if (mapped) {
         whale->live = 1;
         move_to(whale, source);
         whales->used_bytes += whale->size;
     } else {
-        drop_descriptor(whales, whale);
+        hak_whale_drop_descriptor(whales, whale);
     }
     hak_lock_release(&whales->lock);
     if (!mapped)
@@ -332,16 +350,11 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
 
     publish(whale);
     hak_count(source->counters, HAK_COUNTER_WHALE_MAPS, 1);
-    if (cached)
+    if (had != 0)
         hak_count(source->counters, HAK_COUNTER_WHALE_CACHED_HITS, 1);
-    if (cached && zero == HAK_ZERO_YES)
-        memset(whale->address, 0, whale->size);
+    if (zero == HAK_ZERO_YES)
+        memset(whale->address, 0, had);
     return whale->address;
-}
-
-static size_t most_retained(const struct hak_policy *policy)
-{
-    return hak_policy_bytes(&policy->whale_retain_bytes);
 }
 
 /* Puts a whale that nobody has any more into the cache, or into the list of those to be unmapped,
@@ -350,7 +363,7 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
                                      const struct hak_policy *policy)
 {
     struct hak_learner *learner = &whales->learner;
-    size_t most = hak_learner_retain(learner, policy, most_retained(policy));
+    size_t most = hak_learner_retain(learner, policy, hak_whale_cache_most(policy));
     struct hak_learn_give give = {
         .id = (uintptr_t)whale->address,
         .units = units_of(whale),
@@ -373,12 +386,14 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     }
     if (!kept)
         return whale;
-    cache_push(whales, whale);
+    hak_whale_cache_push(whales, whale);
     size_t before = whales->cached_bytes;
     hak_learner_saw(learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, before >> HAK_LARGE_UNIT_SHIFT, 0);
-    if (before > most && hak_learner_grow_retain(learner, policy, most_retained(policy)))
-        most = hak_learner_retain(learner, policy, most_retained(policy));
-    struct hak_whale *evicted = cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
+    if (before > most && hak_learner_grow_retain(learner, policy, hak_whale_cache_most(policy)))
+        most = hak_learner_retain(learner, policy, hak_whale_cache_most(policy));
+    most = hak_whale_cache_claim(whales, policy, before < most ? before : most, most);
+    struct hak_whale *evicted = hak_whale_cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
+    hak_whale_cache_settle(whales, policy);
     hak_learner_saw(learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP,
                     (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT, 0);
     return evicted;
@@ -388,7 +403,7 @@ static void tick_learner(struct hak_whales *whales, const struct hak_policy *pol
                          uint64_t now_ns)
 {
     if (hak_learner_watches(policy) && hak_learner_is_due(&whales->learner, now_ns))
-        hak_learner_tick(&whales->learner, policy, most_retained(policy), now_ns);
+        hak_learner_tick(&whales->learner, policy, hak_whale_cache_most(policy), now_ns);
 }
 
 int hak_whale_give(struct hak_whales *whales, void *object, const struct hak_policy *policy)
@@ -424,49 +439,6 @@ size_t hak_whale_size_beside(struct hak_whales *whales, const void *object)
 {
     const struct hak_whale *whale = find(whales, object);
     return whale != NULL ? whale->size : 0;
-}
-
-/* The kernel would not move pages to the target. A kernel before about 6.16 may have unmapped that
- * first, and then somebody else's memory may lie there by now: if its addresses can be had again
- * they were free, and go back; if not they stay, never touched. What is known to lead here is told
- * before, by hak_os_grow and hak_os_can_move. */
-static HAK_COLD void give_up_target(void *target, size_t size)
-{
-    if (hak_os_map_at(target, size) == target)
-        hak_os_release(target, size, HAK_OS_PLAIN);
-}
-
-/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be
- * had, so that the kernel does not refuse when the target is gone. */
-static HAK_COLD void *map_target(size_t size, size_t more)
-{
-    void *probe = hak_os_can_move() ? hak_os_map(more, hak_os_page_size()) : NULL;
-    if (probe == NULL)
-        return NULL;
-    hak_os_release(probe, more, HAK_OS_PLAIN);
-    void *target = hak_os_map_target(size, HAK_REGION_SIZE);
-    if (target == NULL || hak_page_map_cover(target, SIZE_MIN) == 0)
-        return target;
-    hak_os_release(target, size, HAK_OS_PLAIN);
-    return NULL;
-}
-
-/* Moves the pages of a live whale to a new place, aligned. NULL: refused, nothing changed. The
- * whale is the caller's alone, as in realloc. Lock not held. */
-static void *move_whale(struct hak_whale *whale, size_t size)
-{
-    void *old = whale->address;
-    void *target = hak_os_can_move() ? map_fresh(size, HAK_REGION_SIZE) : NULL;
-    if (target == NULL)
-        target = map_target(size, size - whale->size);
-    if (target == NULL)
-        return NULL;
-    withdraw(old, HAK_PAGE_FOREIGN);
-    if (hak_os_remap_to(old, whale->size, size, target) == target)
-        return target;
-    publish(whale);
-    give_up_target(target, size);
-    return NULL;
 }
 
 /* Notes the new size and place of a live whale. Lock not held. */
@@ -564,13 +536,14 @@ void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, 
     if (whales->now == 0 || (int32_t)(now - whales->now) >= 0) {
         __atomic_store_n(&whales->now, now, __ATOMIC_RELAXED); /* relaxed: as above */
         while (whales->oldest != NULL && now - whales->oldest->freed >= decay) {
-            struct hak_whale *whale = cache_pop(whales, &whales->oldest);
+            struct hak_whale *whale = hak_whale_cache_pop(whales, &whales->oldest);
             hak_learner_saw(&whales->learner, HAK_LEARN_DECAY, HAK_ARM_KEEP, units_of(whale), 0);
             whale->next = old;
             old = whale;
         }
     }
     tick_learner(whales, policy, now_ns);
+    hak_whale_cache_settle(whales, policy);
     hak_lock_release(&whales->lock);
     unmap_list(whales, old);
 }
@@ -579,14 +552,14 @@ void hak_whale_end_learning(struct hak_whales *whales, const struct hak_policy *
                             uint64_t now_ns)
 {
     hak_lock_acquire(&whales->lock);
-    hak_learner_tick(&whales->learner, policy, most_retained(policy), now_ns);
+    hak_learner_tick(&whales->learner, policy, hak_whale_cache_most(policy), now_ns);
     hak_lock_release(&whales->lock);
 }
 
 size_t hak_whale_trim(struct hak_whales *whales)
 {
     hak_lock_acquire(&whales->lock);
-    struct hak_whale *all = cache_evict(whales, 0, 0);
+    struct hak_whale *all = hak_whale_cache_evict(whales, 0, 0);
     hak_lock_release(&whales->lock);
     return unmap_list(whales, all);
 }

@@ -57,6 +57,7 @@ struct hak_whales {
     struct hak_whale *oldest;                /* the cache, in the order of freeing */
     size_t used_bytes;
     size_t cached_bytes;
+    struct hak_claim claim;                  /* of what the heap may keep unused: cached_bytes */
     struct hak_learner learner;              /* whether a freed one is kept or given back */
 };
 

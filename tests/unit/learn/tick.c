@@ -320,8 +320,13 @@ static void retention_shrinks(void)
     size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
     for (unsigned i = 0; i < 200; i++)
         tick(&one, 1000, 1000, 256);
+    EXPECT_EQ(tick(&one, 1000, 1000, 256), MOST);
     for (unsigned i = 0; i < 600; i++) /* in use, until what was missed is forgotten */
-        EXPECT_EQ(tick(&one, 0, 0, 250), MOST);
+        tick(&one, 0, 0, 250);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    EXPECT_EQ(one.learner.retain_bytes, MOST);
+    hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 1000 * 256, 0);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), MOST); /* asked for again */
     size_t last = MOST;
     for (unsigned i = 0; i < 1000; i++) {
         size_t now = tick(&one, 0, 0, 0);
@@ -330,6 +335,35 @@ static void retention_shrinks(void)
         last = now;
     }
     EXPECT_LE(last, first);
+}
+
+/* What was asked for again by the time it was freed, and no longer ago than a time of decay. */
+static void retention_follows_demand(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    one.learner.retain_bytes = MOST;
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    hak_learner_turn(&one.learner, one.now_ns);
+    for (unsigned i = 0; i < 100; i++) { /* a hot run of a MiB: no more than that */
+        hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 256, 0);
+        const struct hak_learn_give give = {.id = 4096, .units = 256, .now_ns = one.now_ns};
+        hak_learner_gave(&one.learner, &give);
+    }
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 3 * MIB / 2);
+    hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 32 * 256, 0);
+    hak_learner_turn(&one.learner, one.now_ns += second_ns);
+    hak_learner_turn(&one.learner, one.now_ns - second_ns); /* who comes late is not heard */
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 48 * MIB);
+    hak_learner_turn(&one.learner, one.now_ns += second_ns);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 256, 0); /* never had */
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    hak_learner_saw(&one.learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, 256, 0);
+    hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 512, 0);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 3 * MIB / 2);
+    hak_learner_turn(&one.learner, one.now_ns += 2 * second_ns); /* both at once */
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
 }
 
 static void retention_has_limits(void)
@@ -402,6 +436,7 @@ int main(int argc, char **argv)
         {"retention grows where that spares faults", retention_grows},
         {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},
         {"retention shrinks when less was there", retention_shrinks},
+        {"retention follows what is asked for again", retention_follows_demand},
         {"retention stays within its limits", retention_has_limits},
         {"the audit is told what was decided, and why", tells_why},
         {"sums for reports are kept", sums_for_reports},

@@ -40,6 +40,7 @@ static void new_cache(enum hak_learn_mode mode, enum hak_arm arm)
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         learner.keys[key].arm = (uint8_t)arm;
     learner.tick_ns = hak_os_coarse_now_ns(); /* none is due while a case runs, */
+    hak_learner_turn(&learner, learner.tick_ns);
     cache = calloc(1, sizeof *cache);
     hak_large_init(cache, &source, &learner);
 }
@@ -520,6 +521,49 @@ static void what_may_stay_may_go_later(void)
     end_cache();
 }
 
+static void no_decay_keeps_nothing(void)
+{
+    for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
+        new_cache(HAK_LEARN_ON, (enum hak_arm)arm);
+        void *fence = take(RUN);
+        policy.decay_ns = 0;
+        void *run = take(8 * MIB);
+        memset(run, 1, 8 * MIB);
+        give(run);
+        EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
+        give(fence);
+        end_cache();
+    }
+}
+
+/* Two caches of a heap: what one holds the other may not, until it is not needed any more. */
+static void what_is_kept_is_claimed(void)
+{
+    struct hak_credit credit = {.most = 64 * MIB};
+    new_cache(HAK_LEARN_OFF, HAK_ARM_KEEP);
+    struct hak_large_cache *first = cache;
+    new_cache(HAK_LEARN_OFF, HAK_ARM_KEEP);
+    policy.credit = &credit;
+    policy.large_retain_bytes = credit.most;
+    struct hak_large_cache *second = cache;
+    cache = first;
+    burst(48 * MIB);
+    EXPECT_GE(hak_large_bytes(first).dirty, 40 * MIB);
+    EXPECT_LE(credit.claimed, credit.most);
+    cache = second;
+    burst(48 * MIB);
+    EXPECT_LE(hak_large_bytes(first).dirty + hak_large_bytes(second).dirty, credit.most);
+    uint64_t now = hak_os_coarse_now_ns();
+    for (unsigned i = 0; i < 100; i++)
+        hak_large_tick(first, &policy, now += policy.decay_ns * 3 / 100);
+    EXPECT_EQ(first->claim.bytes, 0);
+    burst(48 * MIB);
+    EXPECT_GE(hak_large_bytes(second).dirty, 40 * MIB);
+    end_cache();
+    cache = first;
+    end_cache();
+}
+
 static void decay_is_obeyed(void)
 {
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
@@ -625,6 +669,8 @@ int main(int argc, char **argv)
         {"and what has no address any more", told_gone},
         {"retention is as learned, and what nobody needs decays", retention_is_learned},
         {"what was let stay may go later", what_may_stay_may_go_later},
+        {"with a decay of nothing none is kept, whatever the arm", no_decay_keeps_nothing},
+        {"what is kept is claimed of the heap's credit", what_is_kept_is_claimed},
         {"decay is as the policy says, learner or none", decay_is_obeyed},
         {"payloads stay intact while threads purge around them", payloads_stay},
     };

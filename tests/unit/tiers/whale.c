@@ -85,7 +85,7 @@ static void cache_serves(void)
     fill(whale, 16 * MIB, 1);
     EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
-    char *smaller = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    char *smaller = hak_whale_take(whales, &source, 33 * MIB, 16, HAK_ZERO_NO, policy);
     EXPECT(smaller != whale);
     char *again = hak_whale_take(whales, &source, 15 * MIB, 16, HAK_ZERO_YES, policy);
     EXPECT(again == whale);
@@ -93,6 +93,66 @@ static void cache_serves(void)
     EXPECT_EQ(hak_whale_size(whales, again), 16 * MIB);
     EXPECT_EQ(hak_whale_give(whales, again, policy), 1);
     EXPECT_EQ(hak_whale_give(whales, smaller, policy), 1);
+    end_whales(whales);
+}
+
+static size_t mapped(void)
+{
+    return hak_counter_read(&counters, HAK_COUNTER_BYTES_MAPPED);
+}
+
+/* What is cut off serves others, and knows that it is nobody's. */
+static void a_longer_one_is_cut(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *whale = hak_whale_take(whales, &source, 40 * MIB, 16, HAK_ZERO_NO, policy);
+    fill(whale, 40 * MIB, 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    size_t before = mapped();
+    char *head = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_YES, policy);
+    EXPECT(head == whale);
+    EXPECT_EQ(hak_whale_size(whales, head), 10 * MIB);
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 30 * MIB);
+    EXPECT(holds(head, 10 * MIB, 0));
+    EXPECT(holds(head + 10 * MIB, 30 * MIB, 1));
+    EXPECT_EQ(hak_page_find(head + 10 * MIB).offset, HAK_PAGE_RESERVED);
+    EXPECT_EQ(hak_whale_give(whales, head + 10 * MIB, policy), 0);
+    char *rest = hak_whale_take(whales, &source, 30 * MIB, 16, HAK_ZERO_NO, policy);
+    EXPECT(rest == head + 10 * MIB);
+    EXPECT_EQ(mapped(), before);
+    fill(rest, 30 * MIB, 2);
+    char *moved = hak_whale_resize(whales, head, 20 * MIB, HAK_MOVE_ALLOWED);
+    EXPECT(moved != NULL && holds(moved, 20 * MIB, 0));
+    EXPECT(holds(rest, 30 * MIB, 2));
+    EXPECT_EQ(hak_whale_give(whales, rest, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, moved, policy), 1);
+    end_whales(whales);
+}
+
+/* Its pages move: what is had beyond them is all that is new. */
+static void a_shorter_one_is_lengthened(void)
+{
+    struct hak_whales *whales = new_whales();
+    const struct hak_policy *policy = &hak_policy_fixed;
+    char *whale = hak_whale_take(whales, &source, 40 * MIB, 16, HAK_ZERO_NO, policy);
+    char *wall = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    fill(whale, 40 * MIB, 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    size_t before = mapped();
+    char *longer = hak_whale_take(whales, &source, 70 * MIB, 16, HAK_ZERO_NO, policy);
+    REQUIRE(longer != NULL);
+    EXPECT_EQ(mapped(), before + 30 * MIB);
+    EXPECT_EQ((uintptr_t)longer % HAK_REGION_SIZE, 0);
+    EXPECT_EQ(hak_whale_size(whales, longer), 70 * MIB);
+    EXPECT(holds(longer, 40 * MIB, 1));
+    EXPECT(holds(longer + 40 * MIB, 30 * MIB, 0));
+    EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
+    EXPECT_EQ(hak_whale_give(whales, longer, policy), 1);
+    char *cleared = hak_whale_take(whales, &source, 100 * MIB, 16, HAK_ZERO_YES, policy);
+    EXPECT(holds(cleared, 100 * MIB, 0));
+    EXPECT_EQ(hak_whale_give(whales, cleared, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, wall, policy), 1);
     end_whales(whales);
 }
 
@@ -499,6 +559,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         { "a whale is taken, known and given once", take_and_give },
         { "a freed whale serves a request it fits, cleared if asked", cache_serves },
+        { "a longer one is cut, and the rest serves others", a_longer_one_is_cut },
+        { "a shorter one is lengthened", a_shorter_one_is_lengthened },
         { "the cache keeps no more than it may", cache_is_bounded },
         { "the cache decays", cache_decays },
         { "any alignment is honoured", any_alignment },

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Claims on what a heap may keep: see the header. */
+#include "learn/credit.h"
+
+#include "learn/learner.h"
+
+enum {
+    YIELD_SHARE = 4,    /* of what it has more than its part, a cache gives up at once */
+};
+
+/* relaxed, here and below: see the header */
+static size_t read_bytes(const size_t *bytes)
+{
+    return __atomic_load_n(bytes, __ATOMIC_RELAXED);
+}
+
+static size_t allowed(const struct hak_policy *policy)
+{
+    const struct hak_credit *credit = policy->credit;
+    size_t most = read_bytes(&credit->most);
+    size_t first = HAK_CREDIT_FIRST + read_bytes(&credit->granted);
+    return hak_learner_decides(policy) && first < most ? first : most;
+}
+
+static void grant(struct hak_credit *credit, struct hak_claim *claim, size_t retain)
+{
+    size_t granted = retain > HAK_CREDIT_FIRST ? retain - HAK_CREDIT_FIRST : 0;
+    if (granted == claim->granted)
+        return;
+    /* Unsigned: it wraps, and comes out right. */
+    __atomic_fetch_add(&credit->granted, granted - claim->granted, __ATOMIC_RELAXED);
+    claim->granted = granted;
+}
+
+int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
+                     size_t retain)
+{
+    struct hak_credit *credit = policy->credit;
+    if (credit == NULL) {
+        claim->bytes += bytes;
+        return 1;
+    }
+    grant(credit, claim, retain);
+    size_t most = allowed(policy);
+    size_t now = read_bytes(&credit->claimed);
+    do {
+        if (now + bytes > most) {
+            __atomic_fetch_add(&credit->refused, 1, __ATOMIC_RELAXED);
+            return 0;
+        }
+    } while (!__atomic_compare_exchange_n(&credit->claimed, &now, now + bytes, 0, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    if (claim->bytes == 0 && bytes != 0)
+        __atomic_fetch_add(&credit->holders, 1, __ATOMIC_RELAXED);
+    claim->bytes += bytes;
+    return 1;
+}
+
+void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
+                          size_t retain)
+{
+    struct hak_credit *credit = policy->credit;
+    size_t excess = claim->bytes > bytes ? claim->bytes - bytes : 0;
+    claim->bytes -= excess;
+    if (credit == NULL)
+        return;
+    grant(credit, claim, retain);
+    if (excess == 0)
+        return;
+    __atomic_fetch_sub(&credit->claimed, excess, __ATOMIC_RELAXED);
+    if (claim->bytes == 0)
+        __atomic_fetch_sub(&credit->holders, 1, __ATOMIC_RELAXED);
+}
+
+size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
+{
+    const struct hak_credit *credit = policy->credit;
+    if (credit == NULL)
+        return claim->bytes;
+    uint32_t refused = __atomic_load_n(&credit->refused, __ATOMIC_RELAXED);
+    uint32_t holders = __atomic_load_n(&credit->holders, __ATOMIC_RELAXED);
+    if (refused == claim->refused)
+        return claim->bytes;
+    claim->refused = refused;
+    /* Whoever was refused may have none, and is to have a part, too. */
+    size_t part = allowed(policy) / (holders + 1);
+    return claim->bytes > part ? claim->bytes - (claim->bytes - part) / YIELD_SHARE : claim->bytes;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* What all caches of a heap together may keep from the kernel: one number, of which those claim
+ * that have unused memory, and to which they give back what they need no longer. So a single busy
+ * cache may have all of it, and many idle ones nothing.
+ *
+ *   allowed = the first 16 MiB, and what the caches' learners found to be asked for again;
+ *             never more than HAKMEM_RETAIN. Without learners: that.
+ *
+ * A claim is a cache's alone, under its lock: it is touched when the cache has more than it
+ * claimed, and once in a time of decay. Caches that are refused say so, and then those that claimed
+ * more than their part give up some at each tick. Claims never exceed what is allowed when they are
+ * made. No lock: of claims at once, one always succeeds. Any thread. */
+#ifndef HAK_LEARN_CREDIT_H
+#define HAK_LEARN_CREDIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "learn/policy.h"
+
+enum { HAK_CREDIT_FIRST = 16 * 1024 * 1024 };
+
+/* All zero: nothing is allowed. All fields relaxed: numbers, which publish nothing else. */
+struct hak_credit {
+    size_t most;         /* HAKMEM_RETAIN */
+    size_t claimed;      /* by all caches */
+    size_t granted;      /* to all caches, beyond the first */
+    uint32_t holders;    /* caches with a claim */
+    uint32_t refused;    /* claims that were, so far */
+};
+
+/* A cache's part; under its lock. All zero: none. */
+struct hak_claim {
+    size_t bytes;
+    size_t granted;
+    uint32_t refused;    /* that it has seen */
+};
+
+/* Claims so many bytes more where all of them are to be had. 1 or 0. A policy without a credit
+ * allows all. retain: what the cache's learner would let it keep. */
+int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
+                     size_t retain);
+
+/* Gives back what exceeds so many bytes, and lets the others know what the learner lets it keep. */
+void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
+                          size_t retain);
+
+/* Bytes that the cache may hold on to: its claim, or less where others were refused that have less
+ * than their part. */
+size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim);
+
+#endif

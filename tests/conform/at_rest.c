@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * at_rest.c - what stays resident when the last free has returned, and nobody calls any more.
+ *
+ * The program executes itself anew with HAKMEM_DECAY=0 or the default, so that nothing from before
+ * is there. No time is measured. On glibc nothing is claimed.
+ */
+#define _GNU_SOURCE
+#include "tests/lib/process.h"
+#include "tests/lib/tap.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    KIB = 1024,
+    MIB = 1024 * KIB,
+    OBJECTS_MAX = 100000,
+    BURSTS = 4,             /* the learner has an opinion by then */
+    SLACK = 3 * MIB,        /* headers, tables, stacks */
+    FIRST = 16 * MIB,       /* what the default keeps though nothing was asked for again */
+    CALLS = 4 * 64,         /* of a class whose magazines hold two or so: 64 slow ones among them */
+};
+
+static void *objects[OBJECTS_MAX];
+
+/* Takes, touches and frees: sizes of many classes, down to a fifth of the largest. */
+static void burst(unsigned count, size_t most)
+{
+    enum { SIZES = 80, STEPS = 64 };
+    for (unsigned i = 0; i < count; i++) {
+        size_t size = most - i % STEPS * (most / SIZES);
+        objects[i] = malloc(size);
+        if (objects[i] == NULL)
+            _exit(3);
+        memset(objects[i], 1, size);
+    }
+    for (unsigned i = 0; i < count; i++)
+        free(objects[i]);
+}
+
+static void call_slowly(void)
+{
+    for (unsigned i = 0; i < CALLS; i++)
+        objects[i] = malloc(32 * KIB);
+    for (unsigned i = 0; i < CALLS; i++)
+        free(objects[i]);
+}
+
+struct load {
+    const char *name;
+    unsigned count;
+    size_t size;
+    bool needs_calls;    /* before the fronts have given back what they hold */
+};
+
+static const struct load loads[] = {
+    {"runs", 400, 500 * KIB, false},
+    {"long", 30, 32 * MIB, false},
+    {"whales", 3, 70 * MIB, false},
+    {"tiny", OBJECTS_MAX, 800, true},
+    {"mid", 4000, 30 * KIB, true},
+};
+
+/* What another CPU has at hand would wait for calls there. */
+static void stay_here(void)
+{
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    sched_setaffinity(0, sizeof here, &here);
+}
+
+/* The second life of the program. Its status is the verdict. */
+static int live_inside(const char *name, unsigned bursts, size_t allowed)
+{
+    const struct load *load = loads;
+    while (strcmp(load->name, name) != 0)
+        load++;
+    stay_here();
+    memset(objects, 1, sizeof objects);
+    size_t before = process_resident();
+    for (unsigned i = 0; i < bursts; i++) {
+        burst(load->count, load->size);
+        if (load->needs_calls)
+            call_slowly();
+    }
+    size_t after = process_resident();
+    if (after <= before + allowed)
+        return 0;
+    fprintf(stderr, "# %s: %zu KiB stay\n", name, (after - before) / KIB);
+    return 1;
+}
+
+static bool is_ours(void)
+{
+    return getenv("LD_PRELOAD") != NULL;
+}
+
+static void rests(const struct load *load, const char *decay, unsigned bursts, size_t allowed)
+{
+    char number[2][32];
+    snprintf(number[0], sizeof number[0], "%u", bursts);
+    snprintf(number[1], sizeof number[1], "%zu", allowed);
+    pid_t child = process_fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        setenv("HAKMEM_DECAY", decay, 1);
+        execl("/proc/self/exe", "at_rest", "inside", load->name, number[0], number[1], NULL);
+        _exit(77);
+    }
+    int status = process_wait(child, 60);
+    if (is_ours())
+        EXPECT_EQ(status, 0);
+}
+
+static void at_once(void)
+{
+    for (unsigned i = 0; i < TAP_COUNT(loads); i++)
+        rests(&loads[i], "0", BURSTS, loads[i].needs_calls ? 2 * SLACK : SLACK);
+}
+
+/* One burst, of which nothing was asked for again. */
+static void after_a_burst(void)
+{
+    for (unsigned i = 0; i < TAP_COUNT(loads); i++)
+        if (!loads[i].needs_calls)
+            rests(&loads[i], "1h", 1, FIRST + SLACK);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"with HAKMEM_DECAY=0 nothing stays of any tier", at_once},
+        {"after one burst no more than 16 MiB stay", after_a_burst},
+    };
+    if (argc == 5 && strcmp(argv[1], "inside") == 0)
+        return live_inside(argv[2], (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10));
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}

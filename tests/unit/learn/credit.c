@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* learn/credit.c: caches that claim of one number, are refused, give back and yield. */
+#include "learn/credit.h"
+
+#include "learn/learner.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/threads.h"
+
+enum {
+    MIB = 1024 * 1024,
+    MOST = 256 * MIB,
+    CACHES = 4,
+    TURNS = 20000,
+};
+
+static struct hak_credit credit;
+static struct hak_policy policy;
+static struct hak_claim claims[CACHES];
+
+static void start(enum hak_learn_mode mode)
+{
+    credit = (struct hak_credit){.most = MOST};
+    policy = hak_policy_fixed;
+    policy.mode = mode;
+    policy.credit = &credit;
+    for (unsigned i = 0; i < CACHES; i++)
+        claims[i] = (struct hak_claim){0};
+}
+
+static void everything_where_nothing_is_learned(void)
+{
+    start(HAK_LEARN_OFF);
+    EXPECT(hak_credit_claim(&policy, &claims[0], 200 * MIB, MOST));
+    EXPECT(!hak_credit_claim(&policy, &claims[1], 100 * MIB, MOST));
+    EXPECT_EQ(claims[1].bytes, 0);
+    EXPECT(hak_credit_claim(&policy, &claims[1], 56 * MIB, MOST));
+    EXPECT_EQ(credit.claimed, MOST);
+    EXPECT_EQ(credit.holders, 2);
+    hak_credit_give_back(&policy, &claims[0], 50 * MIB, MOST);
+    EXPECT_EQ(claims[0].bytes, 50 * MIB);
+    EXPECT(hak_credit_claim(&policy, &claims[2], 150 * MIB, MOST));
+    for (unsigned i = 0; i < CACHES; i++)
+        hak_credit_give_back(&policy, &claims[i], 0, MOST);
+    EXPECT_EQ(credit.claimed, 0);
+    EXPECT_EQ(credit.holders, 0);
+}
+
+/* The first is there once, however many caches there are; what each was granted comes on top, and is
+ * gone when that is. */
+static void more_where_it_was_asked_for(void)
+{
+    start(HAK_LEARN_ON);
+    EXPECT(!hak_credit_claim(&policy, &claims[0], HAK_CREDIT_FIRST + 1, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&policy, &claims[0], HAK_CREDIT_FIRST, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&policy, &claims[1], MIB, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&policy, &claims[1], 8 * MIB, HAK_CREDIT_FIRST + 8 * MIB));
+    EXPECT(!hak_credit_claim(&policy, &claims[1], 1, HAK_CREDIT_FIRST + 8 * MIB));
+    hak_credit_give_back(&policy, &claims[1], 0, HAK_CREDIT_FIRST);
+    EXPECT_EQ(credit.granted, 0);
+    EXPECT(!hak_credit_claim(&policy, &claims[2], 1, 0));
+    EXPECT(!hak_credit_claim(&policy, &claims[2], MOST, 2ul * MOST)); /* never above the option */
+    credit.most = MIB;
+    hak_credit_give_back(&policy, &claims[0], 0, 0);
+    EXPECT(!hak_credit_claim(&policy, &claims[0], 2 * MIB, 0));
+    EXPECT(hak_credit_claim(&policy, &claims[0], MIB, 0));
+}
+
+static void unbounded_without_a_credit(void)
+{
+    start(HAK_LEARN_ON);
+    policy.credit = NULL;
+    EXPECT(hak_credit_claim(&policy, &claims[0], 2ul * MOST, 0));
+    EXPECT_EQ(hak_credit_fair(&policy, &claims[0]), 2ul * MOST);
+    hak_credit_give_back(&policy, &claims[0], MIB, 0);
+    EXPECT_EQ(claims[0].bytes, MIB);
+}
+
+/* Who has all of it ends with a part, where another goes on being refused. */
+static void refusals_are_heard(void)
+{
+    start(HAK_LEARN_OFF);
+    EXPECT(hak_credit_claim(&policy, &claims[0], MOST, MOST));
+    EXPECT_EQ(hak_credit_fair(&policy, &claims[0]), MOST);
+    size_t had = MOST;
+    for (unsigned i = 0; i < 100; i++) {
+        while (hak_credit_claim(&policy, &claims[1], MIB, MOST))
+            continue;
+        hak_credit_give_back(&policy, &claims[0], hak_credit_fair(&policy, &claims[0]), MOST);
+        EXPECT_LE(claims[0].bytes, had);
+        had = claims[0].bytes;
+        EXPECT_LE(credit.claimed, MOST);
+    }
+    EXPECT_GE(claims[0].bytes, MOST / 3);
+    EXPECT_GE(claims[1].bytes, MOST / 3);
+    size_t last = hak_credit_fair(&policy, &claims[0]); /* and is left in peace then */
+    EXPECT_EQ(hak_credit_fair(&policy, &claims[0]), claims[0].bytes);
+    EXPECT_LE(last, claims[0].bytes);
+}
+
+static void *claim_and_give_back(void *argument)
+{
+    struct hak_claim *claim = argument;
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        hak_credit_claim(&policy, claim, (turn % 60 + 1) * MIB, HAK_CREDIT_FIRST + turn);
+        hak_credit_give_back(&policy, claim, turn % 3 * MIB, HAK_CREDIT_FIRST + turn / 2);
+    }
+    hak_credit_give_back(&policy, claim, 0, 0);
+    return NULL;
+}
+
+static void nothing_is_lost_between_threads(void)
+{
+    start(HAK_LEARN_ON);
+    threads_run(CACHES, claim_and_give_back, claims, sizeof claims[0]);
+    EXPECT_EQ(credit.claimed, 0);
+    EXPECT_EQ(credit.granted, 0);
+    EXPECT_EQ(credit.holders, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"without learners the option alone bounds claims", everything_where_nothing_is_learned},
+        {"the first once for all, more where it was asked for", more_where_it_was_asked_for},
+        {"a policy without a credit bounds nothing", unbounded_without_a_credit},
+        {"who has more than its part yields to who is refused", refusals_are_heard},
+        {"nothing is lost between threads", nothing_is_lost_between_threads},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
