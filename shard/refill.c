@@ -5,7 +5,7 @@
  *     1  the shard's transfer cache          one compare-and-swap for a bundle
  *     2  the shard's inbox                   one exchange for everything that came home
  *     3  the shard's partly free slabs       the bin's lock; then those of retired shards
- *     4  the neighbours': 1, 2, 3 of theirs  same L3, then same node
+ *     4  the neighbours': 1, 2, 3 of theirs  same L3, then same node; 3 of those at rest (rest.h)
  *     5  a fresh slab                        pages, perhaps from the kernel
  *     6  shards of other nodes               better far memory than none; counted
  *
@@ -16,6 +16,7 @@
 #include "os/inject.h"
 #include "shard/front.h"
 #include "shard/heap.h"
+#include "shard/rest.h"
 #include "shard/shard.h"
 #include "topology/bind.h"
 
@@ -133,6 +134,7 @@ static uint64_t from_own_slabs(struct hak_shard *shard, unsigned class_id, unsig
 static uint64_t from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     uint64_t word = hak_magazine_empty(class_id);
+    hak_rest_advance((size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT);
     unsigned taken = hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, fill, &word);
     return taken != 0 ? word : 0;
 }
@@ -164,13 +166,18 @@ static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned c
     return shard;
 }
 
+/* Whether one that is at work keeps its slabs (rest.h). */
+enum slabs { SLABS_ARE_KEPT, SLABS_ARE_FREE };
+
 /* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
-static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request)
+static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request,
+                               enum slabs slabs)
 {
     uint64_t word = hak_transfer_cache_pop(&neighbour->bundles, request->class_id);
     if (word == 0)
         word = sort_inbox(neighbour, request);
-    if (word == 0)
+    if (word == 0 &&
+        (slabs == SLABS_ARE_FREE || hak_rest_may_take(neighbour, request->class_id)))
         word = from_own_slabs(neighbour, request->class_id, request->fill);
     return word;
 }
@@ -188,7 +195,8 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_placement *place
     unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
     for (unsigned probe = 0; probe < probes; probe++) {
         unsigned rank = first + (start + probe) % ring;
-        uint64_t word = from_neighbour(neighbour_of(shard, placement, rank), request);
+        uint64_t word = from_neighbour(neighbour_of(shard, placement, rank), request,
+                                       SLABS_ARE_KEPT);
         if (word != 0)
             return word;
     }
@@ -222,7 +230,7 @@ static uint64_t from_retired(struct hak_shard *shard, struct request *request)
         return 0;
     for (unsigned id = shard->id + placement->count; id <= hak_shard_last_id();
          id += placement->count) {
-        uint64_t word = from_neighbour(hak_shard_of_id(id), request);
+        uint64_t word = from_neighbour(hak_shard_of_id(id), request, SLABS_ARE_FREE);
         if (word != 0)
             return word;
     }
@@ -234,7 +242,7 @@ static uint64_t from_retired(struct hak_shard *shard, struct request *request)
 static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
 {
     request->budget = UINT_MAX;
-    uint64_t own = from_neighbour(shard, request);
+    uint64_t own = from_neighbour(shard, request, SLABS_ARE_FREE);
     if (own != 0)
         return own;
     int strict = hak_bind_is_strict();
@@ -242,7 +250,7 @@ static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
         struct hak_shard *other = hak_shard_of_id(id);
         if (other == shard || (strict && hak_shard_node(other) != hak_shard_node(shard)))
             continue;
-        uint64_t word = from_neighbour(other, request);
+        uint64_t word = from_neighbour(other, request, SLABS_ARE_FREE);
         if (word != 0)
             return word;
     }
@@ -253,6 +261,7 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
     struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
+    hak_rest_end(shard);
     uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id);
     if (word == 0) {
         source = HAK_COUNTER_REFILL_INBOX;

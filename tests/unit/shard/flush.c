@@ -168,6 +168,27 @@ static void adopted(void)
     world_expect_nothing_lost();
 }
 
+/* On several nodes, too, a front keeps what is all of its own; one far object sends the chain the
+ * longer way. */
+static void near_foreign_is_kept(void)
+{
+    static const struct world_machine machine = {4, 2, 2, "cpu"}; /* as above */
+    const struct hak_placement *placement = world_place(&machine);
+    REQUIRE(placement != NULL && placement->count >= 4);
+    struct hak_heap *heap = hak_heap_default();
+    uint64_t near = world_chain(placement->shards[1], CLASS, 8);
+    uint64_t far = world_chain(placement->shards[2], CLASS, 1);
+    heap->remote = HAK_REMOTE_ADOPT;
+    EXPECT_EQ(hak_shard_leaves_foreign(placement->shards[0], CLASS, near), 1);
+    EXPECT_EQ(hak_shard_leaves_foreign(placement->shards[3], CLASS, near), 0);
+    for (unsigned i = 0; i < 8; i++)
+        hak_magazine_push(&far, world_pop(&near)); /* far is at the bottom */
+    EXPECT_EQ(hak_shard_leaves_foreign(placement->shards[0], CLASS, far), 0);
+    heap->remote = HAK_REMOTE_HOME;
+    hak_shard_give_to_slabs(CLASS, far);
+    world_expect_nothing_lost();
+}
+
 /* What was freed twice or is no object is left out, counted, and nobody waits for it for ever. */
 static int bad_frees_child(void)
 {
@@ -367,6 +388,7 @@ int main(int argc, char **argv)
         {"foreign objects travel in bundles", foreign_magazine},
         {"a foreign magazine may become the spare one", foreign_magazine_is_kept},
         {"adopted within the node, sent home across", adopted},
+        {"near foreign objects stay with the front", near_foreign_is_kept},
         {"threads of one shard lose nothing", threads_of_one_shard},
         {"threads of many shards lose nothing", threads_of_many_shards},
         {"threads that adopt lose nothing", threads_that_adopt},
