@@ -189,7 +189,7 @@ static void *take_large(struct hak_shard *shard, size_t size, size_t alignment, 
                               shard->policy);
     if (front != NULL && front->pinned != NULL)
         return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
-    return hak_shard_take_large(shard, size, alignment, zero);
+    return hak_shard_take_large(shard, hak_os_cpu(), size, alignment, zero);
 }
 
 /* Lets memory decay. Inside the heap. */

@@ -13,6 +13,7 @@
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
+#include "shard/lanes.h"
 #include "shard/reclaim.h"
 #include "tiers/headroom.h"
 #include "tiers/meta.h"
@@ -37,12 +38,20 @@ static struct hak_placement *placement_for(unsigned count)
     return placement;
 }
 
+static unsigned lanes_in(const struct hak_placement *placement)
+{
+    unsigned lanes = 0;
+    for (unsigned index = 0; placement->domains != NULL && index < placement->count; index++)
+        lanes += hak_lanes_of(placement->domains, index);
+    return lanes != 0 ? lanes : 1;
+}
+
 /* What the heap may keep unused is shared out, so that it does not grow with the shards. */
-static void share_out(struct hak_heap *heap, unsigned shards)
+static void share_out(struct hak_heap *heap, const struct hak_placement *placement)
 {
     enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
-    size_t share = heap->retain_bytes / shards;
-    size_t slab_share = share / SLAB_PART;
+    size_t share = heap->retain_bytes / lanes_in(placement);
+    size_t slab_share = heap->retain_bytes / placement->count / SLAB_PART;
     if (heap->retain_bytes != 0 && share < LARGE_LEAST)
         share = LARGE_LEAST;
     if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
@@ -59,7 +68,7 @@ static void share_out(struct hak_heap *heap, unsigned shards)
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 {
     heap->retain_bytes = bytes;
-    share_out(heap, heap->placement->count);
+    share_out(heap, heap->placement);
 }
 
 int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
@@ -73,7 +82,7 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
     if (placement == NULL || shard == NULL)
         return -ENOMEM;
     placement->shards[0] = shard;
-    share_out(heap, 1);
+    share_out(heap, placement);
     hak_whale_start(&heap->whales, heap->policy);
     /* release: pairs with the acquire in hak_heap_shard_here */
     __atomic_store_n(&heap->placement, placement, __ATOMIC_RELEASE);
@@ -93,7 +102,7 @@ void hak_heap_end_learning(struct hak_heap *heap)
     if (!hak_learner_watches(heap->policy))
         return;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_large_end_learning(&hak_shard_of_id(id)->large, heap->policy, now);
+        hak_lanes_end_learning(hak_shard_of_id(id), now);
     hak_whale_end_learning(&heap->whales, heap->policy, now);
 }
 
@@ -208,7 +217,7 @@ static void forget_strangers(struct hak_heap *heap)
 static void publish(struct hak_heap *heap, const struct hak_placement *placement)
 {
     heap->nodes = placement->domains->nodes;
-    share_out(heap, placement->count);
+    share_out(heap, placement);
     /* release, all: pair with the acquires in hak_heap_shard_here, hak_heap_heir and refill.c */
     for (unsigned index = 0; index < placement->count; index++)
         __atomic_store_n(&placement->shards[index]->placement, placement, __ATOMIC_RELEASE);
@@ -302,7 +311,7 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
     int64_t small = -(int64_t)(hak_front_bytes_of_all() + hak_cpu_fronts_bytes());
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *shard = hak_shard_of_id(id);
-        struct hak_large_bytes large = hak_large_bytes(&shard->large);
+        struct hak_large_bytes large = hak_lanes_bytes(shard);
         totals->mapped += held_bytes(shard);
         totals->in_use_slabs +=
             hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid);
@@ -337,9 +346,10 @@ void hak_heap_make_room(struct hak_heap *heap)
     if (hak_headroom_missing() != 0 && hak_whale_bytes(&heap->whales).cached != 0)
         hak_whale_trim(&heap->whales);
     for (unsigned id = 1; id <= hak_shard_last_id() && hak_headroom_missing() != 0; id++) {
-        struct hak_large_cache *large = &hak_shard_of_id(id)->large;
-        if (__atomic_load_n(&large->dirty_units, __ATOMIC_RELAXED) != 0)
-            hak_large_relieve(large, heap->policy);
+        struct hak_large_cache *large;
+        for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
+            if (__atomic_load_n(&large->dirty_units, __ATOMIC_RELAXED) != 0)
+                hak_large_relieve(large, heap->policy);
     }
     __atomic_store_n(&heap->missing_then, (int64_t)hak_headroom_missing(), __ATOMIC_RELAXED);
 }

@@ -16,6 +16,7 @@
 #include "os/inject.h"
 #include "shard/front.h"
 #include "shard/heap.h"
+#include "shard/lanes.h"
 #include "shard/rest.h"
 #include "shard/shard.h"
 #include "topology/bind.h"
@@ -292,21 +293,22 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 
 /* As with slabs, what lies free at a neighbour comes before memory that costs faults: two threads
  * with 64 MiB each in runs of 64 KiB to 4 MiB, on two CPUs, held 340 MiB without, and 235 with. */
-void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, size_t alignment,
                            enum hak_zero zero)
 {
     /* acquire: as in steal_nearby */
     const struct hak_placement *placement = __atomic_load_n(&shard->placement, __ATOMIC_ACQUIRE);
-    if (placement == NULL || placement->count == 1)
+    if (placement == NULL)
         return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
-    void *run = hak_large_take_dirty(&shard->large, size, alignment, zero, shard->policy);
-    if (run == NULL) {
-        unsigned last = hak_domains_node_siblings(placement->domains, shard->index);
-        for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
-            run = hak_large_take_dirty(&neighbour_of(shard, placement, rank)->large, size,
-                                       alignment, zero, shard->policy);
-    }
-    return run != NULL ? run : hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+    struct hak_large_cache *own = hak_lane_of_cpu(shard, placement->domains, cpu);
+    void *run = hak_large_take_dirty(own, size, alignment, zero, shard->policy);
+    if (run == NULL)
+        run = hak_lanes_take_dirty(shard, own, size, alignment, zero);
+    unsigned last = hak_domains_node_siblings(placement->domains, shard->index);
+    for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
+        run = hak_lanes_take_dirty(neighbour_of(shard, placement, rank), NULL, size, alignment,
+                                   zero);
+    return run != NULL ? run : hak_large_take(own, size, alignment, zero, shard->policy);
 }
 
 void *hak_front_refill(struct hak_front *front, unsigned class_id)

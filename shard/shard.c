@@ -4,6 +4,7 @@
 
 #include "os/cpu.h"
 #include "os/lock.h"
+#include "shard/lanes.h"
 #include "tiers/meta.h"
 
 struct hak_shard *hak_shards[HAK_SHARD_IDS];
@@ -45,9 +46,7 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
 
 void hak_shard_start_learning(struct hak_shard *shard)
 {
-    hak_lock_acquire(&shard->large.lock);
-    hak_learner_start(&shard->learner, shard->policy, shard->id);
-    hak_lock_release(&shard->large.lock);
+    hak_lanes_start_learning(shard);
 }
 
 /* As many bundles as there were: whoever goes on pushing does not keep us here. */
@@ -152,7 +151,7 @@ int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
     decay_bundles(shard, now_ns);
     hak_pool_tick(&shard->tiny, shard->policy, now_ns);
     hak_pool_tick(&shard->mid, shard->policy, now_ns);
-    hak_large_tick(&shard->large, shard->policy, now_ns);
+    hak_lanes_tick(shard, now_ns);
     /* relaxed: a look */
     return __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
            !hak_backlog_is_empty(&shard->backlog);
@@ -173,7 +172,7 @@ struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_reg
 size_t hak_shard_purge(struct hak_shard *shard)
 {
     return hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
-           hak_large_trim(&shard->large);
+           hak_lanes_trim(shard);
 }
 
 void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages)
@@ -182,5 +181,5 @@ void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages
     __atomic_store_n(&shard->source.node, node, __ATOMIC_RELAXED);
     hak_pool_settle(&shard->tiny, pages);
     hak_pool_settle(&shard->mid, pages);
-    hak_large_settle(&shard->large, pages);
+    hak_lanes_settle(shard, pages);
 }

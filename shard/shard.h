@@ -21,8 +21,10 @@
 
 enum {
     HAK_SHARD_IDS = 1 << 16,    /* id 0 is nobody's: an unknown page has home 0 */
+    HAK_LANES_MAX = 64,         /* see lanes.h */
 };
 
+struct hak_lane;
 struct hak_placement;
 
 struct hak_shard {
@@ -43,6 +45,10 @@ struct hak_shard {
     struct hak_pool mid;                    /* up to 32 KiB */
     struct hak_large_cache large;           /* runs from there on, whales apart */
     struct hak_learner learner;             /* what becomes of freed runs; under large's lock */
+    struct hak_lock lane_lock;              /* over making lanes */
+    uint32_t lane_end;                      /* beyond the last lane; atomic */
+    uint32_t lane_turn;                     /* the lane to be ticked next; relaxed */
+    struct hak_lane *lanes[HAK_LANES_MAX];  /* other CPUs' large caches: lanes.h; atomic */
     struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
     struct hak_inbox inbox;                 /* bundles that came home */
     struct hak_backlog backlog;             /* those of them that are being sorted */
@@ -79,9 +85,9 @@ unsigned hak_shard_last_id(void);
  * refill.c, in their order; 0 when there is no memory. */
 uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
 
-/* A large run: of the shard's dirty ones, of its neighbours' dirty ones, then of clean memory. NULL
- * when there is no memory. */
-void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+/* A large run, for a thread on `cpu`: of the dirty ones of the CPU's lane, of the shard's others,
+ * of its neighbours', then of clean memory. NULL when there is no memory. */
+void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, size_t alignment,
                            enum hak_zero zero);
 
 /* Takes a chain of objects of any homes: transfer cache first, then slabs. */

@@ -27,6 +27,7 @@ unit_tests = \
 	%D%/unit/shard/front_cpu_answers \
 	%D%/unit/shard/refill \
 	%D%/unit/shard/rest \
+	%D%/unit/shard/lanes \
 	%D%/unit/shard/flush \
 	%D%/unit/shard/shard \
 	%D%/unit/shard/heap \
