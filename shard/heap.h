@@ -49,7 +49,7 @@ struct hak_heap {
         HAK_REMOTE_HOME,                      /* frees of another shard's objects go home */
         HAK_REMOTE_ADOPT,                     /* within a node they are kept where they are freed */
     } remote;
-};
+} __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_heap_totals {
     size_t mapped;            /* address space from the kernel */
