@@ -12,6 +12,7 @@
 #include "learn/learner_saved.h"
 #include "os/bits.h"
 #include "os/file.h"
+#include "shard/lanes.h"
 #include "tiers/headroom.h"
 #include "tiers/meta.h"
 
@@ -123,8 +124,10 @@ static void write_saved(struct hak_heap *heap)
     struct hak_writer writer = hak_writer_to_fd(descriptor, buffer, sizeof buffer);
     hak_learn_write_first(&writer);
     hak_learn_write(&writer, &heap->whales.learner);
+    struct hak_large_cache *large;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_learn_write(&writer, &hak_shard_of_id(id)->learner);
+        for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
+            hak_learn_write(&writer, large->learner);
     hak_writer_flush(&writer);
     int refused = hak_os_close_beside(&beside, descriptor, writer.refused);
     if (refused != 0)
@@ -175,9 +178,11 @@ static int has_learned(const struct hak_learner *learner)
 
 static int anybody_has_learned(const struct hak_heap *heap)
 {
+    struct hak_large_cache *large;
     int found = has_learned(&heap->whales.learner);
     for (unsigned id = 1; id <= hak_shard_last_id() && !found; id++)
-        found = has_learned(&hak_shard_of_id(id)->learner);
+        for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
+            found |= has_learned(large->learner);
     return found;
 }
 
@@ -196,9 +201,11 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
     hak_put_text(writer, "\n");
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         report_key(writer, &heap->whales.learner, key);
+    struct hak_large_cache *large;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
-            report_key(writer, &hak_shard_of_id(id)->learner, key);
+        for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
+            for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
+                report_key(writer, large->learner, key);
 }
 
 /* ---- start, exit, fork ---------------------------------------------------------------------- */

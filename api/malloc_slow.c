@@ -220,7 +220,7 @@ static void *take_large(struct hak_shard *shard, const struct request *request)
                               shard->policy);
     if (front != NULL && front->pinned != NULL)
         return hak_large_take(&shard->large, size, alignment, request->zero, shard->policy);
-    return hak_shard_take_large(shard, size, alignment, request->zero);
+    return hak_shard_take_large(shard, hak_os_cpu(), size, alignment, request->zero);
 }
 
 /* Lets memory decay. Inside the heap. */

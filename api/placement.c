@@ -24,6 +24,7 @@
 #include "os/lock.h"
 #include "os/print.h"
 #include "os/section.h"
+#include "shard/upkeep.h"
 #include "topology/bind.h"
 
 enum {

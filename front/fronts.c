@@ -35,7 +35,7 @@ static struct {
     uint32_t round_due;        /* all are to be looked at: atomic */
     uint32_t generation;       /* forks that lie between the first process and this one */
     uint32_t sequence;         /* threads so far */
-} fronts;
+} __attribute__((aligned(HAK_CACHE_LINE))) fronts;    /* written by births and ends of threads */
 
 uint32_t hak_owed;
 uint32_t hak_front_wishes;

@@ -24,6 +24,10 @@ static inline void hak_owe(enum hak_owed what)
 
 static inline void hak_owe_no_more(enum hak_owed what)
 {
+    /* relaxed: what is owed from now on stays noted. All entries read this line, and ticks come by
+     * here: so it is not written for nothing. */
+    if ((__atomic_load_n(&hak_owed, __ATOMIC_RELAXED) & (uint32_t)what) == 0)
+        return;
     /* acquire: before the look at the list; pairs with the release in hak_owe */
     __atomic_fetch_and(&hak_owed, ~(uint32_t)what, __ATOMIC_ACQUIRE);
 }

@@ -56,7 +56,7 @@ static struct {
     void *deferred;                  /* newest first: release, acquire */
     struct hak_lock settling;        /* over: */
     void *rest;                      /* deferred ones that are being given back */
-} beside;
+} __attribute__((aligned(HAK_CACHE_LINE))) beside;    /* not in hak_owed's line */
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include "os/bits.h"
 #include "os/kept.h"
 #include "os/memory.h"
+#include "shard/lanes.h"
 
 static size_t held_bytes(const struct hak_shard *shard)
 {
@@ -20,7 +21,7 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
     int64_t small = -(int64_t)(hak_front_bytes_of_all() + hak_cpu_fronts_bytes());
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *shard = hak_shard_of_id(id);
-        struct hak_large_bytes large = hak_large_bytes(&shard->large);
+        struct hak_large_bytes large = hak_lanes_bytes(shard);
         totals->mapped += held_bytes(shard);
         totals->in_use_slabs +=
             hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid);

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "os/clock.h"
+#include "shard/lanes.h"
 #include "tiers/meta.h"
 #include "topology/bind.h"
 
@@ -76,7 +77,7 @@ void hak_heap_start_learning(struct hak_heap *heap)
 {
     hak_whale_start(&heap->whales, heap->policy);
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_shard_start_learning(hak_shard_of_id(id));
+        hak_lanes_start_learning(hak_shard_of_id(id));
 }
 
 void hak_heap_end_learning(struct hak_heap *heap)
@@ -85,6 +86,6 @@ void hak_heap_end_learning(struct hak_heap *heap)
     if (!hak_learner_watches(heap->policy))
         return;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        hak_large_end_learning(&hak_shard_of_id(id)->large, heap->policy, now);
+        hak_lanes_end_learning(hak_shard_of_id(id), now);
     hak_whale_end_learning(&heap->whales, heap->policy, now);
 }

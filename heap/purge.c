@@ -9,6 +9,7 @@
 #include "os/lock.h"
 #include "os/section.h"
 #include "shard/grace.h"
+#include "shard/lanes.h"
 #include "shard/upkeep.h"
 #include "tiers/headroom.h"
 #include "tiers/page_map.h"
@@ -29,9 +30,10 @@ void hak_heap_make_room(struct hak_heap *heap)
     if (hak_headroom_missing() != 0 && hak_whale_bytes(&heap->whales).cached != 0)
         hak_whale_trim(&heap->whales);
     for (unsigned id = 1; id <= hak_shard_last_id() && hak_headroom_missing() != 0; id++) {
-        struct hak_large_cache *large = &hak_shard_of_id(id)->large;
-        if (__atomic_load_n(&large->dirty_units, __ATOMIC_RELAXED) != 0)
-            hak_large_relieve(large, heap->policy);
+        struct hak_large_cache *large;
+        for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
+            if (__atomic_load_n(&large->dirty_units, __ATOMIC_RELAXED) != 0)
+                hak_large_relieve(large, heap->policy);
     }
     __atomic_store_n(&heap->missing_then, (int64_t)hak_headroom_missing(), __ATOMIC_RELAXED);
 }

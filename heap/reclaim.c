@@ -8,6 +8,7 @@
 #include "heap/purge.h"
 #include "os/kept.h"
 #include "os/lock.h"
+#include "shard/lanes.h"
 #include "shard/upkeep.h"
 #include "topology/bind.h"
 
@@ -49,7 +50,7 @@ static size_t give_back_runs(void)
 {
     size_t bytes = 0;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
-        bytes += hak_large_trim(&hak_shard_of_id(id)->large);
+        bytes += hak_lanes_trim(hak_shard_of_id(id));
     return bytes;
 }
 
@@ -147,7 +148,7 @@ void *hak_reclaim_run(struct hak_shard *shard, size_t size, size_t alignment, en
     for (unsigned id = 1; id <= hak_shard_last_id() && run == NULL; id++) {
         struct hak_shard *other = hak_shard_of_id(id);
         if (may_serve(other, shard))
-            run = hak_large_take_mapped(&other->large, size, alignment, zero, shard->policy);
+            run = hak_lanes_take_mapped(other, size, alignment, zero, shard->policy);
     }
     return run;
 }

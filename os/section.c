@@ -38,7 +38,8 @@ struct stripe {
 static struct {
     struct stripe stripes[STRIPES];
     uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
-    uint32_t suspended;    /* threads that fork from inside */
+    /* In another line than `frozen`, which all entries read. Threads that fork from inside: */
+    uint32_t suspended __attribute__((aligned(HAK_CACHE_LINE)));
     uint32_t intruders;    /* threads that went on inside though a fork was under way */
     uint32_t lenders;      /* threads that wait for a lock, not counted, and hold another */
     uint32_t estranged;    /* a child that stays frozen */

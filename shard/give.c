@@ -137,6 +137,12 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t wo
 
 /* ---- what was freed away from home ---------------------------------------------------------- */
 
+static int is_near(const struct hak_shard *shard, const void *object)
+{
+    const struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
+    return home != NULL && hak_shard_node(home) == hak_shard_node(shard);
+}
+
 /* Within a node objects may change their shard: the chain goes where the next refill looks first.
  * Only what belongs to another node is sorted out, and sent home. */
 static void adopt(struct hak_shard *shard, unsigned class_id, uint64_t word)
@@ -146,9 +152,7 @@ static void adopt(struct hak_shard *shard, unsigned class_id, uint64_t word)
     void *object;
     while ((object = hak_word_object(word)) != NULL) {
         word = hak_link_read(object);
-        struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
-        int near = home != NULL && hak_shard_node(home) == hak_shard_node(shard);
-        hak_magazine_push(near ? &kept : &sent, object);
+        hak_magazine_push(is_near(shard, object) ? &kept : &sent, object);
     }
     if (hak_word_object(kept) != NULL) {
         hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, chain_length(class_id, kept));
@@ -171,10 +175,19 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
     }
 }
 
+/* Mostly all of a chain is near, or the first that is looked at is not. */
+static int all_are_near(const struct hak_shard *shard, uint64_t word)
+{
+    void *object;
+    while ((object = hak_word_object(word)) != NULL && is_near(shard, object))
+        word = hak_link_read(object);
+    return object == NULL;
+}
+
 int hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word)
 {
     if (shard->policy->remote == HAK_REMOTE_HOME ||
-        hak_shard_map_nodes(hak_shard_map_of(shard)) != 1)
+        (hak_shard_map_nodes(hak_shard_map_of(shard)) != 1 && !all_are_near(shard, word)))
         return 0;
     unsigned length = chain_length(class_id, word);
     hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, length);

@@ -5,7 +5,7 @@
  *     1  the shard's transfer cache          one compare-and-swap for a bundle
  *     2  the shard's inbox                   one exchange for everything that came home
  *     3  the shard's partly free slabs       the bin's lock; then those of retired shards
- *     4  the neighbours': 1, 2, 3 of theirs  same L3, then same node
+ *     4  the neighbours': 1, 2, 3 of theirs  same L3, then same node; 3 of those at rest (rest.h)
  *     5  a fresh slab                        pages, perhaps from the kernel
  *     6  shards of other nodes               better far memory than none; counted
  *
@@ -17,7 +17,9 @@
 
 #include "os/inject.h"
 #include "shard/give.h"
+#include "shard/lanes.h"
 #include "shard/magazine.h"
+#include "shard/rest.h"
 #include "shard/shard_map.h"
 #include "topology/bind.h"
 
@@ -135,6 +137,7 @@ static uint64_t from_own_slabs(struct hak_shard *shard, unsigned class_id, unsig
 static uint64_t from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     uint64_t word = hak_magazine_empty(class_id);
+    hak_rest_advance((size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT);
     unsigned taken = hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, fill, &word);
     return taken != 0 ? word : 0;
 }
@@ -158,13 +161,18 @@ static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned c
     return shard;
 }
 
+/* Whether one that is at work keeps its slabs (rest.h). */
+enum slabs { SLABS_ARE_KEPT, SLABS_ARE_FREE };
+
 /* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
-static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request)
+static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request,
+                               enum slabs slabs)
 {
     uint64_t word = hak_shard_pop_bundle(neighbour, request->class_id);
     if (word == 0)
         word = sort_inbox(neighbour, request);
-    if (word == 0)
+    if (word == 0 &&
+        (slabs == SLABS_ARE_FREE || hak_rest_may_take(neighbour, request->class_id)))
         word = from_own_slabs(neighbour, request->class_id, request->fill);
     return word;
 }
@@ -182,7 +190,8 @@ static uint64_t steal(struct hak_shard *shard, const struct hak_shard_map *map,
     unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
     for (unsigned probe = 0; probe < probes; probe++) {
         unsigned rank = first + (start + probe) % ring;
-        uint64_t word = from_neighbour(hak_shard_map_neighbour(map, shard, rank), request);
+        uint64_t word = from_neighbour(hak_shard_map_neighbour(map, shard, rank), request,
+                                       SLABS_ARE_KEPT);
         if (word != 0)
             return word;
     }
@@ -214,7 +223,7 @@ static uint64_t from_retired(struct hak_shard *shard, struct request *request)
         return 0;
     for (unsigned id = shard->id + map->count; id <= hak_shard_last_id();
          id += map->count) {
-        uint64_t word = from_neighbour(hak_shard_of_id(id), request);
+        uint64_t word = from_neighbour(hak_shard_of_id(id), request, SLABS_ARE_FREE);
         if (word != 0)
             return word;
     }
@@ -226,7 +235,7 @@ static uint64_t from_retired(struct hak_shard *shard, struct request *request)
 static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
 {
     request->budget = UINT_MAX;
-    uint64_t own = from_neighbour(shard, request);
+    uint64_t own = from_neighbour(shard, request, SLABS_ARE_FREE);
     if (own != 0)
         return own;
     int strict = hak_bind_is_strict();
@@ -234,7 +243,7 @@ static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
         struct hak_shard *other = hak_shard_of_id(id);
         if (other == shard || (strict && hak_shard_node(other) != hak_shard_node(shard)))
             continue;
-        uint64_t word = from_neighbour(other, request);
+        uint64_t word = from_neighbour(other, request, SLABS_ARE_FREE);
         if (word != 0)
             return word;
     }
@@ -245,6 +254,7 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
     struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
+    hak_rest_end(shard);
     uint64_t word = hak_shard_pop_bundle(shard, class_id);
     if (word == 0) {
         source = HAK_COUNTER_REFILL_INBOX;
@@ -275,18 +285,19 @@ uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned f
 
 /* As with slabs, what lies free at a neighbour comes before memory that costs faults: two threads
  * with 64 MiB each in runs of 64 KiB to 4 MiB, on two CPUs, held 340 MiB without, and 235 with. */
-void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, size_t alignment,
                            enum hak_zero zero)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
-    if (map == NULL || map->count == 1)
+    if (map == NULL)
         return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
-    void *run = hak_large_take_dirty(&shard->large, size, alignment, zero, shard->policy);
-    if (run == NULL) {
-        unsigned last = hak_domains_node_siblings(map->domains, shard->index);
-        for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
-            run = hak_large_take_dirty(&hak_shard_map_neighbour(map, shard, rank)->large, size,
-                                       alignment, zero, shard->policy);
-    }
-    return run != NULL ? run : hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+    struct hak_large_cache *own = hak_lane_of_cpu(shard, map->domains, cpu);
+    void *run = hak_large_take_dirty(own, size, alignment, zero, shard->policy);
+    if (run == NULL)
+        run = hak_lanes_take_dirty(shard, own, size, alignment, zero);
+    unsigned last = hak_domains_node_siblings(map->domains, shard->index);
+    for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
+        run = hak_lanes_take_dirty(hak_shard_map_neighbour(map, shard, rank), NULL, size,
+                                   alignment, zero);
+    return run != NULL ? run : hak_large_take(own, size, alignment, zero, shard->policy);
 }

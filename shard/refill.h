@@ -12,9 +12,9 @@
  * refill.c, in their order; 0 when there is no memory. */
 uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
 
-/* A large run: of the shard's dirty ones, of its neighbours' dirty ones, then of clean memory. NULL
- * when there is no memory. */
-void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignment,
+/* A large run, for a thread on `cpu`: of the dirty ones of the CPU's lane, of the shard's others,
+ * of its neighbours', then of clean memory. NULL when there is no memory. */
+void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, size_t alignment,
                            enum hak_zero zero);
 
 /* How many bundles a refill may take out of inboxes, of any shard, and a tick of a shard let decay:

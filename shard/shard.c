@@ -41,19 +41,3 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
     hak_lock_release(&registry.lock);
     return id < HAK_SHARD_IDS ? shard : NULL;
 }
-
-void hak_shard_start_learning(struct hak_shard *shard)
-{
-    hak_lock_acquire(&shard->large.lock);
-    hak_learner_start(&shard->learner, shard->policy, shard->id);
-    hak_lock_release(&shard->large.lock);
-}
-
-void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages)
-{
-    /* relaxed: where memory is mapped from now on */
-    __atomic_store_n(&shard->source.node, node, __ATOMIC_RELAXED);
-    hak_pool_settle(&shard->tiny, pages);
-    hak_pool_settle(&shard->mid, pages);
-    hak_large_settle(&shard->large, pages);
-}

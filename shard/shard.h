@@ -21,8 +21,10 @@
 
 enum {
     HAK_SHARD_IDS = 1 << 16,    /* id 0 is nobody's: an unknown page has home 0 */
+    HAK_LANES_MAX = 64,         /* see lanes.h */
 };
 
+struct hak_lane;
 struct hak_shard_map;
 
 struct hak_shard {
@@ -34,6 +36,7 @@ struct hak_shard {
     uint16_t id;
     uint16_t index;                         /* in its map */
     uint32_t probe;                         /* where stealing begins next; relaxed */
+    size_t at_work;                         /* when it last was (rest.h); relaxed */
     uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
     uint64_t last_look_ns;
     uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
@@ -42,6 +45,10 @@ struct hak_shard {
     struct hak_pool mid;                    /* up to 32 KiB */
     struct hak_large_cache large;           /* runs from there on, whales apart */
     struct hak_learner learner;             /* what becomes of freed runs; under large's lock */
+    struct hak_lock lane_lock;              /* over making lanes */
+    uint32_t lane_end;                      /* beyond the last lane; atomic */
+    uint32_t lane_turn;                     /* the lane to be ticked next; relaxed */
+    struct hak_lane *lanes[HAK_LANES_MAX];  /* other CPUs' large caches: lanes.h; atomic */
     struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
     struct hak_inbox inbox;                 /* bundles that came home */
     struct hak_backlog backlog;             /* those of them that are being sorted */
@@ -53,9 +60,6 @@ struct hak_shard {
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */
 struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy);
-
-/* The policy has changed: the learner begins anew. By the starting thread. */
-void hak_shard_start_learning(struct hak_shard *shard);
 
 /* id -> shard, NULL where there is none. */
 extern struct hak_shard *hak_shards[HAK_SHARD_IDS];
@@ -86,11 +90,6 @@ static inline void hak_shard_set_map(struct hak_shard *shard, const struct hak_s
     /* release: pairs with the acquire in hak_shard_map_of */
     __atomic_store_n(&shard->map, map, __ATOMIC_RELEASE);
 }
-
-/* Makes the shard one of another node (by the kernel's id, or HAK_NODE_ANY): what it maps from now
- * on comes from there, and what it has goes there, if `pages` says so, as far as it can be moved.
- * Not from inside malloc or free. */
-void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages);
 
 static inline int hak_shard_node(const struct hak_shard *shard)
 {

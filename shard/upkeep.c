@@ -7,6 +7,7 @@
 #include "os/cpu.h"
 #include "os/lock.h"
 #include "shard/give.h"
+#include "shard/lanes.h"
 #include "shard/refill.h"
 
 /* As many bundles as there were: whoever goes on pushing does not keep us here. */
@@ -111,7 +112,7 @@ int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
     decay_bundles(shard, now_ns);
     bool goes_on = hak_pool_tick(&shard->tiny, shard->policy, now_ns);
     goes_on |= hak_pool_tick(&shard->mid, shard->policy, now_ns);
-    hak_large_tick(&shard->large, shard->policy, now_ns);
+    hak_lanes_tick(shard, now_ns);
     /* relaxed: a look */
     return goes_on || __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
            !hak_backlog_is_empty(&shard->backlog);
@@ -132,5 +133,14 @@ struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_reg
 size_t hak_shard_purge(struct hak_shard *shard)
 {
     return hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
-           hak_large_trim(&shard->large);
+           hak_lanes_trim(shard);
+}
+
+void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages)
+{
+    /* relaxed: where memory is mapped from now on */
+    __atomic_store_n(&shard->source.node, node, __ATOMIC_RELAXED);
+    hak_pool_settle(&shard->tiny, pages);
+    hak_pool_settle(&shard->mid, pages);
+    hak_lanes_settle(shard, pages);
 }

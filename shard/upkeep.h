@@ -32,4 +32,9 @@ struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_reg
 /* Gives the kernel all free pages at once. Bytes. */
 size_t hak_shard_purge(struct hak_shard *shard);
 
+/* Makes the shard one of another node (by the kernel's id, or HAK_NODE_ANY): what it maps from now
+ * on comes from there, and what it has goes there, if `pages` says so, as far as it can be moved.
+ * Not from inside malloc or free. */
+void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages);
+
 #endif

@@ -28,6 +28,8 @@ unit_tests = \
 	%D%/unit/front/front_cpu_answers \
 	%D%/unit/shard/refill \
 	%D%/unit/front/exchange \
+	%D%/unit/shard/rest \
+	%D%/unit/shard/lanes \
 	%D%/unit/shard/shard \
 	%D%/unit/heap/heap \
 	%D%/unit/heap/place \

@@ -84,6 +84,14 @@ static inline size_t hak_pool_dirty_bytes(const struct hak_pool *pool)
     return __atomic_load_n(&pool->space.dirty_bytes, __ATOMIC_RELAXED);
 }
 
+/* Free objects of a class in slabs, a moment ago. */
+static inline size_t hak_pool_free_objects(const struct hak_pool *pool, unsigned class_id)
+{
+    /* relaxed: a figure; written under the bin's lock */
+    return __atomic_load_n(&pool->bins[class_id - pool->first_class].free_objects,
+                           __ATOMIC_RELAXED);
+}
+
 /* The same from a slab made for it; 0: the kernel refused memory. */
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
                              uint64_t *word);

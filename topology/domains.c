@@ -171,8 +171,8 @@ static void cut_by_place(struct hak_domains *domains, const struct hak_topology 
             !same_domain(domains->mode, &topology->cpu[domains->order[i - 1]], &topology->cpu[cpu]))
             domains->shard[domains->shards++].first_cpu = (uint16_t)i;
         struct hak_domain_shard *shard = &domains->shard[domains->shards - 1];
-        shard->cpus++;
-        domains->cpu[cpu] = (struct hak_domain_cpu){(uint16_t)(domains->shards - 1), 1, 0};
+        domains->cpu[cpu] = (struct hak_domain_cpu){
+            .shard = (uint16_t)(domains->shards - 1), .share = 1, .place = shard->cpus++};
     }
 }
 
@@ -191,7 +191,7 @@ static void cut_by_count(struct hak_domains *domains, unsigned count)
         for (unsigned i = 0; i < count; i++) {
             for (unsigned k = 0; k < domains->shard[i].cpus; k++)
                 domains->cpu[domains->order[domains->shard[i].first_cpu + k]] =
-                    (struct hak_domain_cpu){(uint16_t)i, 1, 0};
+                    (struct hak_domain_cpu){.shard = (uint16_t)i, .share = 1, .place = (uint16_t)k};
         }
         return;
     }
@@ -201,7 +201,7 @@ static void cut_by_count(struct hak_domains *domains, unsigned count)
         unsigned first = (i * count + cpus - 1) / cpus;
         unsigned end = ((i + 1) * count + cpus - 1) / cpus;
         domains->cpu[domains->order[i]] =
-            (struct hak_domain_cpu){(uint16_t)first, (uint16_t)(end - first), 0};
+            (struct hak_domain_cpu){.shard = (uint16_t)first, .share = (uint16_t)(end - first)};
     }
 }
 

@@ -54,6 +54,7 @@ struct hak_domain_cpu {
     uint16_t shard; /* the first (mostly the only) shard of the CPU */
     uint16_t share; /* how many shards it has: 1, more if COUNT asked for more than CPUs */
     uint16_t known; /* 1: the process might use it when the machine was looked at */
+    uint16_t place; /* among the CPUs of its shard, from 0 on */
 };
 
 struct hak_domain_shard {
@@ -109,6 +110,12 @@ static inline unsigned hak_domains_shard_of(const struct hak_domains *domains, u
     if (hak_likely(domains->threads_share == 0))
         return entry->shard;
     return entry->shard + sequence % entry->share;
+}
+
+/* Where a CPU (any number) stands among those of its shard. */
+static inline unsigned hak_domains_place_of(const struct hak_domains *domains, unsigned cpu)
+{
+    return domains->cpu[hak_likely(cpu < domains->cpu_ids) ? cpu : cpu % domains->cpu_ids].place;
 }
 
 /* 1: a CPU that a thread runs on, but that could not be used when the machine was looked at: it was

@@ -98,6 +98,27 @@ static void adopted(void)
     world_expect_nothing_lost();
 }
 
+/* On several nodes, too, a front keeps what is all of its own; one far object sends the chain the
+ * longer way. */
+static void near_foreign_is_kept(void)
+{
+    static const struct world_machine machine = {4, 2, 2, "cpu"}; /* as above */
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL && map->count >= 4);
+    struct hak_heap *heap = hak_heap_default();
+    uint64_t near = world_chain(map->shards[1], CLASS, 8);
+    uint64_t far = world_chain(map->shards[2], CLASS, 1);
+    heap->policy_store.remote = HAK_REMOTE_ADOPT;
+    EXPECT_EQ(hak_shard_leaves_foreign(map->shards[0], CLASS, near), 1);
+    EXPECT_EQ(hak_shard_leaves_foreign(map->shards[3], CLASS, near), 0);
+    for (unsigned i = 0; i < 8; i++)
+        hak_magazine_push(&far, world_pop(&near)); /* far is at the bottom */
+    EXPECT_EQ(hak_shard_leaves_foreign(map->shards[0], CLASS, far), 0);
+    heap->policy_store.remote = HAK_REMOTE_HOME;
+    hak_shard_give_to_slabs(CLASS, far);
+    world_expect_nothing_lost();
+}
+
 /* What was freed twice or is no object is left out, counted, and nobody waits for it for ever. */
 static int bad_frees_child(void)
 {
@@ -141,6 +162,7 @@ int main(int argc, char **argv)
         {"bundles are accepted by cache, then slabs", accepted},
         {"a mixed chain goes home, each object to its own", sent_home},
         {"adopted within the node, sent home across", adopted},
+        {"near foreign objects stay with the front", near_foreign_is_kept},
         {"bad frees harm nobody", bad_frees},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -3,6 +3,7 @@
  * 0-1 and 2-3 share an L3 each on node 0, 4-5 and 6-7 on node 1. */
 #include "front/front.h"
 
+#include "shard/rest.h"
 #include "tests/lib/process.h"
 #include "tests/unit/tiers/child.h"
 #include "tests/unit/world.h"
@@ -206,13 +207,23 @@ static void neighbours_are_asked_by_distance(void)
     world_expect_nothing_lost(); /* the trim finds what lies with node 1 */
 }
 
-/* A neighbour's partly free slab is better than a fresh one. */
+/* The partly free slab of a neighbour at rest is better than a fresh one; who is at work keeps
+ * his. */
 static void neighbours_slabs_are_shared(void)
 {
     uint64_t near = chain(5, 1);
+    hak_rest_end(eight()->shards[5]);
+    uint64_t fresh = refill(4, HAK_COUNTER_REFILL_SLAB_FRESH);
+    EXPECT_EQ(hak_page_find(hak_word_object(fresh)).home, eight()->shards[4]->id);
+    hak_shard_give_to_slabs(CLASS, fresh);
+    hak_rest_advance(HAK_REST_BYTES + 1);
+    static uint64_t chains[1024];
+    unsigned count = exhaust(4, chains);
     uint64_t stolen = refill(4, HAK_COUNTER_REFILL_STOLEN_L3);
     EXPECT_EQ(hak_page_find(hak_word_object(stolen)).home, eight()->shards[5]->id);
     EXPECT_EQ(world_length(stolen), FILL);
+    for (unsigned i = 0; i < count; i++)
+        hak_shard_give_to_slabs(CLASS, chains[i]);
     hak_shard_give_to_slabs(CLASS, near);
     hak_shard_give_to_slabs(CLASS, stolen);
     world_expect_nothing_lost();
@@ -342,7 +353,7 @@ int main(int argc, char **argv)
         {"a call sorts a portion of the inboxes", sorting_has_a_budget},
         {"an inbox is sorted by one thread at a time", sorting_is_one_threads},
         {"neighbours are asked by distance", neighbours_are_asked_by_distance},
-        {"a neighbour's slab is better than a fresh one", neighbours_slabs_are_shared},
+        {"a resting neighbour's slab is better than a fresh one", neighbours_slabs_are_shared},
         {"far memory is better than none", far_memory_is_better_than_none},
         {"heirs live off the retired", heirs_live_off_the_retired},
         {"fill grows with misses and shrinks without", fill_grows_and_shrinks},

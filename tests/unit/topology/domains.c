@@ -48,6 +48,17 @@ static unsigned remoteness(const struct hak_topology *topology, const struct hak
     return hak_topology_distance(topology, domains->shard[a].node, domains->shard[b].node);
 }
 
+/* The CPUs of a shard have places one after the other. */
+static void check_places(const struct hak_domains *domains)
+{
+    for (unsigned shard = 0; shard < domains->shards && domains->threads_share == 0; shard++)
+        for (unsigned i = 0; i < domains->shard[shard].cpus; i++) {
+            unsigned cpu = domains->order[domains->shard[shard].first_cpu + i];
+            EXPECT_EQ(hak_domains_place_of(domains, cpu), i);
+            EXPECT_EQ(hak_domains_shard_of(domains, cpu, 0), shard);
+        }
+}
+
 static void check_siblings(const struct hak_topology *topology, const struct hak_domains *domains)
 {
     static unsigned char seen[HAK_DOMAINS_MAX_SHARDS];
@@ -103,6 +114,7 @@ static unsigned count_shards(const struct hak_topology *topology, const char *wi
     unsigned shards = domains->shards;
     check_map(topology, domains);
     check_siblings(topology, domains);
+    check_places(domains);
     hak_domains_free(domains);
     return shards;
 }
