@@ -349,6 +349,20 @@ security-table: libhakmem.la %D%/misuse/misuse
 	  $(SHELL) $(abs_srcdir)/%D%/misuse/table.sh >security.md.new && \
 	mv security.md.new $(srcdir)/docs/security.md
 
+# ------------------------------------------------------------------ fuzz
+# Compiled by clang, which need not be there, and with its sanitizers: so not by these rules.
+EXTRA_DIST += \
+	%D%/fuzz/fuzz_lists.c \
+	%D%/fuzz/fuzz_options.c \
+	%D%/fuzz/fuzz_saved.c \
+	%D%/fuzz/fuzz_sysfs.c \
+	%D%/fuzz/fuzz_xml.c \
+	%D%/fuzz/run.sh
+
+.PHONY: fuzz
+fuzz: config.h
+	@$(SHELL) $(abs_srcdir)/%D%/fuzz/run.sh
+
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
 stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed %D%/stress/drift
