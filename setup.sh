@@ -36,6 +36,7 @@ clang           no warning from clang
 debug           make check with --enable-debug --enable-inject, in mode cpu, without the longest tests
 asan            make check with the address and undefined sanitizers
 tsan            make check with the thread sanitizer
+fuzz            libFuzzer at what is read from outside, ten seconds a target
 numa            placement, changes under load, a limit of memory, in guests of 3 and 4 nodes
 install         make install, and a program linked by hakmem.pc
 distcheck       make distcheck, in mode single, without the longest tests
@@ -96,6 +97,15 @@ part_asan() {
 part_tsan() {
     with_calm_addresses tsan
     check_in build-tsan --enable-sanitize=thread
+}
+
+part_fuzz() {
+    need_build || return 1
+    make -C build --no-print-directory fuzz >build/fuzz.tap 2>&1
+    status=$?
+    cat build/fuzz.tap
+    ! grep -q '^1\.\.0 # SKIP' build/fuzz.tap || return 77
+    return $status
 }
 
 part_numa() {

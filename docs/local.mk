@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # hakmem(7) is made from api/options.def in the build folder. docs/options.md and docs/counters.md,
-# which people read where the source is read, are kept: `make tables` makes them anew.
+# which people read where the source is read, are kept: `make tables` makes them anew; docs/security.md
+# is made by `make security-table`, which runs what it tells of.
 
 options_sources = \
 	$(top_srcdir)/%D%/options.cpp \
@@ -14,11 +15,13 @@ nodist_man7_MANS = %D%/hakmem.7
 dist_doc_DATA = \
 	README.md \
 	CHANGELOG.md \
+	SECURITY.md \
 	%D%/counters.md \
 	%D%/glossary.md \
 	%D%/limits.md \
 	%D%/options.md \
 	%D%/performance.md \
+	%D%/security.md \
 	%D%/system-calls.md \
 	%D%/tuning.md \
 	%D%/walk.md

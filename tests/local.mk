@@ -343,6 +343,39 @@ EXTRA_DIST += %D%/environment/limits.sh
 %C%_environment_limits_LDADD = %D%/lib/libtest.la -lpthread
 %D%/environment/limits.log: %D%/environment/limits %D%/conform/linked.direct
 
+# ------------------------------------------------------------------ misuse
+# -fno-builtin: the compiler knows malloc, and would leave the misuse out. C++'s runtime is there for
+# its sized delete.
+check_PROGRAMS += %D%/misuse/misuse
+TESTS += %D%/misuse/floor.sh
+EXTRA_DIST += %D%/misuse/floor.sh %D%/misuse/table.sh
+%C%_misuse_misuse_SOURCES = %D%/misuse/misuse.c %D%/misuse/cases.c %D%/misuse/misuse.h
+%C%_misuse_misuse_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_misuse_misuse_LDADD = -lstdc++ -lpthread
+%D%/misuse/floor.log: %D%/misuse/misuse %D%/conform/linked.direct
+
+# docs/security.md, from what each malloc does here.
+.PHONY: security-table
+security-table: libhakmem.la %D%/misuse/misuse
+	@$(AM_TESTS_ENVIRONMENT) \
+	HAKMEM_TEST_MISUSE='$(abs_builddir)/%D%/misuse/misuse' \
+	  $(SHELL) $(abs_srcdir)/%D%/misuse/table.sh >security.md.new && \
+	mv security.md.new $(srcdir)/docs/security.md
+
+# ------------------------------------------------------------------ fuzz
+# Compiled by clang, which need not be there, and with its sanitizers: so not by these rules.
+EXTRA_DIST += \
+	%D%/fuzz/fuzz_lists.c \
+	%D%/fuzz/fuzz_options.c \
+	%D%/fuzz/fuzz_saved.c \
+	%D%/fuzz/fuzz_sysfs.c \
+	%D%/fuzz/fuzz_xml.c \
+	%D%/fuzz/run.sh
+
+.PHONY: fuzz
+fuzz: config.h
+	@$(SHELL) $(abs_srcdir)/%D%/fuzz/run.sh
+
 # ------------------------------------------------------------------ stress
 stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
 stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed %D%/stress/drift

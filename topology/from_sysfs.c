@@ -268,7 +268,7 @@ static int read_places(struct hak_topology *topology, struct reader *reader, enu
 static void read_package_ids(struct hak_topology *topology, struct reader *reader)
 {
     unsigned first = hak_cpu_set_next(&reader->online, 0);
-    if (topology->cpu[first].package != HAK_TOPOLOGY_UNKNOWN)
+    if (first >= topology->cpu_ids || topology->cpu[first].package != HAK_TOPOLOGY_UNKNOWN)
         return;
     for (unsigned cpu = first; cpu < topology->cpu_ids;
          cpu = hak_cpu_set_next(&reader->online, cpu + 1)) {

@@ -98,7 +98,6 @@ static void lanes_decay_by_turns(void)
         EXPECT_EQ(large->now, (uint32_t)((1000 * second) >> 20));
 }
 
-/* All lanes together keep what the heap may. */
 /* ---- many threads ---------------------------------------------------------------------------- */
 
 enum { THREADS = 6, STEPS = 3000, SLOTS = 5 };

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh [SECONDS [NAME...]] - compiles the targets of this folder by clang with libFuzzer and the
+# sanitizers, and runs each so long, beginning with what there is in the tree. In the build folder;
+# what a target falls over is left there as crash-*. TAP. `make fuzz` calls it.
+
+seconds=${1:-10}
+[ $# -eq 0 ] || shift
+source=$(cd "$(dirname "$0")/../.." && pwd)
+build=$PWD
+clang=${CLANG:-clang}
+count=0
+bad=0
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+echo 'int LLVMFuzzerTestOneInput(void){return 0;}' >"$work/none.c"
+if ! "$clang" -fsanitize=fuzzer "$work/none.c" -o "$work/none" 2>"$work/log"; then
+    echo "1..0 # SKIP no clang with libFuzzer"
+    exit 0
+fi
+
+seed() # NAME: what there is of its kind
+{
+    mkdir -p "$work/corpus-$1"
+    case $1 in
+        xml) cp "$source"/tests/topologies/*.xml "$work/corpus-$1" ;;
+        lists)
+            for text in 0-3,8 cpu:0-15,32-47 'pack:2 [numa(memory=8GB)] core:4 pu:1'; do
+                printf '%s' "$text" >"$work/corpus-$1/$(printf '%s' "$text" | cksum | cut -d ' ' -f 1)"
+            done ;;
+        sysfs) printf '0-1\n\3770\n\3770-1\n\37710\n\3770-1\n\3770\n\3773\n\3770-1\n' \
+            >"$work/corpus-$1/two" ;;
+    esac
+}
+
+cd "$source" || exit 99
+names=${*:-$(for file in tests/fuzz/fuzz_*.c; do
+    name=${file##*/fuzz_}
+    echo "${name%.c}"
+done)}
+for name in $names; do
+    count=$((count + 1))
+    more=
+    [ "$name" = options ] && more=api/options.c
+    seed "$name"
+    # shellcheck disable=SC2086  # none or one file
+    "$clang" -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+        -I. -Iinclude -I"$build" -o "$work/$name" "tests/fuzz/fuzz_$name.c" $more \
+        os/*.c topology/*.c learn/*.c -lurcu-bp -lnuma -ldl -lpthread >"$work/log" 2>&1 &&
+        (cd "$build" && "$work/$name" -max_total_time="$seconds" -max_len=8192 -timeout=10 \
+            -print_final_stats=1 "$work/corpus-$name" >"$work/log" 2>&1)
+    status=$?
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
+    [ "$status" -eq 0 ] || {
+        bad=1
+        printf 'not '
+    }
+    echo "ok $count - $name, $seconds seconds, ${runs:-0} inputs"
+    [ "$status" -eq 0 ] || grep -v '^#[0-9]' "$work/log" | head -n 60 | sed 's/^/# /'
+done
+echo "1..$count"
+exit $bad

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# floor.sh - the misuses under the library: no fewer are caught than were, and malloc hands out no more
+# that is wrong. docs/security.md tells what comes of each. TAP.
+#
+# The bounds. They are to be tightened when something is caught that was not; never to be loosened.
+caught_at_least=16      # of those that HAKMEM_MISUSE=abort and warn may catch
+twice_at_most=30        # an address or bytes with two owners, in any mode
+attacker_at_most=8      # the attacker's memory handed out, in any mode
+crashes_at_most=13      # not caught, but ended by the processor
+
+library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
+program=${HAKMEM_TEST_LINKED:?is to name the built linked.direct}
+program=${program%/*}/../misuse/misuse
+count=0
+bad=0
+
+if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
+    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
+    exit 0
+fi
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+
+bound() # PATTERN RELATION NUMBER NAME
+{
+    number=$(cut -f 3 "$work/out" | grep -c -E "$1")
+    count=$((count + 1))
+    # shellcheck disable=SC1009,SC1072,SC1073  # the relation is an argument
+    if test "$number" "$2" "$3"; then
+        echo "ok $count - $mode: $4 ($number, bound $3)"
+        [ "$number" -eq "$3" ] || echo "# $mode: tighten the bound of '$4' to $number"
+    else
+        echo "not ok $count - $mode: $4 ($number, bound $3)"
+        grep -v -E '	(-|caught)$' "$work/out" | sed 's/^/# /'
+        bad=1
+    fi
+}
+
+for settings in "thread" "cpu HAKMEM_SHARD=cpu" "warn HAKMEM_MISUSE=warn" \
+    "ignore HAKMEM_MISUSE=ignore"; do
+    mode=${settings%% *}
+    # shellcheck disable=SC2086  # none or one word
+    "$program" LD_PRELOAD="$library" ${settings#"$mode"} >"$work/out" 2>"$work/err"
+    [ "$mode" = ignore ] || bound caught -ge $caught_at_least "misuse is caught"
+    bound '^(twice|overlap)' -le $twice_at_most "nothing has two owners"
+    bound '^attacker' -le $attacker_at_most "no memory is the attacker's"
+    bound '^(crash|hang)' -le $crashes_at_most "what is not caught crashes seldom"
+done
+
+# A bound that an empty answer would keep is none: glibc is known to catch some and miss some.
+mode=glibc
+"$program" HAKMEM_NONE=1 >"$work/out" 2>"$work/err"
+bound caught -ge 30 "the programs misuse the heap"
+bound . -ge 40 "there are many of them"
+echo "1..$count"
+exit $bad
