@@ -8,7 +8,7 @@
 #     make bench-learn                   what large memory costs by each policy, and by the learner
 
 include %D%/workloads.mk
-bench_programs = %D%/learn/learn_work $(bench_workloads)
+bench_programs = %D%/learn/learn_work %D%/programs/sparse $(bench_workloads)
 check_PROGRAMS += $(bench_programs)
 check_LTLIBRARIES += %D%/lib/libbench.la
 
@@ -35,6 +35,9 @@ bench_ldflags = -pthread
 %C%_learn_learn_work_CFLAGS = $(bench_cflags)
 %C%_learn_learn_work_LDADD = %D%/lib/libbench.la
 %C%_learn_learn_work_LDFLAGS = $(bench_ldflags)
+# Run by hand, whatever is preloaded: it prints what is resident.
+%C%_programs_sparse_CFLAGS = $(bench_cflags)
+%C%_programs_sparse_LDFLAGS = $(bench_ldflags)
 # Preloaded by whoever records a trace: without an -rpath libtool would make an archive.
 check_LTLIBRARIES += %D%/learn/learn_record.la
 %C%_learn_learn_record_la_SOURCES = %D%/learn/record.c

@@ -73,7 +73,7 @@ struct hak_policy {
     struct hak_credit *credit;       /* of which caches claim what they keep; NULL: no bound */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
-    size_t slab_lend_bytes;          /* that all shards may keep beyond that, where it is taken again */
+    size_t slab_lend_bytes;          /* that all may keep beyond, where it is taken again */
     size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
     uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */
     size_t large_segment_bytes;      /* growth step of the large tier, a multiple of 2 MiB */

@@ -132,7 +132,7 @@ static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
     }
 }
 
-/* `count` objects of the slab; under the bin's lock. What holes are filled for it will have pages. */
+/* `count` objects of the slab; under the bin's lock. Holes that are filled will have pages. */
 static uint64_t take_from(struct hak_slab *slab, unsigned count, uint64_t word)
 {
     unsigned holes = slab->hole_count;

@@ -21,8 +21,8 @@ enum {
 _Static_assert(sizeof(struct hak_region) <= HAK_PAGE_SIZE, "the header fits its page");
 _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
 
-/* What all spaces keep beyond their shares; relaxed. A line that a space touches when it goes beyond,
- * and as it comes back: a few times for each page of 64 KiB. */
+/* What all spaces keep beyond their shares; relaxed. A space that is beyond its own touches it once
+ * for each slab that it takes or gives. */
 static size_t lent_by_all;
 
 /* What one portion of purging may still do. */

@@ -12,10 +12,10 @@
  *
  *   dirty: regions whose free pages the kernel still backs, those looked at longest ago first
  *
- * How much stays dirty: slab_retain_bytes, and beyond that as much as was taken within the last time
- * of decay (what a program takes again and again it would fault in again and again), but no more than
- * what is in slabs now, and by all spaces together no more than slab_lend_bytes. Each page is bounded
- * by the time of decay anyway; near the limit of memory what is missing goes first.
+ * How much stays dirty: slab_retain_bytes, and beyond that as much as was taken within this time of
+ * decay or the one before (what a program takes again and again it would fault in again and
+ * again), but no more than is in slabs now, and all spaces together no more than slab_lend_bytes.
+ * Each page is bounded by the time of decay anyway; near the limit of memory what is missing goes.
  *
  * Any thread, under the space's lock, which is never held over mmap. Bounds: a take and a give are
  * a few steps however many regions there are; a tick and a give make so many calls of madvise as

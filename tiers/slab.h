@@ -9,9 +9,9 @@
  *
  * A hole is a kernel page of the slab that was given back, for all objects on it were free. Free
  * objects on a hole are *hidden*: their bits are 0, so that objects whose pages are there are taken
- * first, and free_count counts them. When no bit is left the lowest hole is filled again: the bits of
- * what lies on it come back. Whether an object is hidden follows from the holes, so nothing more is
- * kept; a hole is given back once, for its objects are no longer looked at. */
+ * first, and free_count counts them. When no bit is left the lowest hole is filled again: the bits
+ * of what lies on it come back. Whether an object is hidden follows from the holes, so nothing more
+ * is kept; a hole is given back once, for its objects are no longer looked at. */
 #ifndef HAK_TIERS_SLAB_H
 #define HAK_TIERS_SLAB_H
 
@@ -61,8 +61,8 @@ enum hak_slab_give { HAK_SLAB_GIVEN, HAK_SLAB_NOT_AN_OBJECT, HAK_SLAB_ALREADY_FR
 /* Takes one object back. */
 enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object);
 
-/* Kernel pages whose objects are all free and that are no holes; a page behind the last object is one
- * of them. How many. A few steps for each page. */
+/* Kernel pages whose objects are all free and that are no holes; a page behind the last object is
+ * one of them. How many. A few steps for each page. */
 unsigned hak_slab_find_free_pages(const struct hak_slab *slab, struct hak_slab_pages *pages);
 
 /* These pages, of those above, have been given back: they are holes from now on. */

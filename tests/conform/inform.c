@@ -183,6 +183,36 @@ static void test_malloc_trim(void)
     free(object);
 }
 
+/* One object of fifty lives, in the same places as its like: half of all pages hold none. */
+static void test_trim_between_objects(void)
+{
+    enum {
+        COUNT = 200000,
+        GROUP = 100,    /* objects, of which the first two live: 40 KiB */
+        SIZE = 400,
+    };
+    static char *objects[COUNT];
+    size_t at_first = process_resident();
+    for (unsigned i = 0; i < COUNT; i++) {
+        objects[i] = malloc(SIZE);
+        REQUIRE(objects[i] != NULL);
+        memset(objects[i], 1, SIZE);
+    }
+    for (unsigned i = 0; i < COUNT; i++)
+        if (i % GROUP >= 2)
+            free(objects[i]);
+    malloc_trim(0);
+    size_t after = process_resident();
+    tap_note("resident %zu KiB before, %zu KiB after", at_first / KIB, after / KIB);
+    /* 2,000 pairs of objects, each on one page or two, and what the table and we need. */
+    EXPECT_LE(after, at_first + 30 * MIB);
+    for (unsigned i = 0; i < COUNT; i++)
+        if (i % GROUP < 2) {
+            EXPECT_EQ(objects[i][0] + objects[i][SIZE - 1], 2);
+            free(objects[i]);
+        }
+}
+
 static void test_mallopt(void)
 {
     const int parameters[][2] = {
@@ -242,6 +272,7 @@ int main(int argc, char **argv)
         {"malloc_info writes a <malloc> element, and refuses options", test_malloc_info},
         {"malloc_stats prints on stderr", test_malloc_stats},
         {"malloc_trim gives free memory back", test_malloc_trim},
+        {"malloc_trim gives back pages between objects that live", test_trim_between_objects},
         {"mallopt takes glibc's parameters", test_mallopt},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
