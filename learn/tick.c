@@ -264,6 +264,10 @@ static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *
     size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
     if (spared_ns(learner, spared) * RETAIN_TRUST <= kept_price(learner, step))
         return 0;
+    /* What was purged longer ago is missed, too. */
+    size_t drawn = learner->drawn_units * UNIT;
+    if (from < drawn && step < drawn - from)
+        step = drawn - from;
     return grow_retain(learner, policy, most, step, "miss");
 }
 
