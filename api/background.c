@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "api/misuse.h"
 #include "api/start.h"
 #include "os/clock.h"
 #include "os/signals.h"
@@ -36,6 +37,7 @@ static void *run(void *unused)
         if (hak_decay_slabs_rest(hak_heap_default(), now))
             hak_heap_reap(hak_heap_default());
         hak_heap_leave();
+        hak_misuse_tell();
     }
     return NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "api/entry.h"
 #include "api/learning.h"
+#include "api/misuse.h"
 #include "api/start.h"
 #include "os/clock.h"
 #include "os/compiler.h"
@@ -95,7 +96,9 @@ size_t hak_trim(void)
     hak_start();
     hak_thread_front();
     hakmem_thread_flush();
-    return hak_heap_trim(hak_heap_default());
+    size_t bytes = hak_heap_trim(hak_heap_default());
+    hak_misuse_tell();
+    return bytes;
 }
 
 void hak_print_stats(int fd, enum hakmem_format format)
@@ -195,6 +198,7 @@ void hakmem_thread_flush(void)
         return;
     hak_front_flush(front);
     hak_section_leave();
+    hak_misuse_tell();
 }
 
 size_t hakmem_trim(void)
@@ -215,5 +219,7 @@ size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds)
         .bytes = bytes != 0 ? bytes : SIZE_MAX,
         .deadline_ns = milliseconds != 0 ? hak_os_now_ns() + milliseconds * NS_OF_MS : UINT64_MAX,
     };
-    return hak_heap_purge(heap, &purge);
+    size_t given = hak_heap_purge(heap, &purge);
+    hak_misuse_tell();
+    return given;
 }

@@ -93,6 +93,7 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
         return beside(size, alignment, HAK_ZERO_NO);
     object = small_from_heap(front, class_id);
     hak_heap_leave();
+    hak_misuse_tell();
     return object;
 }
 
@@ -175,6 +176,7 @@ static void release_small(void *object, struct hak_page page)
     }
     release_small_to_heap(front, object, page);
     hak_heap_leave();
+    hak_misuse_tell();
 }
 
 /* ---- large and whales ----------------------------------------------------------------------- */
@@ -286,6 +288,7 @@ bool hak_give_back(struct hak_reclaim *call)
         return false;
     bool may_help = hak_reclaim(hak_heap_default(), call);
     hak_heap_leave();
+    hak_misuse_tell();
     return may_help;
 }
 

@@ -22,15 +22,18 @@
 #include "api/inform.h"
 #include "api/learning.h"
 #include "api/machine.h"
+#include "api/misuse.h"
 #include "api/options.h"
 #include "os/clock.h"
 #include "os/lock.h"
+#include "os/secret.h"
 #include "os/section.h"
 #include "shard/beside.h"
 #include "shard/front.h"
 #include "shard/front_cpu.h"
 #include "shard/grace.h"
 #include "shard/heap.h"
+#include "tiers/object.h"
 #include "tiers/size_class.h"
 #include "topology/bind.h"
 
@@ -67,6 +70,7 @@ static HAK_COLD void first_stage(void)
     if (!start.ready) {
         struct hak_heap *heap = hak_heap_default();
         hak_size_class_start();
+        hak_link_start(hak_os_secret());
         int refused = hak_heap_start(heap, &hak_policy_fixed);
         if (refused)
             __builtin_trap();    /* not 1 MiB from the kernel: no program can run */
@@ -94,6 +98,7 @@ static void give_back(struct hak_front *front)
     }
     hak_front_destroy(front);
     hak_heap_leave();
+    hak_misuse_tell();
 }
 
 /* NULL: no memory, or another thread forks. */

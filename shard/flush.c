@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A front is full, or holds objects of other shards: the way out. Whole chains move; an object is
  * only looked at where its home decides. Any thread (a front: its own). */
+#include "shard/found.h"
 #include "shard/front.h"
 #include "shard/heap.h"
 #include "shard/shard.h"
@@ -20,17 +21,17 @@ void hak_shard_give_to_slabs(unsigned class_id, uint64_t word)
 {
     void *object;
     while ((object = hak_word_object(word)) != NULL) {
-        struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
+        struct hak_page page = hak_page_find(object);
+        struct hak_shard *home = hak_shard_of_id(page.home);
         if (home != NULL &&
             hak_pool_give(hak_shard_pool(home, class_id), class_id, &word, home->policy) != 0)
             continue;
-        /* Freed twice, or not the start of an object: left out, so that it harms nobody. */
-        if (home != NULL)
-            hak_count(&home->counters, HAK_COUNTER_BAD_FREES, 1);
-        /* Freed twice in a row, it may be its own link: then nothing can follow it. */
-        uint64_t below = hak_link_read(object);
-        if (hak_word_room(below) != hak_word_room(word) + 1)
+        uint64_t below;
+        if (!hak_chain_below(class_id, word, &below) || home == NULL)
             return;
+        /* Freed twice, or not the start of an object: left out, so that it harms nobody. */
+        int begins = hak_slab_is_object(hak_slab_of(object, page), object);
+        hak_found_bad_free(&home->counters, object, begins ? HAK_FOUND_FREED : HAK_FOUND_INTERIOR);
         word = below;
     }
 }
@@ -94,14 +95,11 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t wo
     unsigned used = 0;
     uint64_t strays = hak_magazine_empty(class_id);
     void *object;
-    while ((object = hak_word_object(word)) != NULL) {
-        word = hak_link_read(object);
-        struct hak_page page = hak_page_find(object);
-        unsigned home =
-            page.class_id == class_id ? hak_heap_heir(hak_heap_default(), page.home) : 0;
-        /* home 0: nobody's, freed twice; give_to_slabs knows what to do */
-        struct destination *to =
-            home != 0 ? destination_of(destinations, &used, home, class_id) : NULL;
+    uint64_t below;
+    while ((object = hak_word_object(word)) != NULL && hak_chain_below(class_id, word, &below)) {
+        word = below;
+        unsigned home = hak_heap_heir(hak_heap_default(), hak_page_find(object).home);
+        struct destination *to = destination_of(destinations, &used, home, class_id);
         if (to != NULL) {
             hak_magazine_push(&to->chain, object);
             to->count++;
@@ -123,8 +121,9 @@ static void adopt(struct hak_shard *shard, unsigned class_id, uint64_t word)
     uint64_t kept = hak_magazine_empty(class_id);
     uint64_t sent = hak_magazine_empty(class_id);
     void *object;
-    while ((object = hak_word_object(word)) != NULL) {
-        word = hak_link_read(object);
+    uint64_t below;
+    while ((object = hak_word_object(word)) != NULL && hak_chain_below(class_id, word, &below)) {
+        word = below;
         struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
         int near = home != NULL && hak_shard_node(home) == hak_shard_node(shard);
         hak_magazine_push(near ? &kept : &sent, object);

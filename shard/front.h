@@ -61,13 +61,18 @@ enum {
     HAK_FRONT_IDLE_TICKS = 2,             /* a loaded magazine goes back that long after its use */
 };
 
-/* The top object of the class, NULL if there is none. */
+/* The top object of the class, NULL if there is none. A magazine whose link is broken stays as it
+ * is: hak_front_refill finds it there. */
 static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
 {
     uint64_t word = front->loaded[class_id];
     void *object = hak_word_object(word);
-    if (hak_likely(object != NULL))
-        front->loaded[class_id] = hak_link_read(object);
+    if (hak_likely(object != NULL)) {
+        uint64_t below = hak_link_read(object);
+        if (hak_unlikely(!hak_link_is_sound(word, below)))
+            return NULL;
+        front->loaded[class_id] = below;
+    }
     return object;
 }
 
@@ -127,19 +132,23 @@ static inline uint32_t hak_magazine_bytes(unsigned class_id)
     return (uint32_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
 }
 
-/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none. */
+/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none.
+ * `loaded` is not empty, or the spare's link is broken: nothing, as in hak_front_pop. */
 static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
 {
     uint64_t word = front->spare[class_id];
     void *object = hak_word_object(word);
-    if (object == NULL)
+    if (object == NULL || hak_word_object(front->loaded[class_id]) != NULL)
+        return NULL;
+    uint64_t below = hak_link_read(object);
+    if (hak_unlikely(!hak_link_is_sound(word, below)))
         return NULL;
     front->spare[class_id] = hak_magazine_empty(class_id);
     front->spare_bytes -= hak_magazine_bytes(class_id);
     /* For the child of a fork by another thread: a chain that is nowhere is lost to it, but one
      * that stood in two magazines would be handed out twice. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
-    front->loaded[class_id] = hak_link_read(object);
+    front->loaded[class_id] = below;
     return object;
 }
 

@@ -14,6 +14,7 @@
 #include <limits.h>
 
 #include "os/inject.h"
+#include "shard/found.h"
 #include "shard/front.h"
 #include "shard/heap.h"
 #include "shard/shard.h"
@@ -81,12 +82,15 @@ static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
         unsigned class_id = hak_page_find(object).class_id;
         if (is_enough(shard, class_id, kept))
             break;
-        __atomic_store_n(&shard->backlog.head, *hak_next_bundle(object), __ATOMIC_RELAXED);
+        uint64_t next = hak_likely(class_id != HAK_CLASS_NONE)
+                            ? hak_bundle_below(HAK_CLASS_NONE, object)
+                            : 0;    /* nothing may be read there: what is behind it is lost */
+        __atomic_store_n(&shard->backlog.head, next, __ATOMIC_RELAXED);
         request->budget--;
         bundles++;
         objects += count;
         if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* freed twice, its slab long gone */
-            hak_count(&shard->counters, HAK_COUNTER_BAD_FREES, count);
+            hak_found_bad_free(&shard->counters, object, HAK_FOUND_FREED);
             continue;
         }
         bytes += (uint64_t)count * hak_classes[class_id].size;
@@ -300,11 +304,8 @@ void *hak_shard_take_large(struct hak_shard *shard, size_t size, size_t alignmen
     return run != NULL ? run : hak_large_take(&shard->large, size, alignment, zero, shard->policy);
 }
 
-void *hak_front_refill(struct hak_front *front, unsigned class_id)
+static void *refill_from_shard(struct hak_front *front, unsigned class_id)
 {
-    void *object = hak_front_pop_spare(front, class_id);
-    if (object != NULL)
-        return object;
     hak_front_enter_slow(front);
     front->missed[class_id] = 1;
     uint64_t word = hak_shard_refill(hak_front_shard(front), class_id, front->fill[class_id]);
@@ -314,7 +315,38 @@ void *hak_front_refill(struct hak_front *front, unsigned class_id)
     unsigned bundle = hak_classes[class_id].bundle;
     unsigned fill = front->fill[class_id] * 2u;
     front->fill[class_id] = (uint16_t)(fill > bundle ? bundle : fill);
-    object = hak_word_object(word);
-    front->loaded[class_id] = hak_link_read(object);
+    front->loaded[class_id] = word;
+    return hak_front_pop(front, class_id);
+}
+
+/* What neither pop took although it is there: 1, or 0 if nothing is. */
+static HAK_COLD int give_up_broken(struct hak_front *front, unsigned class_id)
+{
+    uint64_t loaded = front->loaded[class_id];
+    uint64_t spare = front->spare[class_id];
+    if (hak_word_object(loaded) != NULL) {
+        front->loaded[class_id] = hak_magazine_empty(class_id);
+        hak_found_broken(class_id, loaded);
+        return 1;
+    }
+    if (hak_word_object(spare) == NULL)
+        return 0;
+    front->spare[class_id] = hak_magazine_empty(class_id);
+    front->spare_bytes -= hak_magazine_bytes(class_id);
+    hak_found_broken(class_id, spare);
+    return 1;
+}
+
+/* Whoever comes here has tried hak_front_pop: what `loaded` has is broken. Each turn but the last
+ * gives up a magazine, of which the bins hold so many and no more. */
+void *hak_front_refill(struct hak_front *front, unsigned class_id)
+{
+    void *object;
+    do {
+        object = hak_front_pop_spare(front, class_id);
+        if (object == NULL && hak_likely(hak_word_object(front->loaded[class_id]) == NULL &&
+                                         hak_word_object(front->spare[class_id]) == NULL))
+            object = refill_from_shard(front, class_id);
+    } while (hak_unlikely(object == NULL) && give_up_broken(front, class_id));
     return object;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Free objects: how they are linked. The one place that reads and writes a link, so that a hardened
- * build can encode it here.
+/* Free objects: how they are linked, and how a link is told from what a program wrote over it. The
+ * one place that reads and writes links, but for the sequences of front_cpu_*.h.
  *
  * A chain of free objects of one class is a word:
  *
@@ -15,17 +15,33 @@
  * whole chains (bundles) in transfer caches and inboxes: {address of the next bundle's top:48 |
  * objects in the next bundle:16}.
  *
+ * A program may write into what it has freed, or free it twice. So both words are stored under a
+ * mask, a product of a number of the process and of where the word lies: a word that was not
+ * written here at this place does not come out as a link. And it is looked at before it is
+ * followed: the room below is one more than above, an object begins at a multiple of 16
+ * (hak_link_is_sound: 20 bits); a bundle's link is for who reads it to compare with the page map.
+ *
  * Everybody who holds the chain may touch it; only shared stacks (transfer_cache.c) read a link
- * that another thread may be overwriting, by hak_next_bundle_peek. */
+ * that another thread may be overwriting. */
 #ifndef HAK_TIERS_OBJECT_H
 #define HAK_TIERS_OBJECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "os/compiler.h"
+
 enum {
-    HAK_WORD_ROOM_BITS = 16
+    HAK_WORD_ROOM_BITS = 16,
+    HAK_LINK_SOUND_BITS = 20,    /* room, and the four bits of an address that are 0 */
 };
+
+/* What masks are made of. */
+extern HAK_HIDDEN uint64_t hak_link_secret;
+
+/* Sets it, before the first link is written. Without it links are stored as they are. */
+void hak_link_start(uint64_t secret);
 
 static inline void *hak_word_object(uint64_t word)
 {
@@ -42,22 +58,45 @@ static inline uint64_t hak_word_make(const void *object, unsigned room)
     return (uint64_t)(uintptr_t)object << HAK_WORD_ROOM_BITS | room;
 }
 
+/* The mask of the first word of an object. The 1 lets the lowest bits of the secret into those of
+ * the mask, whose address has none. */
+static inline uint64_t hak_link_mask(const void *object)
+{
+    return ((uint64_t)(uintptr_t)object + 1) * hak_link_secret;
+}
+
 static inline uint64_t hak_link_read(const void *object)
 {
     uint64_t word;
     memcpy(&word, object, sizeof word);
-    return word;
+    return word ^ hak_link_mask(object);
 }
 
 static inline void hak_link_write(void *object, uint64_t word)
 {
+    word ^= hak_link_mask(object);
     memcpy(object, &word, sizeof word);
 }
 
-/* Second word of a bundle's top object. */
-static inline uint64_t *hak_next_bundle(void *object)
+/* Whether `below`, read from the top object of the chain `word`, can be what lies below it. One
+ * difference tells both: the room is one more, and either object begins where one can. */
+static inline bool hak_link_is_sound(uint64_t word, uint64_t below)
 {
-    return (uint64_t *)object + 1;
+    return (below - word - 1) << (64 - HAK_LINK_SOUND_BITS) == 0;
+}
+
+/* The second word of a bundle's top object: which bundle is next, 0 if none. relaxed: handed on by
+ * whatever publishes the bundle */
+static inline uint64_t hak_next_bundle(const void *object)
+{
+    const uint64_t *second = (const uint64_t *)object + 1;
+    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_link_mask(second);
+}
+
+static inline void hak_set_next_bundle(void *object, uint64_t next)
+{
+    uint64_t *second = (uint64_t *)object + 1;
+    __atomic_store_n(second, next ^ hak_link_mask(second), __ATOMIC_RELAXED);
 }
 
 #endif
