@@ -34,7 +34,7 @@ static inline int hak_quick_release(void *object)
 {
     struct hak_front *front = hak_front_mine;
     uint32_t entry = hak_likely(hak_front_knows(front, object))
-                         ? hak_page_entry_of_leaf(front->leaf, object)
+                         ? hak_front_entry(front, object)
                          : hak_page_entry(object);
     return hak_quick_push(front, object, entry);
 }

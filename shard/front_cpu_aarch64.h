@@ -56,20 +56,18 @@ restart:
         "ldr %[word], [%[front], %[class], lsl #3]\n\t"     /* w = front.loaded[class] */
         "lsr %[object], %[word], #16\n\t"                   /* object(w) */
         "cbz %[object], %l[none]\n\t"                       /* if (!object(w)) return NULL */
-        "add %[bound], %[object], #1\n\t"
-        "mul %[bound], %[bound], %[secret]\n\t"             /* mask(object(w)) */
         "ldr %[next], [%[object]]\n\t"
-        "eor %[next], %[next], %[bound]\n\t"                /* link(object(w)) */
+        "eor %[next], %[next], %[secret]\n\t"               /* l = link(object(w)) */
         "sub %[word], %[next], %[word]\n\t"
-        "sub %[word], %[word], #1\n\t"                      /* link - w - 1 */
-        "lsl %[word], %[word], %[unsound]\n\t"              /* if (!sound(w, link)) */
-        "cbnz %[word], %l[none]\n\t"                        /*     return NULL */
+        "sub %[word], %[word], #1\n\t"                      /* l - w - 1 */
+        "tst %[word], %[sound]\n\t"                         /* if (!is_sound(w, l)) */
+        "b.ne %l[none]\n\t"                                 /*     return NULL */
         "str %[next], [%[front], %[class], lsl #3]\n"       /* COMMIT front.loaded[class] */
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [object] "=&r"(object),
           [next] "=&r"(next)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [secret] "r"(hak_link_secret),
-          [unsound] "i"(64 - HAK_LINK_SOUND_BITS)
+          [sound] "i"(HAK_LINK_SOUND_MASK)
         : "memory", "cc"
         : again, none);
     if (object == 0)
@@ -105,7 +103,7 @@ restart:
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
           [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
-          [mask] "r"(hak_link_mask(object)), [home_offset] "i"(offsetof(struct hak_front, home))
+          [mask] "r"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
         : again, none, foreign);
     return HAK_CPU_PUSHED;
@@ -135,7 +133,7 @@ restart:
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
-          [shifted] "r"(hak_word_make(object, 0)), [mask] "r"(hak_link_mask(object))
+          [shifted] "r"(hak_word_make(object, 0)), [mask] "r"(hak_link_secret)
         : "memory", "cc"
         : again, none);
     return HAK_CPU_PUSHED;

@@ -61,18 +61,17 @@ restart:
         "movq %[word], %[object]\n\t"
         "shrq $16, %[object]\n\t"                       /* object(w) */
         "jz %l[none]\n\t"                               /* if (!object(w)) return NULL */
-        "leaq 1(%[object]), %[next]\n\t"
-        "imulq %[secret], %[next]\n\t"                  /* mask(object(w)) */
-        "xorq (%[object]), %[next]\n\t"                 /* link(object(w)) */
+        "movq (%[object]), %[next]\n\t"
+        "xorq %[secret], %[next]\n\t"                   /* l = link(object(w)) */
         "notq %[word]\n\t"
-        "addq %[next], %[word]\n\t"                     /* link - w - 1 */
-        "shlq %[unsound], %[word]\n\t"                  /* if (!sound(w, link)) */
+        "addq %[next], %[word]\n\t"                     /* l - w - 1 */
+        "testl %[sound], %k[word]\n\t"                  /* if (!is_sound(w, l)) */
         "jnz %l[none]\n\t"                              /*     return NULL */
         "movq %[next], (%[front], %[class], 8)\n"       /* COMMIT front.loaded[class] = link */
         SEQUENCE_END
         : [front] "=&r"(front), [word] "=&r"(word), [object] "=&r"(object), [next] "=&r"(next)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [secret] "m"(hak_link_secret),
-          [unsound] "i"(64 - HAK_LINK_SOUND_BITS)
+          [sound] "i"(HAK_LINK_SOUND_MASK)
         : "memory", "cc"
         : again, none);
     if (object == 0)
@@ -91,7 +90,7 @@ static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, v
 {
     uint64_t front, word, link;
 restart:
-    link = hak_link_mask(object);
+    link = hak_link_secret;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "cmpl %[home], %c[home_offset](%[front])\n\t"   /* if (front.home != home) */
@@ -125,7 +124,7 @@ static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsig
 {
     uint64_t front, word, link;
 restart:
-    link = hak_link_mask(object);
+    link = hak_link_secret;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "movq (%[front], %[slot]), %[word]\n\t"         /* w = magazine */

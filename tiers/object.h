@@ -15,11 +15,12 @@
  * whole chains (bundles) in transfer caches and inboxes: {address of the next bundle's top:48 |
  * objects in the next bundle:16}.
  *
- * A program may write into what it has freed, or free it twice. So both words are stored under a
- * mask, a product of a number of the process and of where the word lies: a word that was not
- * written here at this place does not come out as a link. And it is looked at before it is
- * followed: the room below is one more than above, an object begins at a multiple of 16
+ * A program may write into what it has freed, or free it twice. So both words are stored under
+ * masks: a word that was not written here does not come out as a link. And it is looked at before
+ * it is followed: the room below is one more than above, an object begins at a multiple of 16
  * (hak_link_is_sound: 20 bits); a bundle's link is for who reads it to compare with the page map.
+ * The mask of the first word is the process's secret; one that is mixed with the address, which
+ * the second has, costs 3 % more of malloc and free (docs/decisions/026-links-are-checked.md).
  *
  * Everybody who holds the chain may touch it; only shared stacks (transfer_cache.c) read a link
  * that another thread may be overwriting. */
@@ -34,7 +35,7 @@
 
 enum {
     HAK_WORD_ROOM_BITS = 16,
-    HAK_LINK_SOUND_BITS = 20,    /* room, and the four bits of an address that are 0 */
+    HAK_LINK_SOUND_MASK = 0xfffff,    /* room, and the four bits of an address that are 0 */
 };
 
 /* What masks are made of. */
@@ -58,31 +59,30 @@ static inline uint64_t hak_word_make(const void *object, unsigned room)
     return (uint64_t)(uintptr_t)object << HAK_WORD_ROOM_BITS | room;
 }
 
-/* The mask of the first word of an object. The 1 lets the lowest bits of the secret into those of
- * the mask, whose address has none. */
-static inline uint64_t hak_link_mask(const void *object)
-{
-    return ((uint64_t)(uintptr_t)object + 1) * hak_link_secret;
-}
-
 static inline uint64_t hak_link_read(const void *object)
 {
-    uint64_t word;
-    memcpy(&word, object, sizeof word);
-    return word ^ hak_link_mask(object);
+    uint64_t link;
+    memcpy(&link, object, sizeof link);
+    return link ^ hak_link_secret;
 }
 
 static inline void hak_link_write(void *object, uint64_t word)
 {
-    word ^= hak_link_mask(object);
-    memcpy(object, &word, sizeof word);
+    uint64_t link = word ^ hak_link_secret;
+    memcpy(object, &link, sizeof link);
 }
 
 /* Whether `below`, read from the top object of the chain `word`, can be what lies below it. One
  * difference tells both: the room is one more, and either object begins where one can. */
 static inline bool hak_link_is_sound(uint64_t word, uint64_t below)
 {
-    return (below - word - 1) << (64 - HAK_LINK_SOUND_BITS) == 0;
+    return ((below - word - 1) & HAK_LINK_SOUND_MASK) == 0;
+}
+
+/* The mask of a bundle's link: by where it lies. */
+static inline uint64_t hak_bundle_mask(const uint64_t *second)
+{
+    return ((uint64_t)(uintptr_t)second + 1) * hak_link_secret;
 }
 
 /* The second word of a bundle's top object: which bundle is next, 0 if none. relaxed: handed on by
@@ -90,13 +90,13 @@ static inline bool hak_link_is_sound(uint64_t word, uint64_t below)
 static inline uint64_t hak_next_bundle(const void *object)
 {
     const uint64_t *second = (const uint64_t *)object + 1;
-    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_link_mask(second);
+    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_bundle_mask(second);
 }
 
 static inline void hak_set_next_bundle(void *object, uint64_t next)
 {
     uint64_t *second = (uint64_t *)object + 1;
-    __atomic_store_n(second, next ^ hak_link_mask(second), __ATOMIC_RELAXED);
+    __atomic_store_n(second, next ^ hak_bundle_mask(second), __ATOMIC_RELAXED);
 }
 
 #endif
