@@ -168,6 +168,10 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
 static void release_small(void *object, struct hak_page page)
 {
     struct hak_front *front = hak_thread_front();
+    if (hak_unlikely(!hak_slab_is_object(hak_slab_of(object, page), object))) {
+        hak_misuse("free", object, HAK_MISUSE_INTERIOR);
+        return;
+    }
     if (put_at_hand(front, object, page))
         return;
     if (hak_unlikely(!hak_heap_enter())) {

@@ -25,6 +25,7 @@ unit_tests = \
 	%D%/unit/shard/front \
 	%D%/unit/shard/beside \
 	%D%/unit/shard/front_cpu_answers \
+	%D%/unit/shard/found \
 	%D%/unit/shard/refill \
 	%D%/unit/shard/flush \
 	%D%/unit/shard/shard \
@@ -53,6 +54,7 @@ unit_tests = \
 	%D%/unit/os/file \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
+	%D%/unit/os/secret \
 	%D%/unit/os/section \
 	%D%/unit/os/owner \
 	%D%/unit/os/memory \
