@@ -184,6 +184,7 @@ conform_tests = \
 	%D%/conform/realloc.modes \
 	%D%/conform/memalign.modes \
 	%D%/conform/usable.modes \
+	%D%/conform/misuse.modes \
 	%D%/conform/sized.modes \
 	%D%/conform/inform.modes \
 	%D%/conform/placement.modes \
@@ -229,6 +230,8 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_memalign_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_usable_modes_SOURCES = %D%/conform/usable.c
 %C%_conform_usable_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_misuse_modes_SOURCES = %D%/conform/misuse.c
+%C%_conform_misuse_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_sized_modes_SOURCES = %D%/conform/sized.c
 %C%_conform_sized_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_inform_modes_SOURCES = %D%/conform/inform.c
