@@ -69,7 +69,7 @@ static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
     void *object = hak_word_object(word);
     if (hak_likely(object != NULL)) {
         uint64_t below = hak_link_read(object);
-        if (hak_unlikely(!hak_link_is_sound(word, below)))
+        if (hak_unlikely(!hak_link_has_room(word, below)))
             return NULL;
         front->loaded[class_id] = below;
     }

@@ -85,6 +85,13 @@ static inline uint64_t hak_bundle_mask(const uint64_t *second)
     return ((uint64_t)(uintptr_t)second + 1) * hak_link_secret;
 }
 
+/* The half of it that a front looks at: of the room alone. Two instructions less, which is 1.2 % of
+ * random_mixed; the other half is looked at where chains are walked. */
+static inline bool hak_link_has_room(uint64_t word, uint64_t below)
+{
+    return (uint16_t)below == (uint16_t)(word + 1);
+}
+
 /* The second word of a bundle's top object: which bundle is next, 0 if none. relaxed: handed on by
  * whatever publishes the bundle */
 static inline uint64_t hak_next_bundle(const void *object)
