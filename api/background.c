@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "api/mine.h"
+#include "api/misuse.h"
 #include "api/placing.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
@@ -38,6 +39,7 @@ static void *run(void *unused)
         if (hak_heap_slabs_rest(hak_heap_default(), now))
             hak_heap_reap();
         hak_heap_leave();
+        hak_misuse_tell();
     }
     return NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "api/learning.h"
 #include "api/malloc_slow.h"
+#include "api/misuse.h"
 #include "api/placing.h"
 #include "api/threads.h"
 #include "api/wake.h"
@@ -98,7 +99,9 @@ size_t hak_trim(void)
     hak_start();
     hak_thread_front();
     hakmem_thread_flush();
-    return hak_heap_trim(hak_heap_default());
+    size_t bytes = hak_heap_trim(hak_heap_default());
+    hak_misuse_tell();
+    return bytes;
 }
 
 static void put_stats(struct hak_writer *writer, enum hakmem_format format)
@@ -205,6 +208,7 @@ void hakmem_thread_flush(void)
         return;
     hak_front_flush(front);
     hak_section_leave();
+    hak_misuse_tell();
 }
 
 size_t hakmem_trim(void)
@@ -225,5 +229,7 @@ size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds)
         .bytes = bytes != 0 ? bytes : SIZE_MAX,
         .deadline_ns = milliseconds != 0 ? hak_os_now_ns() + milliseconds * NS_OF_MS : UINT64_MAX,
     };
-    return hak_heap_purge(heap, &purge);
+    size_t given = hak_heap_purge(heap, &purge);
+    hak_misuse_tell();
+    return given;
 }

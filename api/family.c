@@ -88,7 +88,9 @@ static HAK_COLD void *resize_nothing(void *object, size_t size)
 {
     if (object == NULL)
         return allocated(hak_allocate(size));
-    hak_misuse("realloc", object, HAK_MISUSE_FOREIGN);
+    struct hak_page page = hak_page_find(object);
+    int is_foreign = page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_FOREIGN;
+    hak_misuse("realloc", object, is_foreign ? HAK_MISUSE_FOREIGN : HAK_MISUSE_INTERIOR);
     return fail(EINVAL);
 }
 

@@ -103,6 +103,7 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
         return beside(size, alignment, HAK_ZERO_NO);
     object = small_from_heap(front, class_id);
     hak_heap_leave();
+    hak_misuse_tell();
     return object;
 }
 
@@ -188,6 +189,10 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
 static void release_small(void *object, struct hak_page page)
 {
     struct hak_front *front = hak_thread_front();
+    if (hak_unlikely(!hak_slab_is_object(hak_slab_of(object, page), object))) {
+        hak_misuse("free", object, HAK_MISUSE_INTERIOR);
+        return;
+    }
     if (put_at_hand(front, object, page))
         return;
     if (hak_unlikely(!hak_heap_enter())) {
@@ -196,6 +201,7 @@ static void release_small(void *object, struct hak_page page)
     }
     release_small_to_heap(front, object, page);
     hak_heap_leave();
+    hak_misuse_tell();
 }
 
 /* ---- large and whales ----------------------------------------------------------------------- */
@@ -310,6 +316,7 @@ bool hak_give_back(struct hak_reclaim *call)
         return false;
     bool may_help = hak_reclaim(hak_heap_default(), call);
     hak_heap_leave();
+    hak_misuse_tell();
     return may_help;
 }
 

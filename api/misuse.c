@@ -3,6 +3,7 @@
  * of the program unless the option says otherwise. Any thread, at once too: a line is one write. */
 #include "api/misuse.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "api/options.h"
@@ -12,6 +13,7 @@ static const char *const reasons[] = {
     [HAK_MISUSE_FOREIGN] = "hakmem did not allocate it",
     [HAK_MISUSE_INTERIOR] = "it points into hakmem's memory, but not to the start of an object",
     [HAK_MISUSE_FREED] = "it seems to have been freed already",
+    [HAK_MISUSE_WRITTEN] = "it was written to after it had been freed, or freed twice",
 };
 
 void hak_misuse(const char *function, const void *pointer, enum hak_misuse what)
@@ -26,4 +28,27 @@ void hak_misuse(const char *function, const void *pointer, enum hak_misuse what)
     hak_writer_flush(&writer);
     if (choice == HAK_MISUSE_CHOICE_ABORT)
         abort();
+}
+
+static enum hak_misuse misuse_of(enum hak_found found)
+{
+    switch (found) {
+    case HAK_FOUND_INTERIOR:
+        return HAK_MISUSE_INTERIOR;
+    case HAK_FOUND_OVERWRITTEN:
+        return HAK_MISUSE_WRITTEN;
+    default:
+        return HAK_MISUSE_FREED;
+    }
+}
+
+/* They are told of free, whatever call came upon them: it was given the pointer. */
+void hak_misuse_tell_found(void)
+{
+    const void *object;
+    enum hak_found found;
+    int saved = errno;
+    while ((found = hak_found_take(&object)) != HAK_FOUND_NOTHING)
+        hak_misuse("free", object, misuse_of(found));
+    errno = saved;
 }

@@ -34,16 +34,21 @@ static inline int hak_quick_release(void *object)
 {
     struct hak_front *front = hak_front_mine;
     uint32_t entry = hak_likely(hak_front_knows(front, object))
-                         ? hak_page_entry_of_leaf(front->leaf, object)
+                         ? hak_front_entry(front, object)
                          : hak_page_entry(object);
     return hak_quick_push(front, object, entry);
 }
 
-/* Bytes of an object of a slab, 0 for all that is none (class 0 has size 0). Which address in the
- * slab it is, is not looked at. */
+/* Bytes of an object of a slab, 0 for all that is none (class 0 has size 0, and is a multiple of
+ * nothing). Slabs begin with an object, so one begins at each multiple of its size. */
 static inline size_t hak_quick_usable_size(const void *object)
 {
-    return hak_classes[(uint8_t)hak_page_entry(object)].size;
+    uint32_t entry = hak_page_entry(object);
+    const struct hak_class *class = &hak_classes[(uint8_t)entry];
+    uint64_t offset = (uint64_t)(uint8_t)(entry >> 8) << HAK_PAGE_SHIFT |
+                      ((uintptr_t)object & (HAK_PAGE_SIZE - 1));
+    uint64_t index = offset * class->reciprocal >> 32;
+    return hak_likely(index * class->size == offset && index < class->capacity) ? class->size : 0;
 }
 
 #endif

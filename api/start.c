@@ -13,6 +13,7 @@
 #include "api/inform.h"
 #include "api/learning.h"
 #include "api/machine.h"
+#include "api/misuse.h"
 #include "api/options.h"
 #include "api/placing.h"
 #include "api/threads.h"

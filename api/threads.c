@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "api/fork.h"
+#include "api/misuse.h"
 #include "api/placing.h"
 #include "api/vfork.h"
 #include "api/wake.h"
@@ -33,6 +34,7 @@ static void give_back(struct hak_front *front)
     }
     hak_front_destroy(front);
     hak_heap_leave();
+    hak_misuse_tell();
 }
 
 /* NULL: no memory, or another thread forks. */

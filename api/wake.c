@@ -9,6 +9,8 @@
 #include "heap/heap.h"
 #include "os/compiler.h"
 #include "os/lock.h"
+#include "os/secret.h"
+#include "tiers/object.h"
 #include "tiers/size_class.h"
 
 static struct {
@@ -22,6 +24,7 @@ static HAK_COLD void first_stage(void)
     if (!waking.ready) {
         struct hak_heap *heap = hak_heap_default();
         hak_size_class_start();
+        hak_link_start(hak_os_secret());
         int refused = hak_heap_start(heap, &hak_policy_fixed);
         if (refused)
             __builtin_trap();    /* not 1 MiB from the kernel: no program can run */

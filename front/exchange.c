@@ -2,6 +2,7 @@
 /* What a thread's front and its shard exchange, whole chains at a time. */
 #include "front/exchange.h"
 
+#include "shard/found.h"
 #include "shard/give.h"
 #include "shard/refill.h"
 
@@ -12,7 +13,7 @@ static unsigned chain_length(unsigned class_id, uint64_t word)
 
 /* ---- in ------------------------------------------------------------------------------------- */
 
-void *hak_front_refill(struct hak_front *front, unsigned class_id)
+static void *refill_from_shard(struct hak_front *front, unsigned class_id)
 {
     front->missed[class_id] = 1;
     uint64_t word = hak_shard_refill(hak_front_shard(front), class_id, front->fill[class_id]);
@@ -22,8 +23,39 @@ void *hak_front_refill(struct hak_front *front, unsigned class_id)
     unsigned bundle = hak_classes[class_id].bundle;
     unsigned fill = front->fill[class_id] * 2u;
     front->fill[class_id] = (uint16_t)(fill > bundle ? bundle : fill);
-    void *object = hak_word_object(word);
-    front->loaded[class_id] = hak_link_read(object);
+    front->loaded[class_id] = word;
+    return hak_front_pop(front, class_id);
+}
+
+/* What neither pop took although it is there: 1, or 0 if nothing is. */
+static HAK_COLD int give_up_broken(struct hak_front *front, unsigned class_id)
+{
+    uint64_t loaded = front->loaded[class_id];
+    uint64_t spare = front->spare[class_id];
+    if (hak_word_object(loaded) != NULL) {
+        front->loaded[class_id] = hak_magazine_empty(class_id);
+        hak_found_broken(class_id, loaded);
+        return 1;
+    }
+    if (hak_word_object(spare) == NULL)
+        return 0;
+    front->spare[class_id] = hak_magazine_empty(class_id);
+    front->spare_bytes -= hak_magazine_bytes(class_id);
+    hak_found_broken(class_id, spare);
+    return 1;
+}
+
+/* Whoever comes here has tried hak_front_pop: what `loaded` has is broken. Each turn but the last
+ * gives up a magazine, of which the bins hold so many and no more. */
+void *hak_front_refill(struct hak_front *front, unsigned class_id)
+{
+    void *object;
+    do {
+        object = hak_front_pop_spare(front, class_id);
+        if (object == NULL && hak_likely(hak_word_object(front->loaded[class_id]) == NULL &&
+                                         hak_word_object(front->spare[class_id]) == NULL))
+            object = refill_from_shard(front, class_id);
+    } while (hak_unlikely(object == NULL) && give_up_broken(front, class_id));
     return object;
 }
 

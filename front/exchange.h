@@ -7,7 +7,7 @@
 #include "front/front.h"
 #include "os/compiler.h"
 
-/* An object of a class of which neither `loaded` nor `spare` has one; NULL when out of memory. */
+/* An object of a class of which `loaded` gave none; NULL when out of memory. */
 HAK_COLD void *hak_front_refill(struct hak_front *front, unsigned class_id);
 
 /* Takes an object back into a full `loaded` magazine. */

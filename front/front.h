@@ -31,9 +31,9 @@ struct hak_shard;
 struct hak_front {
     uint64_t loaded[HAK_CLASS_COUNT];
     uint32_t home;                        /* id of the shard: what `local` means to a free */
-    uint32_t near;                        /* the 4 GiB of addresses that were freed in last, */
-    const uint32_t *leaf;                 /* and their leaf of the page map; see hak_front_knows */
     uint32_t sequence;                    /* ordinal of the thread in the process */
+    uint64_t near;                        /* where the 4 GiB begin that were freed in last, */
+    const uint32_t *leaf;                 /* and their leaf of the page map; see hak_front_knows */
     struct hak_shard *shard;
     struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
     uint64_t foreign[HAK_CLASS_COUNT];
@@ -55,20 +55,25 @@ struct hak_front {
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* The highest 4 GiB of all: the kernel's, so nothing in there is ours. */
-#define HAK_FRONT_NOWHERE UINT32_MAX
+#define HAK_FRONT_NOWHERE (UINT64_MAX << HAK_PAGE_LEAF_SHIFT)
 
 enum {
     HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
     HAK_FRONT_IDLE_TICKS = 2,             /* a loaded magazine goes back that long after its use */
 };
 
-/* The top object of the class, NULL if there is none. */
+/* The top object of the class, NULL if there is none. A magazine whose link is broken stays as it
+ * is: hak_front_refill finds it there. */
 static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
 {
     uint64_t word = front->loaded[class_id];
     void *object = hak_word_object(word);
-    if (hak_likely(object != NULL))
-        front->loaded[class_id] = hak_link_read(object);
+    if (hak_likely(object != NULL)) {
+        uint64_t below = hak_link_read(object);
+        if (hak_unlikely(!hak_link_has_room(word, below)))
+            return NULL;
+        front->loaded[class_id] = below;
+    }
     return object;
 }
 
@@ -92,29 +97,40 @@ static inline unsigned hak_front_home(const struct hak_front *front)
  * 4 %: whether an object is foreign is often mispredicted, and should be known soon. */
 static inline bool hak_front_knows(const struct hak_front *front, const void *address)
 {
-    return (uintptr_t)address >> HAK_PAGE_LEAF_SHIFT == front->near;
+    return ((uintptr_t)address - front->near) >> HAK_PAGE_SHIFT < HAK_PAGE_LEAF_ENTRIES;
+}
+
+/* The entry of an address that it knows. */
+static inline uint32_t hak_front_entry(const struct hak_front *front, const void *address)
+{
+    uint64_t page = ((uintptr_t)address - front->near) >> HAK_PAGE_SHIFT;
+    return __atomic_load_n(&front->leaf[page], __ATOMIC_RELAXED);    /* relaxed: as the map's */
 }
 
 /* Remembers the leaf of an object of ours. */
 static inline void hak_front_remember(struct hak_front *front, const void *object)
 {
-    front->near = (uint32_t)((uintptr_t)object >> HAK_PAGE_LEAF_SHIFT);
+    front->near = (uintptr_t)object >> HAK_PAGE_LEAF_SHIFT << HAK_PAGE_LEAF_SHIFT;
     front->leaf = hak_page_leaf(object);
 }
 
-/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none. */
+/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none.
+ * `loaded` is not empty, or the spare's link is broken: nothing, as in hak_front_pop. */
 static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
 {
     uint64_t word = front->spare[class_id];
     void *object = hak_word_object(word);
-    if (object == NULL)
+    if (object == NULL || hak_word_object(front->loaded[class_id]) != NULL)
+        return NULL;
+    uint64_t below = hak_link_read(object);
+    if (hak_unlikely(!hak_link_is_sound(word, below)))
         return NULL;
     front->spare[class_id] = hak_magazine_empty(class_id);
     front->spare_bytes -= hak_magazine_bytes(class_id);
     /* For the child of a fork by another thread: a chain that is nowhere is lost to it, but one
      * that stood in two magazines would be handed out twice. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
-    front->loaded[class_id] = hak_link_read(object);
+    front->loaded[class_id] = below;
     return object;
 }
 

@@ -15,6 +15,7 @@
 #include "os/memory.h"
 #include "os/rseq.h"
 #include "os/section.h"
+#include "shard/found.h"
 #include "shard/give.h"
 #include "shard/refill.h"
 #include "shard/shard_map.h"
@@ -166,22 +167,46 @@ static void give_back(struct hak_shard *shard, unsigned class_id, uint64_t word)
     hak_shard_accept_part(shard, class_id, word);
 }
 
-void *hak_cpu_front_refill(unsigned class_id)
+static uint64_t chain_from_shard(unsigned class_id)
 {
-    uint64_t word = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
+    struct hak_front *front = front_here();
+    struct hak_shard *shard = shard_of(front);
+    unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
+    uint64_t word = hak_shard_refill(shard, class_id, fill);
     if (word != 0) {
-        note_spare(front_here(), class_id, -1);
-    } else {
-        struct hak_front *front = front_here();
-        struct hak_shard *shard = shard_of(front);
-        unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
-        word = hak_shard_refill(shard, class_id, fill);
-        if (word == 0)
-            return NULL;
         note_missed(front, class_id, fill);
     }
+    return word;
+}
+
+/* A chain for a CPU that was found without an object: the loaded one, if it is there after all, for
+ * another thread filled it, or its link is broken; the spare one; or the shard's. 0: no memory. */
+static uint64_t find_chain(unsigned class_id)
+{
+    /* relaxed: a hint */
+    uint64_t loaded = __atomic_load_n(&front_here()->loaded[class_id], __ATOMIC_RELAXED);
+    uint64_t word = 0;
+    if (hak_unlikely(hak_word_object(loaded) != NULL))
+        word = take(hak_slot_loaded(class_id), class_id, HAK_CPU_TRIES);
+    if (word != 0)
+        return word;
+    word = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
+    if (word == 0)
+        return chain_from_shard(class_id);
+    note_spare(front_here(), class_id, -1);
+    return word;
+}
+
+void *hak_cpu_front_refill(unsigned class_id)
+{
+    uint64_t word;
+    uint64_t rest = 0;
+    do {
+        word = find_chain(class_id);
+        if (word == 0)
+            return NULL;
+    } while (hak_unlikely(!hak_chain_below(class_id, word, &rest)));    /* given up */
     void *object = hak_word_object(word);
-    uint64_t rest = hak_link_read(object);
     hak_inject();
     if (hak_word_object(rest) != NULL &&
         !hak_cpu_install(hak_slot_loaded(class_id), rest, HAK_CPU_TRIES))

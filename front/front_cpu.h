@@ -12,7 +12,8 @@
  * closed: limit is 0) leaves by NULL or 0 with nothing done. COMMIT marks the one store.
  *
  *     pop(class)                w = front.loaded[class]; if (!object(w)) return NULL;
- *                               COMMIT front.loaded[class] = link(object(w)); return object(w)
+ *                               l = link(object(w)); if (!is_sound(w, l)) return NULL;
+ *                               COMMIT front.loaded[class] = l; return object(w)
  *     push(class, home, o)      if (front.home != home) return FOREIGN;
  *                               w = front.loaded[class]; if (!room(w)) return FULL;
  *                               link(o) = w; COMMIT front.loaded[class] = {o, room(w) - 1}

@@ -49,18 +49,25 @@ _Static_assert(offsetof(struct hak_cpu_fronts, limit) == 0, "ldar knows no offse
 
 static inline void *hak_cpu_pop(unsigned class_id, unsigned tries)
 {
-    uint64_t front, bound, object, next;
+    uint64_t front, bound, word, object, next;
 restart:
     __asm__ goto volatile(
         SEQUENCE_BEGIN
-        "ldr %[object], [%[front], %[class], lsl #3]\n\t"   /* w = front.loaded[class] */
-        "lsr %[object], %[object], #16\n\t"                 /* object(w) */
+        "ldr %[word], [%[front], %[class], lsl #3]\n\t"     /* w = front.loaded[class] */
+        "lsr %[object], %[word], #16\n\t"                   /* object(w) */
         "cbz %[object], %l[none]\n\t"                       /* if (!object(w)) return NULL */
-        "ldr %[next], [%[object]]\n\t"                      /* link(object(w)) */
+        "ldr %[next], [%[object]]\n\t"
+        "eor %[next], %[next], %[secret]\n\t"               /* l = link(object(w)) */
+        "sub %[word], %[next], %[word]\n\t"
+        "sub %[word], %[word], #1\n\t"                      /* l - w - 1 */
+        "tst %[word], %[sound]\n\t"                         /* if (!is_sound(w, l)) */
+        "b.ne %l[none]\n\t"                                 /*     return NULL */
         "str %[next], [%[front], %[class], lsl #3]\n"       /* COMMIT front.loaded[class] */
         SEQUENCE_END
-        : [front] "=&r"(front), [bound] "=&r"(bound), [object] "=&r"(object), [next] "=&r"(next)
-        : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id)
+        : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [object] "=&r"(object),
+          [next] "=&r"(next)
+        : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [secret] "r"(hak_link_secret),
+          [sound] "i"(HAK_LINK_SOUND_MASK)
         : "memory", "cc"
         : again, none);
     if (object == 0)
@@ -87,7 +94,8 @@ restart:
         "ldr %[word], [%[front], %[class], lsl #3]\n\t"     /* w = front.loaded[class] */
         "ands %[room], %[word], #0xffff\n\t"                /* if (!room(w)) */
         "b.eq %l[none]\n\t"                                 /*     return FULL */
-        "str %[word], [%[object]]\n\t"                      /* link(o) = w */
+        "eor %[bound], %[word], %[mask]\n\t"
+        "str %[bound], [%[object]]\n\t"                     /* link(o) = w */
         "add %[word], %[room], %[shifted]\n\t"
         "sub %[word], %[word], #1\n\t"                      /* {o, room(w) - 1} */
         "str %[word], [%[front], %[class], lsl #3]\n"       /* COMMIT front.loaded[class] */
@@ -95,7 +103,7 @@ restart:
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
           [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
-          [home_offset] "i"(offsetof(struct hak_front, home))
+          [mask] "r"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
         : again, none, foreign);
     return HAK_CPU_PUSHED;
@@ -117,14 +125,15 @@ restart:
         "ldr %[word], [%[front], %[slot]]\n\t"              /* w = magazine */
         "ands %[room], %[word], #0xffff\n\t"                /* if (!room(w)) */
         "b.eq %l[none]\n\t"                                 /*     return FULL */
-        "str %[word], [%[object]]\n\t"                      /* link(o) = w */
+        "eor %[bound], %[word], %[mask]\n\t"
+        "str %[bound], [%[object]]\n\t"                     /* link(o) = w */
         "add %[word], %[room], %[shifted]\n\t"
         "sub %[word], %[word], #1\n\t"                      /* {o, room(w) - 1} */
         "str %[word], [%[front], %[slot]]\n"                /* COMMIT magazine */
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
-          [shifted] "r"(hak_word_make(object, 0))
+          [shifted] "r"(hak_word_make(object, 0)), [mask] "r"(hak_link_secret)
         : "memory", "cc"
         : again, none);
     return HAK_CPU_PUSHED;

@@ -53,18 +53,25 @@
 
 static inline void *hak_cpu_pop(unsigned class_id, unsigned tries)
 {
-    uint64_t front, object, next;
+    uint64_t front, word, object, next;
 restart:
     __asm__ goto volatile(
         SEQUENCE_BEGIN
-        "movq (%[front], %[class], 8), %[object]\n\t"   /* w = front.loaded[class] */
+        "movq (%[front], %[class], 8), %[word]\n\t"     /* w = front.loaded[class] */
+        "movq %[word], %[object]\n\t"
         "shrq $16, %[object]\n\t"                       /* object(w) */
         "jz %l[none]\n\t"                               /* if (!object(w)) return NULL */
-        "movq (%[object]), %[next]\n\t"                 /* link(object(w)) */
+        "movq (%[object]), %[next]\n\t"
+        "xorq %[secret], %[next]\n\t"                   /* l = link(object(w)) */
+        "notq %[word]\n\t"
+        "addq %[next], %[word]\n\t"                     /* l - w - 1 */
+        "testl %[sound], %k[word]\n\t"                  /* if (!is_sound(w, l)) */
+        "jnz %l[none]\n\t"                              /*     return NULL */
         "movq %[next], (%[front], %[class], 8)\n"       /* COMMIT front.loaded[class] = link */
         SEQUENCE_END
-        : [front] "=&r"(front), [object] "=&r"(object), [next] "=&r"(next)
-        : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id)
+        : [front] "=&r"(front), [word] "=&r"(word), [object] "=&r"(object), [next] "=&r"(next)
+        : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [secret] "m"(hak_link_secret),
+          [sound] "i"(HAK_LINK_SOUND_MASK)
         : "memory", "cc"
         : again, none);
     if (object == 0)
@@ -81,8 +88,9 @@ none:
 static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, void *object,
                                              unsigned tries)
 {
-    uint64_t front, word;
+    uint64_t front, word, link;
 restart:
+    link = hak_link_secret;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "cmpl %[home], %c[home_offset](%[front])\n\t"   /* if (front.home != home) */
@@ -90,12 +98,13 @@ restart:
         "movq (%[front], %[class], 8), %[word]\n\t"     /* w = front.loaded[class] */
         "testw %w[word], %w[word]\n\t"                  /* if (!room(w)) */
         "jz %l[none]\n\t"                               /*     return FULL */
-        "movq %[word], (%[object])\n\t"                 /* link(o) = w */
+        "xorq %[word], %[link]\n\t"
+        "movq %[link], (%[object])\n\t"                 /* link(o) = w */
         "movzwl %w[word], %k[word]\n\t"                 /* room(w) */
         "leaq -1(%[word], %[shifted]), %[word]\n\t"     /* {o, room(w) - 1} */
         "movq %[word], (%[front], %[class], 8)\n"       /* COMMIT front.loaded[class] */
         SEQUENCE_END
-        : [front] "=&r"(front), [word] "=&r"(word)
+        : [front] "=&r"(front), [word] "=&r"(word), [link] "+&r"(link)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
           [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
           [home_offset] "i"(offsetof(struct hak_front, home))
@@ -113,19 +122,21 @@ foreign:
 
 static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsigned tries)
 {
-    uint64_t front, word;
+    uint64_t front, word, link;
 restart:
+    link = hak_link_secret;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "movq (%[front], %[slot]), %[word]\n\t"         /* w = magazine */
         "testw %w[word], %w[word]\n\t"                  /* if (!room(w)) */
         "jz %l[none]\n\t"                               /*     return FULL */
-        "movq %[word], (%[object])\n\t"                 /* link(o) = w */
+        "xorq %[word], %[link]\n\t"
+        "movq %[link], (%[object])\n\t"                 /* link(o) = w */
         "movzwl %w[word], %k[word]\n\t"                 /* room(w) */
         "leaq -1(%[word], %[shifted]), %[word]\n\t"     /* {o, room(w) - 1} */
         "movq %[word], (%[front], %[slot])\n"           /* COMMIT magazine */
         SEQUENCE_END
-        : [front] "=&r"(front), [word] "=&r"(word)
+        : [front] "=&r"(front), [word] "=&r"(word), [link] "+&r"(link)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
           [shifted] "r"(hak_word_make(object, 0))
         : "memory", "cc"

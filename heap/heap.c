@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "os/clock.h"
+#include "shard/found.h"
 #include "shard/lanes.h"
 #include "tiers/meta.h"
 #include "topology/bind.h"
@@ -68,6 +69,7 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
     if (map == NULL || shard == NULL)
         return -ENOMEM;
     map->shards[0] = shard;
+    hak_found_start(&shard->counters);
     hak_whale_start(&heap->whales, heap->policy);
     hak_heap_set_map(heap, map);
     return 0;

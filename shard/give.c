@@ -3,6 +3,7 @@
  * decides. Any thread. */
 #include "shard/give.h"
 
+#include "shard/found.h"
 #include "shard/magazine.h"
 #include "shard/shard_map.h"
 
@@ -21,17 +22,17 @@ void hak_shard_give_to_slabs(unsigned class_id, uint64_t word)
 {
     void *object;
     while ((object = hak_word_object(word)) != NULL) {
-        struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
+        struct hak_page page = hak_page_find(object);
+        struct hak_shard *home = hak_shard_of_id(page.home);
         if (home != NULL &&
             hak_pool_give(hak_shard_pool(home, class_id), class_id, &word, home->policy) != 0)
             continue;
-        /* Freed twice, or not the start of an object: left out, so that it harms nobody. */
-        if (home != NULL)
-            hak_count(&home->counters, HAK_COUNTER_BAD_FREES, 1);
-        /* Freed twice in a row, it may be its own link: then nothing can follow it. */
-        uint64_t below = hak_link_read(object);
-        if (hak_word_room(below) != hak_word_room(word) + 1)
+        uint64_t below;
+        if (!hak_chain_below(class_id, word, &below) || home == NULL)
             return;
+        /* Freed twice, or not the start of an object: left out, so that it harms nobody. */
+        int begins = hak_slab_is_object(hak_slab_of(object, page), object);
+        hak_found_bad_free(&home->counters, object, begins ? HAK_FOUND_FREED : HAK_FOUND_INTERIOR);
         word = below;
     }
 }
@@ -42,7 +43,7 @@ uint64_t hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id)
     uint64_t word = hak_transfer_cache_pop(&shard->bundles, class_id, &left);
     while (hak_unlikely(left != 0)) {
         uint64_t bundle = hak_transfer_cache_chain(class_id, left);
-        left = *hak_next_bundle(hak_word_object(left));
+        left = hak_bundle_below(class_id, hak_word_object(left));
         hak_shard_give_to_slabs(class_id, bundle);
     }
     return word;
@@ -115,14 +116,11 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, uint64_t wo
     unsigned used = 0;
     uint64_t strays = hak_magazine_empty(class_id);
     void *object;
-    while ((object = hak_word_object(word)) != NULL) {
-        word = hak_link_read(object);
-        struct hak_page page = hak_page_find(object);
-        unsigned home =
-            page.class_id == class_id ? heir_of(hak_shard_map_of(shard), page.home) : 0;
-        /* home 0: nobody's, freed twice; give_to_slabs knows what to do */
-        struct destination *to =
-            home != 0 ? destination_of(destinations, &used, home, class_id) : NULL;
+    uint64_t below;
+    while ((object = hak_word_object(word)) != NULL && hak_chain_below(class_id, word, &below)) {
+        word = below;
+        unsigned home = heir_of(hak_shard_map_of(shard), hak_page_find(object).home);
+        struct destination *to = destination_of(destinations, &used, home, class_id);
         if (to != NULL) {
             hak_magazine_push(&to->chain, object);
             to->count++;
@@ -150,8 +148,9 @@ static void adopt(struct hak_shard *shard, unsigned class_id, uint64_t word)
     uint64_t kept = hak_magazine_empty(class_id);
     uint64_t sent = hak_magazine_empty(class_id);
     void *object;
-    while ((object = hak_word_object(word)) != NULL) {
-        word = hak_link_read(object);
+    uint64_t below;
+    while ((object = hak_word_object(word)) != NULL && hak_chain_below(class_id, word, &below)) {
+        word = below;
         hak_magazine_push(is_near(shard, object) ? &kept : &sent, object);
     }
     if (hak_word_object(kept) != NULL) {
@@ -176,18 +175,19 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, uint64_t
 }
 
 /* Mostly all of a chain is near, or the first that is looked at is not. */
-static int all_are_near(const struct hak_shard *shard, uint64_t word)
+static int all_are_near(const struct hak_shard *shard, unsigned class_id, uint64_t word)
 {
     void *object;
     while ((object = hak_word_object(word)) != NULL && is_near(shard, object))
-        word = hak_link_read(object);
+        if (!hak_chain_below(class_id, word, &word))
+            return 0;
     return object == NULL;
 }
 
 int hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, uint64_t word)
 {
     if (shard->policy->remote == HAK_REMOTE_HOME ||
-        (hak_shard_map_nodes(hak_shard_map_of(shard)) != 1 && !all_are_near(shard, word)))
+        (hak_shard_map_nodes(hak_shard_map_of(shard)) != 1 && !all_are_near(shard, class_id, word)))
         return 0;
     unsigned length = chain_length(class_id, word);
     hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, length);

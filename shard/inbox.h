@@ -35,7 +35,7 @@ static inline void hak_inbox_post(struct hak_inbox *inbox, void *object, unsigne
     /* relaxed: only handed on */
     uint64_t head = __atomic_load_n(&inbox->head, __ATOMIC_RELAXED);
     do {
-        *hak_next_bundle(object) = head;
+        hak_set_next_bundle(object, head);
         hak_inject();
         /* release: pairs with the acquire in hak_inbox_collect; links are seen with the bundle */
     } while (!__atomic_compare_exchange_n(&inbox->head, &head, bundle, 1, __ATOMIC_RELEASE,

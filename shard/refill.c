@@ -16,6 +16,7 @@
 #include <limits.h>
 
 #include "os/inject.h"
+#include "shard/found.h"
 #include "shard/give.h"
 #include "shard/lanes.h"
 #include "shard/magazine.h"
@@ -85,12 +86,15 @@ static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
         unsigned class_id = hak_page_find(object).class_id;
         if (is_enough(shard, class_id, kept))
             break;
-        __atomic_store_n(&shard->backlog.head, *hak_next_bundle(object), __ATOMIC_RELAXED);
+        uint64_t next = hak_likely(class_id != HAK_CLASS_NONE)
+                            ? hak_bundle_below(HAK_CLASS_NONE, object)
+                            : 0;    /* nothing may be read there: what is behind it is lost */
+        __atomic_store_n(&shard->backlog.head, next, __ATOMIC_RELAXED);
         request->budget--;
         bundles++;
         objects += count;
         if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* freed twice, its slab long gone */
-            hak_count(&shard->counters, HAK_COUNTER_BAD_FREES, count);
+            hak_found_bad_free(&shard->counters, object, HAK_FOUND_FREED);
             continue;
         }
         bytes += (uint64_t)count * hak_classes[class_id].size;

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "os/inject.h"
+#include "shard/found.h"
 #include "shard/grace.h"
 #include "tiers/object.h"
 #include "tiers/page_map.h"
@@ -61,7 +62,7 @@ __attribute__((no_sanitize("thread", "address"))) static uint64_t peek_next(void
 {
     if (HAK_DEBUG && hak_page_find(object).class_id > HAK_CLASS_TINY_LAST)
         __builtin_trap();
-    return __atomic_load_n(hak_next_bundle(object), __ATOMIC_RELAXED);
+    return hak_next_bundle(object);
 }
 
 static size_t bundle_bytes(unsigned class_id)
@@ -94,8 +95,7 @@ int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
         old = load_head(&bin->head);
         if (bundles_in(old) >= bin->capacity)
             return 0;
-        /* relaxed: published by the exchange */
-        __atomic_store_n(hak_next_bundle(object), old.top, __ATOMIC_RELAXED);
+        hak_set_next_bundle(object, old.top);    /* published by the exchange */
         hak_inject();
     } while (!exchange_head(&bin->head, old, changed(old, top, 1)));
     return 1;
@@ -123,7 +123,7 @@ static uint64_t put_back(struct hak_transfer_cache *cache, unsigned class_id, ui
     if (next == 0 || put_back_at_once(&cache->bins[class_id], next, bundles))
         return 0;
     while (next != 0) {
-        uint64_t below = *hak_next_bundle(hak_word_object(next));
+        uint64_t below = hak_bundle_below(class_id, hak_word_object(next));
         if (!hak_transfer_cache_push(cache, class_id, hak_transfer_cache_chain(class_id, next)))
             break;
         next = below;
@@ -143,24 +143,30 @@ static uint64_t pop_by_taking_all(struct hak_transfer_cache *cache, unsigned cla
             return 0;
     } while (!exchange_head(&bin->head, old, changed(old, 0, -(int)bundles_in(old))));
     hak_inject();
-    *left = put_back(cache, class_id, *hak_next_bundle(hak_word_object(old.top)),
+    *left = put_back(cache, class_id, hak_bundle_below(class_id, hak_word_object(old.top)),
                      bundles_in(old) - 1);
     return hak_transfer_cache_chain(class_id, old.top);
 }
 
-/* In a read section. */
+/* In a read section. A link that is none is either somebody else's by now, or broken: the exchange
+ * tells. Then the bin is left empty. */
 static uint64_t pop_by_peeking(struct hak_transfer_bin *bin, unsigned class_id)
 {
     struct hak_stack_head old;
-    uint64_t next;
+    struct hak_stack_head new;
+    bool is_sound;
     do {
         old = load_head(&bin->head);
         if (old.top == 0)
             return 0;
         hak_inject();
-        next = peek_next(hak_word_object(old.top));
+        uint64_t next = peek_next(hak_word_object(old.top));
         hak_inject();
-    } while (!exchange_head(&bin->head, old, changed(old, next, -1)));
+        is_sound = hak_bundle_is_sound(class_id, next);
+        new = is_sound ? changed(old, next, -1) : changed(old, 0, -(int)bundles_in(old));
+    } while (!exchange_head(&bin->head, old, new));
+    if (hak_unlikely(!is_sound))
+        hak_found_broken_bundle(hak_word_object(old.top));
     return hak_transfer_cache_chain(class_id, old.top);
 }
 

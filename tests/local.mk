@@ -26,6 +26,7 @@ unit_tests = \
 	%D%/unit/front/fronts \
 	%D%/unit/heap/beside \
 	%D%/unit/front/front_cpu_answers \
+	%D%/unit/shard/found \
 	%D%/unit/shard/refill \
 	%D%/unit/front/exchange \
 	%D%/unit/shard/rest \
@@ -63,6 +64,7 @@ unit_tests = \
 	%D%/unit/os/file \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
+	%D%/unit/os/secret \
 	%D%/unit/os/section \
 	%D%/unit/os/owner \
 	%D%/unit/os/memory \
@@ -195,6 +197,7 @@ conform_tests = \
 	%D%/conform/realloc.modes \
 	%D%/conform/memalign.modes \
 	%D%/conform/usable.modes \
+	%D%/conform/misuse.modes \
 	%D%/conform/sized.modes \
 	%D%/conform/inform.modes \
 	%D%/conform/placement.modes \
@@ -241,6 +244,8 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_memalign_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_usable_modes_SOURCES = %D%/conform/usable.c
 %C%_conform_usable_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_misuse_modes_SOURCES = %D%/conform/misuse.c
+%C%_conform_misuse_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_sized_modes_SOURCES = %D%/conform/sized.c
 %C%_conform_sized_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_inform_modes_SOURCES = %D%/conform/inform.c

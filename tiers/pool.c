@@ -245,7 +245,8 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
         if (page.class_id != class_id || page.home != pool->source->home)
             break;
         uint64_t below = hak_link_read(object);
-        if (give_one(pool, bin, hak_slab_of(object, page), object, &empty) != HAK_SLAB_GIVEN)
+        if (!hak_link_is_sound(rest, below) ||
+            give_one(pool, bin, hak_slab_of(object, page), object, &empty) != HAK_SLAB_GIVEN)
             break;
         rest = below;
     }

@@ -97,8 +97,8 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
                              uint64_t *word);
 
 /* Takes back the top objects of the chain *word for as long as they belong to this pool's shard,
- * leaving the rest in *word. An object that cannot be one (interior pointer, given twice) is left
- * on top: the caller reports it. How many were taken. */
+ * leaving the rest in *word. An object that cannot be one (interior pointer, given twice), or whose
+ * link is broken, is left on top: the caller reports it. How many were taken. */
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
                        const struct hak_policy *policy);
 

@@ -29,7 +29,7 @@ if [ ! -e "$library" ]; then
 fi
 # What a front of the thread serves, and what one of the CPU.
 names="hakmem_malloc hakmem_free malloc_again/cpu free_again/cpu"
-pair_limit=40
+pair_limit=46
 number=0
 failed=0
 

@@ -133,28 +133,51 @@ static void full_magazines_take_nothing(void)
 
 static void what_there_is_is_served(void)
 {
-    uint64_t object[8] = { hak_word_make(NULL, ROOM) };
+    uint64_t object[8];
     uint64_t other[8] = { 0 };
     if (!made_fronts(CPUS))
         return;
+    hak_link_write(object, hak_word_make(NULL, ROOM));
     set_magazines(hak_word_make(object, ROOM - 1));
     EXPECT(pop() == object);
     set_magazines(hak_word_make(object, ROOM - 1));
     EXPECT_EQ(push(HOME, other), HAK_CPU_PUSHED);
-    EXPECT_EQ(other[0], hak_word_make(object, ROOM - 1));
+    EXPECT_EQ(hak_link_read(other), hak_word_make(object, ROOM - 1));
     set_magazines(hak_word_make(object, ROOM - 1));
     EXPECT_EQ(take(hak_slot_spare(CLASS), ROOM), hak_word_make(object, ROOM - 1));
     set_magazines(ROOM);
     EXPECT_EQ(install(hak_slot_loaded(CLASS), hak_word_make(object, ROOM - 1)), 1);
 }
 
+/* The magazine stays as it is, for who takes it apart. */
+static void broken_links_give_nothing(void)
+{
+    uint64_t object[8];
+    uint64_t other[8] = { 0 };
+    if (!made_fronts(CPUS))
+        return;
+    for (unsigned room = 0; room <= ROOM; room++) {
+        hak_link_write(object, hak_word_make(other, room));
+        set_magazines(hak_word_make(object, ROOM - 1));
+        EXPECT((pop() == object) == (room == ROOM));
+    }
+    hak_link_write(object, hak_word_make((char *)other + 8, ROOM));
+    set_magazines(hak_word_make(object, ROOM - 1));
+    EXPECT(pop() == NULL);
+    object[0] = hak_word_make(other, ROOM);
+    EXPECT(pop() == NULL);
+    EXPECT_EQ(take(hak_slot_loaded(CLASS), ROOM), hak_word_make(object, ROOM - 1));
+}
+
 int main(int argc, char **argv)
 {
+    hak_link_start(0x6a09e667f3bcc909);
     static const struct tap_case cases[] = {
         {"closed fronts serve nobody", closed_fronts_serve_nobody},
         {"empty magazines give nothing", empty_magazines_give_nothing},
         {"full magazines take nothing", full_magazines_take_nothing},
         {"what there is is served", what_there_is_is_served},
+        {"broken links give nothing", broken_links_give_nothing},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -87,7 +87,7 @@ static void *collect(struct worker *worker)
         uint64_t bundle = hak_inbox_collect(&inbox);
         while (bundle != 0) {
             struct object *object = hak_word_object(bundle);
-            uint64_t next = *hak_next_bundle(object);
+            uint64_t next = hak_next_bundle(object);
             check_bundle(worker, object, hak_word_room(bundle));
             bundle = next;
         }
@@ -141,8 +141,8 @@ static void newest_first(void)
     uint64_t all = hak_inbox_collect(&inbox);
     EXPECT(hak_inbox_is_empty(&inbox));
     EXPECT_EQ(all, hak_word_make(second, 1));
-    EXPECT_EQ(*hak_next_bundle(second), hak_word_make(first, 64));
-    EXPECT_EQ(*hak_next_bundle(first), 0);
+    EXPECT_EQ(hak_next_bundle(second), hak_word_make(first, 64));
+    EXPECT_EQ(hak_next_bundle(first), 0);
 }
 
 int main(int argc, char **argv)

@@ -52,7 +52,11 @@ static void start(void)
 {
     hak_size_class_start();
     hak_grace_start();
+    hak_link_start(0x6a09e667f3bcc909);
     EXPECT_EQ(hak_classes[CLASS].size, SIZE);
+    /* The page map knows them as the class's, or no link to them were sound. */
+    EXPECT_EQ(hak_page_map_cover(objects, sizeof objects), 0);
+    hak_page_map_set_slab(objects, 2, CLASS, 1);
     memset(&cache, 0, sizeof cache);
     hak_transfer_cache_init(&cache);
     memset(owners, 0, sizeof owners);
@@ -267,9 +271,10 @@ static void none_lost_without_readers(void)
 static void taken_all_and_put_back(void)
 {
     enum { MID = HAK_CLASS_TINY_LAST + 1 };
-    static uint64_t memory[HAK_TRANSFER_MID_MAX][2];
+    static uint64_t memory[HAK_TRANSFER_MID_MAX][2] __attribute__((aligned(16)));
     uint64_t words[HAK_TRANSFER_MID_MAX];
     start();
+    hak_page_map_set_slab(memory, 2, MID, 1);
     borrow_all(1); /* needs none */
     for (unsigned class_id = MID; class_id <= HAK_CLASS_LAST; class_id++)
         EXPECT_LE(cache.bins[class_id].capacity, HAK_TRANSFER_MID_MAX);

@@ -49,18 +49,49 @@ static void bundles_link_by_the_second_word(void)
 {
     uint64_t object[2] = {0, 0};
     hak_link_write(object, 1);
-    *hak_next_bundle(object) = 2;
-    EXPECT_EQ(object[0], 1);
-    EXPECT_EQ(object[1], 2);
+    hak_set_next_bundle(object, 2);
     EXPECT_EQ(hak_link_read(object), 1);
+    EXPECT_EQ(hak_next_bundle(object), 2);
+    EXPECT(object[0] != 1 && object[1] != 2); /* neither is there to be read */
+    uint64_t elsewhere[2] = {object[0], object[1]};
+    EXPECT(hak_next_bundle(elsewhere) != 2);
+}
+
+/* Of what a program may write over a link, all but one word in a million is told from a link. */
+static void what_is_no_link_is_not_sound(void)
+{
+    enum { WORDS = 1 << 20, ROOM = 20 };
+    uint64_t object[8];
+    struct prng prng = {3};
+    uint64_t word = hak_word_make(object, ROOM);
+    hak_link_write(object, hak_word_make(object, ROOM + 1));
+    EXPECT(hak_link_is_sound(word, hak_link_read(object)));
+    for (unsigned room = 0; room <= UINT16_MAX; room++) {
+        hak_link_write(object, hak_word_make(object, room));
+        EXPECT_EQ(hak_link_is_sound(word, hak_link_read(object)), room == ROOM + 1);
+        object[0] = hak_word_make(object, room); /* the right one, by who does not know the secret */
+        EXPECT(!hak_link_is_sound(word, hak_link_read(object)) || room != ROOM + 1);
+    }
+    for (unsigned off = 1; off < 16; off++) {
+        hak_link_write(object, hak_word_make((char *)object + off, ROOM + 1));
+        EXPECT(!hak_link_is_sound(word, hak_link_read(object)));
+    }
+    unsigned sound = 0;
+    for (unsigned i = 0; i < WORDS; i++) {
+        object[0] = prng_next(&prng);
+        sound += hak_link_is_sound(word, hak_link_read(object));
+    }
+    EXPECT_LE(sound, 16);
 }
 
 int main(int argc, char **argv)
 {
+    hak_link_start(0x6a09e667f3bcc909);
     static const struct tap_case cases[] = {
         {"a word keeps address and room", words_keep_both_parts},
         {"a chain is a stack", chains_are_stacks},
         {"bundles are linked by the second word", bundles_link_by_the_second_word},
+        {"what is no link is not sound", what_is_no_link_is_not_sound},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Findings, on their way up: see the header. A slot holds {address:48 | enum hak_found:16}. */
+#include "shard/found.h"
+
+#include "stats/counters.h"
+#include "tiers/pool.h"
+#include "tiers/size_class.h"
+
+enum {
+    SLOTS = 16
+};
+
+uint32_t hak_found_waiting;
+
+static uint64_t slots[SLOTS];
+static struct hak_counters *broken;    /* where broken links are counted; written at start */
+
+void hak_found_start(struct hak_counters *counters)
+{
+    broken = counters;
+}
+
+static void lay_down(const void *object, enum hak_found what)
+{
+    uint64_t finding = hak_word_make(object, what);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        uint64_t empty = 0;
+        /* relaxed, both: a finding is one word, and the count a hint of it */
+        if (__atomic_compare_exchange_n(&slots[i], &empty, finding, 0, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+            __atomic_fetch_add(&hak_found_waiting, 1, __ATOMIC_RELAXED);
+            return;
+        }
+    }
+}
+
+enum hak_found hak_found_take(const void **object)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        /* relaxed, both: as in lay_down */
+        uint64_t finding = __atomic_exchange_n(&slots[i], 0, __ATOMIC_RELAXED);
+        if (finding != 0) {
+            __atomic_fetch_sub(&hak_found_waiting, 1, __ATOMIC_RELAXED);
+            *object = hak_word_object(finding);
+            return (enum hak_found)hak_word_room(finding);
+        }
+    }
+    return HAK_FOUND_NOTHING;
+}
+
+void hak_found_bad_free(struct hak_counters *counters, const void *object, enum hak_found what)
+{
+    hak_count(counters, HAK_COUNTER_BAD_FREES, 1);
+    lay_down(object, what);
+}
+
+static void count_broken(void)
+{
+    if (broken != NULL)
+        hak_count(broken, HAK_COUNTER_BROKEN_LINKS, 1);
+}
+
+static bool is_object(unsigned class_id, const void *address)
+{
+    struct hak_page page = hak_page_find(address);
+    return page.class_id == class_id && hak_slab_is_object(hak_slab_of(address, page), address);
+}
+
+/* A link that leads to an object and stands at the wrong place in its chain was written by a later
+ * free of the same object; anything else by the program. */
+static enum hak_found what_broke(unsigned class_id, uint64_t below)
+{
+    const void *object = hak_word_object(below);
+    unsigned room = hak_word_room(below);
+    if (object == NULL)
+        return room == hak_classes[class_id].bundle ? HAK_FOUND_FREED : HAK_FOUND_OVERWRITTEN;
+    return room <= hak_classes[class_id].bundle && is_object(class_id, object)
+               ? HAK_FOUND_FREED
+               : HAK_FOUND_OVERWRITTEN;
+}
+
+void hak_found_broken(unsigned class_id, uint64_t word)
+{
+    const void *object = hak_word_object(word);
+    enum hak_found what = HAK_FOUND_INTERIOR;
+    count_broken();
+    if (!hak_is_of_class(class_id, object))
+        what = HAK_FOUND_FREED;    /* its slab is long gone */
+    else if (is_object(class_id, object))
+        what = what_broke(class_id, hak_link_read(object));
+    lay_down(object, what);
+}
+
+void hak_found_broken_bundle(const void *object)
+{
+    count_broken();
+    lay_down(object, HAK_FOUND_OVERWRITTEN);
+}
+
+bool hak_bundle_is_sound(unsigned class_id, uint64_t next)
+{
+    const void *object = hak_word_object(next);
+    unsigned count = hak_word_room(next);
+    unsigned found = hak_page_find(object).class_id;
+    if (next == 0)
+        return true;
+    return found != HAK_CLASS_NONE && (class_id == HAK_CLASS_NONE || found == class_id) &&
+           (uintptr_t)object % HAK_CLASS_STEP == 0 && count != 0 &&
+           count <= hak_classes[found].bundle;
+}
+
+uint64_t hak_bundle_below(unsigned class_id, const void *object)
+{
+    uint64_t next = hak_next_bundle(object);
+    if (hak_likely(hak_bundle_is_sound(class_id, next)))
+        return next;
+    hak_found_broken_bundle(object);
+    return 0;
+}

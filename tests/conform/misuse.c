@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * misuse.c - freed memory that a program writes to, or frees twice: a line and an end, or with
+ * HAKMEM_MISUSE=warn and ignore no end, but no pointer of the program's choice, nor one twice.
+ *
+ * Each act runs in a process of its own, this program again, and exits with 0 if nothing was handed
+ * out that must not be.
+ */
+#define _GNU_SOURCE
+#include "tests/lib/process.h"
+#include "tests/lib/tap.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+
+static void *(*volatile allocate)(size_t) = malloc; /* else the compiler knows better */
+static void (*volatile release)(void *) = free;
+static void *(*volatile resize)(void *, size_t) = realloc;
+static uint64_t secret[16];
+
+enum {
+    SIZE = 64,
+    MANY = 1000,
+    ROUNDS = 3000,
+};
+
+/* ------------------------------------------------------------------ acts */
+
+/* What is handed out from now on: never `secret`, nor anything at a wrong place. */
+static int takes_well(void)
+{
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        void *object = allocate(SIZE);
+        if (object == NULL || object == (void *)secret || (uintptr_t)object % 16 != 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int act_overwritten_link(void)
+{
+    for (unsigned room = 0; room <= 64; room++) {
+        uint64_t *object = allocate(SIZE);
+        release(object);
+        *object = (uint64_t)(uintptr_t)secret << 16 | room;
+    }
+    return takes_well();
+}
+
+static int act_overwritten_bundle_link(void)
+{
+    static uint64_t *objects[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        objects[i] = allocate(SIZE);
+    for (unsigned i = 0; i < MANY; i++)
+        release(objects[i]);
+    for (unsigned i = 0; i < MANY; i++)
+        objects[i][1] = (uint64_t)(uintptr_t)secret << 16 | 1;
+    return takes_well();
+}
+
+static void *overflow(void *unused)
+{
+    static char *objects[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        objects[i] = allocate(SIZE);
+    for (unsigned i = MANY - 2; i > MANY / 2; i--)
+        if (objects[i + 1] - objects[i] == SIZE) {
+            release(objects[i + 1]);
+            memset(objects[i] + SIZE, 0xff, 2);
+            allocate(SIZE);
+            break;
+        }
+    for (unsigned i = 0; i < MANY / 10; i++)
+        release(objects[i]);
+    return unused;    /* and its front is flushed */
+}
+
+static int run_thread(void *(*run)(void *))
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run, NULL) != 0)
+        return 2;
+    pthread_join(thread, NULL);
+    malloc_trim(0);
+    return takes_well();
+}
+
+static int act_overflow_by_two(void)
+{
+    return run_thread(overflow);
+}
+
+static void *free_twice(void *unused)
+{
+    char *objects[200];
+    for (unsigned i = 0; i < 200; i++)
+        objects[i] = allocate(SIZE);
+    for (unsigned i = 0; i < 150; i++)
+        release(objects[i]);
+    release(objects[3]);
+    return unused;
+}
+
+static int act_double_free_in_slab(void)
+{
+    return run_thread(free_twice);
+}
+
+static int act_double_free(void)
+{
+    enum { BETWEEN = 8 };
+    void *objects[BETWEEN];
+    unsigned times = 0;
+    for (unsigned i = 0; i < BETWEEN; i++)
+        objects[i] = allocate(SIZE);
+    for (unsigned i = 0; i < BETWEEN; i++)
+        release(objects[i]);
+    release(objects[0]);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        times += allocate(SIZE) == objects[0];
+    return times > 1;
+}
+
+static int act_free_of_high_address(void)
+{
+    release(allocate(1));
+    release((void *)UINT64_C(0xdeadbeefdeadbee0));
+    return 0;
+}
+
+static int act_realloc_of_interior(void)
+{
+    char *object = allocate(SIZE);
+    char *resized = resize(object + 16, SIZE - 16);
+    return resized == object + 16;
+}
+
+struct act {
+    const char *name;
+    int (*act)(void);
+};
+
+static const struct act acts[] = {
+    {"overwritten-link", act_overwritten_link},
+    {"overwritten-bundle-link", act_overwritten_bundle_link},
+    {"overflow-by-two", act_overflow_by_two},
+    {"double-free-in-slab", act_double_free_in_slab},
+    {"double-free", act_double_free},
+    {"free-of-high-address", act_free_of_high_address},
+    {"realloc-of-interior", act_realloc_of_interior},
+};
+
+/* ------------------------------------------------------------------ the others' process */
+
+static int run_apart(const char *name, const char *misuse, char *said, size_t size)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        return 126;
+    pid_t child = process_fork();
+    if (child == 0) {
+        dup2(ends[1], 2);
+        close(ends[0]);
+        close(ends[1]);
+        setenv("HAKMEM_MISUSE", misuse, 1);
+        execl("/proc/self/exe", "misuse", "act", name, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    ssize_t length = read(ends[0], said, size - 1);
+    said[length > 0 ? length : 0] = '\0';
+    int status = process_wait(child, 60);
+    close(ends[0]);
+    return status;
+}
+
+static void expect_all(const char *misuse, int status, int line)
+{
+    char said[4096];
+    if (tap_is_reference()) {
+        tap_skip("glibc has a way of its own");
+        return;
+    }
+    for (unsigned i = 0; i < TAP_COUNT(acts); i++) {
+        int ended = run_apart(acts[i].name, misuse, said, sizeof said);
+        if (!EXPECT_EQ(ended, status) || !EXPECT((strstr(said, "hakmem: ") != NULL) == line))
+            printf("# %s, HAKMEM_MISUSE=%s: %s\n", acts[i].name, misuse, said);
+    }
+}
+
+static void test_a_line_and_an_end(void)
+{
+    expect_all("abort", 128 + SIGABRT, 1);
+}
+
+static void test_a_line_and_no_end(void)
+{
+    expect_all("warn", 0, 1);
+}
+
+static void test_neither(void)
+{
+    expect_all("ignore", 0, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"misuse is told and ends the program", test_a_line_and_an_end},
+        {"or is told, and harms nobody", test_a_line_and_no_end},
+        {"or harms nobody", test_neither},
+    };
+    for (unsigned i = 0; argc == 3 && i < TAP_COUNT(acts); i++)
+        if (strcmp(argv[2], acts[i].name) == 0)
+            return acts[i].act();
+    return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
+}
