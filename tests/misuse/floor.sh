@@ -30,7 +30,7 @@ bound() # PATTERN RELATION NUMBER NAME
     # shellcheck disable=SC1009,SC1072,SC1073  # the relation is an argument
     if test "$number" "$2" "$3"; then
         echo "ok $count - $mode: $4 ($number, bound $3)"
-        [ "$number" -eq "$3" ] || echo "# $mode: tighten the bound of '$4' to $number"
+        [ "$mode" = glibc ] || [ "$number" -eq "$3" ] || echo "# $mode: tighten the bound of '$4' to $number"
     else
         echo "not ok $count - $mode: $4 ($number, bound $3)"
         grep -v -E '	(-|caught)$' "$work/out" | sed 's/^/# /'
