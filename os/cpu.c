@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which CPU, which thread, which CPUs are allowed: the kernel's answers. Any thread, also before
- * libc's constructors have run. */
+/* The kernel's answers: current CPU, thread id, allowed CPUs. Any thread, also before libc's
+ * constructors have run. */
 #define _GNU_SOURCE
 #include "os/cpu.h"
 
@@ -10,7 +10,7 @@
 
 #include "os/syscall.h"
 
-/* glibc has registered rseq since 2.35 and says where; elsewhere nobody does. */
+/* glibc registers rseq since 2.35 and tells where; other libcs do not. */
 #if __has_include(<sys/rseq.h>) && !defined(HAK_WITHOUT_RSEQ)
 #include <sys/rseq.h>
 
@@ -34,10 +34,10 @@ ptrdiff_t hak_os_rseq_cpu_id;
 
 HAK_COLD unsigned hak_os_cpu_slow(void)
 {
-    /* relaxed: pairs with nothing but the relaxed load in hak_os_cpu; all writers write the same */
+    /* relaxed: pairs with the relaxed load in hak_os_cpu; all writers write the same value */
     if (__atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&hak_os_rseq_cpu_id, find_rseq_cpu_id(), __ATOMIC_RELAXED);
-    int saved = errno; /* sched_getcpu() tells of a forbidden or missing getcpu(2) by it */
+    int saved = errno; /* sched_getcpu() sets it where getcpu(2) is forbidden or missing */
     int cpu = sched_getcpu();
     errno = saved;
     return cpu < 0 ? 0 : (unsigned)cpu;
