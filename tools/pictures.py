@@ -6,9 +6,9 @@
     pictures.py topo HAKMEM                       the machine, as that program describes it
 
 A truncated or malformed line changes nothing: each line is parsed whole before any of it counts.
-Memory is bounded for any log: keys beyond the limit are counted and left out, only the last switches
-are kept, and the points of a picture are thinned by half. Times are ms since the program's start,
-costs are ns.
+Memory is bounded for any log: keys beyond the limit are counted and left out, only the last
+switches are kept, and the points of a picture are thinned by half. Times are ms since the program's
+start, costs are ns.
 """
 
 import json
