@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* hakmem: a sharded malloc for Linux. The public interface, and nothing else is public.
+/* hakmem: a sharded malloc for Linux. This is the whole public interface.
  *
- * What holds for every function here unless it says otherwise:
+ * Every function follows these rules unless it says otherwise:
  *
- *   threads    Any thread may call any function at any time; whatever one thread allocated
- *              another may free. Not for signal handlers.
- *   sizes      Bytes. An object begins at a multiple of 16. A size of 0 gives an object of its
- *              own that holds nothing.
- *   ownership  What an allocating function returns is the caller's until it gives the object to
- *              hakmem_free, to hakmem_realloc, or to one of the functions that are named after
- *              free. The names with and without prefix are one family: malloc's objects may go
- *              to hakmem_free and hakmem_malloc's to free, as long as both are this library's.
- *   errors     NULL, with errno ENOMEM: no memory, or a size above PTRDIFF_MAX. Nobody touches
- *              errno on success, and freeing never does.
+ *   threads    Any thread may call any function at any time, and may free what another thread
+ *              allocated. Signal handlers may not call.
+ *   sizes      Bytes. An object begins at a multiple of 16. A size of 0 gives a distinct object
+ *              that holds nothing.
+ *   ownership  The caller owns what an allocating function returns until it passes the object to
+ *              hakmem_free, hakmem_realloc, or another function with free in its name. The names
+ *              with and without prefix are one family: hakmem_free takes malloc's objects and free
+ *              takes hakmem_malloc's, as long as both are this library's.
+ *   errors     NULL, with errno ENOMEM: no memory, or a size above PTRDIFF_MAX. Successful calls
+ *              do not touch errno, and freeing never does.
  *   since      0.1.
  *
- * A program needs none of this to use the library: malloc, free, new, delete and their relatives
- * are defined by it, whether it is linked or preloaded. hakmem(7) tells the environment
+ * A program does not need this header to use the library, which defines malloc, free, new, delete
+ * and their relatives, whether it is linked or preloaded. hakmem(7) lists the environment
  * variables. */
 #ifndef HAKMEM_H
 #define HAKMEM_H
@@ -26,7 +26,7 @@
 
 #if defined(__GNUC__)
 #define HAKMEM_API __attribute__((visibility("default")))
-/* The result is memory that nothing else points to. */
+/* The result points to memory that nothing else points to. */
 #define HAKMEM_RETURNS_FRESH __attribute__((malloc, warn_unused_result))
 #define HAKMEM_MUST_USE __attribute__((warn_unused_result))
 #else
@@ -35,7 +35,7 @@
 #define HAKMEM_MUST_USE
 #endif
 
-/* The version of this header, to be compared with what hakmem_version() tells of the library. */
+/* The version of this header, to compare with the library's hakmem_version(). */
 #define HAKMEM_VERSION "0.1.0"
 
 #ifdef __cplusplus
@@ -44,187 +44,183 @@ extern "C" {
 
 /* ------------------------------------------------------------------ the malloc family */
 
-/* An object of at least `size` bytes, of any content. */
+/* An object of at least `size` bytes with undefined content. */
 HAKMEM_API void *hakmem_malloc(size_t size) HAKMEM_RETURNS_FRESH;
 
-/* An object of at least `count` times `size` bytes, all zero. A product that does not fit in a
- * size_t is ENOMEM. */
+/* An object of at least `count` times `size` bytes, all zero. ENOMEM if the product overflows. */
 HAKMEM_API void *hakmem_calloc(size_t count, size_t size) HAKMEM_RETURNS_FRESH;
 
-/* Makes an object hold `size` bytes: the result holds what `object` held, as far as both sizes
- * reach, and `object` is no longer the caller's (often both are the same address). NULL as
- * object: as hakmem_malloc. Size 0: frees the object and returns NULL, errno untouched. On
- * failure the object stays as it was, and the caller's. Making an object smaller does not fail. */
+/* Resizes an object to `size` bytes. The result holds the content of `object` up to the smaller of
+ * both sizes, and the caller no longer owns `object` (often both have the same address). If object
+ * is NULL: as hakmem_malloc. If size is 0: frees the object and returns NULL, errno untouched. On
+ * failure the object is unchanged and still the caller's. Making an object smaller does not
+ * fail. */
 HAKMEM_API void *hakmem_realloc(void *object, size_t size) HAKMEM_MUST_USE;
 
-/* hakmem_realloc to `count` times `size` bytes. A product that does not fit is ENOMEM. */
+/* hakmem_realloc to `count` times `size` bytes. ENOMEM if the product overflows. */
 HAKMEM_API void *hakmem_reallocarray(void *object, size_t count, size_t size)
     HAKMEM_MUST_USE;
 
-/* An object that begins at a multiple of `alignment`, a power of two, otherwise EINVAL. The size
- * need not be a multiple of the alignment. */
+/* An object at a multiple of `alignment`, a power of two, else EINVAL. The size need not be a
+ * multiple of the alignment. */
 HAKMEM_API void *hakmem_aligned_alloc(size_t alignment, size_t size) HAKMEM_RETURNS_FRESH;
 
-/* The same by POSIX's rules: 0, and the object at *result; EINVAL when `alignment` is no power
- * of two or less than sizeof(void *); ENOMEM, which is also written to errno, as by glibc. On
- * failure *result keeps its value. */
+/* The same by POSIX's rules: returns 0, with the object at *result; EINVAL if `alignment` is no
+ * power of two or less than sizeof(void *); ENOMEM, which it also writes to errno, as glibc does.
+ * On failure *result is unchanged. */
 HAKMEM_API int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
     HAKMEM_MUST_USE;
 
-/* Ends an object's life. NULL is ignored. A pointer that is no live object of this library is an
- * error of the program: HAKMEM_MISUSE says what happens then. */
+/* Frees an object; ignores NULL. Any other pointer that is no live object of this library is a
+ * program error: HAKMEM_MISUSE says what happens then. */
 HAKMEM_API void hakmem_free(void *object);
 
-/* hakmem_free for a caller that knows the size it asked for (C23). */
+/* hakmem_free for a caller that knows the requested size (C23). */
 HAKMEM_API void hakmem_free_sized(void *object, size_t size);
 
 /* hakmem_free for a caller that knows alignment and size of its hakmem_aligned_alloc (C23). */
 HAKMEM_API void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size);
 
-/* Bytes that may be used at `object`: what was asked for or more. 0 for NULL, and for a pointer
- * that can be told to be none of ours. */
+/* Usable bytes at `object`, at least the requested size. 0 for NULL, and for a pointer that the
+ * library can tell is not its own. */
 HAKMEM_API size_t hakmem_usable_size(const void *object);
 
 /* ------------------------------------------------------------------ what is in force */
 
-/* "0.1.0": the library's version, a string that lives as long as the program. */
+/* "0.1.0": the library's version, a static string. */
 HAKMEM_API const char *hakmem_version(void);
 
 /* Shards of the default heap, at least 1. */
 HAKMEM_API unsigned hakmem_shard_count(void);
 
-/* What is really in force, which may be less than what HAKMEM_SHARD and HAKMEM_FRONT asked for:
- * one line without an end of line, such as
- * "shards=8 by=cpu front=thread (no rseq) remote=home bind=preferred". front= is followed by why it
- * is not what HAKMEM_FRONT or HAKMEM_SHARD asked for, if it is not: "(no rseq)", "(self-test
- * failed)", "(rseq is not to be trusted here)", "(no memory)". bind= is
- * what HAKMEM_BIND asked for where it is in force; else the step of the ladder that is, and why:
- * "first-touch (EPERM)", "first-touch (a shard spans nodes)", "plain (one node)", "plain (not this
- * machine)". Written to `buffer`, cut to `size` bytes with the ending NUL; `size` may be 0. Returns
- * the length of the whole text without its NUL, as snprintf does. */
+/* Writes the mode in force as one line without an end of line, such as "shards=8 by=cpu
+ * front=thread (no rseq) remote=home bind=preferred". The mode may be less than HAKMEM_SHARD and
+ * HAKMEM_FRONT asked for: if front= differs from them, the reason follows: "(no rseq)", "(self-test
+ * failed)", "(rseq is not to be trusted here)", "(no memory)". bind= is what HAKMEM_BIND asked for
+ * if it is in force, else the step of the ladder and the reason: "first-touch (EPERM)",
+ * "first-touch (a shard spans nodes)", "plain (one node)", "plain (not this machine)". The text in
+ * `buffer` is cut to `size` bytes with its NUL; `size` may be 0. Returns the length of the whole
+ * text without the NUL, as snprintf does. */
 HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
 enum hakmem_format {
-    HAKMEM_TEXT, /* for people: several lines, counters of 0 are left out */
+    HAKMEM_TEXT, /* for people: several lines, without counters of 0 */
     HAKMEM_JSON  /* for programs: one object on one line, every counter */
 };
 
-/* Writes what the shards have done so far to a file descriptor. The figures are read while other
- * threads run, so they may be of slightly different moments. Nothing is allocated from the heap. */
+/* Writes statistics of the shards to a file descriptor. Other threads run meanwhile, so the figures
+ * may be of slightly different moments. Allocates nothing from the heap. */
 HAKMEM_API void hakmem_stats_print(int fd, enum hakmem_format format);
 
-/* Cuts the running process's shards anew: `mode` is a value of HAKMEM_SHARD. Objects stay where
- * they are and stay valid; what is freed of shards that serve no CPU any more is taken over by the
- * others. Threads follow with their next refill; fronts stay per thread or per CPU, as they are.
- * 0, or -1 with errno: EINVAL (not a mode), ENOMEM (nothing has changed). Any thread; opens files
- * of /sys, may take milliseconds. Since 0.1. */
+/* Builds the shards of the running process anew; `mode` is a value of HAKMEM_SHARD. Objects keep
+ * their addresses and stay valid; the other shards take over what is freed of shards that serve no
+ * CPU any more. Threads switch at their next refill; fronts stay per thread or per CPU. 0, or -1
+ * with errno: EINVAL (not a mode), ENOMEM (nothing has changed). Any thread; opens files of /sys,
+ * may take milliseconds. Since 0.1. */
 HAKMEM_API int hakmem_reshard(const char *mode);
 
-/* Looks at the machine again and cuts the shards as they were asked for last: after CPUs were
- * plugged in or out, or the process's cpuset or affinity changed (the CPUs count that the calling
- * thread or the first one may use). Objects stay valid, as in hakmem_reshard. Nothing else looks at
- * the machine again but the thread of HAKMEM_BACKGROUND=1: a CPU that is new is served by the shard
- * of another until then. What HAKMEM_TOPOLOGY=hwloc told is asked of sysfs from now on; a machine
- * that is not this one does not change. 0, or -1 with errno ENOMEM
- * (nothing has changed). Any thread; opens files of /sys, may take milliseconds. Since 0.1. */
+/* Reads the machine again and builds the shards as last requested. For use after CPUs were plugged
+ * in or out, or the process's cpuset or affinity changed (the CPUs of the calling thread and of the
+ * first thread count). Objects stay valid, as in hakmem_reshard. Otherwise only the thread of
+ * HAKMEM_BACKGROUND=1 reads the machine again: until then another CPU's shard serves a new CPU.
+ * sysfs replaces what HAKMEM_TOPOLOGY=hwloc reported; an imagined machine does not change. 0, or -1
+ * with errno ENOMEM (nothing has changed). Any thread; opens files of /sys, may take milliseconds.
+ * Since 0.1. */
 HAKMEM_API int hakmem_topology_refresh(void);
 
-/* Writes to a file descriptor the machine as the shards were cut for it: nodes, L3 domains, CPUs,
- * shards, and whom each shard asks for memory, in which order. What `hakmem topo` shows. 0, or -1
- * with errno ENOMEM. Any thread; opens files of /sys. Since 0.1. */
+/* Writes the machine for which the shards were built to a file descriptor: nodes, L3 domains, CPUs,
+ * shards, and the order in which each shard asks others for memory. `hakmem topo` prints this. 0,
+ * or -1 with errno ENOMEM. Any thread; opens files of /sys. Since 0.1. */
 HAKMEM_API int hakmem_topology_print(int fd, enum hakmem_format format);
 
 /* ------------------------------------------------------------------ placement
  *
- * Shards are numbered 0 .. hakmem_shard_count() - 1, nodes by the kernel's ids (as in numactl -H).
- * What these functions allocate goes to plain free like everything else; hakmem_realloc keeps the
- * content but promises nothing about the place. All of it works on every machine: where the kernel
- * does not let memory be bound (hakmem_mode() tells), on a machine of one node, or where the
- * topology is a made-up one, memory comes all the same, from wherever it is touched first. Since
- * 0.1. */
+ * Shards are numbered 0 .. hakmem_shard_count() - 1; nodes have the kernel's ids (as in numactl
+ * -H). free takes the objects of these functions like all others; hakmem_realloc keeps the content
+ * but may change the place. The functions work on every machine. Where the kernel does not let
+ * memory be bound (hakmem_mode() tells), on a machine of one node, or with an imagined topology,
+ * memory lies where it is touched first. Since 0.1. */
 
-/* An object of a shard's memory, whoever calls. NULL with errno EINVAL: no such shard; ENOMEM. It
- * costs a lock, which an allocation by a pinned thread does not. */
+/* An object from a shard's memory, for any caller. NULL with errno EINVAL: no such shard; ENOMEM.
+ * It takes a lock, which an allocation by a pinned thread does not. */
 HAKMEM_API void *hakmem_malloc_on_shard(size_t size, unsigned shard) HAKMEM_RETURNS_FRESH;
 
-/* An object that lies on a node, whoever calls: of a shard there; or, on a node that has memory
- * but no shard (no CPUs, or fewer shards than nodes), or when HAKMEM_BIND keeps shards from being
- * bound, a mapping of its own of 128 KiB at least. A full node spills to the nearest, with
- * HAKMEM_BIND=bind it is ENOMEM. EINVAL: no such node, or none with memory. */
+/* An object on a node, for any caller, from a shard there. If the node has memory but no shard (no
+ * CPUs, or fewer shards than nodes), or HAKMEM_BIND keeps shards from being bound, the object is a
+ * mapping of its own of at least 128 KiB. A full node spills to the nearest; with HAKMEM_BIND=bind
+ * it is ENOMEM. EINVAL: no such node, or none with memory. */
 HAKMEM_API void *hakmem_malloc_on_node(size_t size, int node) HAKMEM_RETURNS_FRESH;
 
-/* An object whose kernel pages lie on several nodes in turn: bit n of `nodemask` is node n; 0:
- * all that have memory. A mapping of its own (128 KiB at least), aligned to 2 MiB; where the
- * kernel uses huge pages, those are what is dealt out. EINVAL: none of the nodes has memory. */
+/* An object whose kernel pages alternate between nodes: bit n of `nodemask` is node n; 0: all that
+ * have memory. It is a mapping of its own (at least 128 KiB), aligned to 2 MiB; where the kernel
+ * uses huge pages, these alternate. EINVAL: none of the nodes has memory. */
 HAKMEM_API void *hakmem_malloc_interleaved(size_t size, uint64_t nodemask) HAKMEM_RETURNS_FRESH;
 
-/* From now on the calling thread allocates from this shard, on whatever CPU it runs (where caches
- * are kept per CPU it gets one of its own). Up to 32 KiB an object may also be one that lay free at
- * another shard of the same node. The thread is not moved: bind it to the CPUs of
- * hakmem_shard_info() yourself. 0; or -1 with errno: EINVAL (no such shard), ENOTSUP (no caches
- * here: little address space), ENOMEM. Until hakmem_unpin_thread, or the thread's end. */
+/* Makes the calling thread allocate from this shard, whatever CPU it runs on (if fronts are per
+ * CPU, the thread gets its own). An object of up to 32 KiB may also come from free objects of
+ * another shard of the same node. This does not move the thread: bind it to the CPUs of
+ * hakmem_shard_info() yourself. 0; or -1 with errno: EINVAL (no such shard), ENOTSUP (no fronts
+ * here: little address space), ENOMEM. Lasts until hakmem_unpin_thread or the thread's end. */
 HAKMEM_API int hakmem_pin_thread(unsigned shard);
 HAKMEM_API void hakmem_unpin_thread(void);
 
-/* The shard that an object belongs to; -1 with errno EINVAL for what is none of ours. No system
+/* The shard that an object belongs to; -1 with errno EINVAL if it is not the library's. No system
  * call. */
 HAKMEM_API int hakmem_shard_of(const void *object);
 
-/* The node that an object's memory was taken from, as far as the library asked the kernel for
- * one. -1 with errno: EINVAL (none of ours), ENOENT (from wherever it is touched). No system
- * call. */
+/* The node that the library requested an object's memory from. -1 with errno: EINVAL (not the
+ * library's), ENOENT (no node requested: first touch decides). No system call. */
 HAKMEM_API int hakmem_node_of(const void *object);
 
-/* The node on which the kernel page at `address` really lies now: asks the kernel, for any
- * address of the process. -1 with errno: ENOENT (no page there: not touched, or not mapped), EPERM
- * or ENOSYS (the kernel does not tell). */
+/* The node of the kernel page at `address` now: asks the kernel, for any address of the process. -1
+ * with errno: ENOENT (no page there: not touched, or not mapped), EPERM or ENOSYS (the kernel does
+ * not tell). */
 HAKMEM_API int hakmem_node_resident(const void *address);
 
-/* Moves an object to a node: its kernel pages, with whatever else lies on them; a mapping of its
- * own stays bound there. 0; or -1 with errno: EINVAL (no object of ours, no such node with
- * memory), EPERM or ENOSYS (the kernel does not let it), ENOMEM (part of it could not be moved).
- * The content stays, other threads may go on using it. Takes about a microsecond a page. */
+/* Moves an object's kernel pages to a node, with all else on these pages; a mapping of its own
+ * stays bound there. 0; or -1 with errno: EINVAL (not the library's object, or no such node with
+ * memory), EPERM or ENOSYS (the kernel refuses), ENOMEM (part could not be moved). The content is
+ * kept, and other threads may use the object meanwhile. Takes about a microsecond a page. */
 HAKMEM_API int hakmem_move(const void *object, int node);
 
-/* Moves a whole shard: what it has, and what it maps from now on. Errors as in hakmem_move. May
+/* Moves a whole shard: the memory it has, and what it maps later. Errors as in hakmem_move. May
  * take seconds, in which allocations from that shard wait. */
 HAKMEM_API int hakmem_move_shard(unsigned shard, int node);
 
-/* What is told of a shard. */
+/* Description of a shard. */
 struct hakmem_shard_info {
-    int node;            /* of its memory; -1: none in particular */
-    unsigned cpus;       /* CPUs that it serves; 0: all, the machine was not looked at */
-    size_t bytes_mapped; /* got from the kernel for it, and not given back */
-    uint64_t binds;      /* mappings bound, and how many of them began on another node, */
-    uint64_t spilled;    /* for theirs was full */
+    int node;            /* node of its memory; -1: none in particular */
+    unsigned cpus;       /* CPUs that it serves; 0: all, the topology was not read */
+    size_t bytes_mapped; /* mapped from the kernel for it and not given back */
+    uint64_t binds;      /* mappings bound */
+    uint64_t spilled;    /* of these, on another node because theirs was full */
     char cpu_list[128];  /* "0-3,8-11"; cut at the end */
 };
 
-/* Fills in the first `size` bytes of *info, sizeof *info as the caller knows it. 0, or -1 with
- * errno EINVAL: no such shard. */
+/* Fills in the first `size` bytes of *info; pass the caller's sizeof *info. 0, or -1 with errno
+ * EINVAL: no such shard. */
 HAKMEM_API int hakmem_shard_info(unsigned shard, struct hakmem_shard_info *info, size_t size);
 
 /* ------------------------------------------------------------------ giving memory back */
 
-/* Hands the objects that are cached for the calling thread back to the shards, so that others may
- * use them: for a thread that is about to be idle for long. The next allocation fills the cache
- * anew. */
+/* Gives the objects in the calling thread's cache back to the shards, for others to use: for a
+ * thread that will be idle for long. The next allocation refills the cache. */
 HAKMEM_API void hakmem_thread_flush(void);
 
-/* Gives back to the kernel what lies unused in all shards; the calling thread's cache is flushed
- * first, those of other threads stay. May take milliseconds. Returns the bytes given back. */
+/* Gives all unused memory of the shards back to the kernel. Flushes the calling thread's cache
+ * first, but not those of other threads. May take milliseconds. Returns the bytes given back. */
 HAKMEM_API size_t hakmem_trim(void);
 
 enum {
     HAKMEM_ALL_SHARDS = -1
 };
 
-/* The same in measure: of one shard (0 .. hakmem_shard_count() - 1) or HAKMEM_ALL_SHARDS; until at
- * least `bytes` were given back (0: all there is) or `milliseconds` have passed (0: no limit of
- * time; looked at between shards and size classes, so a call may take a little longer). Works from
- * any thread on what all threads left in the shards, idle ones included; whales, and what lies in
- * CPUs' caches, belong to all shards together. The last shard's purge may give back more than was
- * asked for. Returns the bytes given back; 0 with errno EINVAL: no such shard. Since 0.1. */
+/* The same within limits: from one shard (0 .. hakmem_shard_count() - 1) or HAKMEM_ALL_SHARDS;
+ * until at least `bytes` were given back (0: all) or `milliseconds` have passed (0: no limit;
+ * checked between shards and size classes, so a call may take slightly longer). Works from any
+ * thread on what all threads, idle ones included, left in the shards. Whales and the contents of
+ * CPU fronts belong to all shards together. The last shard's purge may give back more than
+ * requested. Returns the bytes given back; 0 with errno EINVAL: no such shard. Since 0.1. */
 HAKMEM_API size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring of decisions, and its lines of JSON. Any thread; the lock is never held while a line is
+/* The ring of decisions, written as JSON lines. Any thread; no lock is held while a line is
  * written. */
 #include "learn/audit.h"
 
@@ -9,7 +9,7 @@
 static const uint64_t NS_OF_MS = 1000 * 1000;
 
 enum {
-    RATING_START = 1500,    /* ratings are kept as differences from it */
+    RATING_START = 1500,    /* ratings are stored as differences from it */
 };
 
 static const char *const mode_names[] = {"on", "off", "frozen", "shadow"};
@@ -25,7 +25,7 @@ void hak_audit_put(struct hak_audit *audit, const struct hak_audit_record *recor
         audit->lost++;
     }
     audit->ring[audit->put % HAK_AUDIT_RECORDS] = *record;
-    /* relaxed: hak_audit_waiting looks at it without the lock */
+    /* relaxed: hak_audit_waiting reads it without the lock */
     __atomic_store_n(&audit->put, audit->put + 1, __ATOMIC_RELAXED);
     hak_lock_release(&audit->lock);
 }
@@ -86,7 +86,7 @@ static void put_record(struct hak_writer *writer, const struct hak_audit *audit,
     hak_put(writer, ",\"purged\":%lu}\n", (unsigned long)record->bytes);
 }
 
-/* 1 and the oldest record that waits, or 0. */
+/* Takes the oldest waiting record: 1, or 0 if none waits. */
 static int next_record(struct hak_audit *audit, struct hak_audit_record *record)
 {
     hak_lock_acquire(&audit->lock);
@@ -103,7 +103,7 @@ static int next_record(struct hak_audit *audit, struct hak_audit_record *record)
 void hak_audit_drain(struct hak_audit *audit, struct hak_writer *writer)
 {
     struct hak_audit_record record;
-    /* As many as there can be at once: whoever goes on putting does not keep us here. */
+    /* At most one ring: other threads that keep putting must not hold this one here. */
     for (unsigned i = 0; i < HAK_AUDIT_RECORDS && next_record(audit, &record); i++)
         put_record(writer, audit, &record);
     hak_writer_flush(writer);

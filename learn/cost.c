@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Arithmetic of costs, and running means of what was measured. See the header for the formula and
- * for who may be in here. */
+/* Computes costs, and running means of measurements. The header has the formula and says which
+ * threads may call. */
 #include "learn/cost.h"
 
 #include "os/compiler.h"
 
 enum {
     UNITS_OF_MIB = 256,
-    /* Until the first measurement: what 2020's machines take, about. */
+    /* Until the first measurement: typical of machines of 2020. */
     FIRST_FAULT_NS = 300,
     FIRST_BATCH_NS = 5 * 1000 * 1000,
     MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
     FAULT_SHIFT = 8,        /* fault_ns256 */
-    LEAST_NS = 1,           /* a mean below counts as this where outliers are told: 0 would stay */
-    OUTLIER = 8,            /* so many times the mean, a measurement counts no more: preemption */
+    LEAST_NS = 1,           /* least mean for telling outliers: 0 would stay 0 */
+    OUTLIER = 8,            /* caps a measurement at so many means: preemption */
 };
 
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
@@ -29,7 +29,7 @@ void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)
 
 double hak_cost_fault_ns(const struct hak_cost *cost)
 {
-    /* relaxed: a mean, any recent one will do */
+    /* relaxed: a mean; any recent value will do */
     return (double)__atomic_load_n(&cost->fault_ns256, __ATOMIC_RELAXED) / (1 << FAULT_SHIFT);
 }
 
@@ -46,8 +46,8 @@ double hak_cost_hold(const struct hak_cost *cost, enum hak_arm arm)
     return 0;
 }
 
-/* Of [from, to) the part before `hold`, at the price; a purge where `hold` lies in it; faults for
- * what was purged by the time that it is used. */
+/* The price of the part of [from, to) before `hold`; a purge if `hold` lies in it; faults if the
+ * run was reused after its purge. */
 static double held_and_purged(const struct hak_cost *cost, double hold, double purge_ns,
                               double from, double to, enum hak_cost_end end)
 {
@@ -67,13 +67,14 @@ double hak_cost_of(const struct hak_cost *cost, enum hak_arm arm, uint64_t from,
     double hold = hak_cost_hold(cost, arm);
     double purge_ns = cost->act_ns[arm];
     double ns = held_and_purged(cost, hold, purge_ns, (double)from, (double)to, end);
-    /* What waits in a batch is nobody's: other memory serves, and this goes all the same. */
+    /* A run that waits in a batch cannot be reused: other memory serves, and the run is purged
+     * later. */
     if (hak_arms[arm].act == HAK_ACT_COLLECT && end == HAK_COST_REUSED && (double)to <= hold)
         ns += purge_ns + hak_cost_fault_ns(cost);
     return ns;
 }
 
-/* A running mean that one preempted measurement does not spoil. */
+/* A running mean that one preempted measurement does not distort. */
 static double mean_with(double mean, double seen)
 {
     double most = (mean > LEAST_NS ? mean : LEAST_NS) * OUTLIER;
@@ -88,7 +89,7 @@ void hak_cost_saw_purge(struct hak_cost *cost, enum hak_arm arm, uint32_t units,
 
 void hak_cost_saw_batch(struct hak_cost *cost, uint64_t ns)
 {
-    /* Runs came evenly, so the mean one waited half as long. */
+    /* Runs came evenly, so the average run waited half as long. */
     cost->batch_hold_ns = mean_with(cost->batch_hold_ns, (double)ns / 2);
 }
 
@@ -98,7 +99,7 @@ void hak_cost_saw_faults(struct hak_cost *cost, uint32_t units, uint64_t ns)
         return;
     double mean = mean_with(hak_cost_fault_ns(cost), (double)ns / units);
     double most = (double)(UINT32_MAX >> FAULT_SHIFT);
-    /* To the nearest, or a mean that rises slowly would never do so. relaxed: of two threads that
+    /* Rounded to the nearest, so that a slowly rising mean does rise. relaxed: if two threads
      * measure at once, one measurement is lost */
     __atomic_store_n(&cost->fault_ns256,
                      (uint32_t)((mean < most ? mean : most) * (1 << FAULT_SHIFT) + 0.5),

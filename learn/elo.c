@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Elo ratings, for whoever owns an array of them. Elo's curve needs a power of ten: libm's would be
- * a dependency of malloc and may set errno, so it is made here from bits and a short series. */
+/* Elo ratings in the caller's array. Elo's curve needs a power of ten. libm's would be a dependency
+ * of malloc and may set errno, so it is computed here from bits and a short series. */
 #include "learn/elo.h"
 
 #include <stdint.h>
 
 enum {
-    DIFFERENCE_MAX = 2000,     /* points; beyond, a match is as good as decided */
+    DIFFERENCE_MAX = 2000,     /* points; beyond, a match is decided */
     EXPONENT_BIAS = 1023,      /* of a double: 2^0 has this exponent */
     EXPONENT_SHIFT = 52,
 };
@@ -14,8 +14,8 @@ enum {
 static const double log2_of_10 = 3.32192809488736235;
 static const double ln_of_2 = 0.693147180559945309;
 
-/* 2^power, -1000 < power < 1000, to 6e-9 of it: the whole part becomes the exponent of a double,
- * the rest, within 1/2, goes through the series of e^x. */
+/* 2^power, -1000 < power < 1000, to a relative 6e-9: the integer part becomes the exponent of a
+ * double, the rest, within 1/2, goes through the series of e^x. */
 static double power_of_2(double power)
 {
     uint64_t exponent = (uint64_t)(power + EXPONENT_BIAS + 0.5);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Two arms, and their rewards. Under the lock of the cache that it serves. */
+/* Two arms and their rewards. Under the lock of the cache that owns it. */
 #include "learn/huge.h"
 
-static const double HALF_REWARD_NS = 1000;    /* a unit; between what either arm costs mostly */
+static const double HALF_REWARD_NS = 1000;    /* a unit; between the arms' usual costs */
 static const double DISCOUNT = 0.998;         /* about 500 samples are remembered */
 
 void hak_huge_start(struct hak_huge *huge)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Huge pages or the system's own choice, for the segments that a large cache maps: two arms of a
- * UCB1 (ucb1.h). What an arm costs shows when memory without pages is handed out: the faults of a
- * sample by the unit of it, and the price of what became resident with it, though nobody asked for
- * it. Under the lock of the cache that it serves. */
+/* Chooses huge pages or the system's setting for the segments that a large cache maps: two arms of
+ * a UCB1 (ucb1.h). An arm's cost shows when memory without pages is handed out: the faults per
+ * unit, and the price of units that became resident without being asked for. Under the lock of the
+ * cache that owns it. */
 #ifndef HAK_LEARN_HUGE_H
 #define HAK_LEARN_HUGE_H
 
@@ -17,22 +17,22 @@ struct hak_huge {
     struct hak_ucb1 ucb1;
 };
 
-/* What handing out so many units without pages took. */
+/* The cost of handing out units without pages. */
 struct hak_huge_sample {
-    uint32_t units;      /* handed out; 0: no sample */
-    uint32_t unasked;    /* that became resident beside them */
-    uint64_t ns;         /* of faults */
+    uint32_t units;      /* units handed out; 0: no sample */
+    uint32_t unasked;    /* units that became resident beside them */
+    uint64_t ns;         /* time of the faults */
 };
 
 void hak_huge_start(struct hak_huge *huge);
 
-/* For a segment that is about to be mapped. */
+/* The arm for a segment that is about to be mapped. */
 enum hak_huge_arm hak_huge_choose(const struct hak_huge *huge);
 
-/* ns of CPU for a unit of the sample; all that was unasked for is kept for a time of decay. */
+/* ns of CPU per unit of the sample; unasked units are charged for one decay time. */
 double hak_huge_cost(const struct hak_huge_sample *sample, const struct hak_cost *cost);
 
-/* A sample out of a segment for which that arm was chosen. */
+/* A sample from a segment for which that arm was chosen. */
 void hak_huge_saw(struct hak_huge *huge, enum hak_huge_arm arm,
                   const struct hak_huge_sample *sample, const struct hak_cost *cost);
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* learn, frozen, canary (see the header). A match is 50 ms of time in which something happened. */
+/* learn, frozen, canary (see the header). A match is 50 ms with activity. */
 #include "learn/regime.h"
 
 enum {
-    SETTLED_MATCHES = 30,     /* the same arm best for so long: frozen */
-    FROZEN_MATCHES = 200,     /* then a look */
+    SETTLED_MATCHES = 30,     /* same arm best for so long: freeze */
+    FROZEN_MATCHES = 200,     /* then canary */
     CANARY_MATCHES = 20,
-    LOSS_MATCHES = 25,        /* a loss of so many matches' usual cost: thaw */
+    LOSS_MATCHES = 25,        /* thaw after losing so many matches' usual cost */
     USUAL_SHARE = 32,
-    USUAL_MOST = 2,           /* times the usual cost, a match counts no more in it */
+    USUAL_MOST = 2,           /* caps a match at so many usual costs */
 };
 
-static const double MARGIN = 1.10;    /* an arm that is cheaper by less is no loss */
+static const double MARGIN = 1.10;    /* a smaller advantage of an arm is no loss */
 static const double LEAST_LOSS_NS = 2000 * 1000;
 
 const char *const hak_regime_names[] = {
@@ -33,7 +33,7 @@ static void forget_losses(struct hak_regime *regime)
         regime->loss[arm] = 0;
 }
 
-/* Adds to the losses; whether one of them says that times have changed. */
+/* Adds to the losses; true if one of them shows that the workload has changed. */
 static int is_losing(struct hak_regime *regime, const double *costs, enum hak_arm in_force)
 {
     double most = LEAST_LOSS_NS + LOSS_MATCHES * regime->usual;
@@ -50,7 +50,7 @@ enum hak_regime_event hak_regime_match(struct hak_regime *regime, const double *
                                        enum hak_arm in_force, enum hak_arm best)
 {
     int losing = is_losing(regime, costs, in_force);
-    /* What is lost must not make itself usual. */
+    /* A loss must not raise the usual cost. */
     double most = regime->usual != 0 ? USUAL_MOST * regime->usual : costs[in_force];
     double seen = costs[in_force] < most ? costs[in_force] : most;
     regime->usual += (seen - regime->usual) / (regime->usual != 0 ? USUAL_SHARE : 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Upper confidence bounds, for whoever owns the structure. The bound needs a logarithm and a root:
- * libm's would be a dependency of malloc and may set errno, so they are made here from bits. */
+/* Upper confidence bounds. The bound needs a logarithm and a square root. libm's would be a
+ * dependency of malloc and may set errno, so they are computed here from bits. */
 #include "learn/ucb1.h"
 
 #include <float.h>
@@ -14,15 +14,15 @@ enum {
 
 static const double ln_of_2 = 0.693147180559945309;
 static const double root_of_2 = 1.41421356237309505;
-static const double plays_least = 1e-9;    /* fewer are none: no denormal numbers, no overflow */
+static const double plays_least = 1e-9;    /* fewer count as 0: no denormals, no overflow */
 
 union word {
     double value;
     uint64_t bits;
 };
 
-/* ln(x) to 4e-8, for 1 <= x: the exponent is the whole part of the binary logarithm, the mantissa,
- * within a root of 2 of 1, goes through ln(m) = 2 artanh((m - 1) / (m + 1)). */
+/* ln(x) to 4e-8, for 1 <= x: the exponent is the integer part of the binary logarithm; the
+ * mantissa, within a factor of sqrt(2) of 1, goes through ln(m) = 2 artanh((m - 1) / (m + 1)). */
 static double natural_log(double x)
 {
     union word word = {x};
@@ -37,8 +37,8 @@ static double natural_log(double x)
     return exponent * ln_of_2 + 2 * y * (1 + square * (1. / 3 + square * (1. / 5 + square / 7)));
 }
 
-/* The root of x >= 0. Half the exponent is within 7 % of it, and each of Newton's steps squares the
- * error and halves it: four are exact. */
+/* The square root of x >= 0. Half the exponent gives it to 7 %; each Newton step squares the error
+ * and halves it, so four are exact. */
 static double square_root(double x)
 {
     union word word = {x};
@@ -67,7 +67,7 @@ double hak_ucb1_bound(const struct hak_ucb1 *ucb1, unsigned arm)
 {
     if (ucb1->plays[arm] <= 0)
         return DBL_MAX;
-    double total = 0;    /* the latest play counts 1, so it is at least that */
+    double total = 0;    /* at least 1, since the latest play counts 1 */
     for (unsigned other = 0; other < ucb1->arms; other++)
         total += ucb1->plays[other];
     return mean(ucb1, arm) + square_root(2 * natural_log(total) / ucb1->plays[arm]);

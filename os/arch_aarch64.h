@@ -47,7 +47,7 @@ static inline void hak_os_pause(void)
     __asm__ volatile("isb" ::: "memory"); /* `yield` does nothing on most cores */
 }
 
-/* A load may overtake the exchange's store. */
+/* A later load may overtake the exchange's store. */
 static inline void hak_os_barrier_after_exchange(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -75,8 +75,8 @@ static inline long hak_os_start_task(unsigned long flags, void *stack_top, uint3
     return result;
 }
 
-/* Linux 6.19 on arm64 does not abort sequences on preemption within a CPU (reported to the kernel's
- * list in April 2026). */
+/* Linux 6.19 on arm64 does not abort sequences on preemption within a CPU (reported to the kernel
+ * mailing list in April 2026). */
 static inline const char *hak_os_rseq_bad_release(void)
 {
     return "6.19";

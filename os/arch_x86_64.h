@@ -9,7 +9,7 @@
 
 enum { HAK_OS_ADDRESS_BITS = 47 };
 
-/* Number in rax, arguments in rdi rsi rdx r10 r8 r9; the instruction spoils rcx and r11. */
+/* Number in rax, arguments in rdi rsi rdx r10 r8 r9; the instruction clobbers rcx and r11. */
 static inline long hak_syscall6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
                                 uintptr_t e, uintptr_t f)
 {
@@ -46,7 +46,7 @@ static inline void hak_os_pause(void)
     __builtin_ia32_pause();
 }
 
-/* Each locked instruction is one. */
+/* Each locked instruction is a full barrier; only the compiler must be told. */
 static inline void hak_os_barrier_after_exchange(void)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

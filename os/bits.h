@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Arithmetic on words and addresses. Powers of two only where `alignment` is said. */
+/* Arithmetic on words and addresses. An `alignment` is a power of two. */
 #ifndef HAK_OS_BITS_H
 #define HAK_OS_BITS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks through the vDSO, which libc has found: no system call, no lock, no memory. Any thread. */
+/* Clocks through libc's vDSO calls: no system call, no lock, no memory. Any thread. */
 #include "os/clock.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 static uint64_t read_clock(clockid_t which)
 {
-    int saved = errno; /* set only where a filter forbids the call; then time stands still */
+    int saved = errno; /* set only where a filter forbids the call; the time is then constant */
     struct timespec now = {0, 0};
     clock_gettime(which, &now);
     errno = saved;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* What the compiler is told: all function-like macros of the project stand here (the .def tables
- * and tests/lib/tap.h apart). */
+/* Attributes and hints for the compiler. All function-like macros of the project are here, except
+ * those of the .def tables and tests/lib/tap.h. */
 #ifndef HAK_OS_COMPILER_H
 #define HAK_OS_COMPILER_H
 
 #define hak_likely(condition) __builtin_expect(!!(condition), 1)
 #define hak_unlikely(condition) __builtin_expect(!!(condition), 0)
 
-/* A half of a function that is seldom entered: out of line, away from the hot text. */
+/* The slow half of a function: out of line, away from the hot text. */
 #define HAK_COLD __attribute__((cold, noinline))
 
 /* Exported to the program; everything else is hidden by -fvisibility=hidden. */
 #define HAK_PUBLIC __attribute__((visibility("default")))
 
-/* Known not to be another library's: reached without the global offset table. -fvisibility=hidden
- * hides definitions; hot variables say it in their declarations, too. */
+/* Defined in this library, so reached without the global offset table. -fvisibility=hidden only
+ * covers definitions; declarations of hot variables need the attribute, too. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 
-/* Thread-local in the static TLS block: one load, and never a call that might itself allocate. */
+/* Thread-local in the static TLS block: one load, never a call that might allocate. */
 #define HAK_TLS __thread __attribute__((tls_model("initial-exec")))
 
 #define HAK_PRINTF(format_index, first_index) \
@@ -25,7 +25,7 @@
 
 #define HAK_ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Built for ThreadSanitizer, which cannot see what orders threads in assembly. */
+/* Built for ThreadSanitizer, which cannot see the ordering that assembly gives. */
 #if defined(__SANITIZE_THREAD__)
 #define HAK_THREAD_SANITIZER 1
 #elif defined(__has_feature)

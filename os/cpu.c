@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which CPU, which thread, which CPUs are allowed: the kernel's answers. Any thread, also before
- * libc's constructors have run. */
+/* The kernel's answers: current CPU, thread id, allowed CPUs. Any thread, also before libc's
+ * constructors have run. */
 #define _GNU_SOURCE
 #include "os/cpu.h"
 
@@ -10,7 +10,7 @@
 
 #include "os/syscall.h"
 
-/* glibc has registered rseq since 2.35 and says where; elsewhere nobody does. */
+/* glibc registers rseq since 2.35 and tells where; other libcs do not. */
 #if __has_include(<sys/rseq.h>) && !defined(HAK_WITHOUT_RSEQ)
 #include <sys/rseq.h>
 

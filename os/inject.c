@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The delays of an injecting build: most calls pass, some spin, some yield, few sleep. Any thread;
- * one counter for all, whose order of increments is part of the disorder that is wanted. */
+/* The delays of a build with injection: most calls do nothing, some spin, some yield, a few sleep.
+ * Any thread. All threads share one counter, and its order of increments adds to the disorder. */
 #include "os/inject.h"
 
 #include <stdint.h>

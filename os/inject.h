@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Delay injection (--enable-inject): at each window in which threads may overtake one another
- * stands a call that, in such a build, now and then waits a little or gives up the CPU, so that a
- * stress test meets in seconds what a program meets in years. Otherwise the calls are nothing. */
+/* Delay injection (--enable-inject): a call at each window in which threads may overtake one
+ * another. In such a build it sometimes waits or yields, so a stress test meets within seconds what
+ * a program meets within years. In other builds the calls compile to nothing. */
 #ifndef HAK_OS_INJECT_H
 #define HAK_OS_INJECT_H
 

@@ -11,7 +11,7 @@
 
 struct kept {
     struct kept *next;
-    struct kept *last;    /* of a list's first range: the last */
+    struct kept *last;    /* of a list's first range only: the last range */
     size_t size;
     size_t kind;          /* enum hak_kept_kind */
 };
@@ -26,7 +26,7 @@ size_t hak_kept_bytes(void)
     return __atomic_load_n(&kept.bytes, __ATOMIC_RELAXED);
 }
 
-/* ---- lists that are one thread's ------------------------------------------------------------- */
+/* ---- lists of one thread --------------------------------------------------------------------- */
 
 static struct kept *joined(struct kept *first, struct kept *second)
 {
@@ -60,13 +60,14 @@ static struct kept *make(void *address, size_t size, enum hak_kept_kind kind)
 
 static struct kept *take_all(void)
 {
-    /* relaxed: a look that spares the exchange; acquire: pairs with the release in put_all */
+    /* relaxed: avoids the exchange when the list is empty; acquire: pairs with the release in
+     * put_all */
     if (__atomic_load_n(&kept.list, __ATOMIC_RELAXED) == NULL)
         return NULL;
     return __atomic_exchange_n(&kept.list, NULL, __ATOMIC_ACQUIRE);
 }
 
-/* What others put there meanwhile is joined, so the turns are as many as the others' puts. */
+/* Joins what others have put meanwhile, so it loops once for each of their puts. */
 static void put_all(struct kept *list)
 {
     while (list != NULL) {
@@ -84,8 +85,8 @@ static void count(size_t more, size_t less)
     __atomic_fetch_add(&kept.bytes, more - less, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }
 
-/* Whether `range` touches *whole, which then holds it, too. A header that comes to lie inside is
- * cleared, as the rest is. */
+/* Merges `range` into *whole if the two touch. Clears the header that then lies inside, so that the
+ * memory is zero. */
 static bool merge(struct kept **whole, struct kept *range)
 {
     struct kept *first = *whole < range ? *whole : range;
@@ -101,7 +102,7 @@ static bool merge(struct kept **whole, struct kept *range)
     return true;
 }
 
-/* Neighbours become one again, or what was cut small would serve nobody. */
+/* Merges neighbours: small pieces would fit no later request. */
 void hak_kept_put(void *address, size_t size, enum hak_kept_kind kind)
 {
     struct kept *whole = make(address, size, kind);
@@ -127,7 +128,7 @@ static bool has_room(const struct kept *range, size_t size, size_t alignment)
     return range->kind != HAK_KEPT_HUGE && start < end && end - start >= size;
 }
 
-/* Memory out of a range that has room. What is left of it joins *list. */
+/* Cuts memory from a range that has room; the rest of the range joins *list. */
 static void *cut(struct kept *range, size_t size, size_t alignment, struct kept **list)
 {
     uintptr_t start = hak_align_up((uintptr_t)range, alignment);
@@ -168,7 +169,7 @@ void *hak_kept_take(size_t size, size_t alignment)
         }
     }
     void *found = best != NULL ? cut(best, size, alignment, &rest) : NULL;
-    /* What was seen stands behind the others the next time. */
+    /* Ranges that were looked at go behind the others. */
     put_all(joined(rest, seen));
     return found;
 }
@@ -177,7 +178,7 @@ size_t hak_kept_retry(void)
 {
     size_t before = hak_kept_bytes();
     if (before != 0)
-        hak_kept_take(SIZE_MAX, 1);    /* serves nobody, so all that it looks at is unmapped */
+        hak_kept_take(SIZE_MAX, 1);    /* no range fits, so each range it looks at is unmapped */
     size_t after = hak_kept_bytes();
     return after < before ? before - after : 0;
 }

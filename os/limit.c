@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads the memory limit out of the files of cgroups, version 1 or 2. Any thread; no state.
+/* Reads the memory limit from the files of cgroups, version 1 or 2. Any thread; no state.
  *
  *     proc/self/cgroup               N:controller,...:/path for each mount of version 1,
  *                                    0::/path for version 2
@@ -8,7 +8,7 @@
  *     sys/fs/cgroup/unified/path/    version 2 beside version 1; if memory is a controller of
  *                                    version 1, the groups here have no such files
  *
- * A group of version 2 lacks the files where the group above has not enabled the controller. */
+ * A group of version 2 lacks these files where its parent has not enabled the controller. */
 #include "os/limit.h"
 
 #include <errno.h>
@@ -23,10 +23,10 @@ enum {
     LONG_TEXT = 2560,  /* memory.stat takes some 2000; proc/self/cgroup has 13 lines at most */
 };
 
-/* More than any machine has: version 1 says "none" by 2^63 less a page. */
+/* More than any machine has: version 1 writes "none" as 2^63 less a page. */
 static const uint64_t highest = 1ull << 60;
 
-/* What the files of a group are called; a group that was not found has none. */
+/* File names of a group; NULL for a group that was not found. */
 struct names {
     const char *limit[2];
     const char *usage;
@@ -57,7 +57,7 @@ static long read_text(int root, struct place *place, const char *name, char *tex
     return length;
 }
 
-/* A line of digits; what is too large becomes UINT64_MAX. 0 or -EINVAL. */
+/* A line of digits; a number that is too large becomes UINT64_MAX. 0 or -EINVAL. */
 static int parse_number(const char *text, uint64_t *number)
 {
     const char *at = text;
@@ -83,8 +83,8 @@ static int read_number(int root, struct place *place, const char *name, uint64_t
     return 0;
 }
 
-/* The limit of one group, UINT64_MAX if it has none: 0, -ENOENT where its files are not there, or
- * -errno. Without the first of them there is no other. */
+/* The limit of one group, UINT64_MAX if it has none. 0; -ENOENT if it has no such files (without
+ * the first there is no second); or -errno. */
 static int read_limit(int root, struct place *place, const struct names *names, uint64_t *limit)
 {
     int error = -ENOENT;
@@ -119,8 +119,8 @@ static void cut_to(struct place *place, size_t length)
     place->path[length] = '\0';
 }
 
-/* Whether a limit of the group whose path has `upper` holds for `own`, below it: old kernels let a
- * group of version 1 be without any power over those below it. */
+/* Whether a limit of the group whose path has `upper` bytes applies to `own`, below it: in old
+ * kernels a group of version 1 may have no power over its descendants. */
 static int holds_for(int root, const struct place *own, size_t upper)
 {
     char text[NUMBER_TEXT];
@@ -133,10 +133,10 @@ static int holds_for(int root, const struct place *own, size_t upper)
     return 1;
 }
 
-/* Whether the folder is there; one that may not be listed is. */
+/* Whether the folder exists; one that may not be listed does. */
 static int exists(int root, const struct place *place)
 {
-    char text[1]; /* no room: opened, not read */
+    char text[1]; /* no room: the file is opened, not read */
     long length = hak_os_read_file(root, place->path, text, sizeof(text));
     return length != -ENOENT && length != -ENOTDIR;
 }
@@ -150,10 +150,9 @@ static void note(struct hak_os_limit *limit, const struct place *place, enum hak
     memcpy(limit->path, place->path, place->length + 1);
 }
 
-/* The lowest limit from `own` up to the root of the mount, whose path has `mount_length`. A file
- * that cannot be read is told only when there is no limit: what is known is better than nothing.
- * Where nobody has set a limit this reads one file a group (version 2: two), no more: it is part of
- * the start of every process. */
+/* The lowest limit from `own` up to the root of the mount, whose path has `mount_length` bytes. An
+ * unreadable file is an error only if no limit was found. Without a limit this reads one file a
+ * group (version 2: two): every process does it at start. */
 static int find_lowest(int root, const struct place *own, size_t mount_length,
                        enum hak_os_cgroup version, struct hak_os_limit *limit)
 {
@@ -163,7 +162,7 @@ static int find_lowest(int root, const struct place *own, size_t mount_length,
     for (;; step_up(&place)) {
         uint64_t here;
         int failed = read_limit(root, &place, &names_of[version], &here);
-        /* A container may be told the path from outside. */
+        /* A container may see its path as the host does. */
         if (failed == -ENOENT && place.length == own->length && place.length > mount_length &&
             !exists(root, &place)) {
             cut_to(&place, mount_length);
@@ -183,7 +182,7 @@ static int find_lowest(int root, const struct place *own, size_t mount_length,
     return limit->version != HAK_CGROUP_NONE ? 0 : error;
 }
 
-/* Whether a path leads out of the mount: the group lies outside of what our namespace shows. */
+/* Whether a path leaves the mount: the group is then outside of our namespace's view. */
 static int leads_out(const char *path)
 {
     for (const char *at = path; (at = strstr(at, "/..")) != NULL; at += 3) {
@@ -194,14 +193,14 @@ static int leads_out(const char *path)
 }
 
 /* The lowest limit for the group `path` of a mount. A container sees its own group as the mount's
- * folder, and may yet be told the path from outside: then nothing of that path counts, even if the
- * first folders of it are there for another reason. */
+ * root folder, but may be told the host's path. Then no part of that path counts, even if its first
+ * folders exist here for another reason. */
 static int find_in_mount(int root, const char *mount, const char *path, enum hak_os_cgroup version,
                          struct hak_os_limit *limit)
 {
     struct place place;
     size_t mount_length = strlen(mount);
-    size_t path_length = path[1] != '\0' ? strlen(path) : 0; /* the uppermost is "/" */
+    size_t path_length = path[1] != '\0' ? strlen(path) : 0; /* the root group is "/" */
     place.length = mount_length + path_length;
     if (place.length >= HAK_LIMIT_PATH)
         return -ENAMETOOLONG;
@@ -213,7 +212,7 @@ static int find_in_mount(int root, const char *mount, const char *path, enum hak
     return find_lowest(root, &place, mount_length, version, limit);
 }
 
-/* Whether a word stands in a list, "," between, that ends before `end`. */
+/* Whether a comma-separated list that ends before `end` contains a word. */
 static int has_word(const char *list, const char *end, const char *word)
 {
     size_t length = strlen(word);
@@ -240,8 +239,8 @@ static enum hak_os_cgroup parse_line(const char *line, const char **path)
     return strncmp(line, "0::", 3) == 0 ? HAK_CGROUP_V2 : HAK_CGROUP_NONE;
 }
 
-/* The group that counts, of a text that is cut into lines: who has memory as a controller of
- * version 1 has it nowhere else. */
+/* The group whose limit counts; cuts the text into lines. If memory is a controller of version 1,
+ * version 2 has no limit for it. */
 static enum hak_os_cgroup find_group(char *text, const char **path)
 {
     enum hak_os_cgroup version = HAK_CGROUP_NONE;
@@ -260,7 +259,7 @@ static enum hak_os_cgroup find_group(char *text, const char **path)
     return version;
 }
 
-/* Removes a last line that has no end. */
+/* Removes an incomplete last line. */
 static void drop_open_line(char *text)
 {
     char *last = strrchr(text, '\n');
@@ -311,7 +310,7 @@ int hak_os_limit_find_at_top(int root, struct hak_os_limit *limit)
     return error;
 }
 
-/* Page cache of the group that has not been used lately; 0 when that is not told. */
+/* Inactive page cache of the group; 0 if unknown. */
 static uint64_t read_inactive(int root, struct place *place, const char *key)
 {
     char text[LONG_TEXT];

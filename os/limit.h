@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory limit of the process's cgroup, and how far it is away. Any thread, also inside malloc:
- * raw system calls, less than 4 KiB of stack, errno untouched, nothing kept between calls. */
+/* The memory limit of the process's cgroup, and the room left below it. Any thread, also inside
+ * malloc: raw system calls, less than 4 KiB of stack, errno untouched, no state between calls. */
 #ifndef HAK_OS_LIMIT_H
 #define HAK_OS_LIMIT_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    /* Kubernetes within Kubernetes takes some 400 */
+    /* Kubernetes within Kubernetes needs about 400 */
     HAK_LIMIT_PATH = 512
 };
 
@@ -19,7 +19,7 @@ enum hak_os_cgroup {
     HAK_CGROUP_V2,
 };
 
-/* The group whose limit counts; constant once it is found. All zero: none. */
+/* The group whose limit counts; constant once found. All zero: none. */
 struct hak_os_limit {
     enum hak_os_cgroup version;
     unsigned length;           /* of the path */
@@ -27,21 +27,20 @@ struct hak_os_limit {
     char path[HAK_LIMIT_PATH]; /* of the group's folder, below root */
 };
 
-/* Finds the lowest limit among the process's group and those above it; of equal ones the uppermost,
- * which counts most memory. `root` is the folder that stands for / (hak_os_open_folder), or
- * HAK_OS_HERE for / itself. 0, or
- * -ENOENT: no limit in force (none set, or above 2^60); -ENAMETOOLONG: a path or a list of groups
- * too long for us; -EINVAL: files that we do not understand; or another -errno. `limit` is all zero
- * unless 0 is returned. */
+/* Finds the lowest limit among the process's group and its ancestors; of equal limits the
+ * uppermost, whose group counts the most memory. `root` is the folder that stands for /
+ * (hak_os_open_folder), or HAK_OS_HERE for / itself. Returns 0, or -ENOENT: no limit set, or one
+ * above 2^60; -ENAMETOOLONG: a path or a list of groups is too long; -EINVAL: a file has an unknown
+ * form; or another -errno. `limit` is all zero unless 0 is returned. */
 int hak_os_limit_find(int root, struct hak_os_limit *limit);
 
-/* The same of the group at the top of what is mounted, and of no other: in a container that is the
- * container's, elsewhere there is none. Opens three files at most. */
+/* The same for the root group of the mount alone: in a container that is the container's group;
+ * elsewhere it has no limit. Opens at most three files. */
 int hak_os_limit_find_at_top(int root, struct hak_os_limit *limit);
 
-/* Bytes that may still be used before the limit is reached (the lower one of memory.max and
- * memory.high as they stand now), negative above it. Page cache that the kernel would drop first
- * counts as unused. INT64_MAX when it cannot be told (any more), or the limit has been lifted. */
+/* Bytes left before the limit (the lower of the current memory.max and memory.high), negative above
+ * it. Page cache that the kernel would drop first counts as unused. INT64_MAX if it is unknown or
+ * the limit was lifted. */
 int64_t hak_os_limit_headroom(int root, const struct hak_os_limit *limit);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A mutex of one word on a futex: for slow paths only, inside a section (os/section.h), so that
- * nobody holds one while another thread forks. Needs no initialisation beyond zeroes, no libc. Not
- * recursive.
+/* A mutex of one word on a futex, for slow paths only. Take it only inside a section
+ * (os/section.h), so that no lock is held while another thread forks. Zeroes initialise it; it
+ * needs no libc. Not recursive.
  *
- * Word: 0 free, 1 held, 2 held and somebody sleeps (Drepper, "Futexes are tricky", mutex2). */
+ * Word: 0 free, 1 held, 2 held with a sleeper (Drepper, "Futexes are tricky", mutex2). */
 #ifndef HAK_OS_LOCK_H
 #define HAK_OS_LOCK_H
 
@@ -18,7 +18,7 @@ struct hak_lock {
 void hak_lock_wait(struct hak_lock *lock);   /* takes the lock, sleeping */
 void hak_lock_wake(struct hak_lock *lock);   /* wakes one sleeper */
 
-/* A lock that is held while others are taken: see hak_section_nest. */
+/* For a lock under which others are taken: see hak_section_nest. */
 void hak_lock_acquire_over(struct hak_lock *lock);
 int hak_lock_try_over(struct hak_lock *lock);
 void hak_lock_release_over(struct hak_lock *lock);
@@ -39,13 +39,13 @@ static inline void hak_lock_acquire(struct hak_lock *lock)
 
 static inline void hak_lock_release(struct hak_lock *lock)
 {
-    /* release: what was done under the lock is seen by the next holder's acquire */
+    /* release: pairs with the acquire in hak_lock_try and hak_lock_wait */
     if (hak_unlikely(__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) == 2))
         hak_lock_wake(lock);
 }
 
-/* The child of a fork: whoever else held or waited for the lock is gone. For locks that a thread
- * may hold while it waits for another. */
+/* In the child of a fork, where other holders and waiters do not exist. For locks that a thread may
+ * hold while it waits for another. */
 static inline void hak_lock_reset(struct hak_lock *lock)
 {
     /* relaxed: the child has one thread */

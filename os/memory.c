@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Address space and pages from the kernel (see memory.h). Any thread; no state but the page size.
  *
- * An aligned map:   |...head...|<--- aligned, size --->|...tail...|
- *                   ^ raw                                          raw + size + alignment - page
- * head and tail are unmapped again. The kernel hands out addresses downwards, so after one such map
- * the next one of the same size and alignment mostly fits at the first try. */
+ * head and tail are unmapped again. The kernel hands out addresses downwards, so the next map of
+ * the same size and alignment mostly fits at the first try. */
 #define _GNU_SOURCE
 #include "os/memory.h"
 
@@ -17,7 +15,7 @@
 #include "os/kept.h"
 #include "os/syscall.h"
 
-/* Values of the kernel's interface that older headers of libc lack. */
+/* Values of the kernel's interface that older libc headers lack. */
 enum {
     ADVICE_FREE = 8,
     ADVICE_DOFORK = 11,
@@ -25,18 +23,18 @@ enum {
     ADVICE_NOHUGEPAGE = 15,
     ADVICE_DONTDUMP = 16,
     FIXED_NOREPLACE = 0x100000,
-    HUGE_2MB = 21 << 26,           /* log2 of the size: others are the system's default */
+    HUGE_2MB = 21 << 26,           /* log2 of the size; without it the system's default size */
 };
 
-static size_t page_size; /* 0 until asked; every writer writes the same value */
+static size_t page_size; /* 0 until known; every writer writes the same value */
 
 size_t hak_os_page_size(void)
 {
-    /* relaxed: the value alone is of interest, and it is the same for all */
+    /* relaxed: publishes nothing, and all threads write the same value */
     size_t size = __atomic_load_n(&page_size, __ATOMIC_RELAXED);
     if (hak_likely(size != 0))
         return size;
-    int saved = errno; /* getauxval() tells a missing entry by it */
+    int saved = errno; /* getauxval() sets it when the entry is missing */
     size = getauxval(AT_PAGESZ);
     errno = saved;
     if (size == 0)
@@ -48,7 +46,7 @@ size_t hak_os_page_size(void)
 /* mmap(2) of anonymous private memory; NULL when refused. */
 static void *map_anonymous(void *address, size_t size, int protection, int flags)
 {
-    if (HAK_THREAD_SANITIZER) { /* by libc: it must learn that an address has other memory now */
+    if (HAK_THREAD_SANITIZER) { /* through libc: the sanitizer must see the new mapping */
         int saved = errno;
         void *memory = mmap(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
         errno = saved;
@@ -64,7 +62,7 @@ static int advise(void *address, size_t size, int advice)
     return (int)hak_syscall3(SYS_madvise, (uintptr_t)address, size, (uintptr_t)advice);
 }
 
-/* Maps too much and cuts it to shape. */
+/* Maps too much and unmaps the excess. */
 static HAK_COLD void *map_and_trim(size_t size, size_t alignment, int protection, int flags)
 {
     size_t room = size + alignment - hak_os_page_size();
@@ -75,7 +73,7 @@ static HAK_COLD void *map_and_trim(size_t size, size_t alignment, int protection
         return NULL;
     size_t head = hak_align_up((uintptr_t)raw, alignment) - (uintptr_t)raw;
     size_t tail = room - size - head;
-    /* A refused unmap (too many mappings) leaves untouched addresses, which serve other maps. */
+    /* If an unmap is refused (too many mappings), later maps use these untouched addresses. */
     if (head != 0)
         hak_os_release(raw, head, HAK_OS_PLAIN);
     if (tail != 0)
@@ -110,7 +108,7 @@ void *hak_os_map_at(void *address, size_t size)
     void *got = map_anonymous(address, size, PROT_READ | PROT_WRITE, FIXED_NOREPLACE);
     if (got == NULL || got == address)
         return got;
-    /* Before Linux 4.17 the flag is unknown and the address a wish. */
+    /* Before Linux 4.17 the flag is ignored and the address is only a hint. */
     hak_os_release(got, size, HAK_OS_PLAIN);
     return NULL;
 }
@@ -120,7 +118,7 @@ void *hak_os_map_sparse(size_t size)
     void *address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
     if (address == NULL)
         return NULL;
-    /* Refused: what is touched may cost more, and a core dump shows it. */
+    /* If refused, touched pages may cost more and appear in a core dump. */
     advise(address, size, ADVICE_NOHUGEPAGE);
     advise(address, size, ADVICE_DONTDUMP);
     return address;
@@ -131,8 +129,8 @@ int hak_os_unmap(void *address, size_t size)
     return (int)hak_syscall2(SYS_munmap, (uintptr_t)address, size);
 }
 
-/* A program may have protected the range, or kept it from its children: its next owner must be able
- * to write to it, also there. What cannot be made so is no use to anybody, and stays as it is. */
+/* Makes the range writable, and inherited by children: the program may have changed both. A range
+ * that cannot be reset stays mapped and unused. */
 static HAK_COLD void keep(void *address, size_t size, enum hak_os_pages_kind kind)
 {
     if (hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_READ | PROT_WRITE) != 0)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* mbind, move_pages, get_mempolicy, set_mempolicy (see numa.h). Any thread; no state.
  *
- * <numaif.h> has the numbers. Its functions, in libnuma, are these system calls through libc's
- * syscall(), and libnuma linked to the library makes the start of a process a third longer
- * (docs/decisions/023-who-reads-the-machine.md). */
+ * <numaif.h> defines the constants. libnuma's functions wrap the same system calls, but linking
+ * libnuma makes process start a third slower (docs/decisions/023-who-reads-the-machine.md). */
 #define _GNU_SOURCE
 #include "os/numa.h"
 
@@ -14,14 +13,14 @@
 #include "os/syscall.h"
 
 enum {
-    /* The kernel takes one off the number of bits before it looks. */
+    /* The kernel subtracts one from the number of bits. */
     MASK_BITS = HAK_OS_NODES + 1,
     QUERY_NODE_OF_ADDRESS = MPOL_F_NODE | MPOL_F_ADDR,
     QUERY_ALLOWED = MPOL_F_MEMS_ALLOWED,
     ADVICE_POPULATE_WRITE = 23,                 /* since Linux 5.14 */
 };
 
-/* numa.h has them for layers that do not know the kernel's headers. */
+/* os/numa.h repeats the values for layers that do not include the kernel's headers. */
 _Static_assert((int)HAK_OS_POLICY_DEFAULT == MPOL_DEFAULT &&
                    (int)HAK_OS_POLICY_PREFERRED == MPOL_PREFERRED &&
                    (int)HAK_OS_POLICY_BIND == MPOL_BIND &&
@@ -38,7 +37,7 @@ int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
                              (uintptr_t)nodes, nodes != NULL ? MASK_BITS : 0, (uintptr_t)pages);
 }
 
-/* Faults the page in, if it is not there. */
+/* Faults the page in if it is absent. */
 static int ask_policy(const void *address)
 {
     int node = -1;
@@ -53,7 +52,7 @@ int hak_os_page_node(const void *address)
     int node = -ENOENT;
     long refused = hak_syscall6(SYS_move_pages, 0, 1, (uintptr_t)&page, 0, (uintptr_t)&node, 0);
     if (refused == 0)
-        return node == -EFAULT ? -ENOENT : node;    /* EFAULT: the page of zeroes that all share */
+        return node == -EFAULT ? -ENOENT : node;    /* EFAULT: the shared zero page */
     return ask_policy(address);
 }
 
@@ -63,7 +62,7 @@ int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, i
         nodes[index] = node;
     long moved = hak_syscall6(SYS_move_pages, 0, count, (uintptr_t)pages, (uintptr_t)nodes,
                               (uintptr_t)status, HAK_OS_PAGES_MOVE);
-    return moved < 0 ? (int)moved : 0;    /* above 0: so many stayed; `status` says which */
+    return moved < 0 ? (int)moved : 0;    /* above 0: so many stayed; `status` tells which */
 }
 
 int hak_os_allowed_nodes(struct hak_os_nodes *nodes)
@@ -79,6 +78,6 @@ int hak_os_populate(void *address, size_t size)
         return refused;
     size_t page = hak_os_page_size();
     for (size_t offset = 0; offset < size; offset += page)
-        *((volatile char *)address + offset) = 0;    /* a kernel that does not know the advice */
+        *((volatile char *)address + offset) = 0;    /* the kernel does not know the advice */
     return 0;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Where memory lies among the NUMA nodes: the kernel's calls, with masks of a fixed size. Raw
- * system calls: no library, no errno, nothing printed, so they may be made from inside malloc. All
- * return 0 (or what is said) or a negative errno value: EPERM where a sandbox forbids the call,
- * ENOSYS where the kernel lacks it, EINVAL for a node without memory or out of bounds. Any
- * thread. */
+/* NUMA policy calls, with masks of a fixed size. Raw system calls that use no library, set no errno
+ * and print nothing, so malloc may make them. All return 0 (or what is documented) or a negative
+ * errno value: EPERM where a sandbox forbids the call, ENOSYS where the kernel lacks it, EINVAL for
+ * a node without memory or out of bounds. Any thread. */
 #ifndef HAK_OS_NUMA_H
 #define HAK_OS_NUMA_H
 
@@ -15,7 +14,7 @@ enum {
     HAK_OS_NODE_WORDS = HAK_OS_NODES / 64,
 };
 
-/* By the kernel's ids. */
+/* A set of nodes, by the kernel's ids. */
 struct hak_os_nodes {
     uint64_t word[HAK_OS_NODE_WORDS];
 };
@@ -30,34 +29,34 @@ static inline void hak_os_nodes_add(struct hak_os_nodes *nodes, unsigned node)
 enum hak_os_policy {
     HAK_OS_POLICY_DEFAULT = 0,       /* the node of the CPU that touches first */
     HAK_OS_POLICY_PREFERRED = 1,     /* one node; when it is full, the nearest that is not */
-    HAK_OS_POLICY_BIND = 2,          /* these nodes, or the kernel ends somebody */
+    HAK_OS_POLICY_BIND = 2,          /* these nodes only; the OOM killer may act */
     HAK_OS_POLICY_INTERLEAVE = 3,    /* these nodes in turn, page by page */
 };
 
 enum hak_os_pages {
-    HAK_OS_PAGES_LEAVE = 0,          /* what is there already stays where it is */
-    HAK_OS_PAGES_MOVE = 1 << 1,      /* and what can be moved is */
-    HAK_OS_PAGES_MUST_MOVE = 1 << 1 | 1,    /* -EIO when not all of it could be */
+    HAK_OS_PAGES_LEAVE = 0,          /* present pages stay where they are */
+    HAK_OS_PAGES_MOVE = 1 << 1,      /* present pages move if they can */
+    HAK_OS_PAGES_MUST_MOVE = 1 << 1 | 1,    /* -EIO unless all pages moved */
 };
 
-/* Says where the pages of [address, address + size) are to come from; both multiples of the page
- * size. Before they are touched it costs nothing. */
+/* Sets the policy of the pages in [address, address + size); both multiples of the page size. It
+ * costs nothing before they are touched. */
 int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
                 const struct hak_os_nodes *nodes, enum hak_os_pages pages);
 
-/* The node of the page at the address; -ENOENT when no page is there yet. Touches nothing, unless
- * only get_mempolicy is allowed here. */
+/* The node of the page at the address; -ENOENT if no page is present. Touches nothing, unless only
+ * get_mempolicy is allowed here. */
 int hak_os_page_node(const void *address);
 
-/* Moves `count` pages to a node; each one's node, or -errno, goes to `status`. `nodes` is room for
- * `count` numbers. */
+/* Moves `count` pages to a node; `status` receives each page's node or -errno. `nodes` is scratch
+ * room for `count` numbers. */
 int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, int *nodes);
 
-/* The nodes that the calling thread's memory may come from: its cpuset's. A kernel without nodes
- * says -ENOSYS, and so may a filter. */
+/* The nodes that the calling thread may allocate from: its cpuset's. -ENOSYS from a kernel without
+ * NUMA or from a filter. */
 int hak_os_allowed_nodes(struct hak_os_nodes *nodes);
 
-/* Makes all pages of a mapping present. -ENOMEM where the kernel has none. */
+/* Makes all pages of a mapping present. -ENOMEM if the kernel has none. */
 int hak_os_populate(void *address, size_t size);
 
 #endif

@@ -23,7 +23,7 @@ void hak_owner_drop(struct hak_owner *owner)
     if (!owner->is_owned)
         return;
     pthread_mutex_unlock(&owner->mutex);
-    /* release: the mutex is out of the thread's list when its memory may be used otherwise */
+    /* release: the mutex leaves the thread's list before its memory is reused */
     __atomic_store_n(&owner->is_owned, false, __ATOMIC_RELEASE);
 }
 
@@ -39,6 +39,6 @@ bool hak_owner_bury(struct hak_owner *owner)
         pthread_mutex_unlock(&owner->mutex);
     if (refused != EOWNERDEAD)
         return false;    /* 0: its owner is about to drop it */
-    __atomic_store_n(&owner->is_owned, false, __ATOMIC_RELAXED);    /* relaxed: ours alone now */
+    __atomic_store_n(&owner->is_owned, false, __ATOMIC_RELAXED);    /* relaxed: no other user */
     return true;
 }

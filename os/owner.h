@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose something is, told even when its thread ended without a word: the kernel marks the robust
- * mutexes of a thread that ends. No system call but in the kernel's own course of ending. */
+/* Ownership that shows when the owning thread has ended, even without its cooperation: the kernel
+ * marks the robust mutexes of a thread that ends. The kernel does that at thread exit, so no other
+ * system call is needed. */
 #ifndef HAK_OS_OWNER_H
 #define HAK_OS_OWNER_H
 
@@ -9,17 +10,18 @@
 
 struct hak_owner {
     pthread_mutex_t mutex;
-    bool is_owned;       /* written by the owner; where it is false nobody can have died */
+    bool is_owned;       /* written by the owner; false: no owner can have died */
 };
 
-/* The calling thread becomes the owner of what nobody owns, or of what a fork took from its owner.
- * All zeroes is nobody's. Its memory must stay until it is dropped. */
+/* The calling thread becomes the owner of what has no owner, or what a fork separated from its
+ * owner. All zeroes: no owner. The memory must stay until the owner drops it. */
 void hak_owner_take(struct hak_owner *owner);
 
-/* The calling thread, its owner, gives it up. */
+/* The owner gives it up. */
 void hak_owner_drop(struct hak_owner *owner);
 
-/* Whether the owner's thread has ended; then it is nobody's. Any thread, one at a time. */
+/* Whether the owner's thread has ended; if so, it has no owner any more. Any thread, one at a
+ * time. */
 bool hak_owner_bury(struct hak_owner *owner);
 
 #endif

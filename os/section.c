@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sections: striped counts, and one word that says how many forks are under way. */
+/* Sections: striped counts, and one count of the forks under way. */
 #include "os/section.h"
 
 #include <linux/futex.h>
@@ -11,24 +11,24 @@
 #include "os/syscall.h"
 
 enum {
-    STRIPES = 32,                          /* 2 KiB: what a fork reads */
+    STRIPES = 32,                          /* 2 KiB, which a fork reads */
     SPIN_ROUNDS = 200,
 };
 
 static const uint64_t NAP_NS = 50 * 1000;
 static const uint64_t LATE_NS = 1000ul * 1000 * 1000;
-static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child is estranged */
-static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* a count that may be ours */
-static const uint64_t RESUME_NS = 100ul * 1000 * 1000;     /* then we go on beside a fork */
+static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child will be estranged */
+static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* the count may be the caller's */
+static const uint64_t RESUME_NS = 100ul * 1000 * 1000;     /* then it goes on despite a fork */
 
-/* Where a thread is. A handler that finds one of the two in-between states does not know whether
- * the count has been made. */
+/* Where a thread is. A handler that interrupts ENTERING or LEAVING does not know whether the count
+ * was made. */
 enum place {
     OUTSIDE,
     ENTERING,
     INSIDE,
     LEAVING,
-    LENT,        /* inside, but not counted: waiting for a lock */
+    LENT,        /* inside but not counted, waiting for a lock */
 };
 
 struct stripe {
@@ -46,21 +46,21 @@ static struct {
     uint32_t next_stripe;
 } sections;
 
-/* Of the thread; read and written by its signal handlers, too. */
+/* State of the thread; its signal handlers read and write it, too. */
 static HAK_TLS struct {
     struct stripe *stripe;
     uint32_t depth;
-    uint32_t forks;         /* freezes of its own that are under way */
+    uint32_t forks;         /* its own freezes under way */
     uint8_t place;          /* enum place */
     uint8_t in_handler;     /* a handler forks while the thread is inside */
-    uint8_t suspended;      /* and has taken its count back */
+    uint8_t suspended;      /* its count is taken back meanwhile */
     uint8_t intrudes;
-    uint8_t unsure;         /* the last freeze did not see all counts at 0 */
-    uint8_t alone;          /* it had not to look, for there was one thread */
-    uint8_t nested;         /* locks that it holds over others */
+    uint8_t unsure;         /* the last freeze did not see all counts reach 0 */
+    uint8_t alone;          /* the last freeze found one thread and did not look */
+    uint8_t nested;         /* locks held while it takes others */
 } mine;
 
-/* glibc's own knowledge (2.32 and later). A process of one thread needs no atomic operation. */
+/* glibc 2.32 and later tell it. A process of one thread needs no atomic operation. */
 extern char __libc_single_threaded __attribute__((weak));
 
 static bool is_alone(void)
@@ -71,14 +71,15 @@ static bool is_alone(void)
 static struct stripe *own_stripe(void)
 {
     if (hak_unlikely(mine.stripe == NULL)) {
-        /* relaxed: a turn */
+        /* relaxed: any number will do */
         uint32_t turn = __atomic_fetch_add(&sections.next_stripe, 1, __ATOMIC_RELAXED);
         mine.stripe = &sections.stripes[turn % STRIPES];
     }
     return mine.stripe;
 }
 
-/* The place as the thread's own handlers see it; they run on it: the compiler's order is enough */
+/* Sets the place for the thread's own signal handlers, which run on the thread: compiler ordering
+ * is enough. */
 static void be(enum place place)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -89,10 +90,11 @@ static void be(enum place place)
 static void count_in(struct stripe *stripe)
 {
     if (is_alone())
-        /* relaxed: nobody else is there; a handler leaves the count as it found it */
+        /* relaxed: there is no other thread; a handler leaves the count as it found it */
         __atomic_store_n(&stripe->inside, stripe->inside + 1, __ATOMIC_RELAXED);
     else
-        /* seq_cst: before the look at `frozen`; pairs with the look at the counts in freeze */
+        /* seq_cst: ordered before the load of `frozen`; pairs with the loads of the counts in
+         * stripe_empties */
         __atomic_fetch_add(&stripe->inside, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -102,20 +104,20 @@ static void count_out(struct stripe *stripe)
         /* relaxed: as above */
         __atomic_store_n(&stripe->inside, stripe->inside - 1, __ATOMIC_RELAXED);
     else
-        /* release: what was done inside is seen by who finds the count at 0 */
+        /* release: pairs with the load in stripe_empties, which sees what was done inside */
         __atomic_fetch_sub(&stripe->inside, 1, __ATOMIC_RELEASE);
 }
 
-/* Whether a fork of another thread is under way. */
+/* Whether another thread's fork is under way. */
 static bool is_frozen(void)
 {
-    /* seq_cst: after our count; pairs with the addition in freeze */
+    /* seq_cst: ordered after the own count; pairs with the addition in hak_section_freeze */
     return __atomic_load_n(&sections.frozen, __ATOMIC_SEQ_CST) != mine.forks;
 }
 
 static void nap(uint64_t duration_ns)
 {
-    /* Nobody wakes us: a word of our own, and the clock. The calls that malloc makes anyway. */
+    /* Waits on a local word, which no thread wakes, with a timeout: malloc calls futex anyway. */
     uint32_t word = 0;
     struct timespec duration = {0, (long)duration_ns};
     hak_syscall4(SYS_futex, (uintptr_t)&word, FUTEX_WAIT_PRIVATE, 0, (uintptr_t)&duration);
@@ -126,13 +128,13 @@ static void nap(uint64_t duration_ns)
 bool hak_section_enter(void)
 {
     if (hak_unlikely(mine.depth != 0)) {
-        /* A handler that forks meets the interrupted frame's locks. */
+        /* A handler that forks could meet locks that the interrupted frame holds. */
         if (mine.in_handler)
             return false;
         mine.depth++;
         return true;
     }
-    /* relaxed: a look that spares forks our coming and going; the one that counts follows */
+    /* relaxed: avoids touching the counts during a fork; the load after count_in decides */
     if (hak_unlikely(__atomic_load_n(&sections.frozen, __ATOMIC_RELAXED) != mine.forks))
         return false;
     struct stripe *stripe = own_stripe();
@@ -158,7 +160,7 @@ void hak_section_leave(void)
     mine.depth = 0;
     if (hak_unlikely(mine.intrudes)) {
         mine.intrudes = 0;
-        /* release: after all that was done inside */
+        /* release: ordered after all that was done inside */
         __atomic_fetch_sub(&sections.intruders, 1, __ATOMIC_RELEASE);
     }
 }
@@ -183,11 +185,13 @@ bool hak_section_is_inside(void)
 
 /* ---- around a fork -------------------------------------------------------------------------- */
 
-/* Waits until a stripe counts nobody; false: it took too long. `own`: what may be the caller's. */
+/* Waits until a stripe counts 0; false after too long. `own`: how much of the count may be the
+ * caller's. */
 static bool stripe_empties(const struct stripe *stripe, uint32_t own, uint64_t began_ns)
 {
     for (unsigned round = 0;; round++) {
-        /* seq_cst: after our word was set; acquire: pairs with count_out */
+        /* seq_cst: ordered after the own `frozen` is set; also an acquire that pairs with
+         * count_out */
         uint32_t inside = __atomic_load_n(&stripe->inside, __ATOMIC_SEQ_CST);
         if (inside == 0)
             return true;
@@ -201,7 +205,7 @@ static bool stripe_empties(const struct stripe *stripe, uint32_t own, uint64_t b
     }
 }
 
-/* A stripe that was once seen empty counts nobody who stays: who comes after is turned back. */
+/* Once a stripe was 0, no thread stays in it: later ones are turned back. */
 static bool all_stripes_empty(void)
 {
     uint64_t began = hak_os_now_ns();
@@ -215,14 +219,14 @@ static bool all_stripes_empty(void)
     return all;
 }
 
-/* A thread that is inside gives its count back while its handler forks. */
+/* Takes back the count of a thread that is inside while its handler forks. */
 static void suspend(void)
 {
     mine.in_handler = mine.depth != 0;
     if (mine.place != INSIDE)
         return;
     mine.suspended = 1;
-    /* seq_cst: before the count; a child that does not find the one finds the other */
+    /* seq_cst: ordered before the count: a child sees one or the other */
     __atomic_fetch_add(&sections.suspended, 1, __ATOMIC_SEQ_CST);
     be(LEAVING);
     count_out(mine.stripe);
@@ -231,15 +235,15 @@ static void suspend(void)
 
 void hak_section_freeze(void)
 {
-    /* First: a handler that forks while we wait below finds that nothing is known yet. */
+    /* First: a handler that forks during the wait below must find that nothing is known yet. */
     if (mine.forks == 0) {
         mine.unsure = 1;
         mine.alone = 0;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    /* relaxed: one bit that never changes again in this process */
+    /* relaxed: never changes again in this process */
     bool is_first = mine.forks++ == 0 && !__atomic_load_n(&sections.estranged, __ATOMIC_RELAXED);
-    /* seq_cst: before the looks at the counts; pairs with is_frozen */
+    /* seq_cst: ordered before the loads of the counts; pairs with is_frozen */
     __atomic_fetch_add(&sections.frozen, 1, __ATOMIC_SEQ_CST);
     if (!is_first)
         return;
@@ -253,8 +257,8 @@ void hak_section_freeze(void)
     mine.unsure = !all_stripes_empty();
 }
 
-/* Counts the caller in again, when no other fork is under way; else, after a while, all the same:
- * it has a frame to finish, which that fork's handlers may be waiting for. */
+/* Counts the caller in again when no other fork is under way, or after a while in any case: that
+ * fork's handlers may be waiting for the caller's frame to finish. */
 static void resume(void)
 {
     uint64_t deadline = hak_os_now_ns() + RESUME_NS;
@@ -267,7 +271,7 @@ static void resume(void)
             break;
         nap(NAP_NS);
     }
-    /* seq_cst: before anything is done inside; a child that has a copy of that has this one, too */
+    /* seq_cst: ordered before all that is done inside: a child with a copy of that has this, too */
     if (!mine.intrudes)
         __atomic_fetch_add(&sections.intruders, 1, __ATOMIC_SEQ_CST);
     mine.intrudes = 1;
@@ -277,13 +281,13 @@ static void resume(void)
 void hak_section_thaw(void)
 {
     if (mine.forks == 0)
-        return;    /* the child of a fork that a prepare handler made */
-    /* Noted first: a handler that forks from here on leaves it to us. */
+        return;    /* the child of a fork made by a prepare handler */
+    /* Set first: a handler that forks from here on leaves the rest to this frame. */
     bool resumes = mine.forks == 1 && mine.suspended && mine.place == LENT;
     if (resumes)
         be(ENTERING);
     mine.forks--;
-    /* seq_cst: what the forking thread did meanwhile is seen by who enters */
+    /* seq_cst: threads that enter see what the forking thread did */
     __atomic_fetch_sub(&sections.frozen, 1, __ATOMIC_SEQ_CST);
     if (mine.forks != 0)
         return;
@@ -293,14 +297,14 @@ void hak_section_thaw(void)
     resume();
     be(INSIDE);
     if (!mine.suspended)
-        return;    /* this is the child of such a handler */
+        return;    /* this is the child of a handler that forked */
     mine.suspended = 0;
     /* seq_cst: after the count */
     __atomic_fetch_sub(&sections.suspended, 1, __ATOMIC_SEQ_CST);
 }
 
-/* The child has one thread, the caller: nothing needs to be atomic. A frame that was interrupted
- * inside goes on there. */
+/* The child has one thread, the caller, so nothing needs to be atomic. A frame that was interrupted
+ * inside continues inside. */
 void hak_section_start_child(void)
 {
     bool is_strange = sections.estranged || mine.unsure ||
@@ -340,7 +344,7 @@ bool hak_section_wait_suspended(void)
     if (mine.place != INSIDE || __atomic_load_n(&sections.suspended, __ATOMIC_SEQ_CST) == 0)
         return false;
     uint64_t deadline = hak_os_now_ns() + RESUME_NS;
-    /* seq_cst: before the count; a child that does not find the one finds the other */
+    /* seq_cst: ordered before the count: a child sees one or the other */
     if (mine.nested != 0)
         __atomic_fetch_add(&sections.lenders, 1, __ATOMIC_SEQ_CST);
     be(LEAVING);

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Sections: a thread says that it is inside structures that other threads share, so that a fork can
- * wait until nobody is. No lock is held across a fork: other libraries' fork handlers may wait for
- * threads that allocate or end, and libc takes the locks of its streams after all handlers.
+/* Sections: a thread registers while it is inside structures that threads share, so that a fork can
+ * wait until no thread is inside. No lock is held across a fork: other libraries' fork handlers may
+ * wait for threads that allocate or end, and libc takes its stream locks after all handlers.
  *
- *     enter    count yourself, then look: a fork under way turns you back        (false)
- *     freeze   say that a fork is under way, then wait until the counts are 0
- *     thaw     in the parent: entries are open again
+ *     enter    add to the count, then look: a fork under way refuses entry       (false)
+ *     freeze   announce a fork, then wait until the counts are 0
+ *     thaw     in the parent: threads may enter again
  *
- * Each side writes before it reads, both sequentially consistent, so one of the two sees the other.
- * Whoever is turned back is served without the shared structures (heap/beside.h). Entering again
- * from inside is nothing but a count.
+ * Each side writes before it reads, both sequentially consistent, so at least one of the two sees
+ * the other. A thread that is refused is served without the shared structures (heap/beside.h).
+ * Entering again from inside only counts the depth.
  *
  * A signal handler may fork while its thread is inside. That thread is then *suspended*: its count
- * is taken back until the fork is over; the locks it holds stay held, and it releases them in the
- * parent and in the child. Who waits for such a lock takes its own count back, too, and enters
- * again when the fork is over.
+ * is taken back until the fork is over. It keeps its locks, and releases them in the parent and in
+ * the child. A thread that waits for such a lock takes its own count back, too, and enters again
+ * after the fork.
  *
- * All waiting has an end. A child that cannot be sure that nobody else was inside (two threads
- * suspended at once, somebody who stayed inside for ten seconds or waits with a lock in hand, a
- * handler that came between a count and its note, or while its thread waited to fork) is
- * *estranged*: it stays frozen for good, which costs it memory and nothing else. Any thread; signal
+ * All waiting is bounded. A child is *estranged* if it cannot be sure that no other thread was
+ * inside: two threads were suspended at once; a thread stayed inside for ten seconds, or waited
+ * with a lock in hand; or a handler came between a count and its note, or while its thread waited
+ * to fork. An estranged child stays frozen for good, which costs only memory. Any thread; signal
  * handlers may freeze and thaw. */
 #ifndef HAK_OS_SECTION_H
 #define HAK_OS_SECTION_H
@@ -29,35 +29,35 @@
 
 #include "os/compiler.h"
 
-/* Whether the thread may enter; only then it must leave. */
+/* Enters; if it returns true, the thread must leave. */
 bool hak_section_enter(void);
 void hak_section_leave(void);
 
-/* The same, but waits up to a second for a fork that is under way: for what is called seldom and
- * cannot be served otherwise. Not inside malloc or free. */
+/* The same, but waits up to a second for a fork to end: for rare calls that cannot be served
+ * otherwise. Not inside malloc or free. */
 bool hak_section_enter_late(void);
 
 /* Whether the calling thread is inside, or suspended there. */
 bool hak_section_is_inside(void);
 
-/* Around a fork, by the thread that forks. Nests: a handler may fork. */
+/* Around a fork, by the forking thread. They nest: a handler may fork. */
 void hak_section_freeze(void);
 void hak_section_thaw(void);
 
 /* In the child, instead of thaw. */
 void hak_section_start_child(void);
 
-/* In a child: it is served beside its shared structures from now on. */
+/* Whether this is a child that is served beside its shared structures for good. */
 bool hak_section_is_estranged(void);
 
 /* The calling thread holds one lock more (1) or less (-1) under which it takes others. While it
- * waits for one of those it is not at rest, though it is not counted: a child made then is
- * estranged. */
+ * waits for one of those its structures may be incomplete though it is not counted: a child made
+ * then is estranged. */
 void hak_section_nest(int change);
 
-/* For a thread that has waited for a lock for a while: if a suspended thread may hold it, the
- * caller takes its count back until no thread is suspended. True: take the lock by force, for its
- * holder was never copied to this process. */
+/* For a thread that has waited for a lock for a while. If a suspended thread may hold it, takes the
+ * caller's count back until no thread is suspended. True: take the lock by force, because its
+ * holder does not exist in this process. */
 bool hak_section_wait_suspended(void);
 
 #endif

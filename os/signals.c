@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Signal masks, raw. Any thread. The kernel refuses these calls to nobody; where a filter of system
- * calls does, the mask stays as it is. */
+/* Signal masks by raw system calls. Any thread. The calls fail only under a system call filter; the
+ * mask then stays as it is. */
 #include "os/signals.h"
 
 #include <signal.h>
@@ -8,7 +8,7 @@
 
 #include "os/syscall.h"
 
-/* 32 and 33, whatever libc says that the first real-time signal is. */
+/* 32 and 33, whatever libc reports as the first real-time signal. */
 static const uint64_t OF_LIBC = UINT64_C(3) << 31;
 
 static uint64_t change(int how, const uint64_t *mask)

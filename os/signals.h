@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The calling thread's mask of signals, by the system call, with all 64 bits. libc's wrappers drop
- * its private signals 32 and 33 from each mask that they set, also from one that they only put
- * back: a thread that waits for signal 32 (the helper of SIGEV_THREAD timers does) is then killed
- * by it. */
+/* The calling thread's signal mask, by the system call, with all 64 bits. libc's wrappers drop its
+ * private signals 32 and 33 from each mask that they set, even when they restore one. Signal 32
+ * then kills a thread that waits for it (the helper of SIGEV_THREAD timers). */
 #ifndef HAK_OS_SIGNALS_H
 #define HAK_OS_SIGNALS_H
 
@@ -14,8 +13,8 @@ uint64_t hak_os_signals(void);
 /* Sets it. */
 void hak_os_set_signals(uint64_t mask);
 
-/* Blocks all but libc's own, of which a thread must not be deaf to 33 (setuid waits for it), and
- * leaves those as they are. The mask as it was, for hak_os_set_signals. */
+/* Blocks all signals except libc's own, which keep their state (a thread must not block 33: setuid
+ * waits for it). Returns the old mask, for hak_os_set_signals. */
 uint64_t hak_os_block_signals(void);
 
 #endif

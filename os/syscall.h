@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls without libc: the result is a value or -errno, errno itself is never touched, and no
- * cancellation point is entered. Any thread, also before libc is ready. Only os/ includes this.
- * The instruction itself stands in the CPU's file (os/arch.h). */
+/* System calls without libc: the result is a value or -errno; they never touch errno and are no
+ * cancellation points. Any thread, also before libc is ready. Only os/ includes this. The CPU's
+ * file has the instruction itself (os/arch.h). */
 #ifndef HAK_OS_SYSCALL_H
 #define HAK_OS_SYSCALL_H
 
@@ -36,8 +36,8 @@ static inline long hak_syscall5(long number, uintptr_t a, uintptr_t b, uintptr_t
     return hak_syscall6(number, a, b, c, d, e, 0);
 }
 
-/* Whether a result is -errno: the kernel keeps the last page of values for errors, so that an
- * address above the middle of the space is none. */
+/* Whether a result is -errno: the kernel reserves only the last page of values for errors, so other
+ * high addresses are valid results. */
 static inline int hak_syscall_failed(long result)
 {
     return (unsigned long)result > -4096ul;

@@ -124,8 +124,11 @@ static uint64_t put_back(struct hak_transfer_cache *cache, unsigned class_id, ui
         return 0;
     while (next != 0) {
         uint64_t below = hak_bundle_below(class_id, hak_word_object(next));
-        if (!hak_transfer_cache_push(cache, class_id, hak_transfer_cache_chain(class_id, next)))
+        if (!hak_transfer_cache_push(cache, class_id, hak_transfer_cache_chain(class_id, next))) {
+            /* A push that was overtaken has written the link before it found no room. */
+            hak_set_next_bundle(hak_word_object(next), below);
             break;
+        }
         next = below;
     }
     return next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What readers are told of each counter: constants made from the table. Any thread. */
+/* Names and descriptions of the counters, made from the table. Any thread. */
 #include "stats/counters.h"
 
 const struct hak_counter_info hak_counter_infos[HAK_COUNTER_COUNT] = {

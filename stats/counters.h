@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of one shard, made from stats/counters.def. Any thread adds, at any time, on slow
- * paths; readers sum blocks while they are written (stats/snapshot.h). A block of zeroes is a fresh
- * one. */
+/* The counters of one shard, made from stats/counters.def. Any thread may add at any time, on slow
+ * paths; readers sum blocks during writes (stats/snapshot.h). A block of zeroes is a new one. */
 #ifndef HAK_STATS_COUNTERS_H
 #define HAK_STATS_COUNTERS_H
 
@@ -23,12 +22,12 @@ enum hak_counter_kind {
 };
 
 struct hak_counters {
-    /* written by any thread of the shard, read by snapshots; lines of its own, since the fields
-     * beside it in a shard are hot */
+    /* any thread of the shard writes, snapshots read; on cache lines of its own, since neighbouring
+     * fields in a shard are hot */
     uint64_t value[HAK_COUNTER_COUNT] __attribute__((aligned(HAK_CACHE_LINE)));
 };
 
-/* What a reader is told of a counter. */
+/* The description of a counter. */
 struct hak_counter_info {
     const char *name; /* as in the table, upper case */
     const char *unit;
@@ -40,7 +39,7 @@ extern const struct hak_counter_info hak_counter_infos[HAK_COUNTER_COUNT];
 
 static inline void hak_count(struct hak_counters *counters, enum hak_counter counter, uint64_t n)
 {
-    /* relaxed: a number to be read some time later; nothing is published by it */
+    /* relaxed: a figure that is read later; it publishes nothing */
     __atomic_fetch_add(&counters->value[counter], n, __ATOMIC_RELAXED);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The voice of a report for programs: one JSON object on one line. One thread a report.
+/* A report for programs: one JSON object on one line. One thread a report.
  *
  * {"title":"...","facts":{"mode":"cpu",...},"total":{"bytes_held":n,"counters":{...}},
  *  "shards":[{"id":0,"node":0,"cpus":"0-3","bytes_held":n,"counters":{...}},...]} */
@@ -61,7 +61,7 @@ static void counter(struct hak_writer *writer, size_t rank, const struct hak_cou
 
 static void end_block(struct hak_writer *writer, const struct hak_report_shard *shard)
 {
-    /* the list of shards opens behind the total */
+    /* the list of shards follows the total */
     hak_put_text(writer, shard->id == HAK_REPORT_TOTAL ? "}},\"shards\":[" : "}}");
 }
 

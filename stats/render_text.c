@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The voice of a report for people. One thread a report.
+/* A report for people. One thread a report.
  *
  * hakmem 0.1
  *   mode                       cpu
@@ -20,7 +20,7 @@ static void fact(struct hak_writer *writer, size_t rank, const struct hak_report
     hak_put(writer, "  %-26s %s\n", fact->name, fact->text);
 }
 
-/* Bytes in the largest unit that leaves something before the point, to a tenth. */
+/* Bytes in the largest unit that gives at least 1, to a tenth. */
 static void put_size(struct hak_writer *writer, uint64_t bytes)
 {
     static const char units[][4] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The one walk over a report: title, facts, total, shards. One thread a report. */
+/* Walks over a report: title, facts, total, shards. One thread a report. */
 #include "stats/report.h"
 
 void hak_report_put_name(struct hak_writer *writer, const char *name)
@@ -12,9 +12,9 @@ void hak_report_put_name(struct hak_writer *writer, const char *name)
     }
 }
 
-/* What the counters say together. Frees whose objects a front keeps, or hands out again, are in
- * none of them, so these tell of what came back from fronts: each foreign free does, in the end; of
- * those at home what was more than the front used again. */
+/* Figures that combine counters. A free whose object stays in the front, or is handed out again, is
+ * counted nowhere, so these figures cover only what came back from fronts: in the end every foreign
+ * free, and of the frees at home those that the front did not use again. */
 static uint64_t back_objects(const struct hak_snapshot *counters)
 {
     return counters->value[HAK_COUNTER_FLUSH_OBJECTS] +
@@ -32,9 +32,9 @@ static const struct derived {
     struct hak_counter_info info;
     uint64_t (*value)(const struct hak_snapshot *counters);
 } derived[HAK_REPORT_DERIVED] = {
-    {{"BACK_OBJECTS", "objects", "Objects that came back from fronts here", HAK_COUNTER_SUM},
+    {{"BACK_OBJECTS", "objects", "Objects that fronts here gave back", HAK_COUNTER_SUM},
      back_objects},
-    {{"BACK_REMOTE", "percent", "What part of them was of other shards", HAK_COUNTER_SUM},
+    {{"BACK_REMOTE", "percent", "Share of these that belongs to other shards", HAK_COUNTER_SUM},
      back_remote_percent},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the shards did, written down: one walk over plain data, told by a voice (text or JSON), so
- * that the two cannot say different things. It knows no shard: whoever has them fills in the
- * structures. One thread a report; nothing is allocated. */
+/* Report of what the shards did: one walk over plain data, rendered by a voice (text or JSON), so
+ * the two cannot differ. It does not know shards: the caller fills in the structures. One thread a
+ * report; allocates nothing. */
 #ifndef HAK_STATS_REPORT_H
 #define HAK_STATS_REPORT_H
 
@@ -11,7 +11,7 @@
 #include "os/print.h"
 #include "stats/snapshot.h"
 
-/* Something said once of the whole: mode, front, topology, page size ... */
+/* A fact about the whole heap: mode, front, topology, page size ... */
 struct hak_report_fact {
     const char *name; /* a lower-case word, the key in JSON */
     const char *text; /* NULL: left out */
@@ -33,8 +33,8 @@ struct hak_report {
     size_t shard_count;
 };
 
-/* How it is told. `rank` counts from 0 among the neighbours of the same kind (for commas). The
- * total comes first, as a block whose shard has the id HAK_REPORT_TOTAL. */
+/* How a report is rendered. `rank` counts from 0 among neighbours of the same kind (for commas).
+ * The total comes first, as a block whose shard has the id HAK_REPORT_TOTAL. */
 enum {
     HAK_REPORT_TOTAL = 0xffffffff
 };
@@ -54,7 +54,7 @@ extern const struct hak_report_voice hak_report_text; /* for people: counters of
 extern const struct hak_report_voice hak_report_json; /* one object on one line, all counters */
 
 enum {
-    HAK_REPORT_DERIVED = 2    /* figures that follow the counters of a block, made of them */
+    HAK_REPORT_DERIVED = 2    /* figures after a block's counters, derived from them */
 };
 
 /* Writes the report, and flushes the writer. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums the counter blocks that it is handed; knows no shard. Any thread. */
+/* Sums counter blocks; does not know shards. Any thread. */
 #include "stats/snapshot.h"
 
 static uint64_t combine(unsigned counter, uint64_t a, uint64_t b)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters of several blocks as one set of numbers, taken without stopping their writers: each
- * number is one that its counter had at some moment, but two numbers may be of different moments,
- * so their differences are approximate while threads run. Any thread. */
+/* Counters of several blocks as one set of numbers, read without stopping the writers. Each number
+ * is one that its counter had at some moment, but not all at the same moment, so differences
+ * between them are approximate while threads run. Any thread. */
 #ifndef HAK_STATS_SNAPSHOT_H
 #define HAK_STATS_SNAPSHOT_H
 
@@ -13,8 +13,8 @@ struct hak_snapshot {
     uint64_t value[HAK_COUNTER_COUNT]; /* plain numbers, by enum hak_counter */
 };
 
-/* Adds a block that others may be writing: sums add up, peaks keep the greatest. A snapshot starts
- * as zeroes. */
+/* Adds a block that other threads may be writing: sums add up, peaks keep the maximum. Start with a
+ * snapshot of zeroes. */
 void hak_snapshot_add(struct hak_snapshot *snapshot, const struct hak_counters *counters);
 
 /* Adds a snapshot to another by the same rules. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The program hakmem: finds the subcommand. One thread. */
+/* The program hakmem: dispatches to the subcommand. One thread. */
 #include "hakmem.h"
 
 #include <ctype.h>
@@ -11,12 +11,12 @@
 
 static const char usage[] =
     "hakmem topo [--json|--svg] [--topology=SPEC] [--shard=MODE] [--OPTION=VALUE...]\n"
-    "    shows the machine as the allocator sees it: nodes, L3s, CPUs, shards, who asks whom\n"
+    "    shows the machine as the allocator sees it: nodes, L3s, CPUs, shards, their siblings\n"
     "hakmem run [--shard=MODE] [--front=...] [--OPTION=VALUE...] [--] COMMAND [ARGUMENT...]\n"
-    "    runs a command under the library; --OPTION=VALUE stands for HAKMEM_OPTION of hakmem(7);\n"
-    "    lists of nodes and CPUs may be numactl's: --nodes=netdev:eth0, --shard=cpu:+0-3\n"
+    "    runs a command under the library; --OPTION=VALUE sets HAKMEM_OPTION, see hakmem(7);\n"
+    "    nodes and CPUs may be numactl's lists: --nodes=netdev:eth0, --shard=cpu:+0-3\n"
     "hakmem learn LOG [--json] [--svg FILE]\n"
-    "    shows from a log of HAKMEM_LEARN_LOG what was decided, and what each arm would have cost\n"
+    "    shows the decisions in a log of HAKMEM_LEARN_LOG, and what each arm would have cost\n"
     "hakmem --help | --version\n";
 
 static const struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hakmem learn: what the learner decided, what that cost, and what each arm would have cost, from
- * the log of HAKMEM_LEARN_LOG. The script does all of it. One thread. */
+/* hakmem learn: what the learner decided, what that cost, and what each arm would have cost, from a
+ * log of HAKMEM_LEARN_LOG. The script does all the work. One thread. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of nodes and CPUs as numactl(8) takes them, made into those that the library takes: "all",
- * "+0-1" (of those that this process may use), "!2", and where a device hangs ("netdev:eth0",
- * "file:/data", "block:sda", "pci:..."). libnuma reads them; it is here because it costs a third of
- * a process's start, and the library must not. One thread. */
+/* Turns numactl(8)'s lists of nodes and CPUs into lists that the library reads: "all", "+0-1" (of
+ * those that this process may use), "!2", and a device's node ("netdev:eth0", "file:/data",
+ * "block:sda", "pci:..."). libnuma parses them; the tool links it because it would make each
+ * process that uses the library start a third slower. One thread. */
 #include <numa.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tools/commands.h"
 
-/* What the library reads by itself, also for a machine that is not this one. */
+/* A list that the library reads itself, also for another machine. */
 static int is_plain(const char *list)
 {
     return strspn(list, "0123456789,-") == strlen(list);
 }
 
-/* "0-3,8" of the bits; -1 where there are none, or the room is too small. */
+/* Writes the bits as "0-3,8"; -1 if there are none or the room is too small. */
 static int write_list(const struct bitmask *bits, char *list, size_t room)
 {
     size_t length = 0;
@@ -45,7 +45,7 @@ static int resolve(struct bitmask *(*parse)(const char *), const char *from, cha
     }
     if (numa_available() < 0)
         return -1;
-    struct bitmask *bits = parse(from);    /* says on stderr what it does not understand */
+    struct bitmask *bits = parse(from);    /* prints on stderr what it cannot parse */
     if (bits == NULL)
         return -1;
     int refused = write_list(bits, list, room);

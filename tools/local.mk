@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The program hakmem: shows what the library sees, runs programs under it. A person of its own: it
-# knows the library by hakmem.h alone.
+# The program hakmem: shows what the library sees, runs programs under it. It uses the library only
+# through hakmem.h.
 #
-# New subcommand: its file, its row in hakmem.c, its line here and in docs/hakmem.1.
+# A new subcommand needs a file, a row in hakmem.c, a line here and one in docs/hakmem.1.
 
 bin_PROGRAMS += %D%/hakmem
 %C%_hakmem_SOURCES = \
@@ -17,7 +17,7 @@ bin_PROGRAMS += %D%/hakmem
 	-DHAK_SCRIPT_FOLDER='"$(pkgdatadir)"'
 %C%_hakmem_LDADD = libhakmem.la $(NUMA_LIBS)
 
-# Reports and pictures. Before it is installed the script is found beside the program.
+# Reports and pictures. Before installation the script is beside the program.
 dist_pkgdata_DATA = %D%/pictures.py
 noinst_DATA = %D%/pictures.stamp
 CLEANFILES += %D%/pictures.stamp

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hands over to the script that draws and reports, tools/pictures.py. It lies beside this program
- * in a build tree, else where it was installed. One thread. */
+/* Runs the script that draws and reports, tools/pictures.py: from beside this program in a build
+ * tree, else from where it was installed. One thread. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -26,7 +26,7 @@ int hak_own_path(char path[PATH_MAX])
     return 0;
 }
 
-/* In a build tree the program lies in the folder of the build, or in its .libs. */
+/* In a build tree the program is in the build folder or in its .libs. */
 static int find_script(char path[PATH_MAX])
 {
     static const char *const places[] = {"", "../"};

@@ -5,10 +5,10 @@
     pictures.py learn LOG [--json] [--svg FILE]   a log of HAKMEM_LEARN_LOG
     pictures.py topo HAKMEM                       the machine, as that program describes it
 
-A line of a log that is cut off or malformed changes nothing: each is read as a whole before any of
-it counts. Memory is bounded, whatever the log holds: further keys are counted and left out, the
-last switches stay, and the points of a picture are thinned by halves. Times are ms since the
-program's start, costs are ns.
+A truncated or malformed line changes nothing: each line is parsed whole before any of it counts.
+Memory is bounded for any log: keys beyond the limit are counted and left out, only the last
+switches are kept, and the points of a picture are thinned by half. Times are ms since the program's
+start, costs are ns.
 """
 
 import json
@@ -23,7 +23,7 @@ SHARDS = 4096         # as many as the library builds
 POINTS = 512          # of a key's curves: a panel has fewer pixels
 SWITCHES = 16         # of a key, the last ones
 LINE_BYTES = 16384
-TOLD = 8              # malformed lines that are told one by one
+TOLD = 8              # malformed lines that are reported one by one
 ROWS = 40             # of a table for people
 STATES = ["learn", "frozen", "canary", "pinned", "other"]
 WHYS = ["miss", "use", "idle", "excess", "decay", "other"]
@@ -50,7 +50,7 @@ def is_number(value):
 
 
 def natural(line, name, fault, default=None):
-    """A number that is not negative: costs, times, bytes."""
+    """A non-negative number: costs, times, bytes."""
     value = line.get(name, default)
     if not is_number(value) or value < 0:
         raise Fault(fault)
@@ -103,7 +103,7 @@ class Key:
         return self.paid - min(self.cost)
 
     def let_pass(self, ms, arm):
-        """Lets the time pass that `arm` was in force."""
+        """Adds the time that `arm` was in force."""
         if ms > self.ms:
             self.state_ms[self.state] += ms - self.ms
             self.arm_ms[arm] += ms - self.ms
@@ -129,7 +129,7 @@ class Key:
         self.rating = match["ratings"]
 
     def note_point(self, match):
-        """Points of the stride stay; the newest point is kept beside them."""
+        """Keeps the points of the stride, and the newest point."""
         point = (self.ms, self.regret(), match["ratings"], match["played"], match["state"])
         self.newest = None
         if (self.matches - 1) % self.stride != 0:
@@ -147,7 +147,7 @@ class Key:
 
 
 class Kept:
-    """What a shard kept, as its events tell."""
+    """What a shard kept, from its events."""
 
     def __init__(self):
         self.retains = self.decays = self.purged = 0
@@ -200,7 +200,7 @@ class Replay:
 
     @staticmethod
     def read_line(file):
-        """A line, and whether it has an end. Of one that is too long only that is kept."""
+        """A line, and whether it is complete. A line that is too long becomes "too long"."""
         raw = piece = file.readline(LINE_BYTES)
         while len(piece) == LINE_BYTES and not piece.endswith(b"\n"):
             raw = b"too long"
@@ -208,7 +208,7 @@ class Replay:
         return raw, piece.endswith(b"\n")
 
     def take_line(self, raw, is_whole):
-        """Whether the log goes on behind the line."""
+        """Whether the log continues after the line."""
         if not raw:
             return True
         try:
@@ -338,7 +338,7 @@ class Replay:
             tell(f"{self.file}: no room for the keys of {self.left_out} matches")
 
     def sums(self):
-        """What was paid, what each arm would have cost, what the best arm for each key would."""
+        """The cost paid, the cost of each arm, and the cost of the best arm for each key."""
         costs = [sum(key.cost[arm] for key in self.keys) for arm in range(len(self.arms))]
         return sum(key.paid for key in self.keys), costs, sum(min(key.cost) for key in self.keys)
 
@@ -508,8 +508,8 @@ def as_json(replay):
 
 # ------------------------------------------------------------------ the learner's picture
 #
-# At the top what was paid, beside what each arm would have cost for everything. Below, a panel for
-# each of the keys with most bytes, all over the same time:
+# The top shows what was paid, beside what each arm would have cost for everything. Below is a panel
+# for each of the keys with the most bytes, all over the same time:
 #
 #     +------------------------+
 #     | __--^^ ratings, a line |   the ground is the state
@@ -526,7 +526,7 @@ LEFT, RIGHT, RATINGS_TOP, RATINGS_HEIGHT = 58, 12, 44, 120
 BAND_TOP, BAND_HEIGHT = RATINGS_TOP + RATINGS_HEIGHT + 5, 15
 REGRET_TOP, REGRET_HEIGHT = BAND_TOP + BAND_HEIGHT + 7, 52
 PANEL_HEIGHT = REGRET_TOP + REGRET_HEIGHT + 26
-# Okabe and Ito's colours, which differ for the colour-blind too, and the ink of a name on them.
+# Okabe and Ito's colours, which the colour-blind can tell apart, and the text colour on them.
 COLOURS = [("#0072b2", "#fff"), ("#e69f00", "#000"), ("#009e73", "#fff"), ("#cc79a7", "#000"),
            ("#d55e00", "#fff"), ("#56b4e9", "#000"), ("#777777", "#fff"), ("#b8a800", "#000")]
 GROUNDS = ["#eef6ea", "#dfeaf6", "#fdf0cc", "#e6e6e6", "#f8e1ea"]
@@ -638,7 +638,7 @@ def put_ratings(replay, key, time, scale, top):
 
 
 def put_reign(replay, time, top, arm, begin, end):
-    """An arm was in force from then to then."""
+    """A period in which an arm was in force."""
     name, (fill, ink) = replay.arms[arm], colour(arm)
     x, width = time.at(begin), time.at(end) - time.at(begin)
     yield (f'<rect x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{BAND_HEIGHT}" '
@@ -672,7 +672,7 @@ def put_regret(key, time, top):
     scale = Scale(min(values), max(values), 2).over(top + REGRET_HEIGHT, top)
     for value in scale.ticks():
         if value != 0 and min(values) == max(values):
-            continue    # all is 0: no label for the scale's 1 ns
+            continue    # all values are 0: no label for the scale's 1 ns
         y = scale.at(value)
         yield f'<path class="grid" d="M{time.start:.1f} {y:.1f}H{time.end:.1f}"/>'
         yield text(time.start - 5, y + 4, round_ns(value), "tick end")
@@ -725,7 +725,7 @@ def put_learner(replay, top, columns):
     yield from put_legend(replay)
     shown = replay.keys[:PANELS]
     values = [value for key in shown for point in key.points for value in point[2]] or [0]
-    ratings = Scale(min(values), max(values), 4)    # one for all panels: they can be compared
+    ratings = Scale(min(values), max(values), 4)    # one scale for all panels, so that they compare
     for place, key in enumerate(shown):
         yield from put_panel(replay, key, place % columns * WIDTH / columns,
                              top + place // columns * (PANEL_HEIGHT + GAP), WIDTH / columns,
@@ -743,9 +743,9 @@ def as_svg(replay):
 
 # ------------------------------------------------------------------ the machine's picture
 #
-# A row for each node, in it a box for each L3, in that a square for each CPU in the colour of its
-# shard; a CPU that the process may not use is hollow. An arc leads from each shard to the one that
-# it asks first; below stands the whole order.
+# Each node is a row, each L3 a box in it, each CPU a square in that, in the colour of its shard; a
+# CPU that the process may not use is hollow. An arc leads from each shard to the one that it asks
+# first; the full order is below.
 
 CPU_WIDTH, CPU_HEIGHT, CPUS_A_ROW, L3S_A_ROW, SPACE, LINE, ARCS = 34, 30, 8, 4, 8, 20, 256
 L3_WIDTH = CPUS_A_ROW * CPU_WIDTH + SPACE
@@ -755,7 +755,7 @@ MACHINE_STYLE = (".node{fill:#f4f4f4;stroke:#888}.l3{fill:#fff;stroke:#aaa}.cpu{
 
 
 def hue(shard):
-    """Nearly the golden angle between neighbours."""
+    """A hue; neighbours differ by nearly the golden angle."""
     return f"hsl({shard * 137 % 360},65%,75%)"
 
 
@@ -810,7 +810,7 @@ def put_arcs(shards, spots):
 
 
 def asked(shard):
-    """Whom a shard asks, in order; long orders are cut: the tool's other formats have them."""
+    """The shards that a shard asks, in order; long lists are cut: other formats have them all."""
     order = " ".join(str(other) for other in shard["asks"])
     return order if len(order) < 100 else order[:100].rsplit(" ", 1)[0] + " ..."
 
@@ -904,7 +904,7 @@ def topo(arguments):
         refuse("topo: no program to ask")
     answer = subprocess.run([arguments[0], "topo", "--json"], stdout=subprocess.PIPE, check=False)
     if answer.returncode != 0:
-        return 1    # it has said why
+        return 1    # it has printed why
     return 0 if write(machine_as_svg(json.loads(answer.stdout)), None) else 1
 
 
@@ -913,7 +913,7 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         refuse("pictures.py: learn or topo")
     status = commands[sys.argv[1]](sys.argv[2:])
-    # What could not be written has been told: no second complaint when the stream is closed.
+    # The failed write was reported: avoid a second message when the stream is closed.
     try:
         sys.stdout.close()
     except OSError:

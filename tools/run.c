@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* hakmem run: a command under the library. Options become HAKMEM_ variables, the library goes to
- * the front of LD_PRELOAD, and the command takes our place: signals and status are its own. One
- * thread. */
+/* hakmem run: runs a command under the library. Options become HAKMEM_ variables, the library goes
+ * to the front of LD_PRELOAD, and the command replaces this process, so signals and status are its
+ * own. One thread. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include "tools/commands.h"
 
 enum {
-    STATUS_CANNOT_RUN = 126, /* as of a shell */
+    STATUS_CANNOT_RUN = 126, /* as in a shell */
     STATUS_NOT_FOUND = 127
 };
 
-/* The file that this program itself is served by: in the build tree, beside it, or where it was
- * installed, whatever brought it here. Where the program holds the library, the installed one. */
+/* The library file that serves this program: in the build tree, beside it, or installed. If the
+ * program is linked statically, the installed file. */
 static int find_library(char path[PATH_MAX])
 {
     Dl_info info;
@@ -36,7 +36,7 @@ static int preload(const char *library)
     const char *others = getenv("LD_PRELOAD");
     char *list;
     if (strpbrk(library, " :") != NULL) {
-        fprintf(stderr, "hakmem: LD_PRELOAD cannot name %s: a blank or colon is in it\n", library);
+        fprintf(stderr, "hakmem: LD_PRELOAD cannot name %s: it has a blank or colon\n", library);
         return -1;
     }
     if (others == NULL || *others == '\0')

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* hakmem topo: the machine as the allocator sees it. The library reads its options when it starts,
- * which was before main: with options the program starts itself once more. One thread. */
+/* hakmem topo: shows the machine as the allocator sees it. The library read its options before
+ * main, so with options the program executes itself again. One thread. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ static int start_again(const char *form)
     return HAK_STATUS_FAILED;
 }
 
-/* The script asks this program for JSON, and draws that. */
+/* The script runs this program for JSON, and draws that. */
 static int draw(void)
 {
     char own[PATH_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cuts a description down to what the process may use. One thread, while it is built. */
+/* Restricts a description to the CPUs that the process may use. One thread, while it is built. */
 #include "topology/allowed.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 
 typedef int hak_allowed_reader(uint64_t *mask, size_t size);
 
-/* The kernel refuses masks shorter than its own idea of the most CPUs there can be: ask with more
- * room until it takes it, and keep the ids that we can describe. */
+/* The kernel refuses masks shorter than its maximum number of CPUs: retry with more room until it
+ * accepts, and keep the ids that fit. */
 static int read_into_larger(struct hak_cpu_set *set, hak_allowed_reader *read)
 {
     enum {
@@ -45,7 +45,8 @@ static int read_affinity(struct hak_cpu_set *set, hak_allowed_reader *read)
     return error;
 }
 
-/* A thread that was bound before it asked for memory says little about the process. */
+/* The affinity of a thread that was bound before it asked for memory says little about the
+ * process. */
 int hak_allowed_read(struct hak_cpu_set *set)
 {
     struct hak_cpu_set first;

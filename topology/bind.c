@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The ladder of binding (see bind.h). Started by one thread at a time; asked by any.
+/* The ladder of binding (see bind.h). One thread at a time starts it; any thread asks.
  *
- * STRICT binds in three calls, for MPOL_BIND alone would have the kernel kill a process at the
- * first touch of a page that a full node cannot give: the memory is made present under PREFERRED,
- * which takes from other nodes; then moved, which fails instead of killing; then left PREFERRED,
- * so that pages which are purged and touched again much later kill nobody either. */
+ * STRICT binds in three calls, since under MPOL_BIND alone the kernel kills a process at the first
+ * touch of a page that a full node cannot give. First the memory is made present under PREFERRED,
+ * which takes from other nodes. Then it is moved, which fails instead of killing. Then it is left
+ * PREFERRED, so that touching purged pages again cannot kill either. */
 #include "topology/bind.h"
 
 #include <errno.h>
@@ -14,12 +14,12 @@
 
 static struct {
     struct hak_lock lock;             /* over start */
-    struct hak_os_nodes memory;       /* nodes that have some; written by start only */
-    struct hak_os_nodes unbindable;   /* refused by EINVAL (a cpuset forbids them); relaxed */
+    struct hak_os_nodes memory;       /* nodes with memory; written by start only */
+    struct hak_os_nodes unbindable;   /* nodes refused by EINVAL (cpuset); relaxed */
     unsigned memory_nodes;
     enum hak_bind_policy policy;
-    uint32_t step;                    /* enum hak_bind_step; relaxed: goes down by itself */
-    uint32_t blind;                   /* the kernel does not tell where a page lies; relaxed */
+    uint32_t step;                    /* enum hak_bind_step; relaxed: may go down */
+    uint32_t blind;                   /* the kernel does not tell a page's node; relaxed */
     const char *why;
 } binding;
 
@@ -48,7 +48,7 @@ const char *hak_bind_step_name(enum hak_bind_step step)
 
 static enum hak_bind_step step_now(void)
 {
-    /* relaxed: it says what to try; a thread that sees an older one is refused once more */
+    /* relaxed: says what to try; a thread that sees a stale one is refused once more */
     return (enum hak_bind_step)__atomic_load_n(&binding.step, __ATOMIC_RELAXED);
 }
 
@@ -91,7 +91,7 @@ static const char *reason_of(int refused)
     }
 }
 
-/* relaxed: of bits that say what to try, and that start may be writing anew */
+/* relaxed: bits that say what to try; start may be writing them */
 static int read_bit(const struct hak_os_nodes *nodes, unsigned node)
 {
     return (__atomic_load_n(&nodes->word[node / 64], __ATOMIC_RELAXED) >> node % 64 & 1) != 0;
@@ -102,17 +102,18 @@ static int is_unbindable(unsigned node)
     return node >= HAK_OS_NODES || read_bit(&binding.unbindable, node);
 }
 
-/* A refusal is remembered, so that it costs one call: a node's, or everybody's. */
+/* Remembers a refusal, of one node or of all, so that it costs one call. */
 static enum hak_bind_result note_refusal(int refused, int node)
 {
     if (refused == -ENOMEM)
-        return HAK_BIND_REFUSED;    /* too many mappings now, not for good */
+        return HAK_BIND_REFUSED;    /* too many mappings for now */
     if (refused == -EINVAL && node >= 0)
         /* relaxed: as in read_bit */
         __atomic_fetch_or(&binding.unbindable.word[node / 64], (uint64_t)1 << node % 64,
                           __ATOMIC_RELAXED);
     else if (refused != -EINVAL && refused != -EFAULT)
-        /* The kernel forbids it. Those two speak of the nodes or the memory of one call. */
+        /* The kernel forbids binding. EINVAL and EFAULT concern only the nodes or memory of one
+         * call. */
         set_step(HAK_BIND_STEP_FIRST_TOUCH, reason_of(refused));
     return HAK_BIND_REFUSED;
 }
@@ -124,10 +125,10 @@ static struct hak_os_nodes only(unsigned node)
     return nodes;
 }
 
-/* Whether the first page came from another node than it was to: then the node is full. */
+/* Whether the first page lies on another node than asked for: the node is full. */
 static int has_spilled(void *memory, int node)
 {
-    if (__atomic_load_n(&binding.blind, __ATOMIC_RELAXED)) /* relaxed: a hint not to ask */
+    if (__atomic_load_n(&binding.blind, __ATOMIC_RELAXED)) /* relaxed: a hint */
         return 0;
     *(volatile char *)memory = 0;
     int lies_on = hak_os_page_node(memory);
@@ -149,7 +150,7 @@ static void learn_nodes(const struct hak_topology *topology)
         hak_os_nodes_add(&memory, node->id);
         count++;
     }
-    /* relaxed, all: a later start finds the same machine, or one that has changed under us */
+    /* relaxed, all: a later start finds the same machine, or one that has changed meanwhile */
     for (unsigned word = 0; word < HAK_OS_NODE_WORDS; word++) {
         __atomic_store_n(&binding.memory.word[word], memory.word[word], __ATOMIC_RELAXED);
         __atomic_store_n(&binding.unbindable.word[word], 0, __ATOMIC_RELAXED);
@@ -157,7 +158,7 @@ static void learn_nodes(const struct hak_topology *topology)
     __atomic_store_n(&binding.memory_nodes, count, __ATOMIC_RELAXED);
 }
 
-/* What the kernel answers to a binding that changes nothing. */
+/* Tests a binding that changes nothing. */
 static int try_to_bind(void)
 {
     size_t size = hak_os_page_size();
@@ -189,7 +190,7 @@ static void find_step(const struct hak_topology *topology)
 void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy)
 {
     hak_lock_acquire(&binding.lock);
-    /* relaxed: the same each time, since options are read once */
+    /* relaxed: always the same value, since options are read once */
     __atomic_store_n(&binding.policy, policy, __ATOMIC_RELAXED);
     learn_nodes(topology);
     find_step(topology);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sets of ids, and lists of them read and written. Any thread, on a set of its own. */
+/* Sets of ids; reads and writes them as lists. Any thread, on a set of its own. */
 #include "topology/cpu_set.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ unsigned hak_cpu_set_count(const struct hak_cpu_set *set)
     return count;
 }
 
-/* Reads a number at *at and moves behind it; numbers too large to matter stay at a ceiling. */
+/* Reads a number at *at and moves behind it; clamps numbers that are too large to matter. */
 static int read_id(const char **at, unsigned *id)
 {
     const char *from = *at;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of CPU ids (or node ids) as bits, and the kernel's way to write one: "0-3,8,10-11". A set
- * belongs to one thread. Ids from HAK_CPU_SET_MAX on are left out without complaint. */
+/* A set of CPU ids (or node ids) as bits, and the kernel's notation for it: "0-3,8,10-11". A set
+ * belongs to one thread. Ids from HAK_CPU_SET_MAX on are silently left out. */
 #ifndef HAK_TOPOLOGY_CPU_SET_H
 #define HAK_TOPOLOGY_CPU_SET_H
 
@@ -39,8 +39,8 @@ unsigned hak_cpu_set_next(const struct hak_cpu_set *set, unsigned from);
 
 unsigned hak_cpu_set_count(const struct hak_cpu_set *set);
 
-/* Reads a list; the empty list (or a line end alone) is the empty set. 0, or -EINVAL for anything
- * that is no list: the set then holds what came before. */
+/* Reads a list; an empty list (or a line end alone) is the empty set. 0, or -EINVAL if it is no
+ * list: the set then holds what preceded the error. */
 int hak_cpu_set_parse(struct hak_cpu_set *set, const char *list);
 
 /* Writes the set as a list. */

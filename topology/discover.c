@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The ways to learn a topology, best first; the first that succeeds is believed. One thread. A new
- * way is a row here and a from_X.c. */
+/* The ways to learn a topology, best first; the first that succeeds wins. One thread. To add a way,
+ * add a row here and a from_X.c. */
 #include "topology/discover.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ static int from_sysfs(struct hak_topology *topology, const struct hak_discover_r
     return error;
 }
 
-/* No sysfs in this sandbox: one node of the CPUs that we may use. */
+/* Without sysfs, as in a sandbox: one node of the allowed CPUs. */
 static int from_affinity(struct hak_topology *topology, const struct hak_discover_request *request)
 {
     struct hak_cpu_set set;
@@ -36,8 +36,8 @@ static int from_affinity(struct hak_topology *topology, const struct hak_discove
     return hak_topology_finish(topology);
 }
 
-/* Never by itself: what hwloc knows beyond sysfs does not move a shard, and it costs milliseconds
- * and some thousand calls of malloc. */
+/* Only on request: what hwloc knows beyond sysfs does not move a shard, and asking it costs
+ * milliseconds and some thousand calls of malloc. */
 static int from_hwloc(struct hak_topology *topology, const struct hak_discover_request *request)
 {
     return hak_topology_from_hwloc(topology, &request->wish);
@@ -45,7 +45,7 @@ static int from_hwloc(struct hak_topology *topology, const struct hak_discover_r
 
 struct way {
     const char *name;
-    unsigned only_for; /* a wish; 0: for any */
+    unsigned only_for; /* the way asked for; 0: any */
     int (*describe)(struct hak_topology *topology, const struct hak_discover_request *request);
 };
 
@@ -60,7 +60,7 @@ static const struct way ways[] = {
 int hak_discover_parse(const char *text, struct hak_discover_wish *wish)
 {
     static const struct {
-        const char *word; /* one that ends in a colon wants more behind it */
+        const char *word; /* a word that ends in a colon needs more behind it */
         enum hak_topology_way way;
     } words[] = {
         {"auto", HAK_WAY_AUTO},
@@ -81,7 +81,7 @@ int hak_discover_parse(const char *text, struct hak_discover_wish *wish)
     return -EINVAL;
 }
 
-/* Affinity is of this machine's CPUs. */
+/* Affinity describes this machine's CPUs only. */
 static void restrict_to_affinity(struct hak_topology *topology,
                                  const struct hak_discover_request *request)
 {
@@ -105,7 +105,7 @@ const struct hak_topology *hak_topology_discover(const struct hak_discover_reque
         int error = ways[i].describe(topology, request);
         if (error != 0) {
             refused = refused != 0 ? refused : error;
-            hak_topology_unmap(topology); /* half a description helps nobody */
+            hak_topology_unmap(topology); /* drop an incomplete description */
             continue;
         }
         topology->source = ways[i].name;

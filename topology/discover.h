@@ -1,53 +1,52 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds out what the machine is, by the best way that works here. One thread. Opens files: hold no
- * lock. */
+/* Discovers the machine, by the best way that works here. One thread. Opens files: hold no lock. */
 #ifndef HAK_TOPOLOGY_DISCOVER_H
 #define HAK_TOPOLOGY_DISCOVER_H
 
 #include "topology/topology.h"
 
 enum hak_topology_way {
-    HAK_WAY_AUTO,      /* sysfs, and without it the CPUs that we may use */
+    HAK_WAY_AUTO,      /* sysfs, or without it the allowed CPUs */
     HAK_WAY_SYSFS,     /* the same, by name */
     HAK_WAY_HWLOC,     /* this machine, as hwloc sees it */
-    HAK_WAY_SYNTHETIC, /* a machine made up from hwloc's notation: "pack:2 numa:2 core:8 pu:2" */
+    HAK_WAY_SYNTHETIC, /* a machine in hwloc's notation: "pack:2 numa:2 core:8 pu:2" */
     HAK_WAY_XML,       /* a machine that hwloc recorded in a file */
 };
 
-/* Which machine, and who is to tell. */
+/* Which machine, and how to learn it. */
 struct hak_discover_wish {
     enum hak_topology_way way;
-    const char *text; /* the notation or the file's name, else NULL; the caller's */
+    const char *text; /* the notation or the file's name, else NULL; owned by the caller */
 };
 
-/* Reads "auto", "sysfs", "hwloc", "synthetic:SPEC" or "xml:FILE"; the wish points into `text`. 0 or
- * -EINVAL (the wish is then untouched). */
+/* Reads "auto", "sysfs", "hwloc", "synthetic:SPEC" or "xml:FILE"; the wish points into `text`. 0,
+ * or -EINVAL with the wish untouched. */
 int hak_discover_parse(const char *text, struct hak_discover_wish *wish);
 
 struct hak_discover_request {
-    const char *root; /* NULL: this machine; else a folder that holds the "sys" of another one, all
-                         of whose online CPUs count as allowed */
+    const char *root; /* NULL: this machine; else a folder with the "sys" of another machine, where
+                         all online CPUs count as allowed */
     enum hak_topology_detail detail;
-    const struct hak_cpu_set *also; /* CPUs that the process may use although the affinity of the
-                                       calling thread leaves them out; NULL: none */
-    struct hak_discover_wish wish; /* all but AUTO and SYSFS go through hwloc: see from_hwloc.h for
-                                      what that demands of the caller */
+    const struct hak_cpu_set *also; /* CPUs that the process may use but the calling thread's
+                                       affinity excludes; NULL: none */
+    struct hak_discover_wish wish; /* all but AUTO and SYSFS use hwloc: from_hwloc.h says what the
+                                      caller must ensure */
 };
 
-/* A finished description in mapped memory (hak_topology_unmap), immutable from here on; NULL only
- * without memory. There is always an answer: at worst one node of the CPUs that are allowed. Its
- * `refused` tells why the way that was wished for did not give it. */
+/* Returns a finished, immutable description in mapped memory (hak_topology_unmap); NULL only
+ * without memory. At worst it is one node of the allowed CPUs. Its `refused` tells why the way
+ * asked for failed. */
 const struct hak_topology *hak_topology_discover(const struct hak_discover_request *request);
 
-/* CPUs that the process may use, and the one node that its memory comes from: all that is needed
- * where they are few, and told without a file (but for one where a filter refuses get_mempolicy).
- * node -1: there are several, or that is not to be known. */
+/* The CPUs that the process may use, and the one node that its memory comes from: all that is
+ * needed where they are few. It opens no file (one where a filter refuses get_mempolicy). node -1:
+ * several, or unknown. */
 struct hak_discovered {
     struct hak_cpu_set cpus;
     int node;
 };
 
-/* 0, or -errno where not even the CPUs are told. */
+/* 0, or -errno if even the CPUs are unknown. */
 int hak_topology_ask(struct hak_discovered *asked);
 
 /* The description of such a machine: one node, one package, one L3. NULL without memory. */

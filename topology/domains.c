@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Builds the map from CPUs to shards, and answers who is whose neighbour. One thread builds; the
- * questions are for any.
+/* Builds the map from CPUs to shards, and lists each shard's neighbours. One thread builds; any
+ * thread asks.
  *
  *   order:  cpu cpu cpu cpu | cpu cpu cpu cpu      allowed CPUs in topology order
  *   shard:  0------ 1------ | 2------ 3------      each a slice of it
@@ -25,7 +25,7 @@ const char *hak_domains_mode_name(enum hak_domain_mode mode)
     return mode_names[mode];
 }
 
-/* A mode by itself, without a list. */
+/* Parses a mode without a list. */
 static int parse_mode(const char *text, struct hak_domain_request *request)
 {
     for (unsigned mode = 0; mode < HAK_DOMAIN_COUNT; mode++) {
@@ -74,7 +74,7 @@ int hak_domains_requests_are_equal(const struct hak_domain_request *a,
 
 enum hak_topology_detail hak_domains_detail(const struct hak_domain_request *request)
 {
-    /* only a count cuts between the cores of one L3, and had better not cut through one */
+    /* only a count splits the CPUs of one L3, and it should not split a core */
     return request->mode == HAK_DOMAIN_COUNT ? HAK_DETAIL_CORES : HAK_DETAIL_DOMAINS;
 }
 
@@ -89,7 +89,7 @@ static uint64_t place_key(const struct hak_topology *topology, unsigned cpu)
     return key << 12 | cpu;
 }
 
-/* Shell's sort: no memory, no recursion, and quick on what is nearly in order already. */
+/* Shellsort: no memory, no recursion, and fast on nearly sorted input. */
 static void sort_order(struct hak_domains *domains, const struct hak_topology *topology)
 {
     static const unsigned gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
@@ -114,7 +114,7 @@ static int is_wanted(const struct hak_topology *topology, const struct hak_domai
            (hak_cpu_set_count(&request->nodes) == 0 || hak_cpu_set_has(&request->nodes, node));
 }
 
-/* Those that the request wants, if there is one; else all. */
+/* The CPUs that the request wants, or all without a request. */
 static void list_allowed(struct hak_domains *domains, const struct hak_topology *topology,
                          const struct hak_domain_request *request)
 {
@@ -126,7 +126,7 @@ static void list_allowed(struct hak_domains *domains, const struct hak_topology 
     sort_order(domains, topology);
 }
 
-/* Do two CPUs, neighbours in the order, belong to one shard? Not asked for COUNT. */
+/* Whether two CPUs, neighbours in the order, belong to one shard. Not used for COUNT. */
 static int same_domain(enum hak_domain_mode mode, const struct hak_topology_cpu *a,
                        const struct hak_topology_cpu *b)
 {
@@ -144,10 +144,10 @@ static int same_domain(enum hak_domain_mode mode, const struct hak_topology_cpu 
     }
 }
 
-/* AUTO: on a small machine each CPU has a shard, so that threads share no slab, nor lines in it.
- * On others that would leave partly used slabs at each of many: sharing an L3 is what makes an
- * object's way between CPUs short, so its borders are the shards'; a machine with one L3 on each
- * node, or none, is cut by node all the same. (docs/decisions/006-auto.md) */
+/* AUTO: on a small machine each CPU has a shard, so that threads share no slab and no cache lines
+ * in it. On a larger one each of many shards would hold partly used slabs. Objects move fast
+ * between CPUs that share an L3, so shards follow the L3s. With one L3 a node, or none, that is one
+ * shard a node. (docs/decisions/006-auto.md) */
 static enum hak_domain_mode choose_mode(const struct hak_domains *domains,
                                         const struct hak_topology *topology,
                                         enum hak_domain_mode wish)
@@ -176,7 +176,7 @@ static void cut_by_place(struct hak_domains *domains, const struct hak_topology 
     }
 }
 
-/* As many shards as asked for: groups whose sizes differ by one at most. */
+/* As many shards as asked for: groups whose sizes differ by at most one. */
 static void cut_by_count(struct hak_domains *domains, unsigned count)
 {
     unsigned cpus = domains->cpus;
@@ -197,7 +197,7 @@ static void cut_by_count(struct hak_domains *domains, unsigned count)
     }
     domains->threads_share = count;
     for (unsigned i = 0; i < cpus; i++) {
-        /* the shards whose slice begins in this CPU's: ceiling of i * count / cpus, and so on */
+        /* the shards whose slice begins in this CPU's: from the ceiling of i * count / cpus */
         unsigned first = (i * count + cpus - 1) / cpus;
         unsigned end = ((i + 1) * count + cpus - 1) / cpus;
         domains->cpu[domains->order[i]] =
@@ -216,7 +216,7 @@ static int spans_nodes(const struct hak_domains *domains, const struct hak_topol
     return 0;
 }
 
-/* Shards take the place of their first CPU; places learn their range of shards. */
+/* A shard takes the place of its first CPU; each place records its range of shards. */
 static void place_shards(struct hak_domains *domains, const struct hak_topology *topology)
 {
     for (unsigned i = 0; i < domains->shards; i++) {
@@ -236,7 +236,7 @@ static void place_shards(struct hak_domains *domains, const struct hak_topology 
     }
 }
 
-/* The other nodes by distance; equally near ones in turn, beginning after the node. */
+/* The other nodes by distance; equally near ones in turn, starting after the node. */
 static void order_nodes(struct hak_domains *domains, const struct hak_topology *topology)
 {
     domains->nodes = topology->nodes;
@@ -256,8 +256,8 @@ static void order_nodes(struct hak_domains *domains, const struct hak_topology *
     }
 }
 
-/* An allowed CPU to stand in for one that is not: of its L3, else of its node, else any; by the
- * id's remainder, so that new CPUs do not crowd on one. */
+/* An allowed CPU to stand in for one that is not: from its L3, else its node, else any. The id's
+ * remainder selects it, so that new CPUs spread. */
 static unsigned stand_in(const struct hak_domains *domains, const struct hak_topology *topology,
                          unsigned cpu)
 {
@@ -302,7 +302,7 @@ const struct hak_domains *hak_domains_build(const struct hak_topology *topology,
         return NULL;
     domains->imagined = topology->imagined;
     list_allowed(domains, topology, request);
-    if (domains->cpus == 0) /* none that is wanted may be used here */
+    if (domains->cpus == 0) /* none of the wanted CPUs is allowed */
         list_allowed(domains, topology, NULL);
     domains->mode = choose_mode(domains, topology, request->mode);
     if (domains->mode == HAK_DOMAIN_COUNT)
@@ -321,7 +321,7 @@ void hak_domains_free(const struct hak_domains *domains)
         hak_os_unmap((void *)domains, mapped_size());
 }
 
-/* Byte by byte: both were mapped as zeroes, and their entries have no gaps. */
+/* Compares bytes: both were mapped as zeroes, and their entries have no padding. */
 int hak_domains_are_equal(const struct hak_domains *a, const struct hak_domains *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
@@ -347,8 +347,8 @@ unsigned hak_domains_sibling(const struct hak_domains *domains, unsigned shard, 
         return l3.first + (in_l3 + 1 + rank) % l3.count;
     rank -= l3.count - 1u;
 
-    /* The node's others form a circle that begins behind the L3; each of the L3's shards enters it
-     * elsewhere. */
+    /* The node's other shards form a circle that begins after the L3; each of the L3's shards
+     * starts at another point. */
     unsigned own_node = domains->shard[shard].node;
     struct hak_domain_range node = domains->node_range[own_node];
     unsigned outside = (unsigned)node.count - l3.count;
@@ -365,7 +365,7 @@ unsigned hak_domains_sibling(const struct hak_domains *domains, unsigned shard, 
             return far.first + (in_node + rank) % far.count;
         rank -= far.count;
     }
-    return shard; /* not reached: the ranges hold every shard once */
+    return shard; /* not reached: the ranges hold each shard once */
 }
 
 void hak_domains_put_cpus(struct hak_writer *writer, const struct hak_domains *domains,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads a machine out of sysfs. One thread a description; nothing is kept between calls.
+/* Reads a machine from sysfs. One thread a description; no state between calls.
  *
- *     sys/devices/system/cpu/{possible,online}              who there is
+ *     sys/devices/system/cpu/{possible,online}              CPUs by id
  *     sys/devices/system/node/{online,has_memory}           nodes by id, may be sparse
  *     sys/devices/system/node/nodeN/{cpulist,distance}      skipped where one node is online
  *     sys/devices/system/cpu/cpuN/cache/indexM/{level,shared_cpu_list}      once an L3
@@ -9,8 +9,8 @@
  *                                           physical_package_id)           once a package
  *     sys/devices/system/cpu/cpuN/topology/core_cpus_list (older: thread_siblings_list)
  *
- * Each of those lists names all CPUs that share the thing, so it is read for the lowest of them
- * alone, and the level of a cache once: a machine of 64 CPUs and 8 L3s costs 13 files, not 200. */
+ * Each list names all CPUs that share the thing, so it is read only for the lowest of them, and a
+ * cache's level only once: a machine of 64 CPUs and 8 L3s costs 13 files, not 200. */
 #include "topology/from_sysfs.h"
 
 #include <errno.h>
@@ -21,15 +21,15 @@
 #include "os/memory.h"
 #include "os/print.h"
 
-/* On no stack: the first malloc may come from a thread whose stack is small. */
+/* Not on the stack: the first malloc may come from a thread with a small stack. */
 struct reader {
     int root;
-    unsigned l3_index;  /* the cache/indexM that was an L3 last time, */
-    int l3_is_known;    /* if there was one */
+    unsigned l3_index;  /* the cache/indexM that was the last L3, */
+    int l3_is_known;    /* if any was found */
     char path[128];
-    struct hak_cpu_set set; /* what was read last */
+    struct hak_cpu_set set; /* the set read last */
     struct hak_cpu_set online;
-    struct hak_cpu_set left; /* online CPUs whose place is not yet known */
+    struct hak_cpu_set left; /* online CPUs whose place is not known yet */
     char text[32 * 1024];    /* a list of 4096 CPUs at its worst is 20 KiB */
 };
 
@@ -70,7 +70,7 @@ static int read_of_cache(struct reader *reader, unsigned cpu, unsigned index, co
     return read_text(reader);
 }
 
-/* The list just read, into reader->set. */
+/* Parses the list just read into reader->set. */
 static int parse_set(struct reader *reader)
 {
     return hak_cpu_set_parse(&reader->set, reader->text);
@@ -105,7 +105,7 @@ static int read_cpus(struct hak_topology *topology, struct reader *reader)
     if (error != 0 && online_error != 0)
         return online_error;
     if (error != 0)
-        reader->set = reader->online; /* what is up is all that we know */
+        reader->set = reader->online; /* only the online CPUs are known */
     if (online_error != 0)
         reader->online = reader->set;
     hak_topology_begin(topology, &reader->set, &reader->online);
@@ -137,7 +137,7 @@ static void read_node(struct hak_topology *topology, struct reader *reader, unsi
         topology->cpu[cpu].node = (uint16_t)node;
 }
 
-/* A machine without nodes in its sysfs has one. */
+/* A machine without nodes in sysfs has one. */
 static void read_nodes(struct hak_topology *topology, struct reader *reader)
 {
     topology->nodes = 1;
@@ -165,8 +165,8 @@ static int has_level_3(struct reader *reader, unsigned cpu, unsigned index)
     return read_of_cache(reader, cpu, index, "level") == 0 && reader->text[0] == '3';
 }
 
-/* The index whose level is 3: mostly 3 itself (L1d, L1i, L2, L3), and mostly the same for all CPUs.
- * A CPU without index0 is told no caches at all. -ENOENT: it has none. */
+/* The index of the cache of level 3: mostly 3 itself (L1d, L1i, L2, L3), and mostly the same for
+ * all CPUs. A CPU without index0 has no caches in sysfs. -ENOENT: no L3. */
 static int find_l3_index(struct reader *reader, unsigned cpu)
 {
     enum {
@@ -188,7 +188,7 @@ static int find_l3_index(struct reader *reader, unsigned cpu)
 /* The CPUs that share the L3 of one, into reader->set. */
 static int read_l3_of(struct reader *reader, unsigned cpu)
 {
-    /* Caches are numbered the same for all CPUs that have them, so the level is read once. */
+    /* All CPUs number their caches alike, so the level is read once. */
     if (reader->l3_is_known &&
         read_of_cache(reader, cpu, reader->l3_index, "shared_cpu_list") == 0)
         return parse_set(reader);
@@ -237,8 +237,8 @@ static int read_place_of(struct reader *reader, enum place place, unsigned cpu)
     return place == PLACE_PACKAGE ? read_package_of(reader, cpu) : read_core_of(reader, cpu);
 }
 
-/* Labels all online CPUs by the lowest one that they share a place with. Returns 1 when one place
- * holds them all. A machine whose first CPU tells nothing is not asked further. */
+/* Labels each online CPU with the lowest CPU of its place. Returns 1 if one place holds all CPUs.
+ * Stops if the first CPU has no such file. */
 static int read_places(struct hak_topology *topology, struct reader *reader, enum place place)
 {
     unsigned first = hak_cpu_set_next(&reader->online, 0);
@@ -250,7 +250,7 @@ static int read_places(struct hak_topology *topology, struct reader *reader, enu
                 return 0;
             continue;
         }
-        hak_cpu_set_add(&reader->set, cpu); /* whatever the list says */
+        hak_cpu_set_add(&reader->set, cpu); /* even if the list omits it */
         for (unsigned word = 0; word < HAK_CPU_SET_WORDS; word++) {
             reader->set.words[word] &= left->words[word];
             left->words[word] &= ~reader->set.words[word];
@@ -264,7 +264,7 @@ static int read_places(struct hak_topology *topology, struct reader *reader, enu
     return 0;
 }
 
-/* Very old kernels and some machines give packages by number alone. */
+/* Very old kernels and some machines give only package numbers. */
 static void read_package_ids(struct hak_topology *topology, struct reader *reader)
 {
     unsigned first = hak_cpu_set_next(&reader->online, 0);
@@ -289,7 +289,7 @@ static int read_machine(struct hak_topology *topology, struct reader *reader,
         return error;
     read_nodes(topology, reader);
     int one_l3 = read_places(topology, reader, PLACE_L3);
-    /* An L3 lies within a package: where one holds all CPUs there is one package. */
+    /* An L3 lies within a package: if one holds all CPUs, there is one package. */
     if (!one_l3 || topology->nodes > 1) {
         read_places(topology, reader, PLACE_PACKAGE);
         read_package_ids(topology, reader);
@@ -299,7 +299,7 @@ static int read_machine(struct hak_topology *topology, struct reader *reader,
     return hak_topology_finish(topology);
 }
 
-/* Without a reader, which is large: a list of one node is short, and any other is not wanted. */
+/* Uses no reader, which is large: the list of one node is short, and other lists do not matter. */
 int hak_topology_only_node_of_sysfs(int root)
 {
     char text[32];

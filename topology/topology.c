@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Fills the gaps of a description that a way of discovery has begun, and answers questions about a
- * finished one. Built by one thread; the questions are for any. */
+/* Fills the gaps of a description that a way of discovery began, and answers questions about a
+ * finished one. One thread builds; any thread asks. */
 #include "topology/topology.h"
 
 #include <errno.h>
@@ -53,7 +53,7 @@ void hak_topology_begin(struct hak_topology *topology, const struct hak_cpu_set 
     }
 }
 
-/* A CPU without a package is taken to be in that of its L3's others, else on its own node's. */
+/* A CPU without a package joins that of its L3's other CPUs, else a package of its node. */
 static void fill_packages(struct hak_topology *topology)
 {
     for (unsigned cpu = 0; cpu < topology->cpu_ids; cpu++) {
@@ -69,12 +69,12 @@ static void fill_packages(struct hak_topology *topology)
                 break;
             }
         }
-        if (entry->package == HAK_TOPOLOGY_UNKNOWN) /* a label above all CPU ids: a new one */
+        if (entry->package == HAK_TOPOLOGY_UNKNOWN) /* a new label, above all CPU ids */
             entry->package = HAK_TOPOLOGY_MAX_CPUS + (entry->node & 0xff);
     }
 }
 
-/* A CPU on no node is taken to be on that of its L3's or package's others, else on the first. */
+/* A CPU without a node joins that of its L3's or package's other CPUs, else the first. */
 static void fill_nodes(struct hak_topology *topology)
 {
     for (unsigned cpu = 0; cpu < topology->cpu_ids; cpu++) {
@@ -101,8 +101,8 @@ static void fill_nodes(struct hak_topology *topology)
     }
 }
 
-/* A CPU without an L3 (a small core, a guest that is told of none) joins the L3 of its package on
- * its node; a package without any makes one domain on each node. */
+/* A CPU without an L3 (a small core, or a guest without cache information) joins the L3 of its
+ * package on its node; a package without an L3 forms one domain on each node. */
 static void fill_l3s(struct hak_topology *topology)
 {
     for (unsigned cpu = 0; cpu < topology->cpu_ids; cpu++) {
@@ -117,14 +117,14 @@ static void fill_l3s(struct hak_topology *topology)
                 break;
             }
         }
-        /* labels read are ids of CPUs that have an L3: this CPU's id is free as a new one */
+        /* labels are ids of CPUs that have an L3, so this CPU's id is a new label */
         if (entry->l3 == HAK_TOPOLOGY_UNKNOWN)
             entry->l3 = (uint16_t)cpu;
     }
 }
 
-/* Renumbers L3s by order of appearance, cutting at the borders of nodes. first[index]: its lowest
- * CPU, whose package is that of all (a contradiction would upset the order of shards). */
+/* Renumbers L3s in order of appearance, split at the borders of nodes. first[index] is the lowest
+ * CPU; all its CPUs get its package (a contradiction would break the order of shards). */
 static void number_l3s(struct hak_topology *topology, uint16_t *first, uint16_t *label)
 {
     unsigned recent = 0;
@@ -132,7 +132,7 @@ static void number_l3s(struct hak_topology *topology, uint16_t *first, uint16_t 
         struct hak_topology_cpu *entry = &topology->cpu[cpu];
         if (!is_online(topology, cpu))
             continue;
-        unsigned index = recent; /* neighbours mostly share */
+        unsigned index = recent; /* neighbours mostly share an L3 */
         if (index >= topology->l3s || label[index] != entry->l3 ||
             topology->cpu[first[index]].node != entry->node) {
             for (index = 0; index < topology->l3s; index++) {
@@ -151,7 +151,7 @@ static void number_l3s(struct hak_topology *topology, uint16_t *first, uint16_t 
     }
 }
 
-/* Renumbers packages likewise. map, of zeroes: label -> index + 1. */
+/* Renumbers packages in order of appearance. map, zero at first: label -> index + 1. */
 static void number_packages(struct hak_topology *topology, uint16_t *map)
 {
     for (unsigned cpu = 0; cpu < topology->cpu_ids; cpu++) {
@@ -170,7 +170,7 @@ static int number_all(struct hak_topology *topology)
     struct scratch {
         uint16_t first[HAK_TOPOLOGY_MAX_CPUS];
         uint16_t label[HAK_TOPOLOGY_MAX_CPUS];
-        uint16_t package[0x10000]; /* every label that there can be */
+        uint16_t package[0x10000]; /* every possible label */
     };
     size_t size = hak_align_up(sizeof(struct scratch), hak_os_page_size());
     struct scratch *scratch = hak_os_map(size, hak_os_page_size());
@@ -182,7 +182,7 @@ static int number_all(struct hak_topology *topology)
     return 0;
 }
 
-/* Nodes count their CPUs; a machine where no node claims memory has it everywhere. */
+/* Counts each node's CPUs. If no node claims memory, all have it. */
 static void finish_nodes(struct hak_topology *topology)
 {
     unsigned with_memory = 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cache_scratch: does false sharing that the program caused once stay for ever?
+ * cache_scratch: does false sharing that the program caused once last for ever?
  *
- * The main thread allocates one object of 8 bytes for each thread: these lie side by side, in one
- * cache line. Each thread frees its own and goes on as in cache_thrash: an allocator that hands the
- * freed object back to the thread that freed it keeps all of them writing to that line. Idea:
- * Hoard's test of passive false sharing.
+ * The main thread allocates one object of 8 bytes for each thread; the objects are adjacent, in one
+ * cache line. Each thread frees its own and continues as in cache_thrash. An allocator that returns
+ * the freed object to the same thread keeps all threads writing to that line. Idea: Hoard's test of
+ * passive false sharing.
  */
 #include "bench/lib/writes.h"
 

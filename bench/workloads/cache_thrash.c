@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cache_thrash: does the allocator itself put objects of two threads into one cache line?
+ * cache_thrash: does the allocator put objects of two threads into one cache line?
  *
- * Each thread takes an object of 8 bytes, writes to it a thousand times and frees it, all for
- * itself. Idea: Hoard's test of active false sharing. Rates of well-behaved allocators are equal.
+ * Each thread takes an object of 8 bytes, writes to it a thousand times and frees it, without the
+ * other threads. Idea: Hoard's test of active false sharing. Good allocators have equal rates.
  */
 #include "bench/lib/writes.h"
 

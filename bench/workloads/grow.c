@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grow: buffers that grow by realloc while others do, as strings and vectors do.
+ * grow: buffers that grow by realloc side by side, as strings and vectors do.
  *
- * A random buffer grows by a half until it passes --max, then starts anew at --min. Two in three
- * steps of a small buffer can stay in place or move a few bytes; those of a large one are where
- * realloc by copying and realloc by remapping part. An operation is a malloc, realloc or free.
+ * A random buffer grows by half until it passes --max, then starts again at --min. Two in three
+ * steps of a small buffer can stay in place or move a few bytes; for a large one, realloc by
+ * copying and realloc by remapping differ. An operation is a malloc, realloc or free.
  */
 #include "bench/lib/bench.h"
 
 enum { STEPS_A_TURN = 500 };
 
-/* The word at the start holds the size, so that contents can be checked after each move. */
+/* The first word holds the size, so that contents can be checked after each move. */
 static void *grow(struct bench_worker *worker, void *buffer)
 {
     const struct bench_options *options = worker->options;

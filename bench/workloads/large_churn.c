@@ -2,9 +2,9 @@
 /*
  * large_churn: 64 KiB to 4 MiB, two threads with 64 slots each, every page touched.
  *
- * Each draw empties a full slot or fills an empty one: half of the slots are full on average. What
- * an allocator saves by giving memory back it pays again in page faults: both show here, as time
- * and as peak RSS. An operation is a malloc or a free.
+ * Each draw empties a full slot or fills an empty one, so half of the slots are full on average.
+ * Memory that an allocator gives back costs page faults later: the result shows both, as time and
+ * as peak RSS. An operation is a malloc or a free.
  */
 #include "bench/lib/bench.h"
 

@@ -6,9 +6,9 @@
  *     lane 1   thread --> thread --> thread ...    > a queue of slot tables, one more than lanes
  *
  * The main thread fills all slots and deals them out shuffled. A thread replaces the object of a
- * random slot by a new one of random size; after --generations turnovers of its slots it ends and
- * a new thread goes on with the table that has waited longest. So many frees are of objects that
- * another, dead, thread allocated. Idea: Larson and Krishnan, Memory allocation for long-running
+ * random slot by a new one of random size. After --generations turnovers of its slots it ends, and
+ * a new thread continues with the table that has waited longest. So many frees are of objects that
+ * another, ended thread allocated. Idea: Larson and Krishnan, Memory allocation for long-running
  * server applications (1998).
  */
 #include "bench/lib/bench.h"
@@ -17,16 +17,17 @@
 
 enum { REPLACEMENTS_A_TURN = 1000 };
 
-/* Tables that wait for a thread. Locked for some instructions once in a thread's life. */
+/* Tables that wait for a thread. The lock is held for a few instructions once in a thread's
+ * life. */
 struct queue {
     pthread_mutex_t lock;
     void ***tables;
-    size_t length;   /* lanes + 1: so a lane that gives one always finds another */
+    size_t length;   /* lanes + 1, so a lane that gives one always finds another */
     size_t first;
     size_t count;
 };
 
-/* One thread's life: the worker of its lane waits for it, so it may write the worker's counts. */
+/* One thread's life. The worker of its lane waits for it, so it may write the worker's counts. */
 struct life {
     struct bench_worker *worker;
     void **slots;
@@ -94,7 +95,7 @@ static void work(struct bench_worker *worker)
     queue_put(queue, life.slots);
 }
 
-/* Deals all objects out at random, so that no table is a run of neighbours in memory. */
+/* Deals objects out at random, so that no table is a run of neighbours in memory. */
 static void shuffle(void **objects, size_t count, uint64_t *state)
 {
     for (size_t i = count; i > 1; i--) {

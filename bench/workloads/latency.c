@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * latency: how long single calls of malloc and free take at worst, by the caller's CPU time.
+ * latency: the longest single calls of malloc and free, in the caller's CPU time.
  *
  *     warm    1,000 slots of 16 to 1,024 bytes, filled and emptied at random
  *     cold    the first 100 mallocs and frees of a thread; then the next thread
@@ -9,8 +9,8 @@
  *     inbox   2 M objects of 16 to 128 bytes, each freed by the next thread; then the same again
  *     drift   60 MiB whose sizes wander from round to round, then objects of 17 to 32 KB, then 64 B
  *
- * Only the calls are timed, and only after the first round of each (of cold: all). bench/lib/latency.h
- * says what is measured. An operation is a call.
+ * Only the calls are timed, and only after the first round of each shape (cold: always).
+ * bench/lib/latency.h says what is measured. An operation is a call.
  */
 #include "bench/lib/bench.h"
 #include "bench/lib/latency.h"
@@ -28,7 +28,7 @@ enum {
     DRIFT_SLOTS = 14000, DRIFT_STEPS = 30000, DRIFT_PAIRS = 100,
 };
 
-/* What one worker times. */
+/* The calls that one worker times. */
 struct lane {
     struct bench_meter meter;
     struct bench_latency mallocs;
@@ -39,7 +39,7 @@ struct lane {
 struct situation {
     const char *name;
     void (*work)(struct bench_worker *worker, struct lane *lane);
-    size_t table;  /* slots, of each worker or, where they share it, of all */
+    size_t table;  /* slots of each worker, or of all if they share it */
 };
 
 struct stage {
@@ -72,7 +72,7 @@ static void timed_free(struct bench_worker *worker, struct lane *lane, void *obj
     worker->ops++;
 }
 
-/* What came before was to get warm. The time begins anew. */
+/* Ends the warm-up: the time starts again. */
 static void forget(struct bench_worker *worker, struct lane *lane)
 {
     memset(&lane->mallocs, 0, sizeof lane->mallocs);
@@ -110,7 +110,7 @@ static void warm(struct bench_worker *worker, struct lane *lane)
     while (bench_more(worker));
 }
 
-/* Of each power of two as many as of any other. */
+/* Each power of two is equally likely. */
 static size_t large_size(uint64_t random)
 {
     unsigned power = 16 + (unsigned)bench_below(random, 7);
@@ -223,7 +223,7 @@ static void inbox_round(struct bench_worker *worker, struct lane *lane, size_t c
     bench_meter_look(&lane->meter);
     for (size_t i = 0; i < count; i++)
         timed_free(worker, lane, next->table[i]);
-    /* Its owner fills the table anew only when it has been read. */
+    /* The owner refills the table only after it was read. */
     pthread_barrier_wait(&stage->barrier);
 }
 
@@ -291,7 +291,7 @@ static void note_latency(const struct bench_latency *of, const char *const *keys
     bench_note(keys[4], of->max_ns);
 }
 
-/* By the last worker, when all others have ended. */
+/* The last worker runs this, after all others have ended. */
 static void tell(struct stage *stage)
 {
     static const char *const of_malloc[] = { "mallocs", "malloc_p50_ns", "malloc_p99_ns",
@@ -315,10 +315,10 @@ static void work(struct bench_worker *worker)
     struct lane *lane = &stage->lanes[worker->index];
     bench_meter_look(&lane->meter);
     stage->situation->work(worker, lane);
-    /* Each call that was made must have been counted, once. */
+    /* Each call must have been counted, once. */
     if (lane->mallocs.calls + lane->frees.calls != worker->ops)
         worker->faults++;
-    /* acq_rel: the last one sees what the others have counted */
+    /* acq_rel: the last worker sees what the others have counted */
     if (__atomic_sub_fetch(&stage->working, 1, __ATOMIC_ACQ_REL) == 0)
         tell(stage);
 }
@@ -337,8 +337,8 @@ int main(int argc, char **argv)
         .seconds = 2, .threads = 2, .max = 16 << 20, .min = 16, .smoke_ops = 20000,
         .shape = "warm",
     };
-    bench_parse(&options, argc, argv, "How long single calls take at worst; --shape: the situation.");
-    /* Of megabytes that are written and checked byte by byte, few will do. */
+    bench_parse(&options, argc, argv, "Times the longest single calls; --shape: the situation.");
+    /* Few operations will do: megabytes are written and checked byte by byte. */
     if (options.mode == BENCH_SMOKE && strcmp(options.shape, "large") == 0)
         options.ops = options.smoke_ops / 20;
     struct stage stage = {

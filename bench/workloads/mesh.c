@@ -7,9 +7,9 @@
  *        1      ring     .    ring
  *        2      ring   ring     .
  *
- * A thread that finds the receiver's ring full frees what came to it instead of waiting, so nobody
- * waits for anybody. With one thread the ring leads back to it. The idea is that of xmalloc-test:
- * no thread ever frees what it allocated. An operation is a malloc or a free.
+ * A thread that finds the receiver's ring full frees what it received instead of waiting, so no
+ * thread waits for another. With one thread the ring leads back to it. The idea is that of
+ * xmalloc-test: no thread frees what it allocated. An operation is a malloc or a free.
  */
 #include "bench/lib/bench.h"
 #include "bench/lib/ring.h"
@@ -18,7 +18,7 @@ enum { BATCH = 120, BATCHES_ON_THE_WAY = 4, BATCHES_A_TURN = 32 };
 
 struct mesh {
     struct bench_ring *rings;
-    bool is_over;      /* set by the first thread that is done: others could starve without it */
+    bool is_over;      /* set by the first thread that is done, else the others could starve */
 };
 
 static struct bench_ring *ring_between(struct bench_ring *rings, unsigned threads, unsigned from,
@@ -27,7 +27,7 @@ static struct bench_ring *ring_between(struct bench_ring *rings, unsigned thread
     return &rings[(size_t)from * threads + to];
 }
 
-/* Few batches on the way: the live set must stay small beside what T x T full rings would hold. */
+/* Few batches in flight: T x T full rings would hold more than a small live set. */
 static bool has_room(struct bench_ring *ring)
 {
     return bench_ring_has_room(ring, BENCH_RING_SLOTS - BATCHES_ON_THE_WAY * BATCH + BATCH);
@@ -71,7 +71,7 @@ static void work(struct bench_worker *worker)
     unsigned to = self;
     uint64_t state = worker->random;
     unsigned tries = 0;
-    /* relaxed, here and below: only a wish to stop; the joins order everything else */
+    /* relaxed, here and below: only a request to stop; the joins order the rest */
     while (bench_more(worker) && !__atomic_load_n(&mesh->is_over, __ATOMIC_RELAXED)) {
         uint64_t before = worker->ops;
         for (unsigned i = 0; i < BATCHES_A_TURN; i++) {

@@ -2,9 +2,9 @@
 /*
  * mid_large_mt: 8 to 32 KiB on two threads, each with a working set of its own.
  *
- * Each draw looks at a random slot: an empty one is filled, a full one is freed with a probability
- * of one in four. Four slots in five are full once it runs steadily. As in the ancestor's program
- * of this name, an operation is a draw: two in five reach the allocator ("calls" in the line).
+ * Each draw looks at a random slot: it fills an empty one, and frees a full one with a probability
+ * of one in four. In steady state four slots in five are full. As in the ancestor's program of this
+ * name, an operation is a draw: two in five reach the allocator ("calls" in the line).
  *
  * Shapes: "steps" takes 8, 16 and 32 KiB; "uniform" any size from --min to --max.
  */

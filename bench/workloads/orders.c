@@ -3,7 +3,7 @@
  * orders: blocks of many small sizes, given back in three orders, as in the SmartHeap tests.
  *
  * A thread takes --slots blocks, mostly small ones, then frees them first to last, last to first,
- * or every other one before the rest; and half of them live on through the next round.
+ * or every other one before the rest. Half of them stay allocated through the next round.
  */
 #include "bench/lib/bench.h"
 
@@ -12,7 +12,7 @@ struct block_run {
     size_t count;
 };
 
-/* The smaller of two draws: small blocks are the more frequent. */
+/* The smaller of two draws: small blocks are more frequent. */
 static size_t draw_size(const struct bench_options *options, uint64_t *state)
 {
     size_t one = bench_size(bench_random(state), options->min, options->max);

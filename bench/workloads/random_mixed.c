@@ -2,8 +2,8 @@
 /*
  * random_mixed: 8 to 128 bytes, random slots of a table of 400.
  *
- * Each turn draws a slot: what lies there is freed, an empty one is filled. The draw is a coin that
- * no branch predictor can know, as in a program whose frees are not where its mallocs are.
+ * Each turn draws a slot: it frees the object there, or fills an empty slot. No branch predictor
+ * can know the outcome, as in a program whose frees are far from its mallocs.
  */
 #include "bench/lib/bench.h"
 

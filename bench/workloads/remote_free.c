@@ -4,9 +4,9 @@
  *
  *     worker 0 -- ring --> worker 1      worker 2 -- ring --> worker 3      ...
  *
- * Objects travel through a bounded ring, a burst at a time, so that at most BENCH_RING_SLOTS are
- * under way and what is measured is the way home of freed memory, not the ring. An operation is one
- * object: a malloc here and a free there.
+ * Objects travel through a bounded ring, a burst at a time, so at most BENCH_RING_SLOTS are in
+ * flight. That measures the return of freed memory, not the ring. An operation is one object: a
+ * malloc here and a free there.
  */
 #include "bench/lib/bench.h"
 #include "bench/lib/ring.h"

@@ -3,8 +3,8 @@
  * threads_idle: many threads that each allocate a little and then wait: what does the memory cost?
  *
  * Each thread takes --slots objects of mixed size, frees all but one in eight, and sleeps until the
- * last one is there. The figures to look at are idle_rss_kib, measured then, and live_kib, what the
- * program holds at that moment; rss_kib is the peak. Stacks are small and the same for all.
+ * last thread is there. Then idle_rss_kib is measured, and live_kib is what the program holds;
+ * compare the two. rss_kib is the peak. Stacks are small and the same for all allocators.
  */
 #include "bench/lib/bench.h"
 
@@ -52,7 +52,7 @@ static void *idle(void *argument)
     struct member *member = argument;
     struct crowd *crowd = member->crowd;
     const struct bench_options *options = crowd->options;
-    /* relaxed: only sums; the barriers order them before they are read */
+    /* relaxed: only sums; barriers order them before they are read */
     __atomic_fetch_add(&crowd->live, fill_and_thin_out(member), __ATOMIC_RELAXED);
     pthread_barrier_wait(&crowd->all_idle);
     pthread_barrier_wait(&crowd->may_end);
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     if (options.mode == BENCH_SMOKE)
         options.threads = 20;
     struct crowd crowd = { .options = &options };
-    /* One worker, the main thread, watches; the crowd itself is made by it. */
+    /* The main thread is the one worker that watches; it makes the threads. */
     options.generations = options.threads;
     options.threads = 1;
     pthread_barrier_init(&crowd.all_idle, NULL, options.generations + 1);

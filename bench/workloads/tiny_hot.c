@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tiny_hot: one size, 32 bytes, as fast as it goes. Each thread for itself.
+ * tiny_hot: one size, 32 bytes, as fast as possible, each thread without the others.
  *
- * Shapes: "pair" frees each object at once; "lifo" takes --slots objects and gives them back last
- * first; "empty" is the loop of "pair" with no allocator in it, for bench/instructions.sh.
+ * Shapes: "pair" frees each object at once; "lifo" takes --slots objects and frees them last first;
+ * "empty" is the loop of "pair" without an allocator, for bench/instructions.sh.
  */
 #include "bench/lib/bench.h"
 
@@ -11,7 +11,7 @@
 
 enum { PAIRS_A_TURN = 20000, SLOTS_MAX = 4096 };
 
-/* Makes the compiler believe that the pointer is used, at the price of no instruction. */
+/* Makes the compiler assume that the pointer is used, without an instruction. */
 static inline void keep(void *object)
 {
     __asm__ volatile("" : : "r"(object) : "memory");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wander: one thread walks over all CPUs with a steady live set and replaces it as it goes.
+ * wander: one thread moves over all CPUs with a steady live set and replaces it on the way.
  *
  * After each tenth of a turnover it moves to the next CPU that it may use. An allocator with caches
- * or arenas by CPU must not leave a working set behind on each: the figure to look at is rss_kib
- * against live_kib, the most that the program ever held.
+ * or arenas per CPU must not leave a working set on each: compare rss_kib with live_kib, the most
+ * that the program ever held.
  */
 #include "bench/lib/bench.h"
 
@@ -24,7 +24,7 @@ static size_t cpu_set_size(void)
     return CPU_ALLOC_SIZE(CPUS_MAX);
 }
 
-/* Binds the thread to the next CPU of its own first mask; stays where that is refused. */
+/* Binds the thread to the next CPU of its original mask; on failure it stays. */
 static void step_to_next(const cpu_set_t *allowed, cpu_set_t *one, unsigned *cpu)
 {
     for (unsigned i = 0; i < CPUS_MAX; i++) {
