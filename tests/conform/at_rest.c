@@ -22,6 +22,7 @@ enum {
     OBJECTS_MAX = 100000,
     BURSTS = 4,             /* the learner has an opinion by then */
     SLACK = 3 * MIB,        /* headers, tables, stacks */
+    HELD = 12 * MIB,        /* what was freed after the front's last look, 64 slow calls before */
     FIRST = 16 * MIB,       /* what the default keeps though nothing was asked for again */
     CALLS = 4 * 64,         /* of a class whose magazines hold two or so: 64 slow ones among them */
 };
@@ -121,7 +122,7 @@ static void rests(const struct load *load, const char *decay, unsigned bursts, s
 static void at_once(void)
 {
     for (unsigned i = 0; i < TAP_COUNT(loads); i++)
-        rests(&loads[i], "0", BURSTS, loads[i].needs_calls ? 2 * SLACK : SLACK);
+        rests(&loads[i], "0", BURSTS, loads[i].needs_calls ? HELD : SLACK);
 }
 
 /* One burst, of which nothing was asked for again. */

@@ -127,7 +127,7 @@ static void churn(size_t bytes)
 static void swing(size_t bytes)
 {
     for (unsigned i = 0; i < SWINGS; i++) {
-        size_t size = i % 2 == 0 ? 256 * KIB : 16 * MIB;
+        size_t size = i % 2 == 0 ? 256 * KIB : 40 * MIB;
         for (count = 0; count < bytes / size; count++)
             take(count, size);
         empty();
