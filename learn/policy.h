@@ -63,7 +63,7 @@ struct hak_policy {
     uint8_t learns_huge;             /* whether to ask for huge pages, too */
     uint8_t by_site;                 /* call sites are told apart, too */
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
-    size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
+    size_t large_retain_bytes;       /* dirty bytes a shard's large caches may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
     size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
     uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */

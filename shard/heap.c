@@ -38,20 +38,12 @@ static struct hak_placement *placement_for(unsigned count)
     return placement;
 }
 
-static unsigned lanes_in(const struct hak_placement *placement)
-{
-    unsigned lanes = 0;
-    for (unsigned index = 0; placement->domains != NULL && index < placement->count; index++)
-        lanes += hak_lanes_of(placement->domains, index);
-    return lanes != 0 ? lanes : 1;
-}
-
 /* What the heap may keep unused is shared out, so that it does not grow with the shards. */
-static void share_out(struct hak_heap *heap, const struct hak_placement *placement)
+static void share_out(struct hak_heap *heap, unsigned shards)
 {
     enum { LARGE_LEAST = 2 * 1024 * 1024, SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
-    size_t share = heap->retain_bytes / lanes_in(placement);
-    size_t slab_share = heap->retain_bytes / placement->count / SLAB_PART;
+    size_t share = heap->retain_bytes / shards;
+    size_t slab_share = share / SLAB_PART;
     if (heap->retain_bytes != 0 && share < LARGE_LEAST)
         share = LARGE_LEAST;
     if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
@@ -68,7 +60,7 @@ static void share_out(struct hak_heap *heap, const struct hak_placement *placeme
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 {
     heap->retain_bytes = bytes;
-    share_out(heap, heap->placement);
+    share_out(heap, heap->placement->count);
 }
 
 int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
@@ -82,7 +74,7 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
     if (placement == NULL || shard == NULL)
         return -ENOMEM;
     placement->shards[0] = shard;
-    share_out(heap, placement);
+    share_out(heap, 1);
     hak_whale_start(&heap->whales, heap->policy);
     /* release: pairs with the acquire in hak_heap_shard_here */
     __atomic_store_n(&heap->placement, placement, __ATOMIC_RELEASE);
@@ -217,7 +209,7 @@ static void forget_strangers(struct hak_heap *heap)
 static void publish(struct hak_heap *heap, const struct hak_placement *placement)
 {
     heap->nodes = placement->domains->nodes;
-    share_out(heap, placement);
+    share_out(heap, placement->count);
     /* release, all: pair with the acquires in hak_heap_shard_here, hak_heap_heir and refill.c */
     for (unsigned index = 0; index < placement->count; index++)
         __atomic_store_n(&placement->shards[index]->placement, placement, __ATOMIC_RELEASE);

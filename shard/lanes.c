@@ -5,6 +5,18 @@
 
 #include "tiers/meta.h"
 
+/* What the shard may keep is shared by the lanes that there are: few threads keep much. */
+static void share_out(struct hak_shard *shard)
+{
+    struct hak_large_cache *large;
+    unsigned count = 0;
+    for (unsigned lane = 0; hak_lane_next(shard, &lane) != NULL;)
+        count++;
+    /* relaxed: see most_retained (tiers/large_purge.c) */
+    for (unsigned lane = 0; (large = hak_lane_next(shard, &lane)) != NULL;)
+        __atomic_store_n(&large->sharing, count, __ATOMIC_RELAXED);
+}
+
 /* Lane `number` (not 0), by one thread at a time; NULL without memory. */
 static HAK_COLD struct hak_lane *make(struct hak_shard *shard, unsigned number)
 {
@@ -19,6 +31,7 @@ static HAK_COLD struct hak_lane *make(struct hak_shard *shard, unsigned number)
         __atomic_store_n(&shard->lanes[number], lane, __ATOMIC_RELEASE);
         if (shard->lane_end <= number)
             __atomic_store_n(&shard->lane_end, number + 1, __ATOMIC_RELEASE);
+        share_out(shard);
     }
     hak_lock_release(&shard->lane_lock);
     return lane;

@@ -7,8 +7,8 @@
  *     lane 1 ...     made when a CPU first asks for its own
  *
  * A run knows its cache by its segment, so any thread may free it. What lies free in one lane is
- * found by the others before memory is fresh (refill.c), and by whoever makes room. All lanes of
- * the heap share what it may keep unused. Bounds: HAK_LANES_MAX lanes a shard, no more than CPUs;
+ * found by the others before memory is fresh (refill.c), and by whoever makes room. The lanes
+ * of a shard share what it may keep unused. Bounds: HAK_LANES_MAX lanes a shard, no more than CPUs;
  * each is a cache and a learner. They are never given back. Any thread. */
 #ifndef HAK_SHARD_LANES_H
 #define HAK_SHARD_LANES_H

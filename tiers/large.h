@@ -52,6 +52,8 @@ struct hak_large_cache {
     uint32_t batched;                        /* HAK_ARM_BATCH: runs that wait, BUSY, */
     uint32_t batched_units;
     uint32_t touches;                        /* takes of clean memory; relaxed atomic */
+    uint32_t sharing;                        /* caches that large_retain_bytes is for; 0: this
+                                                alone; relaxed atomic */
     uint64_t batch_ns;                       /* since then */
     const struct hak_region_source *source;  /* constant */
     struct hak_learner *learner;             /* constant */

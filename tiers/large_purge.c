@@ -390,9 +390,16 @@ static void decay(struct hak_large_cache *cache, uint32_t ticks)
         cache->least_dirty = cache->dirty_units;
 }
 
-static size_t most_retained(const struct hak_policy *policy)
+/* Dirty bytes that the cache may keep, in equal parts with those it shares them with. */
+static size_t most_retained(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
-    return hak_policy_bytes(&policy->large_retain_bytes);
+    enum { LEAST = 2 * 1024 * 1024 };
+    size_t all = hak_policy_bytes(&policy->large_retain_bytes);
+    /* relaxed: of about now */
+    uint32_t sharing = __atomic_load_n(&cache->sharing, __ATOMIC_RELAXED);
+    if (sharing <= 1 || all <= LEAST)
+        return all;
+    return all / sharing > LEAST ? all / sharing : LEAST;
 }
 
 /* Dirty units that may stay: what the learner found to pay, or what the policy says, and a share of
@@ -405,7 +412,7 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
     if (policy->decay_ns == 0)
         return 0;
     size_t share = hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE;
-    size_t most = (hak_learner_retain(cache->learner, policy, most_retained(policy)) >>
+    size_t most = (hak_learner_retain(cache->learner, policy, most_retained(cache, policy)) >>
                    HAK_LARGE_UNIT_SHIFT) +
                   cache->used_units / share;
     size_t missing = hak_headroom_missing() >> HAK_LARGE_UNIT_SHIFT;
@@ -435,7 +442,7 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     if (cache->dirty_units <= cache->futile[how])
         return;
     if (how == SPARING &&
-        hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
+        hak_learner_grow_retain(cache->learner, policy, most_retained(cache, policy)))
         most = most_dirty(cache, policy);
     if (cache->dirty_units <= most)
         return;
@@ -455,7 +462,7 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
     if (cache->batched != 0 && (int64_t)(now_ns - cache->batch_ns) >= BATCH_NS)
         hak_large_release_batch(cache);
     if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns))) {
-        hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+        hak_learner_tick(cache->learner, policy, most_retained(cache, policy), now_ns);
         if (hak_learner_lost(cache->learner) != 0)
             decay(cache, decay_ticks(cache, policy));
     }
@@ -492,7 +499,7 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
     if (cache->batched != 0)
         hak_large_release_batch(cache);
     if (hak_learner_watches(policy) && hak_learner_is_due(cache->learner, now_ns))
-        hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+        hak_learner_tick(cache->learner, policy, most_retained(cache, policy), now_ns);
     hak_lock_release(&cache->lock);
 }
 
@@ -500,7 +507,7 @@ void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_poli
                             uint64_t now_ns)
 {
     hak_lock_acquire(&cache->lock);
-    hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+    hak_learner_tick(cache->learner, policy, most_retained(cache, policy), now_ns);
     hak_lock_release(&cache->lock);
 }
 

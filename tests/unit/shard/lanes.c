@@ -98,15 +98,24 @@ static void lanes_decay_by_turns(void)
         EXPECT_EQ(large->now, (uint32_t)((1000 * second) >> 20));
 }
 
-/* All lanes together keep what the heap may. */
+/* The lanes that there are keep together what the shard may: so many free runs of one lane. */
 static void retention_is_shared_out(void)
 {
-    const size_t bytes = 64 << 20;
+    enum { RUNS = 400 };
+    static void *runs[RUNS];
     struct hak_heap *heap = hak_heap_default();
+    struct hak_large_cache *own = lane_of(0, 1);
     size_t before = heap->retain_bytes;
-    hak_heap_set_retain(heap, bytes);
-    EXPECT_EQ(heap->policy_store.large_retain_bytes, bytes / CPUS);
+    hak_heap_set_retain(heap, 2 * 32 << 20); /* 32 MiB for each shard, 4 for each lane */
+    EXPECT_EQ(heap->policy->large_retain_bytes, 32 << 20);
+    for (unsigned i = 0; i < RUNS; i++)
+        runs[i] = hak_large_take(own, LARGE, 1, HAK_ZERO_NO, heap->policy);
+    for (unsigned i = 0; i < RUNS; i++)
+        hak_large_give(runs[i], heap->policy);
+    EXPECT_GE(hak_large_bytes(own).dirty, 1 << 20);
+    EXPECT_LE(hak_large_bytes(own).dirty, (32 << 20) / LANES);
     hak_heap_set_retain(heap, before);
+    hak_lanes_trim(two()->shards[0]);
 }
 
 /* ---- many threads ---------------------------------------------------------------------------- */
