@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "api/crowd.h"
 #include "api/learning.h"
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
@@ -27,6 +28,10 @@
 
 _Static_assert(sizeof HAKMEM_VERSION == sizeof PACKAGE_VERSION,
                "hakmem.h and configure.ac tell different versions");
+
+enum {
+    COUNTS_SIZE = 80, /* bytes of what hak_crowd_tell says */
+};
 
 static const uint64_t NS_OF_MS = 1000 * 1000;
 
@@ -53,9 +58,13 @@ struct mode {
 
 static const char *front_in_force(void)
 {
+    const struct hak_front *own = hak_thread_front();
+    const char *of_many = hak_crowd_kind();
+    if (of_many != NULL)
+        return of_many;
     if (hak_cpu_fronts_open())
         return "cpu";
-    return hak_thread_front() != NULL ? "thread" : "none";
+    return own != NULL ? "thread" : "none";
 }
 
 /* One shard on several nodes has no node of its own, whatever the kernel would allow. */
@@ -93,12 +102,21 @@ static struct mode mode_in_force(const struct hak_heap *heap)
     return mode;
 }
 
+static void flush_crowd(void)
+{
+    if (!hak_section_enter_late())
+        return;
+    hak_crowd_flush();
+    hak_section_leave();
+}
+
 size_t hak_trim(void)
 {
     /* Waits for nobody who places shards: that is a sleep, which a filter may not let through. */
     hak_start();
     hak_thread_front();
     hakmem_thread_flush();
+    flush_crowd();
     size_t bytes = hak_heap_trim(hak_heap_default());
     hak_misuse_tell();
     return bytes;
@@ -108,10 +126,12 @@ static void put_stats(struct hak_writer *writer, enum hakmem_format format)
 {
     struct hak_heap *heap = started_heap();
     struct mode mode = mode_in_force(heap);
+    char counts[COUNTS_SIZE];
     const struct hak_report_fact facts[] = {
         {"by", mode.by},
         {"front", mode.front},
         {"front_why", mode.front_why},
+        {"threads", hak_crowd_tell(counts, sizeof counts)},
         {"remote", mode.remote},
         {"bind", mode.bind},
         {"bind_why", mode.bind_why},
@@ -154,9 +174,11 @@ static void put_why(struct hak_writer *writer, const char *why)
 size_t hakmem_mode(char *buffer, size_t size)
 {
     struct mode mode = mode_in_force(started_heap());
+    char counts[COUNTS_SIZE];
     struct hak_writer writer = hak_writer_to_buffer(buffer, size);
     hak_put(&writer, "shards=%u by=%s front=%s", mode.shards, mode.by, mode.front);
     put_why(&writer, mode.front_why);
+    put_why(&writer, hak_crowd_tell(counts, sizeof counts));
     hak_put(&writer, " remote=%s bind=%s", mode.remote, mode.bind);
     put_why(&writer, mode.bind_why);
     hak_writer_flush(&writer);
@@ -224,6 +246,7 @@ size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds)
         return 0;
     }
     hakmem_thread_flush();
+    flush_crowd();
     const struct hak_heap_purge purge = {
         .id = (unsigned)(shard + 1),
         .bytes = bytes != 0 ? bytes : SIZE_MAX,

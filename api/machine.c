@@ -76,6 +76,11 @@ bool hak_machine_is_small(void)
     return is_small;
 }
 
+unsigned hak_machine_cpus(void)
+{
+    return (unsigned)hak_cpu_set_count(&at_start.cpus);
+}
+
 const struct hak_topology *hak_machine_get_small(void)
 {
     return hak_topology_of(&at_start);

@@ -18,6 +18,9 @@ void hak_machine_start(void);
  * mode `auto`: few CPUs that may be used, on one node. False where one was named. */
 bool hak_machine_is_small(void);
 
+/* CPUs that the process could use at start; 0: they were not asked for. */
+unsigned hak_machine_cpus(void);
+
 /* The small machine, as it was at start; or NULL without memory. To be put back. Opens nothing. */
 const struct hak_topology *hak_machine_get_small(void);
 

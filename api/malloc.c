@@ -17,17 +17,19 @@
 #include "front/front_cpu.h"
 #include "hakmem.h"
 
-/* The second tries: what lies behind the first magazine of the thread's front, or the CPU's front.
+/* The second tries: what lies behind the first magazine of the thread's front; or the CPU's front,
+ * of classes for which its own is closed, as hak_front_none is for all, hak_front_apart for none.
  * Kept out of malloc and free themselves, whose registers they would cost. */
 static __attribute__((noinline)) void *malloc_again(size_t size)
 {
     if (hak_unlikely(size > HAK_MID_MAX))
         return hak_malloc_slow(size);
     void *object = NULL;
-    if (hak_thread_has_front())
-        object = hak_front_pop_spare(hak_front_mine, hak_size_class(size));
+    unsigned class_id = hak_size_class(size);
+    if (hak_front_is_open(hak_front_mine, class_id))
+        object = hak_front_pop_spare(hak_front_mine, class_id);
     else if (hak_cpu_fronts_exist())
-        object = hak_cpu_pop(hak_size_class(size), HAK_CPU_ONE_TRY);
+        object = hak_cpu_pop(class_id, HAK_CPU_ONE_TRY);
     return hak_likely(object != NULL) ? object : hak_malloc_slow(size);
 }
 
@@ -43,7 +45,7 @@ static int free_on_cpu(void *object, uint32_t entry)
 static __attribute__((noinline)) void free_again(void *object, uint32_t entry)
 {
     int freed = 0;
-    if (hak_thread_has_front())
+    if (hak_front_is_open(hak_front_mine, (uint8_t)entry))
         freed = hak_front_push_behind(hak_front_mine, entry, object);
     else if (hak_cpu_fronts_exist())
         freed = free_on_cpu(object, entry);

@@ -24,12 +24,15 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "api/crowd.h"
 #include "api/misuse.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/exchange.h"
 #include "front/front.h"
 #include "front/front_cpu.h"
+#include "front/front_shared.h"
+#include "front/fronts.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
@@ -71,6 +74,15 @@ static void *beside(size_t size, size_t alignment, enum hak_zero zero)
     return object;
 }
 
+/* The thread's front, if it serves the class. */
+static struct hak_front *front_for(unsigned class_id)
+{
+    struct hak_front *front = hak_thread_front();
+    if (front != NULL && !hak_front_is_open(front, class_id) && !hak_front_reopen(front))
+        return NULL;
+    return front;
+}
+
 /* What lies at hand; NULL: nothing. */
 static void *small_at_hand(struct hak_front *front, unsigned class_id)
 {
@@ -81,6 +93,20 @@ static void *small_at_hand(struct hak_front *front, unsigned class_id)
     return hak_thread_may_use_cpu_front() ? hak_cpu_pop(class_id, HAK_CPU_TRIES) : NULL;
 }
 
+static void *small_of_crowd(unsigned class_id)
+{
+    struct hak_front *shared = hak_crowd_front();
+    if (shared == NULL)
+        return small_without_front(class_id);
+    void *object = hak_front_pop(shared, class_id);
+    if (object == NULL) {
+        hak_heap_visit(hak_heap_default(), shared);
+        object = hak_front_refill(shared, class_id);
+    }
+    hak_shared_front_put(shared);
+    return object;
+}
+
 static void *small_from_heap(struct hak_front *front, unsigned class_id)
 {
     if (front != NULL) {
@@ -88,14 +114,14 @@ static void *small_from_heap(struct hak_front *front, unsigned class_id)
         return hak_front_refill(front, class_id);
     }
     if (!hak_thread_may_use_cpu_front())
-        return small_without_front(class_id);
+        return small_of_crowd(class_id);
     hak_heap_visit_on_cpu(hak_heap_default());
     return hak_cpu_front_refill(class_id);
 }
 
 static void *small(unsigned class_id, size_t size, size_t alignment)
 {
-    struct hak_front *front = hak_thread_front();
+    struct hak_front *front = front_for(class_id);
     void *object = small_at_hand(front, class_id);
     if (object != NULL)
         return object;
@@ -104,6 +130,8 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
     object = small_from_heap(front, class_id);
     hak_heap_leave();
     hak_misuse_tell();
+    if (front == NULL)
+        hak_thread_earn_front();
     return object;
 }
 
@@ -146,13 +174,30 @@ static void release_small_on_cpu(void *object, struct hak_page page)
         hak_cpu_front_overflow(page.class_id, object);
 }
 
+static void release_small_of_crowd(void *object, struct hak_page page)
+{
+    struct hak_front *shared = hak_crowd_front();
+    if (shared == NULL) {
+        release_small_without_front(object, page);
+        return;
+    }
+    if (!put_at_hand(shared, object, page)) {
+        hak_heap_visit(hak_heap_default(), shared);
+        if (is_foreign(shared, page))
+            hak_front_give_foreign(shared, page.class_id, object);
+        else
+            hak_front_overflow(shared, page.class_id, object);
+    }
+    hak_shared_front_put(shared);
+}
+
 static void release_small_to_heap(struct hak_front *front, void *object, struct hak_page page)
 {
     if (front == NULL) {
         if (hak_thread_may_use_cpu_front())
             release_small_on_cpu(object, page);
         else
-            release_small_without_front(object, page);
+            release_small_of_crowd(object, page);
         return;
     }
     hak_heap_visit(hak_heap_default(), front);
@@ -188,7 +233,7 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
 
 static void release_small(void *object, struct hak_page page)
 {
-    struct hak_front *front = hak_thread_front();
+    struct hak_front *front = front_for(page.class_id);
     if (hak_unlikely(!hak_slab_is_object(hak_slab_of(object, page), object))) {
         hak_misuse("free", object, HAK_MISUSE_INTERIOR);
         return;
@@ -314,6 +359,7 @@ bool hak_give_back(struct hak_reclaim *call)
     call->may_reap = !is_starting;
     if (!hak_heap_enter())
         return false;
+    hak_crowd_flush();
     bool may_help = hak_reclaim(hak_heap_default(), call);
     hak_heap_leave();
     hak_misuse_tell();

@@ -13,7 +13,10 @@ const struct hak_front hak_front_none = {
  * (ld.so: before the initial thread's; a static program: before libc starts). */
 HAK_TLS struct hak_front *hak_front_mine = (struct hak_front *)&hak_front_none;
 
+/* Open in all classes, so that the CPU's front is not asked; but with nothing to pop, no shard's to
+ * be pushed on, and no room for foreign ones. */
 struct hak_front hak_front_apart = {
+    .loaded = {[1 ... HAK_CLASS_LAST] = 1},
     .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
 };
 

@@ -18,6 +18,7 @@
 #include "api/placing.h"
 #include "api/threads.h"
 #include "api/wake.h"
+#include "front/front_cpu.h"
 #include "heap/heap.h"
 #include "os/section.h"
 #include "shard/grace.h"
@@ -49,6 +50,7 @@ __attribute__((constructor)) static void second_stage(void)
         hak_section_leave();
     hak_placing_allow();
     hak_machine_start();
+    hak_cpu_fronts_prepare();
     if (!hak_placing_may_wait())
         hak_thread_place_shards_and_wait();
     hak_threads_start();

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "api/crowd.h"
 #include "api/fork.h"
 #include "api/misuse.h"
 #include "api/placing.h"
@@ -43,6 +44,8 @@ static struct hak_front *make_front(void)
     if (!hak_heap_enter())
         return NULL;
     struct hak_front *front = hak_front_create(hak_heap_map(hak_heap_default()));
+    if (front != NULL && !hak_front_is_open(front, HAK_CLASS_LAST))
+        hak_crowd_gather();
     hak_heap_leave();
     return front;
 }
@@ -75,6 +78,19 @@ static struct hak_front *bind(struct hak_front *front)
     return front;
 }
 
+/* Whether the calling thread is to do without a front of its own. */
+static int is_one_of_many(void)
+{
+    hak_cpu_fronts_watch();
+    if (hak_crowd_has_room() || !hak_heap_enter())
+        return 0;
+    hak_crowd_join();
+    hak_count(&hak_shard_map_here(hak_heap_map(hak_heap_default()), 0)->counters,
+              HAK_COUNTER_THREADS_MANY, 1);
+    hak_heap_leave();
+    return 1;
+}
+
 static struct hak_front *start_thread(void)
 {
     if (hak_thread_state == HAK_THREAD_UNBOUND)
@@ -90,10 +106,10 @@ static struct hak_front *start_thread(void)
     if (__atomic_fetch_add(&threads.count, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
-    int per_cpu = hak_fronts_are_per_cpu();
-    struct hak_front *front = per_cpu ? NULL : make_front();
+    int shares = hak_fronts_are_per_cpu() || is_one_of_many();
+    struct hak_front *front = shares ? NULL : make_front();
     if (front == NULL) {
-        hak_thread_state = per_cpu ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
+        hak_thread_state = shares ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
         return NULL;
     }
     return bind(front);
@@ -121,6 +137,13 @@ struct hak_front *hak_thread_own_front(void)
     return NULL;
 }
 
+void hak_thread_earn_front(void)
+{
+    if (!hak_thread_has_front() && hak_thread_state == HAK_THREAD_RUNNING &&
+        !hak_fronts_are_per_cpu() && hak_crowd_seems_small())
+        hak_thread_own_front();
+}
+
 /* The front that the thread gives back now is not to be given back at its end once more. */
 static void forget_bound(void)
 {
@@ -140,7 +163,8 @@ static void give_up(struct hak_front *front)
 void hak_thread_drop_own_front(void)
 {
     struct hak_front *front = hak_thread_front();
-    if (front == NULL || !hak_fronts_are_per_cpu() || hak_thread_state != HAK_THREAD_RUNNING)
+    int shares = hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
+    if (front == NULL || !shares || hak_thread_state != HAK_THREAD_RUNNING)
         return;
     give_up(front);
 }

@@ -34,6 +34,9 @@ static inline struct hak_front *hak_thread_front(void)
 struct hak_front *hak_thread_own_front(void);
 void hak_thread_drop_own_front(void);
 
+/* One of many threads has a front of its own from now on, if there are few by now. */
+void hak_thread_earn_front(void);
+
 /* hak_place_shards_and_wait, for a thread that may have a front: CPUs' fronts take its place where
  * they were opened. */
 void hak_thread_place_shards_and_wait(void);

@@ -4,8 +4,8 @@
  * not registered), while the CPU number that it finds there is the parent's and stays. So while
  * there is a child the thread is served without a front: by the slabs, under their locks, which
  * hold between parent and child as between threads. That needs no memory and takes no lock: it
- * cannot be refused, and a handler that interrupted malloc may do it, too. With fronts per thread
- * there is nothing to do: the parent stands still while its child uses its front.
+ * cannot be refused, and a handler that interrupted malloc may do it, too. With a front of its own
+ * for all classes there is nothing to do: the parent stands still while its child uses its front.
  *
  * posix_spawn, system and popen do not come through here: no code of the program runs in their
  * children before exec. Nor does clone(CLONE_VM) of the program's own (docs/limits.md).
@@ -24,14 +24,16 @@ HAK_TLS unsigned char hak_thread_is_apart;
 
 #if HAK_OVERRIDE_MALLOC && (defined(__x86_64__) || defined(__aarch64__))
 
-/* Whether hak_vfork_end has something to undo: not in a child that calls vfork itself. */
+/* What hak_vfork_end has to undo, or 0: not in a child that calls vfork itself, nor where the
+ * thread's front is open in all classes. Fronts of CPUs may be opened at any moment. */
 HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
 {
-    if (hak_thread_has_front() || !hak_cpu_fronts_exist())
+    struct hak_front *front = hak_front_mine;
+    if (hak_front_is_open(front, HAK_CLASS_LAST))
         return 0;
     hak_thread_is_apart = 1;
     hak_front_set(&hak_front_apart);
-    return 1;
+    return (long)front;
 }
 
 /* In the parent, with what the kernel said; what vfork returns. The child may have pinned the
@@ -41,7 +43,7 @@ HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
     if (begun)
         hak_thread_is_apart = 0;
     if (begun && hak_front_mine == &hak_front_apart)
-        hak_front_set(NULL);
+        hak_front_set((struct hak_front *)begun);
     if (result >= 0)
         return (int)result;
     errno = (int)-result;

@@ -134,8 +134,15 @@ static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_
     return object;
 }
 
+/* Whether the front serves the class at all: a magazine of a closed one has neither object nor
+ * room, as that of class 0. */
+static inline bool hak_front_is_open(const struct hak_front *front, unsigned class_id)
+{
+    return front->loaded[class_id] != 0;
+}
+
 /* An object that `loaded` has no room for, or that is of another shard (`entry` is its page's): 1,
- * or 0 when there is no room behind, either. Class 0 never has room. */
+ * or 0 when there is no room behind, either. Class 0 never has room, nor has a closed one. */
 static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry, void *object)
 {
     unsigned class_id = (uint8_t)entry;
@@ -144,7 +151,7 @@ static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry,
     /* There is room after all if the shard changed between the caller's look and ours. */
     if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
         return 1;
-    if (class_id == HAK_CLASS_NONE || hak_word_object(front->spare[class_id]) != NULL ||
+    if (!hak_front_is_open(front, class_id) || hak_word_object(front->spare[class_id]) != NULL ||
         front->spare_bytes + hak_magazine_bytes(class_id) > HAK_FRONT_SPARE_BYTES)
         return 0;
     uint64_t full = front->loaded[class_id];

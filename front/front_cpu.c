@@ -19,6 +19,7 @@
 #include "shard/give.h"
 #include "shard/refill.h"
 #include "shard/shard_map.h"
+#include "tiers/meta.h"
 
 enum {
     STRIDE = 1 << HAK_CPU_FRONT_SHIFT,
@@ -33,6 +34,17 @@ struct hak_cpu_fronts hak_cpu_fronts;
 
 static struct hak_lock draining;
 static int trusted;    /* the self-test was passed, the rest is set; by the starting thread */
+
+/* Fronts that are opened late. */
+static struct {
+    ptrdiff_t rseq;                   /* 0: not to be had. Constant after the start */
+    struct hak_os_rseq_mark *mark;    /* published by release */
+    uint32_t is_seen;                 /* a mark was cleared; relaxed */
+    uint32_t is_open;                 /* so, and no fence is asked for; relaxed */
+} late;
+
+static HAK_TLS bool is_marked;
+
 
 static struct hak_front *front_at(char *base, unsigned cpu)
 {
@@ -90,6 +102,16 @@ static void make_fronts(char *base, unsigned ids, const struct hak_shard_map *ma
         hak_front_init(front_at(base, cpu), cpu, hak_shard_map_at(map, cpu, 0));
 }
 
+static void publish(const struct hak_cpu_fronts *fronts)
+{
+    hak_cpu_fronts.base = fronts->base;
+    hak_cpu_fronts.ids = fronts->ids;
+    /* release, all: whoever finds them, as the child of a fork in between, finds them made */
+    __atomic_store_n(&hak_cpu_fronts.rseq, fronts->rseq, __ATOMIC_RELEASE);
+    __atomic_store_n(&trusted, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&hak_cpu_fronts.limit, fronts->ids, __ATOMIC_RELEASE);
+}
+
 int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map)
 {
     /* The self-test's own, until it is passed: nobody else finds fronts that may close again. */
@@ -111,18 +133,73 @@ int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map)
         return -EPROTO;
     }
     make_fronts(fronts.base, ids, map);
-    hak_cpu_fronts.base = fronts.base;
-    hak_cpu_fronts.ids = ids;
-    /* release, all: whoever finds them, as the child of a fork in between, finds them made */
-    __atomic_store_n(&hak_cpu_fronts.rseq, fronts.rseq, __ATOMIC_RELEASE);
-    __atomic_store_n(&trusted, 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&hak_cpu_fronts.limit, ids, __ATOMIC_RELEASE);
+    publish(&fronts);
     return 0;
+}
+
+/* ---- opening late --------------------------------------------------------------------------- */
+
+void hak_cpu_fronts_prepare(void)
+{
+    if (HAK_THREAD_SANITIZER || hak_os_rseq_find(&late.rseq) != 0)
+        late.rseq = 0;
+}
+
+static const struct hak_os_rseq_mark *mark_made(void)
+{
+    /* acquire: pairs with the release below */
+    struct hak_os_rseq_mark *mark = __atomic_load_n(&late.mark, __ATOMIC_ACQUIRE);
+    if (mark != NULL)
+        return mark;
+    mark = hak_meta_alloc(sizeof *mark, _Alignof(struct hak_os_rseq_mark));
+    if (mark == NULL || !hak_os_rseq_make_mark(mark))
+        return NULL;
+    /* release: it is made when it is found. Two threads may make one each, and leave both */
+    __atomic_store_n(&late.mark, mark, __ATOMIC_RELEASE);
+    return mark;
+}
+
+void hak_cpu_fronts_watch(void)
+{
+    /* relaxed: it never becomes 0 again */
+    if (late.rseq == 0 || __atomic_load_n(&late.is_seen, __ATOMIC_RELAXED) != 0)
+        return;
+    if (is_marked && hak_os_rseq_is_clear(late.rseq)) {
+        __atomic_store_n(&late.is_seen, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    const struct hak_os_rseq_mark *mark = mark_made();
+    is_marked = mark != NULL && hak_os_rseq_leave_mark(late.rseq, mark);
+}
+
+int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map)
+{
+    if (hak_cpu_fronts_open())
+        return 0;
+    if (late.rseq == 0 || ids == 0)
+        return -EOPNOTSUPP;
+    if (__atomic_load_n(&late.is_seen, __ATOMIC_RELAXED) == 0)    /* relaxed: as above */
+        return -EAGAIN;
+    if (!hak_lock_try_over(&draining))
+        return -EAGAIN;
+    int refused = 0;
+    if (!trusted) {
+        char *base = hak_os_map(hak_align_up((size_t)ids * STRIDE, hak_os_page_size()), STRIDE);
+        refused = base != NULL ? 0 : -ENOMEM;
+        if (base != NULL) {
+            /* relaxed: the release in publish is what it is found by */
+            __atomic_store_n(&late.is_open, 1, __ATOMIC_RELAXED);
+            make_fronts(base, ids, map);
+            publish(&(struct hak_cpu_fronts){ids, ids, base, late.rseq});
+        }
+    }
+    hak_lock_release_over(&draining);
+    return refused;
 }
 
 void hak_cpu_fronts_attach(const struct hak_shard_map *map)
 {
-    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++) {
+    for (unsigned cpu = 0; hak_cpu_fronts_exist() && cpu < hak_cpu_fronts.ids; cpu++) {
         struct hak_shard *shard = hak_shard_map_at(map, cpu, 0);
         struct hak_front *front = front_of(cpu);
         /* relaxed: a sequence that still sees the old home sorts an object the long way, no more;
@@ -329,6 +406,13 @@ void hak_cpu_front_shrink(struct hak_front *front)
     __atomic_store_n(&front->spare_bytes, kept_bytes, __ATOMIC_RELAXED);
 }
 
+static void give_to_slabs(struct hak_shard *shard, unsigned class_id, uint64_t word,
+                          enum hak_counter counter)
+{
+    hak_count(&shard->counters, counter, hak_classes[class_id].bundle - hak_word_room(word));
+    hak_shard_give_to_slabs(class_id, word);
+}
+
 static void empty_magazine(struct hak_front *front, unsigned class_id, uint64_t *magazine,
                            enum hak_counter counter)
 {
@@ -336,9 +420,7 @@ static void empty_magazine(struct hak_front *front, unsigned class_id, uint64_t 
     if (hak_word_object(word) == NULL)
         return;
     *magazine = hak_magazine_empty(class_id);
-    hak_count(&shard_of(front)->counters, counter,
-              hak_classes[class_id].bundle - hak_word_room(word));
-    hak_shard_give_to_slabs(class_id, word);
+    give_to_slabs(shard_of(front), class_id, word, counter);
 }
 
 /* One front whose CPU runs no sequence on it. */
@@ -351,9 +433,24 @@ static void empty_front(struct hak_front *front)
     }
 }
 
+void hak_cpu_front_empty(void)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        const size_t slots[] = {hak_slot_loaded(class_id), hak_slot_spare(class_id),
+                                hak_slot_foreign(class_id)};
+        for (unsigned index = 0; index < HAK_ARRAY_LENGTH(slots); index++) {
+            uint64_t word = take(slots[index], class_id, HAK_CPU_TRIES);
+            if (word != 0)
+                give_to_slabs(shard_of(front_here()), class_id, word,
+                              index < 2 ? HAK_COUNTER_FLUSH_OBJECTS : HAK_COUNTER_FOREIGN_FLUSHED);
+        }
+    }
+}
+
 void hak_cpu_fronts_drain(void)
 {
-    if (hak_cpu_fronts.ids == 0)
+    /* relaxed: set before there are any */
+    if (!hak_cpu_fronts_exist() || __atomic_load_n(&late.is_open, __ATOMIC_RELAXED) != 0)
         return;
     hak_lock_acquire_over(&draining);
     /* acquire: as in hak_cpu_fronts_open */
@@ -375,7 +472,7 @@ void hak_cpu_fronts_drain(void)
 size_t hak_cpu_fronts_bytes(void)
 {
     size_t bytes = 0;
-    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
+    for (unsigned cpu = 0; hak_cpu_fronts_exist() && cpu < hak_cpu_fronts.ids; cpu++)
         bytes += hak_front_bytes(front_of(cpu));
     return bytes;
 }

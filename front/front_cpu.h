@@ -100,8 +100,8 @@ static inline size_t hak_slot_foreign(unsigned class_id)
 }
 
 /* Whether a sequence may be begun: it then finds out by itself whether the fronts are open.
- * acquire, here and below: pairs with the release in hak_cpu_fronts_start; what comes after this
- * finds rseq, ids, base and the fronts as they were made */
+ * acquire, here and below: pairs with the release in publish (shard/front_cpu.c); what comes after
+ * this finds rseq, ids, base and the fronts as they were made */
 static inline int hak_cpu_fronts_exist(void)
 {
     return __atomic_load_n(&hak_cpu_fronts.rseq, __ATOMIC_ACQUIRE) != 0;
@@ -123,6 +123,22 @@ void hak_cpu_fronts_after_fork(void);
  * the kernel (or ThreadSanitizer) is known not to do; -EBUSY, nothing can interrupt this thread, so
  * there is no test; -EPROTO, the self-test failed; -ENOMEM. By the starting thread. */
 int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map);
+
+/* For hak_cpu_fronts_open_late, by the starting thread: what a filter may forbid later. */
+void hak_cpu_fronts_prepare(void);
+
+/* Looks whether the kernel looks after sequences, by a mark that the thread leaves for it and finds
+ * gone some later time. Costs a few loads. From slow paths, now and then. */
+void hak_cpu_fronts_watch(void);
+
+/* Opens fronts without the self-test, as soon as one watch of any thread's has found its mark gone:
+ * makes no system call but for memory. Then, or if they are open already, 0; else -EAGAIN, -ENOMEM,
+ * -EOPNOTSUPP. Fronts opened so are not drained, for a filter may forbid the fence: see
+ * hak_cpu_front_empty. Inside a section. */
+int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map);
+
+/* Gives all that lies in the front of the caller's CPU to the slabs. Not in a child of vfork. */
+void hak_cpu_front_empty(void);
 
 /* Attaches each front to the shard that its CPU has now. */
 void hak_cpu_fronts_attach(const struct hak_shard_map *map);

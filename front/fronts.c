@@ -40,6 +40,8 @@ static struct {
 uint32_t hak_owed;
 uint32_t hak_front_wishes;
 
+static uint32_t few = UINT32_MAX;    /* threads; relaxed */
+
 /* The thread's front, from before it is in the list until it is no more. */
 static HAK_TLS struct hak_front *own;
 
@@ -62,7 +64,7 @@ static void link_active(struct hak_front *front)
         fronts.active->previous = front;
     fronts.active = front;
     front->generation = fronts.generation;
-    fronts.count++;
+    __atomic_store_n(&fronts.count, fronts.count + 1, __ATOMIC_RELAXED);    /* as read below */
 }
 
 static void unlink_active(struct hak_front *front)
@@ -75,7 +77,7 @@ static void unlink_active(struct hak_front *front)
         front->next->previous = front->previous;
     if (fronts.cursor == front)
         fronts.cursor = front->next;
-    fronts.count--;
+    __atomic_store_n(&fronts.count, fronts.count - 1, __ATOMIC_RELAXED);    /* likewise */
 }
 
 static void attach(struct hak_front *front, struct hak_shard *shard)
@@ -204,6 +206,44 @@ static struct hak_front *take_idle(uint32_t *sequence)
     return front;
 }
 
+void hak_front_set_few(unsigned threads)
+{
+    __atomic_store_n(&few, threads, __ATOMIC_RELAXED);    /* relaxed: a hint, here and below */
+}
+
+static bool are_few(void)
+{
+    return hak_front_count() <= __atomic_load_n(&few, __ATOMIC_RELAXED);
+}
+
+/* Empty it is, or no object of these classes is in it. */
+static void set_mid(struct hak_front *front, bool is_open)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        if (hak_classes[class_id].size > HAK_TINY_MAX) {
+            uint64_t word = is_open ? hak_magazine_empty(class_id) : 0;
+            front->loaded[class_id] = word;
+            front->foreign[class_id] = word;
+        }
+}
+
+static bool is_closed(const struct hak_front *front)
+{
+    return !hak_front_is_open(front, HAK_CLASS_LAST);
+}
+
+bool hak_front_reopen(struct hak_front *front)
+{
+    if (is_closed(front) && are_few())
+        set_mid(front, true);
+    return !is_closed(front);
+}
+
+unsigned hak_front_count(void)
+{
+    return __atomic_load_n(&fronts.count, __ATOMIC_RELAXED);    /* relaxed: a moment ago */
+}
+
 struct hak_front *hak_front_create(const struct hak_shard_map *map)
 {
     uint32_t sequence;
@@ -220,7 +260,17 @@ struct hak_front *hak_front_create(const struct hak_shard_map *map)
     hak_lock_acquire(&fronts.lock);
     link_active(front);
     hak_lock_release(&fronts.lock);
+    if (!are_few())
+        set_mid(front, false);
     return front;
+}
+
+bool hak_front_has_room(unsigned limit)
+{
+    if (hak_likely(hak_front_count() < limit))
+        return true;
+    collect(HAK_CLASS_COUNT);
+    return hak_front_count() < limit;
 }
 
 void hak_front_destroy(struct hak_front *front)
@@ -270,6 +320,8 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
                    const struct hak_shard_map *map)
 {
     hak_front_flush(front);
+    if (is_closed(front))
+        set_mid(front, true);    /* other fronts hold other shards' objects */
     front->pinned = shard;
     if (shard == NULL)
         shard = hak_shard_map_here(map, front->sequence);
@@ -302,8 +354,9 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map)
 /* relaxed: a magazine is one word, whose room alone is looked at */
 static unsigned count_in(const uint64_t *magazine, unsigned bundle)
 {
-    unsigned room = hak_word_room(__atomic_load_n(magazine, __ATOMIC_RELAXED));
-    return room < bundle ? bundle - room : 0;
+    uint64_t word = __atomic_load_n(magazine, __ATOMIC_RELAXED);
+    unsigned room = hak_word_room(word);
+    return word != 0 && room < bundle ? bundle - room : 0;
 }
 
 size_t hak_front_bytes(const struct hak_front *front)

@@ -18,6 +18,20 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
 /* A front for a thread, attached to a shard of its node; NULL when out of memory. */
 struct hak_front *hak_front_create(const struct hak_shard_map *map);
 
+/* How many threads have fronts that are open in all classes; at first all. Those of the next are
+ * closed for classes above HAK_TINY_MAX, of which a thread that sleeps would keep a MiB or more. */
+void hak_front_set_few(unsigned threads);
+
+/* Opens a front in all classes, if there are few by now. By its own thread. */
+bool hak_front_reopen(struct hak_front *front);
+
+/* Threads that have fronts, a moment ago. */
+unsigned hak_front_count(void);
+
+/* Whether fewer threads than `limit` have fronts, some of those left out that ended without a
+ * word. */
+bool hak_front_has_room(unsigned limit);
+
 /* Gives back all objects and the front itself. By its own thread, at its end. */
 void hak_front_destroy(struct hak_front *front);
 

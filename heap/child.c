@@ -5,6 +5,7 @@
 #include "heap/child.h"
 
 #include "front/front_cpu.h"
+#include "front/front_shared.h"
 #include "front/fronts.h"
 #include "os/section.h"
 #include "shard/grace.h"
@@ -14,6 +15,7 @@ void hak_heap_start_child(struct hak_heap *heap)
     if (!hak_section_is_inside())
         hak_lock_reset(&heap->placing);
     hak_cpu_fronts_after_fork();
+    hak_shared_fronts_after_fork();
     hak_grace_after_fork_in_child();
     hak_front_start_child();
 }

@@ -3,6 +3,7 @@
 #include "heap/figures.h"
 
 #include "front/front_cpu.h"
+#include "front/front_shared.h"
 #include "front/fronts.h"
 #include "os/bits.h"
 #include "os/kept.h"
@@ -18,7 +19,8 @@ static size_t held_bytes(const struct hak_shard *shard)
 void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
 {
     *totals = (struct hak_heap_totals){ 0 };
-    int64_t small = -(int64_t)(hak_front_bytes_of_all() + hak_cpu_fronts_bytes());
+    int64_t small = -(int64_t)(hak_front_bytes_of_all() + hak_cpu_fronts_bytes() +
+                               hak_shared_fronts_bytes());
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *shard = hak_shard_of_id(id);
         struct hak_large_bytes large = hak_lanes_bytes(shard);

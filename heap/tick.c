@@ -74,6 +74,7 @@ static void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned
     if (hak_likely(front->slow_calls < CALLS_PER_LOOK))
         return;
     front->slow_calls = 0;
+    hak_cpu_fronts_watch();
     tick(heap, front);
 }
 

@@ -10,6 +10,10 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
+
 #include "os/compiler.h"
 #include "os/cpu.h"
 #include "os/memory.h"
@@ -55,6 +59,46 @@ int hak_os_rseq_find(ptrdiff_t *offset)
         return -EOPNOTSUPP;
     *offset = cpu_id - CPU_ID_OFFSET;
     return 0;
+}
+
+/* ---- a mark for the kernel ------------------------------------------------------------------ */
+
+#ifdef RSEQ_SIG
+#define SIGNATURE RSEQ_SIG
+#else
+#define SIGNATURE 0
+#endif
+
+/* relaxed, here and below: the calling thread's own, and the kernel's */
+static uint64_t *sequence_of(ptrdiff_t area)
+{
+    return (uint64_t *)((char *)__builtin_thread_pointer() + area + SEQUENCE_OFFSET);
+}
+
+bool hak_os_rseq_make_mark(struct hak_os_rseq_mark *mark)
+{
+    *mark = (struct hak_os_rseq_mark){
+        .start = (uintptr_t)&mark->unreached,
+        .length = 1,
+        .abort = (uintptr_t)&mark->end,
+        .signature = SIGNATURE,
+    };
+    return SIGNATURE != 0;
+}
+
+bool hak_os_rseq_leave_mark(ptrdiff_t area, const struct hak_os_rseq_mark *mark)
+{
+    if (hak_os_read_thread_word(area + CPU_ID_OFFSET) < 0)
+        return false;    /* the thread has given its area up */
+    if (hak_os_rseq_is_clear(area))
+        __atomic_store_n(sequence_of(area), (uintptr_t)mark, __ATOMIC_RELAXED);
+    return __atomic_load_n(sequence_of(area), __ATOMIC_RELAXED) == (uintptr_t)mark;
+}
+
+bool hak_os_rseq_is_clear(ptrdiff_t area)
+{
+    return hak_os_read_thread_word(area + CPU_ID_OFFSET) >= 0 &&
+           __atomic_load_n(sequence_of(area), __ATOMIC_RELAXED) == 0;
 }
 
 /* ---- the disturbance ------------------------------------------------------------------------ */

@@ -27,6 +27,7 @@ unit_tests = \
 	%D%/unit/heap/beside \
 	%D%/unit/front/front_cpu_answers \
 	%D%/unit/shard/found \
+	%D%/unit/front/front_shared \
 	%D%/unit/shard/refill \
 	%D%/unit/front/exchange \
 	%D%/unit/shard/rest \
@@ -341,6 +342,12 @@ EXTRA_DIST += %D%/environment/filters.sh
 %C%_environment_filters_SOURCES = %D%/environment/filters.c
 %C%_environment_filters_LDADD = %D%/lib/libtest.la -lpthread
 %D%/environment/filters.log: %D%/environment/filters
+check_PROGRAMS += %D%/environment/many_threads
+TESTS += %D%/environment/many_threads.sh
+EXTRA_DIST += %D%/environment/many_threads.sh
+%C%_environment_many_threads_SOURCES = %D%/environment/many_threads.c %D%/conform/sizes.h
+%C%_environment_many_threads_LDADD = %D%/lib/libtest.la -lpthread
+%D%/environment/many_threads.log: %D%/environment/many_threads
 check_PROGRAMS += %D%/environment/limits
 TESTS += %D%/environment/limits.sh
 EXTRA_DIST += %D%/environment/limits.sh

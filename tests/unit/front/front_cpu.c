@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "front/front_cpu.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "heap/heap.h"
 #include "os/rseq.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/process.h"
 #include "tests/lib/tap.h"
 #include "tests/unit/world.h"
 
@@ -257,6 +259,54 @@ static void not_yet_opened(void)
     EXPECT(!hak_cpu_fronts_exist());
 }
 
+/* By the child of a fork, for fronts are opened once in a process. 0: all held. */
+static int open_late(void)
+{
+    enum { LOOKS = 2000 };
+    int refused = hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default()));
+    if (refused != -EAGAIN)
+        return refused == -EOPNOTSUPP ? 1 : 2;    /* before the look at what is there, none */
+    for (unsigned look = 0; look < LOOKS && refused == -EAGAIN; look++) {
+        hak_cpu_fronts_watch();
+        usleep(look % 100 == 0 ? 1000 : 0);
+        for (volatile unsigned turn = 0; turn < 10000; turn++)
+            continue;
+        hak_cpu_fronts_watch();
+        refused = hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default()));
+    }
+    if (refused != 0 || hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default())) != 0 || !hak_cpu_fronts_open())
+        return 3;
+    void *object = hak_cpu_front_refill(CLASS);
+    if (object == NULL || hak_cpu_fronts_bytes() == 0)
+        return 4;
+    give(CLASS, object);
+    hak_cpu_fronts_drain();    /* asks for no fence, and empties nothing */
+    return hak_cpu_fronts_open() && hak_cpu_fronts_bytes() != 0 ? 0 : 5;
+}
+
+static void opened_late(void)
+{
+    cpu_set_t one;
+    ptrdiff_t area;
+    if (HAK_THREAD_SANITIZER || hak_os_rseq_find(&area) != 0) {
+        tap_skip("no restartable sequences here");
+        return;
+    }
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        CPU_ZERO(&one);
+        CPU_SET(sched_getcpu(), &one);
+        sched_setaffinity(0, sizeof one, &one);
+        world_start();
+        hak_cpu_fronts_prepare();
+        int status = open_late();
+        hak_cpu_front_empty();
+        _exit(status != 0 ? status : hak_cpu_fronts_bytes() == 0 ? 0 : 6);
+    }
+    EXPECT_EQ(process_wait(child, 60), 0);
+}
+
 /* ---- many threads ---------------------------------------------------------------------------- */
 
 static unsigned done;    /* workers that have ended */
@@ -338,6 +388,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"a child finds no fronts that were not open", not_yet_opened},
+        {"opened late, without a test or a fence, they serve", opened_late},
         {"fronts that are open stay what they are", opened_again},
         {"each sequence does what its contract says", told},
         {"what is loaded and not used goes back", unused_classes_go_back},

@@ -295,6 +295,54 @@ static void ended_threads_are_found(void)
     EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED), world_sum(HAK_COUNTER_THREADS_EXITED));
 }
 
+static unsigned closed_classes(const struct hak_front *front)
+{
+    unsigned closed = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        if (hak_front_is_open(front, class_id))
+            continue;
+        closed++;
+        EXPECT(hak_classes[class_id].size > HAK_TINY_MAX);
+        EXPECT(hak_front_pop((struct hak_front *)front, class_id) == NULL);
+    }
+    return closed;
+}
+
+/* A closed class has neither objects nor room, and gets none by the ways behind it. */
+static void many_are_closed_for_mid(void)
+{
+    world_by_turns("2");
+    unsigned before = hak_front_count();
+    struct hak_front *fronts[4];
+    hak_front_set_few(before + 2);
+    for (unsigned i = 0; i < TAP_COUNT(fronts); i++)
+        REQUIRE((fronts[i] = world_front()) != NULL);
+    EXPECT_EQ(hak_front_count(), before + 4);
+    EXPECT(hak_front_has_room(before + 5) && !hak_front_has_room(before + 4));
+    EXPECT_EQ(closed_classes(fronts[0]) + closed_classes(fronts[1]), 0);
+    EXPECT_GE(closed_classes(fronts[2]), 1);
+    EXPECT_EQ(closed_classes(fronts[2]), closed_classes(fronts[3]));
+    EXPECT_EQ(hak_front_bytes(fronts[2]), 0);
+    void *object = world_take(fronts[0], HAK_CLASS_LAST);
+    for (unsigned home = 1; home <= 2; home++) {
+        uint32_t entry = hak_page_pack(HAK_CLASS_LAST, 0, (uint16_t)home);
+        EXPECT_EQ(hak_front_push_behind(fronts[2], entry, object), 0);
+    }
+    EXPECT(!hak_front_is_open(fronts[2], HAK_CLASS_LAST));
+    world_give(fronts[0], object);
+    EXPECT(!hak_front_reopen(fronts[2]));
+    hak_front_pin(fronts[3], hak_shard_of_id(1), hak_heap_map(hak_heap_default()));    /* others' fronts are no shard's */
+    EXPECT_EQ(closed_classes(fronts[3]), 0);
+    hak_front_destroy(fronts[0]);
+    hak_front_destroy(fronts[1]);
+    EXPECT(hak_front_reopen(fronts[2]));
+    EXPECT_EQ(closed_classes(fronts[2]), 0);
+    world_give(fronts[2], world_take(fronts[2], HAK_CLASS_LAST));
+    hak_front_destroy(fronts[2]);
+    hak_front_destroy(fronts[3]);
+    hak_front_set_few(UINT32_MAX);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -307,6 +355,7 @@ int main(int argc, char **argv)
         {"the clock is asked seldom", ticks_are_seldom},
         {"the child of a fork gives back the others' fronts", a_child_inherits},
         {"fronts of threads that ended without a word are found", ended_threads_are_found},
+        {"fronts of many threads are closed for larger objects", many_are_closed_for_mid},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -140,11 +140,43 @@ static void refused(void)
     }
 }
 
+/* Blocks, and lets others run; while it spins an interrupt may come, which is what later kernels
+ * look for. */
+static bool is_cleared_soon(ptrdiff_t area)
+{
+    for (unsigned look = 0; look < 2000 && !hak_os_rseq_is_clear(area); look++) {
+        usleep(look % 100 == 0 ? 1000 : 0);
+        for (volatile unsigned turn = 0; turn < 100000 && !hak_os_rseq_is_clear(area); turn++)
+            continue;
+    }
+    return hak_os_rseq_is_clear(area);
+}
+
+static void marked(void)
+{
+    static struct hak_os_rseq_mark mark;
+    ptrdiff_t area;
+    if (hak_os_rseq_find(&area) != 0) {
+        tap_skip("no area is registered");
+        return;
+    }
+    EXPECT(hak_os_rseq_make_mark(&mark));
+    for (unsigned round = 0; round < 3; round++) {
+        EXPECT(is_cleared_soon(area));
+        bool stands = false;    /* the kernel may be quicker than the look */
+        for (unsigned try = 0; try < 100 && !stands; try++)
+            stands = hak_os_rseq_leave_mark(area, &mark);
+        EXPECT(stands);
+        EXPECT(is_cleared_soon(area));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"the area is where libc registered it", found},
         {"a disturbance sets its flag, and leaves no trace", disturbed},
+        {"a mark that is left is cleared by the kernel", marked},
         {"nobody waits long for what may not come", patient},
         {"the fence returns, and leaves no trace", fenced},
         {"without membarrier there is no fence, and that is told", refused},
