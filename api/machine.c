@@ -55,7 +55,7 @@ static void complain(const struct hak_topology *topology)
         [HAK_WAY_AUTO] = "auto",          [HAK_WAY_SYSFS] = "sysfs", [HAK_WAY_HWLOC] = "hwloc",
         [HAK_WAY_SYNTHETIC] = "synthetic:", [HAK_WAY_XML] = "xml:",
     };
-    const struct hak_discover_wish *wish = &hak_options.topology;
+    const struct hak_wish *wish = &hak_options.topology;
     char text[512];
     struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
     hak_put(&writer, "hakmem: HAKMEM_TOPOLOGY=%s", words[wish->way]);

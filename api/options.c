@@ -30,7 +30,7 @@ enum {
     FIELD_SIZE_SIZE = sizeof(size_t),
     FIELD_SIZE_DURATION = sizeof(uint64_t),
     FIELD_SIZE_DOMAINS = sizeof(struct hak_domain_request),
-    FIELD_SIZE_MACHINE = sizeof(struct hak_discover_wish),
+    FIELD_SIZE_MACHINE = sizeof(struct hak_wish),
     FIELD_SIZE_LIST = sizeof(struct hak_cpu_set),
     FIELD_SIZE_PINS = sizeof(struct hak_learn_pins),
     FIELD_SIZE_PATH = sizeof(const char *),
@@ -195,9 +195,9 @@ static int parse_list(const struct hak_option *option, const char *text, void *f
 static int parse_machine(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
-    struct hak_discover_wish wish;
+    struct hak_wish wish;
     memset(&wish, 0, sizeof wish);
-    if (hak_discover_parse(text, &wish) != 0)
+    if (hak_wish_parse(text, &wish) != 0)
         return 0;
     memcpy(field, &wish, sizeof wish);
     return 1;

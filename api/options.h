@@ -79,7 +79,7 @@ enum {
 struct hak_options {
     struct hak_domain_request shard;
     struct hak_cpu_set nodes; /* empty: all */
-    struct hak_discover_wish topology; /* points into the environment: for the constructor only */
+    struct hak_wish topology; /* points into the environment: for the constructor only */
     enum hak_front_choice front;
     enum hak_bind_policy bind;
     enum hak_remote_choice remote;

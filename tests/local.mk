@@ -82,6 +82,7 @@ unit_tests = \
 	%D%/unit/topology/bind \
 	%D%/unit/topology/cpu_set \
 	%D%/unit/topology/discover \
+	%D%/unit/topology/wish \
 	%D%/unit/topology/domains \
 	%D%/unit/topology/from_hwloc \
 	%D%/unit/topology/hwloc_text \

@@ -57,30 +57,6 @@ static const struct way ways[] = {
     {"affinity", 0, from_affinity},
 };
 
-int hak_discover_parse(const char *text, struct hak_discover_wish *wish)
-{
-    static const struct {
-        const char *word; /* a word that ends in a colon needs more behind it */
-        enum hak_topology_way way;
-    } words[] = {
-        {"auto", HAK_WAY_AUTO},
-        {"sysfs", HAK_WAY_SYSFS},
-        {"hwloc", HAK_WAY_HWLOC},
-        {"synthetic:", HAK_WAY_SYNTHETIC},
-        {"xml:", HAK_WAY_XML},
-    };
-    for (size_t i = 0; i < HAK_ARRAY_LENGTH(words); i++) {
-        size_t length = strlen(words[i].word);
-        int wants_more = words[i].word[length - 1] == ':';
-        if (strncmp(text, words[i].word, length) != 0 || (text[length] != '\0') != wants_more)
-            continue;
-        wish->way = words[i].way;
-        wish->text = wants_more ? text + length : NULL;
-        return 0;
-    }
-    return -EINVAL;
-}
-
 /* Affinity describes this machine's CPUs only. */
 static void restrict_to_affinity(struct hak_topology *topology,
                                  const struct hak_discover_request *request)

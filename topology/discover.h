@@ -4,24 +4,7 @@
 #define HAK_TOPOLOGY_DISCOVER_H
 
 #include "topology/topology.h"
-
-enum hak_topology_way {
-    HAK_WAY_AUTO,      /* sysfs, or without it the allowed CPUs */
-    HAK_WAY_SYSFS,     /* the same, by name */
-    HAK_WAY_HWLOC,     /* this machine, as hwloc sees it */
-    HAK_WAY_SYNTHETIC, /* a machine in hwloc's notation: "pack:2 numa:2 core:8 pu:2" */
-    HAK_WAY_XML,       /* a machine that hwloc recorded in a file */
-};
-
-/* Which machine, and how to learn it. */
-struct hak_discover_wish {
-    enum hak_topology_way way;
-    const char *text; /* the notation or the file's name, else NULL; owned by the caller */
-};
-
-/* Reads "auto", "sysfs", "hwloc", "synthetic:SPEC" or "xml:FILE"; the wish points into `text`. 0,
- * or -EINVAL with the wish untouched. */
-int hak_discover_parse(const char *text, struct hak_discover_wish *wish);
+#include "topology/wish.h"
 
 struct hak_discover_request {
     const char *root; /* NULL: this machine; else a folder with the "sys" of another machine, where
@@ -29,7 +12,7 @@ struct hak_discover_request {
     enum hak_topology_detail detail;
     const struct hak_cpu_set *also; /* CPUs that the process may use but the calling thread's
                                        affinity excludes; NULL: none */
-    struct hak_discover_wish wish; /* all but AUTO and SYSFS use hwloc: from_hwloc.h says what the
+    struct hak_wish wish; /* all but AUTO and SYSFS use hwloc: from_hwloc.h says what the
                                       caller must ensure */
 };
 

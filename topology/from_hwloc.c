@@ -122,7 +122,7 @@ static int set_flags(const struct reader *reader)
 }
 
 /* Groups stay where they carry structure: nodes within a package hang on them. */
-static int load_machine(const struct reader *reader, const struct hak_discover_wish *wish)
+static int load_machine(const struct reader *reader, const struct hak_wish *wish)
 {
     static const hwloc_obj_type_t kept[] = {HWLOC_OBJ_PACKAGE, HWLOC_OBJ_L3CACHE, HWLOC_OBJ_CORE};
     const struct calls *hwloc = &reader->hwloc;
@@ -314,7 +314,7 @@ static int read_machine(const struct reader *reader)
 /* ---- the way -------------------------------------------------------------------------------- */
 
 static int read_through(void *library, struct hak_topology *topology,
-                        const struct hak_discover_wish *wish, const char *xml)
+                        const struct hak_wish *wish, const char *xml)
 {
     struct reader reader = {.topology = topology, .xml = xml};
     int error = find_calls(library, &reader.hwloc);
@@ -329,7 +329,7 @@ static int read_through(void *library, struct hak_topology *topology,
     return error;
 }
 
-static int load(struct hak_topology *topology, const struct hak_discover_wish *wish,
+static int load(struct hak_topology *topology, const struct hak_wish *wish,
                 const char *xml)
 {
     if (dlopen == NULL || dlsym == NULL || dlclose == NULL)
@@ -343,7 +343,7 @@ static int load(struct hak_topology *topology, const struct hak_discover_wish *w
 }
 
 /* The file is read here: what hwloc would read of a device never ends. */
-static int load_file(struct hak_topology *topology, const struct hak_discover_wish *wish)
+static int load_file(struct hak_topology *topology, const struct hak_wish *wish)
 {
     const size_t size = HAK_HWLOC_TEXT_BYTES;
     char *pages = hak_os_map(2 * size, hak_os_page_size());
@@ -361,7 +361,7 @@ static int load_file(struct hak_topology *topology, const struct hak_discover_wi
     return error;
 }
 
-int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_discover_wish *wish)
+int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_wish *wish)
 {
     if (wish->way == HAK_WAY_XML)
         return load_file(topology, wish);

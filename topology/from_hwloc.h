@@ -8,13 +8,14 @@
 #ifndef HAK_TOPOLOGY_FROM_HWLOC_H
 #define HAK_TOPOLOGY_FROM_HWLOC_H
 
-#include "topology/discover.h"
+#include "topology/topology.h"
+#include "topology/wish.h"
 #include "topology/topology.h"
 
 /* Fills a fresh description, cores too; `imagined` is set if hwloc says that it is not of this
  * machine. 0; -ENOENT: no hwloc 2 can be loaded here; -EINVAL: it does not understand what was
  * wished for; -E2BIG: that is beyond bounds (hwloc_text.h), and hwloc was not asked; the
  * description is then fresh no more. */
-int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_discover_wish *wish);
+int hak_topology_from_hwloc(struct hak_topology *topology, const struct hak_wish *wish);
 
 #endif

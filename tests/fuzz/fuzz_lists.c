@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     static char text[8192], written[32768];
     struct hak_cpu_set set, again;
     struct hak_domain_request request;
-    struct hak_discover_wish wish;
+    struct hak_wish wish;
     size = size < sizeof text - 1 ? size : sizeof text - 1;
     memcpy(text, bytes, size);
     text[size] = '\0';
@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             abort();
     }
     hak_domains_parse(text, &request);
-    hak_discover_parse(text, &wish);
+    hak_wish_parse(text, &wish);
     hak_hwloc_check_notation(text);
     return 0;
 }

@@ -59,7 +59,7 @@ static void wishes(void)
     EXPECT(topology->refused != 0);
     EXPECT_EQ(topology->imagined, 0);
     hak_topology_unmap(topology);
-    request.wish = (struct hak_discover_wish){HAK_WAY_SYNTHETIC, "numa:3 pu:2"};
+    request.wish = (struct hak_wish){HAK_WAY_SYNTHETIC, "numa:3 pu:2"};
     topology = hak_topology_discover(&request);
     REQUIRE(topology != NULL);
     if (topology->refused == 0) {
@@ -69,22 +69,6 @@ static void wishes(void)
         EXPECT_EQ(topology->allowed, 6); /* whatever this thread may use */
     }
     hak_topology_unmap(topology);
-}
-
-static void parses(void)
-{
-    static const char *const bad[] = {"",     "x",    "Auto",       " auto", "auto:", "hwloc:x",
-                                      "xml", "xml:", "synthetic", "synthetic:"};
-    struct hak_discover_wish wish = {HAK_WAY_XML, "file"};
-    for (unsigned i = 0; i < TAP_COUNT(bad); i++)
-        EXPECT_EQ(hak_discover_parse(bad[i], &wish), -EINVAL);
-    EXPECT_EQ(wish.way, HAK_WAY_XML);
-    EXPECT_EQ(hak_discover_parse("synthetic:pu:2", &wish), 0);
-    EXPECT_EQ(wish.way, HAK_WAY_SYNTHETIC);
-    EXPECT(strcmp(wish.text, "pu:2") == 0);
-    EXPECT_EQ(hak_discover_parse("hwloc", &wish), 0);
-    EXPECT_EQ(wish.way, HAK_WAY_HWLOC);
-    EXPECT(wish.text == NULL);
 }
 
 /* What is asked of the kernel is what sysfs says, as far as it goes. */
@@ -128,7 +112,6 @@ int main(int argc, char **argv)
         {"a wish is granted, or told why not", wishes},
         {"the kernel tells CPUs and the only node without files", asked_here},
         {"which makes one node, one package, one L3", asked},
-        {"the words for a wish are understood", parses},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -12,7 +12,7 @@
 /* 0, or what was refused; without hwloc -ENOENT. */
 static int read_machine(struct hak_topology *topology, enum hak_topology_way way, const char *text)
 {
-    const struct hak_discover_wish wish = {way, text};
+    const struct hak_wish wish = {way, text};
     return hak_topology_from_hwloc(topology, &wish);
 }
 
@@ -80,7 +80,7 @@ static void here(void)
 
 static void refused(void)
 {
-    static const struct hak_discover_wish wishes[] = {
+    static const struct hak_wish wishes[] = {
         {HAK_WAY_SYNTHETIC, "nonsense"}, {HAK_WAY_SYNTHETIC, "pack:"},
         {HAK_WAY_SYNTHETIC, "pu:0"},     {HAK_WAY_XML, "/nonexistent"},
         {HAK_WAY_XML, "/dev/null"},      {HAK_WAY_XML, "/proc/self/exe"},
