@@ -293,7 +293,7 @@ static void *large(const struct request *request)
         return beside(request->size, request->alignment, request->zero);
     look_at_clock(front);
     void *object = take_large(shard_here(), request);
-    if (hak_unlikely(hak_headroom_missing() != 0))
+    if (hak_unlikely(hak_headroom_shortfall() != 0))
         hak_heap_make_room(hak_heap_default());
     hak_heap_leave();
     return object;

@@ -21,21 +21,21 @@ void hak_heap_make_room(struct hak_heap *heap)
     uint64_t now = hak_os_coarse_now_ns();
     /* relaxed, all: of two threads that look at once, one is in vain */
     uint64_t last = __atomic_load_n(&heap->made_room_ns, __ATOMIC_RELAXED);
-    int64_t missing = (int64_t)hak_headroom_missing();
+    int64_t missing = (int64_t)hak_headroom_shortfall();
     if (now - last < PAUSE_NS &&
         missing < __atomic_load_n(&heap->missing_then, __ATOMIC_RELAXED) + HAK_REGION_SIZE)
         return;
     __atomic_store_n(&heap->made_room_ns, now, __ATOMIC_RELAXED);
     hak_headroom_refresh(now);
-    if (hak_headroom_missing() != 0 && hak_whale_bytes(&heap->whales).cached != 0)
+    if (hak_headroom_shortfall() != 0 && hak_whale_bytes(&heap->whales).cached != 0)
         hak_whale_trim(&heap->whales);
-    for (unsigned id = 1; id <= hak_shard_last_id() && hak_headroom_missing() != 0; id++) {
+    for (unsigned id = 1; id <= hak_shard_last_id() && hak_headroom_shortfall() != 0; id++) {
         struct hak_large_cache *large;
         for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
             if (__atomic_load_n(&large->dirty_units, __ATOMIC_RELAXED) != 0)
                 hak_large_relieve(large, heap->policy);
     }
-    __atomic_store_n(&heap->missing_then, (int64_t)hak_headroom_missing(), __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->missing_then, (int64_t)hak_headroom_shortfall(), __ATOMIC_RELAXED);
 }
 
 void hak_heap_relieve(struct hak_heap *heap)

@@ -129,7 +129,7 @@ void hak_headroom_give(size_t bytes)
         __atomic_fetch_add(&headroom.left, (int64_t)bytes, __ATOMIC_RELAXED);
 }
 
-size_t hak_headroom_missing(void)
+size_t hak_headroom_shortfall(void)
 {
     if (!is_limited())
         return 0;

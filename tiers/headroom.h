@@ -40,7 +40,7 @@ void hak_headroom_take(size_t bytes);
 void hak_headroom_give(size_t bytes);
 
 /* Unused bytes that must go back for the reserve to be whole; 0 where there is no limit. */
-size_t hak_headroom_missing(void);
+size_t hak_headroom_shortfall(void);
 
 /* In the child of a fork. */
 void hak_headroom_after_fork(void);

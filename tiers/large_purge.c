@@ -424,7 +424,7 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
     size_t most = claimed(cache, policy, beside) + share;
     if (cache->most_kept < beside)
         cache->most_kept = beside;
-    size_t missing = hak_headroom_missing() >> HAK_LARGE_UNIT_SHIFT;
+    size_t missing = hak_headroom_shortfall() >> HAK_LARGE_UNIT_SHIFT;
     if (hak_likely(missing == 0))
         return most;
     /* Near the limit of memory: what is missing of the reserve goes. */
@@ -474,7 +474,7 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     if (hak_likely(cache->dirty_units <= most))
         return;
     /* Near the limit of memory a huge page is worth less than what is free of it. */
-    enum thorough how = hak_headroom_missing() == 0 ? SPARING : ALL;
+    enum thorough how = hak_headroom_shortfall() == 0 ? SPARING : ALL;
     if (cache->dirty_units <= cache->futile[how])
         return;
     if (how == SPARING &&

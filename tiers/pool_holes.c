@@ -213,7 +213,7 @@ static bool must_wait(struct hak_pool *pool, uint64_t now_ns)
 /* relaxed, all: of two threads that tick at once each does a portion */
 bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
 {
-    bool is_near = hak_headroom_missing() != 0;
+    bool is_near = hak_headroom_shortfall() != 0;
     struct round round = {pool, is_near ? WHICH_ALL : WHICH_IDLE, now_ns, portion, 0};
     unsigned bins = pool->last_class - pool->first_class + 1;
     unsigned first = __atomic_load_n(&pool->tick_bin, __ATOMIC_RELAXED);

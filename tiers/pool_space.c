@@ -396,7 +396,7 @@ static size_t least_of(size_t a, size_t b)
 static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns)
 {
-    size_t missing = hak_headroom_missing();
+    size_t missing = hak_headroom_shortfall();
     size_t keep = hak_policy_bytes(&policy->slab_retain_bytes);
     size_t lend = hak_policy_bytes(&policy->slab_lend_bytes);
     space->kept_for_all = keep;
@@ -440,7 +440,7 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     if (!hak_lock_try(&space->lock))
         return;
     purge_due(space, policy->decay_ns, now_ns, &budget);
-    if (hak_unlikely(hak_headroom_missing() != 0))
+    if (hak_unlikely(hak_headroom_shortfall() != 0))
         purge_excess(space, keep_bytes(space, policy, now_ns), now_ns, &budget);
     settle_lent(space);
     hak_lock_release(&space->lock);

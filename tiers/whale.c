@@ -376,7 +376,7 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     bool is_purged = hak_arms[give.arm].act == HAK_ACT_PURGE;
     /* What is spread over nodes of the program's choice serves no other request. */
     int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD && !is_purged &&
-               hak_headroom_missing() == 0 && policy->decay_ns != 0;
+               hak_headroom_shortfall() == 0 && policy->decay_ns != 0;
     if (hak_learner_watches(policy)) {
         give.is_purged = is_purged;
         give.spent_ns = is_purged ? hak_learner_act_ns(learner, give.arm, give.units) : 0;

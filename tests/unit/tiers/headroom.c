@@ -18,7 +18,7 @@ static void unlimited(void)
     hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
     hak_headroom_grow(64 * MIB);
     hak_headroom_take((size_t)1 << 50);
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
 }
 
 /* The test itself is resident with a few MiB, so a limit of 1 GiB is far and one of 1 MiB is
@@ -28,15 +28,15 @@ static void by_bytes(void)
     hak_headroom_start(HAK_HEADROOM_BYTES, (size_t)1024 * MIB);
     hak_headroom_grow(31 * MIB);
     hak_headroom_take((size_t)2048 * MIB);
-    EXPECT_EQ(hak_headroom_missing(), 0); /* too small to be looked at */
+    EXPECT_EQ(hak_headroom_shortfall(), 0); /* too small to be looked at */
     hak_headroom_grow(1 * MIB);
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
     hak_headroom_take((size_t)960 * MIB);
-    size_t missing = hak_headroom_missing();
+    size_t missing = hak_headroom_shortfall();
     EXPECT_GE(missing, 64 * MIB); /* of the reserve of 128, what the test has apart */
     EXPECT_LE(missing, 128 * MIB);
     hak_headroom_give((size_t)40 * MIB);
-    EXPECT_EQ(hak_headroom_missing(), missing - 40 * MIB);
+    EXPECT_EQ(hak_headroom_shortfall(), missing - 40 * MIB);
 }
 
 static void asked_anew(void)
@@ -44,15 +44,15 @@ static void asked_anew(void)
     hak_headroom_start(HAK_HEADROOM_BYTES, (size_t)1024 * MIB);
     hak_headroom_grow(32 * MIB);
     hak_headroom_take((size_t)4096 * MIB);
-    EXPECT_GE(hak_headroom_missing(), (size_t)3072 * MIB);
+    EXPECT_GE(hak_headroom_shortfall(), (size_t)3072 * MIB);
     uint64_t now = hak_os_now_ns();
     hak_headroom_refresh(now); /* the kernel knows that nothing was taken */
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
     hak_headroom_take((size_t)4096 * MIB);
     hak_headroom_refresh(now + 1000);
-    EXPECT_GE(hak_headroom_missing(), (size_t)3072 * MIB); /* not so soon */
+    EXPECT_GE(hak_headroom_shortfall(), (size_t)3072 * MIB); /* not so soon */
     hak_headroom_refresh(now + 60ul * 1000 * 1000);
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
 }
 
 static void what_is_resident_counts(void)
@@ -62,14 +62,14 @@ static void what_is_resident_counts(void)
     REQUIRE(memory != NULL);
     hak_headroom_start(HAK_HEADROOM_BYTES, (size_t)256 * MIB);
     hak_headroom_grow(32 * MIB);
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
     size_t after_take = 180 * MIB; /* leaves some 76 less the test itself: more than 32 */
     hak_headroom_take(after_take);
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
     memset(memory, 1, SIZE);
     hak_headroom_refresh(hak_os_now_ns() + 1000ul * 1000 * 1000);
     hak_headroom_take(after_take - 40 * MIB);
-    EXPECT_GE(hak_headroom_missing(), 8 * MIB); /* 256 - 96 - 140 leaves 20 at the most */
+    EXPECT_GE(hak_headroom_shortfall(), 8 * MIB); /* 256 - 96 - 140 leaves 20 at the most */
     free(memory);
 }
 
@@ -79,28 +79,28 @@ static void by_cgroup(void)
     hak_headroom_start(HAK_HEADROOM_WATCH, 0);
     hak_headroom_grow(32 * MIB);
     hak_headroom_take((size_t)1 << 62);
-    size_t missing = hak_headroom_missing();
+    size_t missing = hak_headroom_shortfall();
     hak_headroom_refresh(hak_os_now_ns());
-    EXPECT_LE(hak_headroom_missing(), (size_t)1 << 60); /* the kernel knows that nothing was taken */
+    EXPECT_LE(hak_headroom_shortfall(), (size_t)1 << 60); /* the kernel knows that nothing was taken */
     tap_note("%s", missing != 0 ? "in a group with a limit" : "no group's limit here");
     hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
-    EXPECT_EQ(hak_headroom_missing(), 0);
+    EXPECT_EQ(hak_headroom_shortfall(), 0);
 }
 
 /* What the group says is heard at start, and never again. */
 static void once_by(enum hak_headroom_mode mode)
 {
     hak_headroom_start(mode, 0);
-    size_t first = hak_headroom_missing();
+    size_t first = hak_headroom_shortfall();
     EXPECT_LE(first, (size_t)1 << 60);
     hak_headroom_take((size_t)1 << 61);
-    size_t missing = hak_headroom_missing();
+    size_t missing = hak_headroom_shortfall();
     hak_headroom_grow(64 * MIB);
     hak_headroom_refresh(hak_os_now_ns() + 1000ul * 1000 * 1000);
-    EXPECT_EQ(hak_headroom_missing(), missing);
+    EXPECT_EQ(hak_headroom_shortfall(), missing);
     EXPECT(missing == 0 || missing >= (size_t)1 << 60);
     hak_headroom_give((size_t)1 << 61);
-    EXPECT_EQ(hak_headroom_missing(), first);
+    EXPECT_EQ(hak_headroom_shortfall(), first);
     hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
 }
 

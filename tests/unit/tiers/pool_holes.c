@@ -315,19 +315,19 @@ static int near_the_limit_child(void)
     free_behind(1);
     hak_headroom_start(HAK_HEADROOM_BYTES, 1);
     hak_headroom_grow(64 * 1024 * 1024);
-    size_t missing = hak_headroom_missing();
+    size_t missing = hak_headroom_shortfall();
     if (missing == 0)
         return CHILD_CANNOT;
     while (hak_pool_holes_tick(&pool, &policy, 10 * DECAY))
         ;
     uint64_t made = count_of(HAK_COUNTER_HOLES_MADE);
     int good = EXPECT(made > 0);
-    good &= EXPECT_EQ(missing - hak_headroom_missing(), made * hak_os_page_size());
+    good &= EXPECT_EQ(missing - hak_headroom_shortfall(), made * hak_os_page_size());
     for (unsigned i = 0; i < SLABS * capacity && pool.bins[class_id - 1].open != 0; i++) {
         uint64_t word = hak_word_make(NULL, ANY_ROOM);
         good &= EXPECT_EQ(hak_pool_take(&pool, class_id, 1, &word), 1);
     }
-    good &= EXPECT_EQ(hak_headroom_missing(), missing);
+    good &= EXPECT_EQ(hak_headroom_shortfall(), missing);
     return good ? CHILD_HELD : CHILD_FAILED;
 }
 
