@@ -96,13 +96,13 @@ HAKMEM_API unsigned hakmem_shard_count(void);
 /* Writes the mode in force as one line without an end of line, such as "shards=8 by=cpu
  * front=thread (no rseq) remote=home bind=preferred". The mode may be less than HAKMEM_SHARD and
  * HAKMEM_FRONT asked for: if front= differs from them, the reason follows: "(no rseq)", "(self-test
- * failed)", "(rseq is not to be trusted here)", "(no memory)". Where there were so many threads
- * that some came without a front of their own, front= is "thread+cpu" or "thread+shared", by what
- * these use, and "(32 threads have their own, 966 came without)" follows. bind= is what HAKMEM_BIND
- * asked for if it is in force, else the step of the ladder and the reason: "first-touch (EPERM)",
- * "first-touch (a shard spans nodes)", "plain (one node)", "plain (not this machine)". The text in
- * `buffer` is cut to `size` bytes with its NUL; `size` may be 0. Returns the length of the whole
- * text without the NUL, as snprintf does. */
+ * failed)", "(rseq is not to be trusted here)", "(no memory)". If some of many threads have no
+ * front of their own, front= is "thread+cpu" or "thread+shared", by what these use, followed by
+ * "(32 threads have their own, 966 came without)". bind= is what HAKMEM_BIND asked for if it is in
+ * force, else the step of the ladder and the reason: "first-touch (EPERM)", "first-touch (a shard
+ * spans nodes)", "plain (one node)", "plain (not this machine)". The text in `buffer` is cut to
+ * `size` bytes with its NUL; `size` may be 0. Returns the length of the whole text without the NUL,
+ * as snprintf does. */
 HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
 enum hakmem_format {

@@ -34,12 +34,13 @@ ptrdiff_t hak_os_rseq_cpu_id;
 
 HAK_COLD unsigned hak_os_cpu_slow(void)
 {
-    /* relaxed: pairs with nothing but the relaxed load in hak_os_cpu; all writers write the same.
-     * Where there is none, nothing is written: every slow call comes here, and reads this line. */
+    /* relaxed: pairs with the relaxed load in hak_os_cpu; all writers write the same value. Where
+     * libc registers nothing, the word stays unwritten: every slow call comes here and reads this
+     * line. */
     ptrdiff_t found = find_rseq_cpu_id();
     if (found != 0 && __atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&hak_os_rseq_cpu_id, found, __ATOMIC_RELAXED);
-    int saved = errno; /* sched_getcpu() tells of a forbidden or missing getcpu(2) by it */
+    int saved = errno; /* sched_getcpu() sets it where getcpu(2) is forbidden or missing */
     int cpu = sched_getcpu();
     errno = saved;
     return cpu < 0 ? 0 : (unsigned)cpu;

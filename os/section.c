@@ -38,11 +38,12 @@ struct stripe {
 static struct {
     struct stripe stripes[STRIPES];
     uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
-    /* In another line than `frozen`, which all entries read. Threads that fork from inside: */
+    /* Threads whose handler forks while they are inside. On another line than `frozen`, which each
+     * entry reads. */
     uint32_t suspended __attribute__((aligned(HAK_CACHE_LINE)));
-    uint32_t intruders;    /* threads that went on inside though a fork was under way */
-    uint32_t lenders;      /* threads that wait for a lock, not counted, and hold another */
-    uint32_t estranged;    /* a child that stays frozen */
+    uint32_t intruders;    /* threads that went on inside despite a fork */
+    uint32_t lenders;      /* uncounted threads that wait for a lock and hold another */
+    uint32_t estranged;    /* 1: a child that stays frozen */
     uint32_t next_stripe;
 } sections;
 

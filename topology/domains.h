@@ -51,9 +51,9 @@ enum hak_topology_detail hak_domains_detail(const struct hak_domain_request *req
 
 struct hak_domain_cpu {
     uint16_t shard; /* the first (mostly the only) shard of the CPU */
-    uint16_t share; /* how many shards it has: 1, more if COUNT asked for more than CPUs */
-    uint16_t known; /* 1: the process might use it when the machine was looked at */
-    uint16_t place; /* among the CPUs of its shard, from 0 on */
+    uint16_t share; /* number of its shards: 1, or more if COUNT exceeds the CPUs */
+    uint16_t known; /* 1: the process could use it when the topology was read */
+    uint16_t place; /* index among the CPUs of its shard */
 };
 
 struct hak_domain_shard {
@@ -111,14 +111,14 @@ static inline unsigned hak_domains_shard_of(const struct hak_domains *domains, u
     return entry->shard + sequence % entry->share;
 }
 
-/* Where a CPU (any number) stands among those of its shard. */
+/* The index of a CPU (any number) among those of its shard. */
 static inline unsigned hak_domains_place_of(const struct hak_domains *domains, unsigned cpu)
 {
     return domains->cpu[hak_likely(cpu < domains->cpu_ids) ? cpu : cpu % domains->cpu_ids].place;
 }
 
-/* 1: a CPU that a thread runs on, but that could not be used when the machine was looked at: it was
- * plugged in since, or the process was let onto it. An imagined machine has no news. */
+/* 1: a thread runs on a CPU that the process could not use when the topology was read: it was
+ * plugged in since, or the cpuset grew. An imagined machine has no new CPUs. */
 static inline int hak_domains_is_new_cpu(const struct hak_domains *domains, unsigned cpu)
 {
     if (domains->imagined || cpu >= HAK_TOPOLOGY_MAX_CPUS)

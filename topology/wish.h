@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which machine is to be described, and by whom: what HAKMEM_TOPOLOGY says. */
+/* The machine that HAKMEM_TOPOLOGY asks for, and the way to learn it. */
 #ifndef HAK_TOPOLOGY_WISH_H
 #define HAK_TOPOLOGY_WISH_H
 
