@@ -431,7 +431,7 @@ check-storm: libhakmem.la %D%/stress/storm
 	HAKMEM_TEST_INJECT=$$inject $(SHELL) $(abs_srcdir)/%D%/stress/storm.sh --long
 
 # What `make check` has no time for: the same tests, longer.
-long_tests = %D%/stress/drift.sh
+long_tests = %D%/stress/drift.sh %D%/stress/blowup.sh
 .PHONY: check-long
 check-long: libhakmem.la $(stress_programs)
 	@status=0; for test in $(long_tests); do \

@@ -6,7 +6,8 @@
 #     peak <= 1.25 times the live set, and <= 1.15 times glibc's of the same run (remote: 1.25)
 #     a queue: resident memory is flat after the first seconds
 #
-# Memory only: no time is measured. HAKMEM_CHECK_HEAVY=1: as long as it takes to trust it.
+# Memory only: no time is measured. HAKMEM_CHECK_HEAVY=1: as long as it takes to trust it;
+# HAKMEM_CHECK_LONG=1: the queue for a minute.
 #
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_BLOWUP   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
@@ -27,11 +28,12 @@ modes="cpu 64 single"
 number=0
 failed=0
 
-if [ -n "$HAKMEM_CHECK_HEAVY" ]; then
+if [ -n "$HAKMEM_CHECK_HEAVY$HAKMEM_CHECK_LONG" ]; then
     walk="--stops 16 --turnovers 3"
     hand_on="--stops 70 --turnovers 2"
     remote="--stops 40 --turnovers 1"
-    queue="--seconds 60 --settle 5"
+    queue="--seconds 12 --settle 4"
+    [ -z "$HAKMEM_CHECK_LONG" ] || queue="--seconds 60 --settle 5"
     short_queue="--seconds 12 --settle 4"
 else
     walk="--stops 4 --turnovers 2"
