@@ -446,7 +446,6 @@ check-long: libhakmem.la $(stress_programs)
 check_PROGRAMS += %D%/fault/refuse
 %C%_fault_refuse_SOURCES = %D%/fault/refuse.c
 %C%_fault_refuse_LDADD =
-%D%/fault/refused.log: %D%/fault/refuse %D%/environment/limits $(conform_tests) %D%/conform/linked.direct
 %D%/stress/storm.log: %D%/fault/refuse
 
 # ------------------------------------------------------------------ vm

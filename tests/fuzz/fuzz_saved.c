@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "learn/saved.h"
+#include "learn/learner_saved.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
