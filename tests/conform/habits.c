@@ -32,7 +32,7 @@ enum {
     OBJECTS_MAX = 20000,
     TURNOVERS = 6,
     SWINGS = 6,
-    WASTES = 8,
+    WASTES = 20,
 };
 
 static char *objects[OBJECTS_MAX];
