@@ -49,9 +49,12 @@ static void open_fronts(void)
 {
     const struct hak_domains *domains = domains_in_force();
     hak_cpu_fronts_watch();
-    if (domains != NULL &&
-        hak_cpu_fronts_open_late(domains->cpu_ids, hak_heap_map(hak_heap_default())) == 0)
-        hak_shared_fronts_flush();
+    if (hak_cpu_fronts_open() || domains == NULL ||
+        hak_cpu_fronts_open_late(domains->cpu_ids, hak_heap_map(hak_heap_default())) != 0)
+        return;
+    /* Shards may have been placed anew while nobody could find the fronts yet. */
+    hak_cpu_fronts_attach(hak_heap_map(hak_heap_default()));
+    hak_shared_fronts_flush();
 }
 
 void hak_crowd_gather(void)

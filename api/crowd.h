@@ -19,7 +19,7 @@ enum {
 };
 
 /* Whether a thread that asks for a front of its own is to have one. Where HAKMEM_FRONT=thread asks
- * for it each is. */
+ * for it each is. Inside a section, under no lock. */
 bool hak_crowd_has_room(void);
 
 /* The same as far as it is known without a search. */

@@ -78,17 +78,20 @@ static struct hak_front *bind(struct hak_front *front)
     return front;
 }
 
-/* Whether the calling thread is to do without a front of its own. */
+/* Whether the calling thread is to do without a front of its own. The search for room takes apart
+ * fronts that threads left behind: inside the heap, or a fork might come upon it. */
 static int is_one_of_many(void)
 {
     hak_cpu_fronts_watch();
-    if (hak_crowd_has_room() || !hak_heap_enter())
+    if (!hak_heap_enter())
         return 0;
-    hak_crowd_join();
-    hak_count(&hak_shard_map_here(hak_heap_map(hak_heap_default()), 0)->counters,
-              HAK_COUNTER_THREADS_MANY, 1);
+    int has_room = hak_crowd_has_room();
+    if (!has_room) {
+        hak_crowd_join();
+        hak_count(&hak_heap_shard_here(hak_heap_default())->counters, HAK_COUNTER_THREADS_MANY, 1);
+    }
     hak_heap_leave();
-    return 1;
+    return !has_room;
 }
 
 static struct hak_front *start_thread(void)

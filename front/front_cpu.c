@@ -250,9 +250,8 @@ static uint64_t chain_from_shard(unsigned class_id)
     struct hak_shard *shard = shard_of(front);
     unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
     uint64_t word = hak_shard_refill(shard, class_id, fill);
-    if (word != 0) {
+    if (word != 0)
         note_missed(front, class_id, fill);
-    }
     return word;
 }
 

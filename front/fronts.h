@@ -29,7 +29,7 @@ bool hak_front_reopen(struct hak_front *front);
 unsigned hak_front_count(void);
 
 /* Whether fewer threads than `limit` have fronts, some of those left out that ended without a
- * word. */
+ * word. Inside a section, under no lock. */
 bool hak_front_has_room(unsigned limit);
 
 /* Gives back all objects and the front itself. By its own thread, at its end. */
