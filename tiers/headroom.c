@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The limit and the distance from it. Any thread; one finds the limit, the others see none until it
- * is found. */
+/* The limit, and how far away it is. Any thread; one of them finds the limit, and until then the
+ * others see none. */
 #include "tiers/headroom.h"
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #include "os/memory.h"
 
 enum {
-    LOOK_BYTES = 32 * 1024 * 1024,     /* mapped: from then on a limit is looked for */
+    LOOK_BYTES = 32 * 1024 * 1024,     /* mapped bytes, from which on a limit is looked for */
     RESERVE_SHARE = 8,                 /* of the limit */
     BEFORE_LOOKING = 0, LOOKING = 1, LIMITED = 2, UNLIMITED = 3,
 };
@@ -22,7 +22,7 @@ static const uint64_t REFRESH_NS = 50ul * 1000 * 1000;
 static struct {
     uint32_t state;               /* one of the above; release, acquire */
     enum hak_headroom_mode mode;  /* constant once threads run, as the next */
-    size_t bytes;                 /* the limit; of a cgroup: once it is found */
+    size_t bytes;                 /* the limit; that of a cgroup is written by look */
     struct hak_os_limit cgroup;
     size_t grown;                 /* relaxed */
     uint64_t asked_ns;            /* relaxed */
@@ -50,7 +50,7 @@ static int64_t ask(void)
     if (headroom.mode == HAK_HEADROOM_BYTES)
         return (int64_t)headroom.bytes - resident_bytes();
     int64_t left = hak_os_limit_headroom(HAK_OS_HERE, &headroom.cgroup);
-    /* Not to be told (any more): far away, and far from overflow. */
+    /* A group without a readable limit counts as far from it, but sums must not overflow. */
     return left < LEFT_MOST ? left : LEFT_MOST;
 }
 
@@ -59,7 +59,7 @@ static bool is_asked_once(void)
     return headroom.mode == HAK_HEADROOM_CONTAINER || headroom.mode == HAK_HEADROOM_CGROUP;
 }
 
-/* By one thread. */
+/* Finds the limit. One thread does this, once. */
 static HAK_COLD void look(void)
 {
     if (headroom.mode != HAK_HEADROOM_BYTES) {
@@ -81,7 +81,7 @@ void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes)
 {
     headroom.mode = mode;
     headroom.bytes = bytes;
-    /* relaxed: before there are threads, or found out by them a little later */
+    /* relaxed: there are no threads yet, or they may learn of it a little later */
     __atomic_store_n(&headroom.state, mode == HAK_HEADROOM_UNLIMITED ? UNLIMITED : BEFORE_LOOKING,
                      __ATOMIC_RELAXED);
     if (is_asked_once())
@@ -91,7 +91,7 @@ void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes)
 void hak_headroom_grow(size_t bytes)
 {
     uint32_t before = BEFORE_LOOKING;
-    /* relaxed, all: whoever gets to look is alone with it */
+    /* relaxed, all: the exchange lets one thread look, which then owns the fields */
     if (__atomic_load_n(&headroom.state, __ATOMIC_RELAXED) != BEFORE_LOOKING ||
         __atomic_add_fetch(&headroom.grown, bytes, __ATOMIC_RELAXED) < LOOK_BYTES ||
         !__atomic_compare_exchange_n(&headroom.state, &before, LOOKING, 0, __ATOMIC_RELAXED,
@@ -100,7 +100,7 @@ void hak_headroom_grow(size_t bytes)
     look();
 }
 
-static int is_limited(void)
+static bool is_limited(void)
 {
     /* acquire: pairs with the release in look */
     return hak_unlikely(__atomic_load_n(&headroom.state, __ATOMIC_ACQUIRE) == LIMITED);
@@ -108,7 +108,7 @@ static int is_limited(void)
 
 void hak_headroom_refresh(uint64_t now_ns)
 {
-    /* relaxed, both: of two threads that ask at once, one asks in vain */
+    /* relaxed, both: if two threads ask at once, that does no harm */
     if (!is_limited() || is_asked_once() ||
         now_ns - __atomic_load_n(&headroom.asked_ns, __ATOMIC_RELAXED) < REFRESH_NS)
         return;
@@ -118,7 +118,7 @@ void hak_headroom_refresh(uint64_t now_ns)
 
 void hak_headroom_take(size_t bytes)
 {
-    /* relaxed, this and the next: an estimate, asked for anew before long */
+    /* relaxed, this and the next: `left` is an estimate */
     if (is_limited())
         __atomic_fetch_sub(&headroom.left, (int64_t)bytes, __ATOMIC_RELAXED);
 }
@@ -140,7 +140,7 @@ size_t hak_headroom_shortfall(void)
 
 void hak_headroom_after_fork(void)
 {
-    /* relaxed: the child has one thread. Whoever was looking is not there. */
+    /* relaxed: the child has one thread. A thread that was looking does not exist in it. */
     if (__atomic_load_n(&headroom.state, __ATOMIC_RELAXED) == LOOKING)
         __atomic_store_n(&headroom.state, BEFORE_LOOKING, __ATOMIC_RELAXED);
 }

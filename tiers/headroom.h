@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* How much memory the process may still take before the limit of its cgroup (or the one that an
- * option says): one number for all shards. Slabs, large runs and whales take and give back: what
- * they may touch from then on, and what has no pages any more. Unused memory is kept only while
- * there is more left than a reserve. Any thread, no lock.
+/* The headroom: how much memory the process may still take before the limit of its cgroup, or the
+ * limit that an option sets. It is one number for all shards. Slabs, large runs and whales subtract
+ * bytes that the program may touch from now on, and add bytes that were purged. Caches keep unused
+ * memory only while the headroom exceeds a reserve. Any thread, no lock.
  *
- *   CONTAINER the limit and what is used of the group at the top of what is mounted are read at
- *             start, then nothing: a process may have forbidden itself to open files. What others
- *             of the group take meanwhile, and a limit that is changed, is not seen.
- *   CGROUP    the same of the process's own group and those above it, which costs a short program
- *             a twentieth of its time
+ *   CONTAINER reads limit and usage of the topmost mounted group once, at start: later the process
+ *             may have forbidden itself to open files. It does not see what other processes of the
+ *             group take later, nor a change of the limit.
+ *   CGROUP    reads the process's own group and those above it, once; that costs a short program
+ *             5 % of its time
  *   WATCH     the same when the heap has grown, and again every 50 ms
- *   BYTES     what is resident, read when the heap has grown, and again every 50 ms */
+ *   BYTES     reads the process's resident bytes when the heap has grown, and every 50 ms */
 #ifndef HAK_TIERS_HEADROOM_H
 #define HAK_TIERS_HEADROOM_H
 
@@ -22,24 +22,24 @@ enum hak_headroom_mode {
     HAK_HEADROOM_CONTAINER,
     HAK_HEADROOM_CGROUP,
     HAK_HEADROOM_WATCH,
-    HAK_HEADROOM_BYTES,        /* so many resident bytes */
+    HAK_HEADROOM_BYTES,        /* a limit of so many resident bytes */
 };
 
-/* By the starting thread. CONTAINER and CGROUP open files here. */
+/* Called by the starting thread. CONTAINER and CGROUP open files here. */
 void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes);
 
-/* The heap maps so many bytes more. WATCH and BYTES open no files before it has 32 MiB. Not under a
- * lock. */
+/* Notes that the heap mapped so many more bytes. WATCH and BYTES open files from 32 MiB on, so the
+ * caller must hold no lock. */
 void hak_headroom_grow(size_t bytes);
 
-/* Asks the kernel again if that is wanted and it is time. Not under a lock. */
+/* WATCH and BYTES: asks the kernel again if 50 ms have passed. The caller must hold no lock. */
 void hak_headroom_refresh(uint64_t now_ns);
 
-/* Bytes that are about to get pages, or have lost them. */
+/* So many bytes are about to get pages, or have lost them. */
 void hak_headroom_take(size_t bytes);
 void hak_headroom_give(size_t bytes);
 
-/* Unused bytes that must go back for the reserve to be whole; 0 where there is no limit. */
+/* Unused bytes that must be purged for the reserve to be whole; 0 without a limit. */
 size_t hak_headroom_shortfall(void);
 
 /* In the child of a fork. */

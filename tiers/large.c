@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking and giving large runs: see large.h for the structure, large_segment.h for the memory,
- * large_purge.h for what goes back to the kernel. Any thread, under the lock of the cache; static
- * functions are called with the lock held unless they say otherwise. */
+/* Takes and gives large runs: large.h describes the structure, large_segment.h the memory,
+ * large_purge.h what goes back to the kernel. Any thread, under the lock of the cache; the caller
+ * of a static function holds it, unless a comment says otherwise. */
 #include "tiers/large.h"
 
 #include "os/clock.h"
@@ -12,11 +12,11 @@
 
 enum {
     FIRST_SEGMENT = 4 * 1024 * 1024,
-    TOUCHED_UNITS = 4,             /* whose first touch is timed, in */
+    TOUCHED_UNITS = 4,             /* units whose first touch is timed, in each part */
     HUGE_UNITS = HAK_REGION_SIZE / HAK_LARGE_UNIT,
-    HUGE_FAULT_NS = 20 * 1000,     /* a fault that takes longer has cleared a huge page */
-    TOUCH_ONE_IN = 16,             /* takes of memory without pages */
-    TIMED_UNITS = 256,             /* a run so long is worth a look at the clock */
+    HUGE_FAULT_NS = 20 * 1000,     /* a fault that takes longer cleared a huge page */
+    TOUCH_ONE_IN = 16,             /* takes of clean memory is timed */
+    TIMED_UNITS = 256,             /* for so long a run it is worth reading the clock */
 };
 
 /* ---- segments ---- */
@@ -30,7 +30,7 @@ static size_t segment_size(size_t wanted, uint32_t units)
     return size;
 }
 
-/* Whether a new segment is to be of huge pages. No lock held. */
+/* Whether a new segment shall ask for huge pages. No lock held. */
 static bool choose_huge(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     if (!policy->learns_huge)
@@ -43,12 +43,12 @@ static bool choose_huge(struct hak_large_cache *cache, const struct hak_policy *
     return asks;
 }
 
-/* Maps a segment with room for a run of `units`: as much again as the cache has, within limits, so
- * that small programs stay small and large ones map seldom. 0: refused. No lock held. */
-static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_policy *policy)
+/* Maps a segment with room for a run of `units`. It doubles what the cache has, within limits, so
+ * that small programs stay small and large ones map seldom. False if refused. No lock held. */
+static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak_policy *policy)
 {
     size_t most = policy->large_segment_bytes;
-    /* relaxed: a hint */
+    /* relaxed: an estimate is enough */
     size_t wanted = __atomic_load_n(&cache->mapped_bytes, __ATOMIC_RELAXED);
     if (most > HAK_LARGE_SEGMENT_MAX)
         most = HAK_LARGE_SEGMENT_MAX;
@@ -57,10 +57,10 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
     if (wanted < FIRST_SEGMENT)
         wanted = FIRST_SEGMENT;
     size_t size = segment_size(wanted, units);
-    int node = hak_region_source_node(cache->source);    /* before it is bound, as in pool.c */
+    int node = hak_region_source_node(cache->source);    /* read before it is bound, as in pool.c */
     bool asks_huge = choose_huge(cache, policy);
     enum hak_os_huge huge = asks_huge ? HAK_HUGE_ALWAYS : HAK_HUGE_DEFAULT;
-    int is_hugetlb;
+    bool is_hugetlb;
     struct hak_large_segment *segment =
         hak_region_map_large(cache->source, size, huge, &is_hugetlb);
     if (segment == NULL) {
@@ -68,7 +68,7 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
         segment = hak_region_map_large(cache->source, size, huge, &is_hugetlb);
     }
     if (segment == NULL)
-        return 0;
+        return false;
     hak_headroom_grow(size);
     hak_large_segment_start(segment, cache, size);
     segment->is_hugetlb = is_hugetlb;
@@ -85,12 +85,12 @@ static int grow(struct hak_large_cache *cache, uint32_t units, const struct hak_
     __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes + size, __ATOMIC_RELAXED);
     hak_large_file(cache, segment, segment->first, segment->units - segment->first, 0, NULL);
     hak_lock_release(&cache->lock);
-    return 1;
+    return true;
 }
 
-/* What the policy wants done at once with the pages of a run on its way into the lists. Returns how
- * many units are still dirty, and notes in *give what was done. Lets the lock go where there is
- * something to do. */
+/* Does what the arm wants done at once with the pages of a freed run, before the run goes into the
+ * lists. Returns how many units are still dirty, and notes in *give what was done. Releases the
+ * lock for a system call. */
 static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           struct hak_unit *run, struct hak_learn_give *give)
 {
@@ -109,7 +109,7 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
         return left;
     }
     case HAK_ACT_MARK:
-        /* The kernel may take them, but need not: they count as dirty until decay. */
+        /* The kernel may take the pages, but need not: they count as dirty until they decay. */
         hak_large_segment_mark(segment, index, units, HAK_UNIT_BUSY);
         hak_large_mark_free(cache, segment, index, units, &give->spent_ns);
         return units;
@@ -120,10 +120,10 @@ static uint32_t apply_arm(struct hak_large_cache *cache, struct hak_large_segmen
 
 /* ---- taking ---- */
 
-/* Makes `units` of a free run, from its unit `lead` on, a used one; the rest stays free, but for an
- * end too small to be worth it. *dirty: whether there may be something else than zeroes in it. */
+/* Makes a used run of `units` of a free run, from unit `lead` on. The rest stays free, but a very
+ * short rest joins the used run. *dirty: whether the run may hold something other than zeros. */
 static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *run, uint32_t units,
-                              uint32_t lead, int *dirty)
+                              uint32_t lead, bool *dirty)
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
     uint32_t index = hak_large_segment_index(segment, run);
@@ -165,7 +165,7 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
 }
 
 static struct hak_unit *take_dirty_run(struct hak_large_cache *cache, uint32_t units,
-                                       uint32_t alignment, int *dirty)
+                                       uint32_t alignment, bool *dirty)
 {
     struct hak_unit *run = hak_large_find(cache, HAK_LARGE_DIRTY, units, alignment);
     if (run == NULL)
@@ -175,7 +175,7 @@ static struct hak_unit *take_dirty_run(struct hak_large_cache *cache, uint32_t u
 }
 
 static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, uint32_t alignment,
-                                 int *dirty)
+                                 bool *dirty)
 {
     struct hak_unit *run = take_dirty_run(cache, units, alignment, dirty);
     if (run != NULL)
@@ -184,7 +184,7 @@ static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, 
     return run != NULL ? claim(cache, run, units, hak_large_lead(run, alignment), dirty) : NULL;
 }
 
-/* ---- what others call ---- */
+/* ---- functions for other files ---- */
 
 void hak_large_init(struct hak_large_cache *cache, const struct hak_region_source *source,
                     struct hak_learner *learner)
@@ -203,14 +203,15 @@ static uint32_t units_of(size_t size)
     return (uint32_t)(hak_large_round(size) >> HAK_LARGE_UNIT_SHIFT);
 }
 
-/* Takes or maps. Called without the lock, returns with it; NULL: out of memory, without it. */
+/* Takes a run, from a new segment if necessary. Called without the lock; returns with the lock
+ * held, or NULL without it if memory ran out. */
 static struct hak_unit *take_or_grow(struct hak_large_cache *cache, uint32_t units, uint32_t align,
-                                     int *dirty, const struct hak_policy *policy)
+                                     bool *dirty, const struct hak_policy *policy)
 {
     hak_lock_acquire(&cache->lock);
     struct hak_unit *run = take_run(cache, units, align, dirty);
     while (run == NULL) {
-        /* Another thread may be quicker to take what was mapped: then once more. */
+        /* Another thread may take what was mapped here; then this thread maps again. */
         hak_lock_release(&cache->lock);
         if (!grow(cache, units + align - 1, policy))
             return NULL;
@@ -220,8 +221,9 @@ static struct hak_unit *take_or_grow(struct hak_large_cache *cache, uint32_t uni
     return run;
 }
 
-/* Touches the beginning of what lies in one huge page; the sample grows by what touching all of it
- * would take. A first touch that cleared a huge page has made the rest of that resident, too. */
+/* Touches the first units of a part that lies in one huge page, and adds to the sample what it
+ * would take to touch all of the part. If the first touch cleared a huge page, the rest of that
+ * page is resident, too: nobody asked for it. */
 static void time_part(struct hak_huge_sample *sample, volatile char *part, uint32_t units)
 {
     uint32_t touched = units < TOUCHED_UNITS ? units : TOUCHED_UNITS;
@@ -236,13 +238,13 @@ static void time_part(struct hak_huge_sample *sample, volatile char *part, uint3
     sample->ns += first + (touched > 1 ? others * (units - 1) / (touched - 1) : 0);
 }
 
-/* Now and then the first touches of fresh memory are ours, to know what they cost. It is zero, and
- * stays so; who asked for a run of this size will touch its beginning anyway, and where huge pages
- * were asked for, its end. Lock not held. */
+/* Sometimes touches clean memory before the program does, to learn what that costs. The memory
+ * stays zero. A program that takes such a run will touch its beginning anyway; its end is touched
+ * only where huge pages were asked for. Lock not held. */
 static void time_first_touch(struct hak_large_cache *cache, const struct hak_large_segment *segment,
                              uint32_t index, uint32_t units, const struct hak_policy *policy)
 {
-    /* relaxed: turns, of which two threads may take one */
+    /* relaxed: it only counts turns */
     uint32_t turn = __atomic_fetch_add(&cache->touches, 1, __ATOMIC_RELAXED);
     if (turn % TOUCH_ONE_IN != 0)
         return;
@@ -260,9 +262,9 @@ static void time_first_touch(struct hak_large_cache *cache, const struct hak_lar
     hak_lock_release(&cache->lock);
 }
 
-/* What a run taken is to its caller. Lock not held. */
+/* Prepares a run that was taken for its caller. Lock not held. */
 static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uint32_t taken,
-                        int dirty, enum hak_zero zero, const struct hak_policy *policy)
+                        bool dirty, enum hak_zero zero, const struct hak_policy *policy)
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
     uint32_t index = hak_large_segment_index(segment, run);
@@ -283,8 +285,8 @@ void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t al
                            enum hak_zero zero, const struct hak_policy *policy)
 {
     uint32_t units = units_of(size);
-    int dirty = 0;
-    /* relaxed: a look; what is given meanwhile is found the next time */
+    bool dirty = false;
+    /* relaxed: read without the lock; what is given meanwhile is found next time */
     if (__atomic_load_n(&cache->dirty_units, __ATOMIC_RELAXED) < units ||
         !hak_lock_try(&cache->lock))
         return NULL;
@@ -297,7 +299,7 @@ void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t al
 void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
                      enum hak_zero zero, const struct hak_policy *policy)
 {
-    int dirty = 0;
+    bool dirty = false;
     struct hak_unit *run =
         take_or_grow(cache, units_of(size), units_of_alignment(alignment), &dirty, policy);
     if (run == NULL)
@@ -310,7 +312,7 @@ void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignmen
 void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t alignment,
                             enum hak_zero zero, const struct hak_policy *policy)
 {
-    int dirty = 0;
+    bool dirty = false;
     hak_lock_acquire(&cache->lock);
     struct hak_unit *run =
         take_run(cache, units_of(size), units_of_alignment(alignment), &dirty);
@@ -319,8 +321,8 @@ void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t a
     return run != NULL ? handed_out(cache, run, taken, dirty, zero, policy) : NULL;
 }
 
-/* The descriptor of an address, if a used run begins there. No lock: whoever goes on to change the
- * run looks again under it. */
+/* The descriptor of an address, if a used run begins there, else NULL. No lock: a caller that
+ * changes the run checks the kind again under the lock. */
 static struct hak_unit *find_used(const void *object)
 {
     struct hak_large_segment *segment = hak_large_segment_find(object);
@@ -328,7 +330,7 @@ static struct hak_unit *find_used(const void *object)
         return NULL;
     size_t index = (size_t)((const char *)object - (const char *)segment) >> HAK_LARGE_UNIT_SHIFT;
     struct hak_unit *run = &segment->unit[index];
-    /* relaxed: of a live run nobody else changes it */
+    /* relaxed: nobody else changes the kind of a live run */
     return __atomic_load_n(&run->kind, __ATOMIC_RELAXED) == HAK_UNIT_USED ? run : NULL;
 }
 
@@ -357,7 +359,7 @@ static unsigned key_of(const struct hak_unit *run)
                          : hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT);
 }
 
-/* The choice, before the act. */
+/* Chooses what is done with a run that is given back. */
 static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *object,
                                         const struct hak_unit *run,
                                         const struct hak_policy *policy)
@@ -371,27 +373,27 @@ static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *obj
         give.now_ns = hak_learner_now(cache->learner, give.key);
     unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
     if (hak_large_segment_of(run)->is_hugetlb)
-        pin = HAK_ARM_KEEP + 1;    /* of huge pages a part cannot go */
+        pin = HAK_ARM_KEEP + 1;    /* a part of explicit huge pages cannot go */
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
                         : (uint8_t)hak_learner_choose(cache->learner, policy, give.key, give.units);
     if (policy->decay_ns == 0 && give.arm == HAK_ARM_BATCH)
-        give.arm = HAK_ARM_DONTNEED;    /* at once is not in a while */
+        give.arm = HAK_ARM_DONTNEED;    /* no decay: nothing may wait in a batch */
     return give;
 }
 
-int hak_large_give(void *object, const struct hak_policy *policy)
+bool hak_large_give(void *object, const struct hak_policy *policy)
 {
     struct hak_unit *run = find_used(object);
     if (run == NULL)
-        return 0;
+        return false;
     struct hak_large_segment *segment = hak_large_segment_of(run);
     struct hak_large_cache *cache = segment->cache;
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_GIVES, 1);
 
     hak_lock_acquire(&cache->lock);
-    if (run->kind != HAK_UNIT_USED) { /* two threads in error at once */
+    if (run->kind != HAK_UNIT_USED) { /* two threads freed it at once, by mistake */
         hak_lock_release(&cache->lock);
-        return 0;
+        return false;
     }
     struct hak_learn_give give = begin_give(cache, object, run, policy);
     uint32_t dirty = apply_arm(cache, segment, run, &give);
@@ -403,23 +405,23 @@ int hak_large_give(void *object, const struct hak_policy *policy)
         hak_large_file_given(cache, segment, run, dirty);
     hak_large_obey(cache, policy, give.now_ns);
     hak_lock_release(&cache->lock);
-    return 1;
+    return true;
 }
 
-/* Takes what is missing from the free run behind. */
-static int extend(struct hak_large_cache *cache, struct hak_large_segment *segment,
+/* Lengthens a used run by units of the free run behind it; false if there are not enough. */
+static bool extend(struct hak_large_cache *cache, struct hak_large_segment *segment,
                   struct hak_unit *run, uint32_t units)
 {
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t missing = units - run->number;
     struct hak_unit *behind = hak_large_segment_free_at(segment, index + run->number);
     if (behind == NULL || behind->number < missing)
-        return 0;
-    int dirty;
+        return false;
+    bool dirty;
     behind = claim(cache, behind, missing, 0, &dirty);
     run->number += behind->number;
     hak_large_segment_unmark(segment, hak_large_segment_index(segment, behind));
-    return 1;
+    return true;
 }
 
 /* Frees the end of a used run. */
@@ -434,18 +436,18 @@ static void cut(struct hak_large_cache *cache, struct hak_large_segment *segment
     hak_large_file_merged(cache, segment, index + units, spare, spare);
 }
 
-int hak_large_resize(void *object, size_t size, const struct hak_policy *policy)
+bool hak_large_resize(void *object, size_t size, const struct hak_policy *policy)
 {
     struct hak_unit *run = find_used(object);
     if (run == NULL || size > HAK_LARGE_MAX)
-        return 0;
+        return false;
     struct hak_large_segment *segment = hak_large_segment_of(run);
     struct hak_large_cache *cache = segment->cache;
     uint32_t units = units_of(size + (size == 0));
-    int done = 1;
+    bool done = true;
     hak_lock_acquire(&cache->lock);
-    if (run->kind != HAK_UNIT_USED) { /* freed meanwhile, by a program in error */
-        done = 0;
+    if (run->kind != HAK_UNIT_USED) { /* a faulty program freed it meanwhile */
+        done = false;
     } else if (run->number < units) {
         done = extend(cache, segment, run, units);
     } else if (run->number - units >= HAK_LARGE_RUN_MIN && run->number - units >= run->number / 8) {
@@ -465,7 +467,7 @@ void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages)
         if (segment->node == node ||
             hak_bind_to(segment, segment->size, node, pages) != HAK_BIND_DONE)
             continue;
-        /* relaxed: whoever asks where a run lies reads it without the lock */
+        /* relaxed: who asks for the node of a run reads it without the lock */
         __atomic_store_n(&segment->node, node, __ATOMIC_RELAXED);
         hak_count(cache->source->counters, HAK_COUNTER_BINDS, 1);
     }

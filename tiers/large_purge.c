@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What of the large tier goes back to the kernel, and when: arms that purge at once or in batches,
- * too many dirty units, decay, trims. Called with the cache's lock held unless a function says
- * otherwise; where a system call is made the lock is let go, the run meanwhile being BUSY. */
+/* What the large tier gives back to the kernel, and when: arms that purge at once or in batches,
+ * bounds on dirty units, decay, trims. Callers hold the cache's lock, unless a comment says
+ * otherwise; functions release it for a system call, while the run is BUSY. */
 #include "tiers/large_purge.h"
 
 #include "os/clock.h"
@@ -11,18 +11,18 @@
 enum {
     TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
     CLAIM_STEP = 1024 * 1024,      /* bytes */
-    PURGE_STEP = 64,               /* units; a run is not purged in smaller parts */
-    PURGES_AT_ONCE = 16,           /* runs purged by one call, so that no call takes long */
-    DECAY_STEPS = 8,               /* purging what decayed takes so many steps of a tick */
-    BATCH_BYTES = 16 * 1024 * 1024,    /* a batch holds no more */
-    FIXED_SHARE = 2,               /* of what is in use, may be dirty beside what the policy says */
-    LEARNT_SHARE = 8,
+    PURGE_STEP = 64,               /* units; the smallest part of a run that is purged */
+    PURGES_AT_ONCE = 16,           /* runs, so that no call takes long */
+    DECAY_STEPS = 8,               /* decay purges in so many steps */
+    BATCH_BYTES = 16 * 1024 * 1024,    /* of a full batch */
+    FIXED_SHARE = 2,               /* 1/2 of the used units may be dirty beside the retention, */
+    LEARNT_SHARE = 8,              /* or 1/8 where the learner decides */
     JITTER_STEPS = 8,
     FUTILE_UNITS = 1024,
-    GATE_MOST = 100,               /* ticks between two looks at a cache */
+    GATE_MOST = 100,               /* ticks; a cache is looked at that often at least */
 };
 
-/* Whether huge pages are spared that are free in part. */
+/* Whether a purge spares huge pages that are only partly free. */
 enum thorough { SPARING, ALL };
 
 static const int64_t BATCH_NS = 20l * 1000 * 1000;
@@ -31,7 +31,7 @@ static const int64_t BATCH_NS = 20l * 1000 * 1000;
 
 enum fate { REUSED, PURGED, GONE };
 
-/* Tells what became of the watched units of a stretch. */
+/* Tells the learner what became of the watched units of a stretch. */
 static HAK_COLD void tell(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           uint32_t index, uint32_t end, enum fate fate)
 {
@@ -64,7 +64,7 @@ void hak_large_tell_reused(struct hak_large_cache *cache, struct hak_large_segme
     tell_if_watched(cache, segment, index, units, REUSED);
 }
 
-/* Gives a segment of one run, that is in no list, back to the kernel. Lets the lock go. */
+/* Unmaps a segment that is one free run, already out of the lists. Releases the lock. */
 static void release_segment(struct hak_large_cache *cache, struct hak_large_segment *segment)
 {
     if (segment->next != NULL)
@@ -108,8 +108,8 @@ size_t hak_large_purge_step(const struct hak_large_segment *segment)
     return segment->asks_huge ? (size_t)HAK_REGION_SIZE : hak_region_purge_step();
 }
 
-/* What of a run lies in whole steps (kernel pages, or huge ones): from *index, in units; 0 if there
- * are none. */
+/* The part of a run that consists of whole steps (kernel pages, or huge ones): moves *index to its
+ * start and returns its units, 0 if there is none. */
 static uint32_t whole_steps(const struct hak_large_segment *segment, uint32_t *index,
                             uint32_t units, size_t step)
 {
@@ -122,7 +122,7 @@ static uint32_t whole_steps(const struct hak_large_segment *segment, uint32_t *i
     return (uint32_t)((end - start) >> HAK_LARGE_UNIT_SHIFT);
 }
 
-/* Notes that units have no pages any more; bytes. */
+/* Notes that units lost their pages. Returns the bytes of those that had any. */
 static size_t note_purged(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           uint32_t index, uint32_t units)
 {
@@ -134,7 +134,7 @@ static size_t note_purged(struct hak_large_cache *cache, struct hak_large_segmen
     return dirty << HAK_LARGE_UNIT_SHIFT;
 }
 
-/* System calls for the memory of a BUSY run. Lets the lock go meanwhile. 0 or -errno. */
+/* Makes the system call for the memory of a BUSY run, with the lock released. 0 or -errno. */
 static int advise_unlocked(struct hak_large_cache *cache, struct hak_large_segment *segment,
                            uint32_t index, uint32_t units, enum hak_os_purge how,
                            uint64_t *spent_ns)
@@ -156,7 +156,7 @@ size_t hak_large_purge_units(struct hak_large_cache *cache, struct hak_large_seg
     if (units == 0)
         return 0;
     if (advise_unlocked(cache, segment, index, units, HAK_PURGE_NOW, spent_ns) != 0)
-        return 0; /* locked in memory: stays dirty */
+        return 0; /* locked by mlock: the units stay dirty */
     return note_purged(cache, segment, index, units);
 }
 
@@ -169,8 +169,8 @@ void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment
         (void)advise_unlocked(cache, segment, index, units, HAK_PURGE_LAZY, spent_ns);
 }
 
-/* From which unit on a free run holds `most` dirty units that can go, about; its first, if it has
- * no more. */
+/* The unit from which on a free run has about `most` dirty units that can be purged; its first unit
+ * if it has fewer. */
 static uint32_t tail_with(const struct hak_large_segment *segment, const struct hak_unit *run,
                           size_t most, size_t step)
 {
@@ -179,7 +179,7 @@ static uint32_t tail_with(const struct hak_large_segment *segment, const struct 
     uint32_t units = PURGE_STEP;
     if (step >> HAK_LARGE_UNIT_SHIFT > PURGE_STEP) {
         units = (uint32_t)(step >> HAK_LARGE_UNIT_SHIFT);
-        from -= from % units; /* what is left out cannot go */
+        from -= from % units; /* the last part is no whole step */
     }
     for (size_t dirty = 0; dirty < most && from > index;) {
         uint32_t part = from - index < units ? from - index : units;
@@ -189,9 +189,8 @@ static uint32_t tail_with(const struct hak_large_segment *segment, const struct 
     return from < index + units ? index : from;
 }
 
-/* Gives about `most` dirty units of a free run back, from its end since runs are cut from the
- * start; if that is all of them, and of the segment, the segment goes. Returns bytes. Lets the lock
- * go meanwhile. */
+/* Purges about `most` dirty units of a free run: those at its end, since runs are cut from the
+ * start. If they are the whole segment, it is unmapped. Returns bytes. Releases the lock. */
 static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, size_t most,
                         enum thorough how)
 {
@@ -200,11 +199,11 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
     struct hak_unit *older = NULL;
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t units = run->number;
-    int part = most < run[1].number && !segment->is_hugetlb;
-    uint32_t from = part ? tail_with(segment, run, most, step) : index;
-    int whole = hak_large_segment_is_whole(segment, run->number) && from == index;
+    bool is_part = most < run[1].number && !segment->is_hugetlb;
+    uint32_t from = is_part ? tail_with(segment, run, most, step) : index;
+    bool is_whole = hak_large_segment_is_whole(segment, run->number) && from == index;
     uint32_t dirty = hak_large_unfile(cache, segment, run, &older);
-    if (whole) {
+    if (is_whole) {
         hak_headroom_give((size_t)dirty << HAK_LARGE_UNIT_SHIFT);
         release_segment(cache, segment);
         return (size_t)dirty << HAK_LARGE_UNIT_SHIFT;
@@ -227,7 +226,7 @@ static size_t purge_run(struct hak_large_cache *cache, struct hak_unit *run, siz
     return bytes;
 }
 
-/* Purges from the old end until `units` are purged or no more than `keep` are left dirty. */
+/* Purges the oldest runs, until `units` are purged or at most `keep` units are dirty. */
 static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t units,
                            enum thorough how)
 {
@@ -243,8 +242,6 @@ static size_t purge_oldest(struct hak_large_cache *cache, size_t keep, size_t un
     return bytes;
 }
 
-/* A run that was in use, BUSY till now, becomes free; a segment that is free as a whole and clean
- * goes, if it is not the only one. */
 void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           struct hak_unit *run, uint32_t dirty)
 {
@@ -267,13 +264,13 @@ struct stretch {
     uint32_t units;
 };
 
-/* relaxed: ticks look at it without the lock */
+/* relaxed: ticks read it without the lock */
 static void set_batched(struct hak_large_cache *cache, uint32_t runs)
 {
     __atomic_store_n(&cache->batched, runs, __ATOMIC_RELAXED);
 }
 
-/* Takes the batch over: runs of neighbours become one stretch. Lock held. */
+/* Empties the batch: adjacent runs become one stretch. Returns how many stretches. */
 static unsigned unload(struct hak_large_cache *cache, struct stretch *stretches)
 {
     unsigned count = 0;
@@ -301,7 +298,7 @@ static unsigned unload(struct hak_large_cache *cache, struct stretch *stretches)
     return count;
 }
 
-/* Purges the stretches, each by a call. Lock not held. */
+/* Purges the stretches; the lock is not held. 0 or -errno. */
 static int purge_stretches(const struct stretch *stretches, unsigned count)
 {
     struct hak_os_range ranges[HAK_LARGE_BATCH_MAX];
@@ -364,7 +361,6 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
         hak_large_release_batch(cache);
 }
 
-
 /* ---- decay and retention ---- */
 
 static size_t most_retained(const struct hak_policy *policy)
@@ -372,10 +368,10 @@ static size_t most_retained(const struct hak_policy *policy)
     return hak_policy_bytes(&policy->large_retain_bytes);
 }
 
-/* Dirty units that may stay beside what is claimed: a share of what is in use, since so much comes
- * and goes when sizes are mixed (a fixed policy needs half: with an eighth, 120 MiB of mixed runs
- * of 64 KiB to 4 MiB were purged all the time, and a third as fast; the learner soon allows what is
- * missing). */
+/* Dirty units that may stay beside the claim: a share of the used units, since with mixed sizes so
+ * many come and go. A fixed policy needs half: with an eighth, a program with 120 MiB in runs of
+ * 64 KiB to 4 MiB purged all the time and ran at a third of the speed. The learner soon allows more
+ * where it pays. */
 static size_t used_share(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     return cache->used_units / (hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE);
@@ -386,7 +382,7 @@ static size_t retained(struct hak_large_cache *cache, const struct hak_policy *p
     return hak_learner_retain(cache->learner, policy, most_retained(policy));
 }
 
-/* Units of the claim, made to hold `dirty` units if that may be. */
+/* Makes the claim large enough for `dirty` units, if the bound allows. Returns its units. */
 static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *policy, size_t dirty)
 {
     size_t retain = retained(cache, policy);
@@ -394,27 +390,28 @@ static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *po
     size_t has = cache->claim.bytes < retain ? cache->claim.bytes : retain;
     if (hak_likely(wanted <= has) || has == retain)
         return has >> HAK_LARGE_UNIT_SHIFT;
-    /* In steps, so that the heap's number is seldom touched; the last one as it comes. */
+    /* In large steps, so that the heap's credit is seldom written. */
     wanted = hak_align_up(wanted, CLAIM_STEP) < retain ? hak_align_up(wanted, CLAIM_STEP) : retain;
     hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
     return cache->claim.bytes >> HAK_LARGE_UNIT_SHIFT;
 }
 
-/* What the cache has not needed for a time of decay others may have; at once what others lack. */
+/* Gives back what the cache did not need for a time of decay, and at once what exceeds its fair
+ * part while other caches want more. */
 static void give_back_claim(struct hak_large_cache *cache, const struct hak_policy *policy,
-                            int ended)
+                            bool is_ended)
 {
     size_t fair = hak_credit_fair(policy, &cache->claim);
     size_t kept = fair;
-    if (ended) {
+    if (is_ended) {
         kept = hak_align_up(cache->most_kept << HAK_LARGE_UNIT_SHIFT, CLAIM_STEP);
         cache->most_kept = 0;
     }
     hak_credit_give_back(policy, &cache->claim, fair < kept ? fair : kept, retained(cache, policy));
 }
 
-/* Dirty units that may stay: what is claimed, as the learner or the policy says, and the share.
- * This bounds bursts; decay finds what is not needed. */
+/* Dirty units that may stay: the claim, within the bound of learner or policy, and the share of the
+ * used units. This bounds bursts; decay finds what is not needed. */
 static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     if (policy->decay_ns == 0)
@@ -427,30 +424,31 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
     size_t missing = hak_headroom_shortfall() >> HAK_LARGE_UNIT_SHIFT;
     if (hak_likely(missing == 0))
         return most;
-    /* Near the limit of memory: what is missing of the reserve goes. */
+    /* Near the limit of memory the shortfall is purged. */
     size_t left = cache->dirty_units > missing ? cache->dirty_units - missing : 0;
     return left < most ? left : most;
 }
 
-/* Shards that were busy together must not purge together: each has a window of its own length. */
+/* Shards that were busy together must not purge together, so each has its own length of window. */
 static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     uint32_t ticks = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 
-/* Once in a time of decay: so many units as were free and dirty all that time, nobody needed. They
- * are purged oldest first, in steps. (The age of a run says little: those out of which others are
- * cut, and with which others merge, may be as old as the program, and in constant use.) */
+/* At the end of each time of decay, nobody needed as many units as were free and dirty throughout
+ * it (least_dirty). So many are purged, the oldest first, in steps. (The age of a run alone says
+ * little: a run from which others are cut, and with which others merge, may be as old as the
+ * program and still be in constant use.) */
 static void decay(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     uint32_t ticks = decay_ticks(cache, policy);
-    int ended = cache->now - cache->window >= ticks;
+    bool is_ended = cache->now - cache->window >= ticks;
     size_t lost = hak_learner_take_lost(cache->learner);
     if (lost != 0 && cache->surplus == 0)
         cache->surplus = lost < cache->least_dirty ? lost : cache->least_dirty;
-    give_back_claim(cache, policy, ended);
-    if (ended) {
+    give_back_claim(cache, policy, is_ended);
+    if (is_ended) {
         cache->window = cache->now;
         cache->surplus = cache->least_dirty;
         cache->least_dirty = cache->dirty_units;
@@ -460,20 +458,21 @@ static void decay(struct hak_large_cache *cache, const struct hak_policy *policy
     size_t bytes = purge_oldest(cache, 0, cache->surplus, SPARING);
     size_t purged = bytes >> HAK_LARGE_UNIT_SHIFT;
     hak_learner_saw(cache->learner, HAK_LEARN_DECAY, HAK_ARM_KEEP, purged, 0);
-    int done = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
-    cache->surplus = done ? 0 : cache->surplus - purged;
+    bool is_done = purged == 0 || purged >= cache->surplus || cache->dirty_units == 0;
+    cache->surplus = is_done ? 0 : cache->surplus - purged;
     if (cache->least_dirty > cache->dirty_units)
         cache->least_dirty = cache->dirty_units;
 }
 
-/* When there are more, some are purged at once, so that not each give pays a system call. */
+/* Keeps the dirty units within their bound. It purges an eighth more than it must, so that not each
+ * give makes a system call. */
 static void obey_retention(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     size_t most = most_dirty(cache, policy);
     hak_learner_saw(cache->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, cache->dirty_units, 0);
     if (hak_likely(cache->dirty_units <= most))
         return;
-    /* Near the limit of memory a huge page is worth less than what is free of it. */
+    /* Near the limit of memory, free parts of huge pages are purged, too. */
     enum thorough how = hak_headroom_shortfall() == 0 ? SPARING : ALL;
     if (cache->dirty_units <= cache->futile[how])
         return;
@@ -483,7 +482,8 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     if (cache->dirty_units <= most)
         return;
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, how);
-    /* Locked in memory, or in parts of huge pages: not each give is to find that out again. */
+    /* The pages are locked, or parts of huge pages: gives must not find that out again and
+     * again. */
     cache->futile[how] = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
     hak_learner_saw(cache->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, bytes >> HAK_LARGE_UNIT_SHIFT,
                     0);
@@ -507,7 +507,7 @@ void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *poli
     }
 }
 
-/* ---- what others call ---- */
+/* ---- functions for other files ---- */
 
 void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
@@ -520,7 +520,7 @@ void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *poli
                     uint64_t now_ns)
 {
     uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
-    /* relaxed: hints; a thread that comes with an older time is turned back under the lock */
+    /* relaxed: estimates; under the lock a thread with an older time does nothing */
     uint32_t since = now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED);
     uint32_t gate = (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS;
     hak_headroom_refresh(now_ns);
@@ -551,17 +551,17 @@ void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_poli
     hak_lock_release(&cache->lock);
 }
 
-/* Releases one segment that is free as a whole; 0 if there was none. */
-static int release_one(struct hak_large_cache *cache)
+/* Unmaps one segment that is entirely free; false if there is none. */
+static bool release_one(struct hak_large_cache *cache)
 {
     for (struct hak_large_segment *segment = cache->segments; segment; segment = segment->next) {
         struct hak_unit *run = &segment->unit[segment->first];
         if (run->kind != HAK_UNIT_FREE || !hak_large_segment_is_whole(segment, run->number))
             continue;
         purge_run(cache, run, SIZE_MAX, ALL);
-        return 1;
+        return true;
     }
-    return 0;
+    return false;
 }
 
 size_t hak_large_trim(struct hak_large_cache *cache)
@@ -570,7 +570,7 @@ size_t hak_large_trim(struct hak_large_cache *cache)
     hak_lock_acquire(&cache->lock);
     bytes += (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT;
     hak_large_release_batch(cache);
-    /* A round that gives nothing back ends it: memory may be locked. */
+    /* This ends after a round without effect, since memory may be locked. */
     for (size_t got = 1; got != 0 && cache->oldest != NULL; bytes += got)
         got = purge_oldest(cache, 0, SIZE_MAX, ALL);
     while (release_one(cache))

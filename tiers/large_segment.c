@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Large segments: descriptors with boundary tags (Knuth, "The Art of Computer Programming", volume
- * 1, 2.5), dirty bits, page map entries, and the lists of free runs. Under the lock of the cache
- * that owns the segment where the headers do not say otherwise. */
+ * 1, 2.5), dirty bits, page map entries, and the lists of free runs. The caller holds the lock of
+ * the cache that owns the segment, unless a header says otherwise. */
 #include "tiers/large_segment.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 enum {
     WORD_BITS = 64,
     BINS_SHIFT = 4,                /* log2 of the bins of a doubling */
-    BINS_LINEAR = 1 << BINS_SHIFT, /* below so many units: a bin for each size */
+    BINS_LINEAR = 1 << BINS_SHIFT, /* units: one bin for each shorter length */
     PROBES = 16,                   /* runs looked at in one bin */
     REGION_PAGES = HAK_REGION_SIZE >> HAK_PAGE_SHIFT,
 };
@@ -22,7 +22,7 @@ static size_t words_for(size_t units)
     return (units + WORD_BITS - 1) / WORD_BITS;
 }
 
-/* The descriptors stand on a cache line of their own after both sets of bits. */
+/* The descriptors follow both sets of bits, from the next cache line on. */
 static size_t descriptors_offset(size_t units)
 {
     return hak_align_up(sizeof(struct hak_large_segment) + 2 * words_for(units) * sizeof(uint64_t),
@@ -70,8 +70,8 @@ struct hak_large_segment *hak_large_segment_find(const void *address)
     return (struct hak_large_segment *)(region - (uintptr_t)page.home * HAK_REGION_SIZE);
 }
 
-/* relaxed, this and the next: hak_large_size may look at the kind of a run that is being freed by a
- * program in error; whoever acts upon a kind holds the lock */
+/* relaxed: hak_large_size may read the kind of a run that a faulty program is freeing; whoever
+ * acts upon a kind holds the lock */
 static void set_kind(struct hak_unit *unit, enum hak_unit_kind kind)
 {
     __atomic_store_n(&unit->kind, (uint32_t)kind, __ATOMIC_RELAXED);
@@ -81,9 +81,9 @@ void hak_large_segment_mark(struct hak_large_segment *segment, uint32_t index, u
                             enum hak_unit_kind kind)
 {
     struct hak_unit *head = &segment->unit[index];
-    /* Only free runs are looked for from behind. Nobody does so where the segment ends: that spares
-     * the last page of descriptors. */
-    int is_free = kind == HAK_UNIT_FREE || kind == HAK_UNIT_SLIVER;
+    /* Only a free run needs a descriptor at its end, for the run behind it to find it. The last run
+     * has none behind it, so the last page of descriptors stays untouched. */
+    bool is_free = kind == HAK_UNIT_FREE || kind == HAK_UNIT_SLIVER;
     if (is_free && index + units < segment->units) {
         struct hak_unit *end = &segment->unit[index + units - 1];
         end->number = units;
@@ -134,8 +134,8 @@ static uint32_t next_word(uint32_t bit)
     return (bit / WORD_BITS + 1) * WORD_BITS;
 }
 
-/* relaxed, this and the next: written under the lock; hak_large_segment_clear reads words of which
- * only bits that nobody writes are of interest to it */
+/* relaxed, this and the next: written under the lock; hak_large_segment_clear reads without it, but
+ * only uses bits of its own run, which nobody else writes */
 static uint64_t read_word(const struct hak_large_segment *segment, uint32_t bit)
 {
     return __atomic_load_n(&segment->dirty[bit / WORD_BITS], __ATOMIC_RELAXED);
@@ -170,7 +170,8 @@ uint32_t hak_large_segment_count_dirty(const struct hak_large_segment *segment, 
     return count;
 }
 
-/* The first unit of [index, end) whose dirty bit is `wanted` (all zeroes or all ones), or end. */
+/* The first unit of [index, end) whose dirty bit is as those of `wanted` (all zeros or all ones),
+ * or end. */
 static uint32_t find_dirty(const struct hak_large_segment *segment, uint32_t index, uint32_t end,
                            uint64_t wanted)
 {
@@ -195,7 +196,7 @@ void hak_large_segment_clear(const struct hak_large_segment *segment, uint32_t i
     }
 }
 
-/* ---- what the learner watches ---- */
+/* ---- units that the learner watches ---- */
 
 void hak_large_segment_watch(struct hak_large_segment *segment, uint32_t index)
 {
@@ -234,8 +235,8 @@ static enum hak_large_set set_of(uint32_t dirty)
     return dirty != 0 ? HAK_LARGE_DIRTY : HAK_LARGE_CLEAN;
 }
 
-/* Whether a free run is one of those that decay and retention may purge. */
-static int is_aged(const struct hak_large_segment *segment, uint32_t units, uint32_t dirty)
+/* Whether decay and retention may purge a free run: such runs are linked by age. */
+static bool is_aged(const struct hak_large_segment *segment, uint32_t units, uint32_t dirty)
 {
     return dirty != 0 && (!segment->is_hugetlb || hak_large_segment_is_whole(segment, units));
 }
@@ -270,7 +271,7 @@ static void unlink_bin(struct hak_large_cache *cache, struct hak_unit *run)
         cache->occupied[set][bin / WORD_BITS] &= ~((uint64_t)1 << bin % WORD_BITS);
 }
 
-/* Puts a run behind `older` in the order of freeing; NULL: it is the oldest. */
+/* Puts a run behind `older` in the order of freeing; NULL makes it the oldest. */
 static void link_age(struct hak_large_cache *cache, struct hak_unit *run, struct hak_unit *older)
 {
     struct hak_unit *newer = older != NULL ? older[3].link : cache->oldest;
@@ -316,7 +317,7 @@ void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *seg
     if (!is_aged(segment, units, dirty))
         return;
     link_age(cache, run, older);
-    /* relaxed, this and the next: written under the lock, looked at without */
+    /* relaxed, this and the next: written under the lock, read without it */
     __atomic_store_n(&cache->dirty_units, cache->dirty_units + dirty, __ATOMIC_RELAXED);
 }
 
@@ -344,7 +345,7 @@ uint32_t hak_large_lead(const struct hak_unit *run, uint32_t alignment)
     return -index & (alignment - 1);
 }
 
-/* The smallest of the first few runs of a bin that has the room. */
+/* The shortest run that has the room, of the first few of a bin. */
 static struct hak_unit *find_in_bin(struct hak_unit *run, uint32_t units, uint32_t alignment)
 {
     struct hak_unit *best = NULL;
@@ -370,7 +371,7 @@ struct hak_unit *hak_large_find(struct hak_large_cache *cache, enum hak_large_se
         for (; bits != 0; bits &= bits - 1) {
             unsigned bin = word * WORD_BITS + hak_lowest_bit(bits);
             struct hak_unit *run = cache->bins[set][bin];
-            /* Above the first bin any run has the room, but for the alignment. */
+            /* In higher bins each run is long enough, if no alignment is asked for. */
             if (bin == from || alignment > 1)
                 run = find_in_bin(run, units, alignment);
             if (run != NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Large segments: whole regions cut into runs of 4 KiB units, described by a header at their
- * start. Under the lock of the cache that owns the segment, hak_large_size's look at one `kind`
- * apart.
+/* Large segments: whole regions cut into runs of 4 KiB units, with a header at their start that
+ * describes the runs. The lock of the cache that owns the segment guards all of it; hak_large_size
+ * alone reads one `kind` without the lock.
  *
  *    segment, a multiple of 2 MiB
  *   +--------+-----------+---------------------+--------+------------+--------------------+
@@ -11,15 +11,15 @@
  *   +--------+-----------+---------------------+--------+------------+--------------------+
  *    header: units [0, first)                   units [first, units)
  *
- * Only the descriptors at both ends of a run are written, so header pages are touched as the
- * segment fills, and neither user memory nor purged pages ever serve for bookkeeping:
+ * Only the descriptors at both ends of a run are written: header pages are first touched as the
+ * segment fills, and bookkeeping never touches the program's memory or purged pages:
  *
- *   used, busy:  [USED n] inner ... inner                       (busy: purged, or in a batch)
+ *   used, busy:  [USED n] inner ... inner                       (busy: being purged, or in a batch)
  *   free:        [FREE n] inner ... [FREE_END n]                4 units or more, in the lists
  *   sliver:      [SLIVER n] inner [SLIVER n]                    1 to 3 units, in no list
  *
- * Descriptors within a run read INNER, so that a pointer into the middle of one is never taken
- * for its start. The first four descriptors of a free run lend their other fields to the lists:
+ * Descriptors inside a run read INNER, so a pointer into the middle of a run is never taken for its
+ * start. The first four descriptors of a free run hold the links of the lists:
  *
  *            .number              .link
  *   run[0]   units                next in its bin
@@ -27,17 +27,18 @@
  *   run[2]                        older by time of freeing
  *   run[3]   (the end's, if 4)    newer
  *
- * The link of a used run holds the key by which the learner knows its call site, 0 if it does not.
+ * The link of a used run holds the learner's key of its call site, or 0.
  *
- * A dirty bit says that a unit may hold something else than zeroes and has pages behind it. The
- * bits of a used run are those of the time before it was taken; giving it sets them all. A watched
- * bit says that the learner wants to know what becomes of a free unit.
+ * A dirty bit says that the kernel backs a unit with pages, which may hold anything. The bits of a
+ * used run are as they were before it was taken; giving the run back sets them all. A watched bit
+ * says that the learner wants to know what becomes of a free unit.
  *
- * A segment of explicit huge pages is never purged piecewise: its free runs stay dirty, found as
- * others are but in no order of age, until it is free as a whole and can be unmapped. */
+ * A segment of explicit huge pages is only purged as a whole: its free runs stay dirty and in no
+ * order of age, but can be taken like others, until all of it is free and it is unmapped. */
 #ifndef HAK_TIERS_LARGE_SEGMENT_H
 #define HAK_TIERS_LARGE_SEGMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,7 +48,7 @@
 enum {
     HAK_LARGE_UNIT_SHIFT = 12,
     HAK_LARGE_UNIT = 1 << HAK_LARGE_UNIT_SHIFT,
-    HAK_LARGE_RUN_MIN = 4, /* units of a free run that the lists can hold */
+    HAK_LARGE_RUN_MIN = 4, /* units of the shortest run in the lists */
     HAK_LARGE_SEGMENT_MAX = 256 * 1024 * 1024, /* keeps the header within the first region */
 };
 
@@ -72,13 +73,13 @@ struct hak_large_segment {
     struct hak_large_cache *cache;      /* whose lock guards the rest; constant */
     struct hak_large_segment *next;     /* in the cache's list */
     struct hak_large_segment *previous;
-    size_t size;                        /* bytes mapped; constant, as what follows */
+    size_t size;                        /* bytes mapped; constant, as the next two */
     uint32_t units;
-    uint32_t first;                     /* units of the header */
-    int is_hugetlb;                     /* of explicit huge pages: purged as a whole or not at
-                                           all; constant */
-    int asks_huge;                      /* for huge pages; constant */
-    int node;                           /* that it is bound to; under the lock, read relaxed */
+    uint32_t first;                     /* unit behind the header */
+    bool is_hugetlb;                    /* consists of explicit huge pages; constant */
+    bool asks_huge;                     /* asked for transparent huge pages; constant */
+    int node;                           /* that it is bound to; written under the lock, read
+                                           relaxed without it */
     struct hak_unit *unit;
     uint64_t *watched;                  /* one bit a unit */
     uint64_t dirty[];                   /* one bit a unit */
@@ -95,14 +96,14 @@ void hak_large_segment_start(struct hak_large_segment *segment, struct hak_large
 void hak_large_segment_publish(struct hak_large_segment *segment);
 void hak_large_segment_withdraw(struct hak_large_segment *segment);
 
-/* The segment of a live or once live address, NULL if it lies in none. Any thread, no lock. */
+/* The segment that an address lies in, NULL if it lies in none. Any thread, no lock. */
 struct hak_large_segment *hak_large_segment_find(const void *address);
 
-/* Writes both ends of a run: its `units` from `index` on become of this kind. */
+/* Writes the descriptors of both ends of a run: `units` from `index` on are of this kind. */
 void hak_large_segment_mark(struct hak_large_segment *segment, uint32_t index, uint32_t units,
                             enum hak_unit_kind kind);
 
-/* Erases both ends of a run that is about to become part of another. */
+/* Erases the descriptors of both ends of a run that is about to become part of another. */
 void hak_large_segment_unmark(struct hak_large_segment *segment, uint32_t index);
 
 /* The free run or sliver that ends before `index`, or that begins at it; NULL if there is none. */
@@ -122,12 +123,12 @@ uint32_t hak_large_segment_next_watched(const struct hak_large_segment *segment,
                                         uint32_t end);
 void hak_large_segment_unwatch(struct hak_large_segment *segment, uint32_t index);
 
-/* Zeroes the dirty ones of a used run's units; by the run's holder, no lock: the bits of a used run
- * do not change, those beside them in a word may. */
+/* Zeroes the dirty units of a used run. Its owner calls this without the lock: nobody changes the
+ * bits of a used run, though others may change other bits of the same words. */
 void hak_large_segment_clear(const struct hak_large_segment *segment, uint32_t index,
                              uint32_t units);
 
-/* Of any descriptor: the header lies within the first region. */
+/* The segment of a descriptor: all descriptors lie within its first region. */
 static inline struct hak_large_segment *hak_large_segment_of(const struct hak_unit *run)
 {
     return (struct hak_large_segment *)hak_align_down((uintptr_t)run, HAK_REGION_SIZE);
@@ -139,8 +140,8 @@ static inline uint32_t hak_large_segment_index(const struct hak_large_segment *s
     return (uint32_t)(run - segment->unit);
 }
 
-/* Whether units in one free run are all that there are. */
-static inline int hak_large_segment_is_whole(const struct hak_large_segment *segment,
+/* Whether a free run of so many units is the whole segment. */
+static inline bool hak_large_segment_is_whole(const struct hak_large_segment *segment,
                                              uint32_t units)
 {
     return units == segment->units - segment->first;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocator's own memory: a bump offset in chunks from the kernel, without a lock, so that it
- * may be asked under any lock and beside a fork. What two threads map at once for one need goes
- * back. */
+/* The allocator's own memory: each chunk has an offset that only grows. There is no lock, so
+ * callers may hold any lock, and another thread may be forking. If two threads map a chunk at once,
+ * the later one unmaps its own. */
 #include "tiers/meta.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "os/bits.h"
@@ -13,19 +14,19 @@ enum {
     CHUNK_SIZE = 256 * 1024,
 };
 
-/* At the beginning of each chunk, whose memory is zero. */
+/* The header of a chunk, whose memory is zero. */
 struct chunk {
     uint64_t used;    /* bytes handed out, this header included */
 };
 
 static struct {
-    struct chunk *chunk;    /* the one that is cut: release, acquire */
+    struct chunk *chunk;    /* memory is cut from it; release, acquire */
     size_t bytes;           /* mapped so far; relaxed */
 } meta;
 
 static void *take_from_chunk(struct chunk *chunk, size_t size, size_t alignment)
 {
-    /* relaxed, all: the memory is the taker's own */
+    /* relaxed, all: only the caller uses the memory that it takes */
     uint64_t used = __atomic_load_n(&chunk->used, __ATOMIC_RELAXED);
     for (;;) {
         uint64_t start = hak_align_up(used, alignment);
@@ -46,19 +47,19 @@ static void *map_own(size_t size)
     return memory;
 }
 
-/* Puts a new chunk in place of `old`, unless somebody else has. 0: refused. */
-static int replace_chunk(struct chunk *old)
+/* Puts a new chunk in place of `old`, unless another thread did so. False if the kernel refuses. */
+static bool replace_chunk(struct chunk *old)
 {
     struct chunk *fresh = map_own(CHUNK_SIZE);
     if (fresh == NULL)
-        return 0;
+        return false;
     fresh->used = sizeof *fresh;
-    /* release: pairs with the acquire in hak_meta_alloc; the header is written when it is found */
+    /* release: pairs with the acquire in hak_meta_alloc; who finds the chunk sees its header */
     if (!__atomic_compare_exchange_n(&meta.chunk, &old, fresh, 0, __ATOMIC_RELEASE,
                                      __ATOMIC_RELAXED) &&
         hak_os_unmap(fresh, CHUNK_SIZE) == 0)
         __atomic_fetch_sub(&meta.bytes, CHUNK_SIZE, __ATOMIC_RELAXED);    /* relaxed: as above */
-    return 1;
+    return true;
 }
 
 void *hak_meta_alloc(size_t size, size_t alignment)

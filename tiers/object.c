@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What links are masked with. Written by the starting thread, before there is an object. */
+/* The secret of the links' masks. The starting thread writes it before there is any object. */
 #include "tiers/object.h"
 
 uint64_t hak_link_secret;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The page map: leaves come into being, entries are written. Any thread: entries of a page are
- * written by whoever owns the page, those of the root by compare-and-swap, from 0, once. */
+/* The page map: maps leaves and writes entries. Any thread: the owner of a page writes its entry;
+ * an entry of the root is written once, by compare-and-swap from 0. */
 #include "tiers/page_map.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 
 struct hak_page_map hak_page_map __attribute__((aligned(HAK_CACHE_LINE)));
 
-/* Two threads may map the same leaf: the later one unmaps its own. A fork by another thread in
- * between leaves the child one leaf that it has no use for. */
+/* If two threads map the same leaf, the later one unmaps its own. If another thread forks in
+ * between, the child keeps a leaf that nothing uses. */
 static HAK_COLD int map_leaf(uint64_t *root)
 {
     enum { LEAF_BYTES = HAK_PAGE_LEAF_ENTRIES * sizeof(uint32_t) };
@@ -19,11 +19,11 @@ static HAK_COLD int map_leaf(uint64_t *root)
         return -ENOMEM;
     uint64_t none = 0;
     uint64_t distance = (uintptr_t)leaf - (uintptr_t)hak_page_map.nothing;
-    /* release: pairs with the acquire in hak_page_map_cover. The readers' loads are relaxed, as
-     * page_map.h says why. */
+    /* release: pairs with the acquire in hak_page_map_cover. Readers load relaxed; page_map.h says
+     * why. */
     if (!__atomic_compare_exchange_n(root, &none, distance, 0, __ATOMIC_RELEASE,
                                      __ATOMIC_RELAXED))
-        hak_os_unmap(leaf, LEAF_BYTES);    /* refused: 256 KiB of untouched addresses stay */
+        hak_os_unmap(leaf, LEAF_BYTES);    /* if refused, 256 KiB of untouched addresses stay */
     return 0;
 }
 
@@ -44,12 +44,12 @@ int hak_page_map_cover(const void *address, size_t size)
 
 static void write_entry(uintptr_t index, uint32_t entry)
 {
-    /* relaxed, both: the caller covered the memory, or had it from who did; and nobody looks the
-     * page up before the program holds an object of it */
+    /* relaxed, both: the caller covered the memory, or got it from the thread that did; and nobody
+     * looks the page up before the program holds an object of it */
     uint64_t distance = __atomic_load_n(&hak_page_map.root[index / HAK_PAGE_LEAF_ENTRIES],
                                         __ATOMIC_RELAXED);
     if (hak_unlikely(distance == 0))
-        __builtin_trap();    /* not covered: `nothing` is everybody's */
+        __builtin_trap();    /* not covered: never write to `nothing` */
     uint32_t *leaf = (uint32_t *)((uintptr_t)hak_page_map.nothing + distance);
     __atomic_store_n(&leaf[index % HAK_PAGE_LEAF_ENTRIES], entry, __ATOMIC_RELAXED);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Slabs in and out of bins. Any thread; see pool.h for the locks, pool_space.c for their pages. */
+/* Slabs enter and leave bins. Any thread; pool.h describes the locks, pool_space.c the pages. */
 #include "tiers/pool.h"
 
 #include <string.h>
@@ -28,10 +28,11 @@ void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
-/* A new region, all of its pages free but `count`, which are returned. */
+/* Maps a region, and returns its first `count` pages; the others are free. */
 static void *take_pages_of_new_region(struct hak_pool *pool, unsigned count)
 {
-    /* Read before it is bound: should the shard move meanwhile, the region is settled once more. */
+    /* Read before the memory is bound: if the shard moves meanwhile, the region counts as bound to
+     * the old node, and is settled again. */
     int node = hak_region_source_node(pool->source);
     struct hak_region *region = hak_region_map(pool->source, HAK_REGION_SIZE);
     if (region == NULL)
@@ -48,10 +49,10 @@ static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
 {
     struct hak_region *region = hak_region_of(slab);
     unsigned first = (unsigned)(slab - region->slabs);
-    /* Before the pages can be cut again: their next owner enters its own. */
+    /* This comes first: the next owner of the pages writes its own entries. */
     hak_page_map_set_kind(slab->base, slab->pages, HAK_PAGE_RESERVED, 0);
     slab->class_id = HAK_CLASS_NONE;
-    /* Its holes go with it: they count as pages until these are purged, or used. */
+    /* The space takes no note of holes: from here on they count as pages with memory. */
     hak_headroom_take(slab->hole_count * hak_os_page_size());
     hak_pool_space_give(&pool->space, region, first, slab->pages, policy);
     hak_count(pool->source->counters, HAK_COUNTER_SLABS_RELEASED, 1);
@@ -59,19 +60,19 @@ static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
 
 /* ---- bins: slabs with free objects ---------------------------------------------------------- */
 
-/* Under the bin's lock. relaxed: hak_pool_take looks at it before it takes the lock */
+/* Under the bin's lock. relaxed: hak_pool_take reads it before it takes the lock */
 static void count_open(struct hak_pool_bin *bin, int change)
 {
     __atomic_store_n(&bin->open, bin->open + (uint32_t)change, __ATOMIC_RELAXED);
 }
 
-/* Under the bin's lock. relaxed: statistics read it without */
+/* Under the bin's lock. relaxed: statistics read it without the lock */
 static void count_slab(struct hak_pool_bin *bin, int change)
 {
     __atomic_store_n(&bin->slabs, bin->slabs + (uint32_t)change, __ATOMIC_RELAXED);
 }
 
-/* Likewise. */
+/* As count_slab. */
 static void count_free(struct hak_pool_bin *bin, int change)
 {
     __atomic_store_n(&bin->free_objects, bin->free_objects + (size_t)change, __ATOMIC_RELAXED);
@@ -111,7 +112,7 @@ static void remove_slab(struct hak_pool_bin *bin, struct hak_slab *slab)
     count_open(bin, -1);
 }
 
-/* The fullest of those that have free objects, of which there are some. */
+/* The fullest slab that has free objects. The bin has one. */
 static struct hak_slab *fullest_slab(const struct hak_pool_bin *bin)
 {
     unsigned degree = 0;
@@ -120,7 +121,7 @@ static struct hak_slab *fullest_slab(const struct hak_pool_bin *bin)
     return bin->lists[degree].first;
 }
 
-/* The slab's list, after some of its objects were taken: it goes on being the fullest. */
+/* Puts a slab into its right list after objects of it were taken. */
 static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
 {
     if (slab->free_count == 0) {
@@ -132,7 +133,7 @@ static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
     }
 }
 
-/* `count` objects of the slab; under the bin's lock. Holes that are filled will have pages. */
+/* Takes `count` objects of the slab, under the bin's lock. Holes that it fills will have pages. */
 static uint64_t take_from(struct hak_slab *slab, unsigned count, uint64_t word)
 {
     unsigned holes = slab->hole_count;
@@ -146,7 +147,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     unsigned taken = 0;
-    /* relaxed: a look before the lock; a slab that arrives meanwhile is found the next time */
+    /* relaxed: read before the lock is taken; a slab that arrives meanwhile is found next time */
     if (__atomic_load_n(&bin->open, __ATOMIC_RELAXED) == 0)
         return 0;
     hak_lock_acquire(&bin->lock);
@@ -191,7 +192,7 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     return part;
 }
 
-/* The slab's list, after an object came back. */
+/* Puts a slab into its right list after an object came back. */
 static void settle_given(struct hak_pool_bin *bin, struct hak_slab *slab)
 {
     if (slab->free_count == 1) {
@@ -203,7 +204,7 @@ static void settle_given(struct hak_pool_bin *bin, struct hak_slab *slab)
     }
 }
 
-/* Nobody's any more. Under the bin's lock. */
+/* Takes an empty slab out of the bin, under its lock: the caller releases the slab. */
 static void take_out(struct hak_pool_bin *bin, struct hak_slab *slab)
 {
     remove_slab(bin, slab);
@@ -212,8 +213,9 @@ static void take_out(struct hak_pool_bin *bin, struct hak_slab *slab)
     count_free(bin, -(int)slab->capacity);
 }
 
-/* One object back into its slab; under the bin's lock. An emptied slab is chained on *empty, unless
- * it is the only one of its class with free objects: that one would be asked for soon. */
+/* Puts one object back into its slab, under the bin's lock. A slab that becomes empty goes to the
+ * list *empty, unless it is the only one of its class with free objects: that one is needed
+ * soon. */
 static enum hak_slab_give give_one(struct hak_pool *pool, struct hak_pool_bin *bin,
                                    struct hak_slab *slab, void *object, struct hak_slab **empty)
 {
@@ -271,8 +273,8 @@ bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint6
     return goes_on;
 }
 
-/* An empty slab that is kept was alone when it fell empty, so it stands first of its list: others
- * come behind, and whatever is taken from that list is taken from it. */
+/* give_one keeps an empty slab only if it is the only one with free objects. So it is the first of
+ * its list: later slabs stand behind it, and objects are taken from the first. */
 static struct hak_slab *take_kept_slab(struct hak_pool_bin *bin)
 {
     hak_lock_acquire(&bin->lock);
@@ -287,7 +289,7 @@ static struct hak_slab *take_kept_slab(struct hak_pool_bin *bin)
 
 static void release_kept_slabs(struct hak_pool *pool)
 {
-    /* Purged by the caller, all together, and counted there. */
+    /* Nothing is purged here: the caller purges all pages at once, and counts them. */
     const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = UINT64_MAX};
     for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++) {
         struct hak_slab *slab = take_kept_slab(bin_of(pool, class_id));
@@ -329,7 +331,7 @@ size_t hak_pool_taken_bytes(struct hak_pool *pool)
     for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++) {
         const struct hak_class *class = &hak_classes[class_id];
         const struct hak_pool_bin *bin = bin_of(pool, class_id);
-        /* relaxed, both: of slightly different moments, so their difference may be negative */
+        /* relaxed, both: read at slightly different times, so the difference may be negative */
         size_t all = (size_t)__atomic_load_n(&bin->slabs, __ATOMIC_RELAXED) * class->capacity;
         size_t free = __atomic_load_n(&bin->free_objects, __ATOMIC_RELAXED);
         bytes += all > free ? (all - free) * class->size : 0;

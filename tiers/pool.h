@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool of slabs: a shard has one for tiny objects (to 1 KiB) and one for mid objects (to 32 KiB),
- * each with regions of its own, so that short and long slabs do not break up each other's space.
+/* A pool of slabs: a shard has one for tiny objects (up to 1 KiB) and one for mid objects (up to
+ * 32 KiB). Each has its own regions, so short and long slabs do not fragment each other's space.
  *
- *   bin of a class:  lock -> slabs that have free objects (full slabs are in no list), by how many;
- *                            the bits of all its slabs, and which of their pages are holes (slab.h)
- *   space:           lock -> regions, and which of their pages are free (pool_space.h)
+ *   bin of a class, and its lock:   lists of slabs that have free objects, by how many (a full slab
+ *                                   is in no list); the bitmaps and holes of all slabs (slab.h)
+ *   space, and its lock:            regions, and which of their pages are free (pool_space.h)
  *
- * Any thread. Bins are only entered by a miss of the front and of the transfer cache, a bundle at a
- * time. Lock order: bin, then space; neither is held over mmap. Regions stay mapped until
- * hak_pool_collect_empty hands them out, because lock-free readers may still look into them. */
+ * Any thread. Only a miss of both front and transfer cache enters a bin, for a bundle at a time.
+ * Lock order: bin, then space; neither is held over mmap. Regions stay mapped until
+ * hak_pool_collect_empty returns them, because lock-free readers may still read in them. */
 #ifndef HAK_TIERS_POOL_H
 #define HAK_TIERS_POOL_H
 
@@ -27,11 +27,11 @@
 #include "tiers/slab.h"
 
 enum {
-    /* Of the larger of both pools. */
+    /* As many as the larger of both pools has classes. */
     HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST > HAK_CLASS_TINY_LAST
                         ? HAK_CLASS_LAST - HAK_CLASS_TINY_LAST
                         : HAK_CLASS_TINY_LAST,
-    HAK_POOL_DEGREES = 4,        /* of fullness: a quarter of the objects free, half of them, .. */
+    HAK_POOL_DEGREES = 4,        /* of fullness: a quarter of the objects free, a half, ... */
 };
 
 struct hak_slab_list {
@@ -39,17 +39,17 @@ struct hak_slab_list {
     struct hak_slab *last;
 };
 
-/* Taken from are the fullest slabs, so that others fall empty; of those that are alike the one that
- * has waited longest, so that more has come back to it. */
+/* Objects are taken from the fullest slabs, so that other slabs become empty; of equally full ones
+ * from the slab that has been in the list longest, to which most has come back. */
 struct hak_pool_bin {
     struct hak_lock lock;
     uint32_t slabs;              /* slabs of the class, full ones too */
-    uint32_t open;               /* of them those with free objects */
+    uint32_t open;               /* slabs with free objects */
     uint32_t waiting_count;
-    size_t free_objects;         /* in them */
+    size_t free_objects;         /* in all slabs */
     struct hak_slab_list lists[HAK_POOL_DEGREES];    /* open ones, the fullest first */
-    struct hak_slab_list waiting;    /* for a look at their free kernel pages (pool_holes.h) */
-    uint64_t waiting_ns;         /* looked_ns of the first, UINT64_MAX: none; relaxed */
+    struct hak_slab_list waiting;    /* slabs to search for free kernel pages (pool_holes.h) */
+    uint64_t waiting_ns;         /* looked_ns of the first, or UINT64_MAX; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_pool {
@@ -58,33 +58,33 @@ struct hak_pool {
     unsigned last_class;
     struct hak_pool_bin bins[HAK_POOL_BINS];
     struct hak_pool_space space;
-    uint64_t ticked_ns;          /* the last tick; relaxed, as the next two */
-    uint64_t refused_ns;         /* when the kernel would not make a hole; 0: not lately */
-    uint32_t tick_bin;           /* where the next one begins */
+    uint64_t ticked_ns;          /* the last tick; relaxed, as the next two fields */
+    uint64_t refused_ns;         /* when the kernel last refused a hole; 0: never */
+    uint32_t tick_bin;           /* the bin with which the next tick begins */
 };
 
 void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source,
                    unsigned first_class, unsigned last_class);
 
-/* Pushes up to `count` objects of the class on the chain *word, from slabs that have some. How
- * many. */
+/* Pushes up to `count` objects of the class on the chain *word, from slabs that have free ones.
+ * Returns how many. */
 unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count, uint64_t *word);
 
-/* Regions of the pool, a moment ago. */
+/* Regions of the pool; may be a moment old. */
 static inline unsigned hak_pool_regions(const struct hak_pool *pool)
 {
     /* relaxed: a figure; written under the space's lock */
     return __atomic_load_n(&pool->space.all.count, __ATOMIC_RELAXED);
 }
 
-/* Bytes of free pages that the kernel still backs, a moment ago. */
+/* Bytes of free pages that the kernel still backs; may be a moment old. */
 static inline size_t hak_pool_dirty_bytes(const struct hak_pool *pool)
 {
     /* relaxed: a hint; written under the space's lock */
     return __atomic_load_n(&pool->space.dirty_bytes, __ATOMIC_RELAXED);
 }
 
-/* Free objects of a class in slabs, a moment ago. */
+/* Free objects of a class in slabs; may be a moment old. */
 static inline size_t hak_pool_free_objects(const struct hak_pool *pool, unsigned class_id)
 {
     /* relaxed: a figure; written under the bin's lock */
@@ -92,46 +92,46 @@ static inline size_t hak_pool_free_objects(const struct hak_pool *pool, unsigned
                            __ATOMIC_RELAXED);
 }
 
-/* The same from a slab made for it; 0: the kernel refused memory. */
+/* As hak_pool_take, from a new slab. Returns 0 if the kernel refused memory. */
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
                              uint64_t *word);
 
-/* Takes back the top objects of the chain *word for as long as they belong to this pool's shard,
- * leaving the rest in *word. An object that cannot be one (interior pointer, given twice), or whose
- * link is broken, is left on top: the caller reports it. How many were taken. */
+/* Takes back objects from the top of the chain *word while they belong to this pool's shard, and
+ * leaves the rest in *word. It stops at what is no object (an interior pointer, or a second free)
+ * and at a broken link; the caller reports these. Returns how many were taken. */
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
                        const struct hak_policy *policy);
 
-/* Gives the kernel free pages that nobody used for policy->decay_ns: a portion of them, at most
- * HAK_SPACE_TICK_CALLS calls, and as many for kernel pages inside slabs. Cheap when there are none.
- * Whether more is due. */
+/* Purges a portion of the free pages that were not used for policy->decay_ns: at most
+ * HAK_SPACE_TICK_CALLS calls, and as many for kernel pages inside slabs. Cheap if there are none.
+ * Returns whether more is due inside slabs. */
 bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
 
-/* Gives the kernel all free pages, those inside slabs too, portion by portion, between which others
- * get the lock. Bytes. */
+/* Purges all free pages, also those inside slabs, in portions, between which others get the locks.
+ * Returns bytes. */
 size_t hak_pool_purge(struct hak_pool *pool);
 
-/* Unlinks all regions without a slab, purged, as a list by `next`: the caller unmaps them once
- * nobody can be reading in them. Its work is in proportion to what it collects. */
+/* Unlinks and purges all regions without a slab, and returns them as a list by `next`: the caller
+ * unmaps them once nobody can be reading in them. Its work grows with what it collects. */
 struct hak_region *hak_pool_collect_empty(struct hak_pool *pool);
 
-/* Binds all regions to the source's node; what is in them stays, or moves, which may take
- * milliseconds a region. */
+/* Binds all regions to the source's node. `pages` says whether their pages stay where they are or
+ * move, which may take milliseconds for each region. */
 void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages);
 
 /* Bytes in slabs (taken from the space). */
 size_t hak_pool_slab_bytes(struct hak_pool *pool);
 
-/* Bytes of the slabs' objects that are not free, whoever holds them: without the slabs' edges. */
+/* Bytes of the slabs' objects that are not free, whether programs or fronts hold them. Slabs'
+ * unused ends do not count. */
 size_t hak_pool_taken_bytes(struct hak_pool *pool);
-
 
 static inline struct hak_region *hak_region_of(const void *address)
 {
     return (struct hak_region *)((uintptr_t)address & ~(uintptr_t)(HAK_REGION_SIZE - 1));
 }
 
-/* The slab of an object whose page says class > 0. */
+/* The slab of an object; the class of its page is not 0. */
 static inline struct hak_slab *hak_slab_of(const void *object, struct hak_page page)
 {
     unsigned index = (unsigned)((uintptr_t)object >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks at slabs that wait, and makes holes: see the header. */
+/* Searches slabs that wait, and makes holes: see the header. */
 #include "tiers/pool_holes.h"
 
 #include "os/bits.h"
@@ -10,7 +10,7 @@
 
 enum {
     WORD_BITS = 64,
-    REFUSED_NS = 1000 * 1000 * 1000,    /* that a refusal keeps ticks from trying */
+    REFUSED_NS = 1000 * 1000 * 1000,    /* for so long ticks try nothing after a refusal */
 };
 
 /* What a portion may still do. */
@@ -23,17 +23,17 @@ struct budget {
 static const struct budget portion = {HAK_HOLES_TICK_CALLS, HAK_HOLES_TICK_PAGES,
                                       HAK_HOLES_TICK_LOOKS};
 
-/* Which free pages of a slab go. */
+/* Which free pages of a slab are purged: those free since the last search, or all. */
 enum which { WHICH_IDLE, WHICH_ALL };
 
-/* What became of a slab's turn. */
+/* How a slab's turn ended. */
 enum turn {
     TURN_OVER,
-    TURN_SPENT,      /* the budget is at its end before the slab is */
-    TURN_REFUSED,    /* locked memory, say */
+    TURN_SPENT,      /* the budget ended first */
+    TURN_REFUSED,    /* by the kernel, for example memory locked by mlock */
 };
 
-/* One round's view of things. */
+/* One tick or purge. */
 struct round {
     struct hak_pool *pool;
     enum which which;
@@ -52,7 +52,7 @@ static bool is_spent(const struct budget *budget)
 static void note_first(struct hak_pool_bin *bin)
 {
     uint64_t since = bin->waiting.first != NULL ? bin->waiting.first->looked_ns : UINT64_MAX;
-    /* relaxed: ticks look at it before they take the lock */
+    /* relaxed: ticks read it before they take the lock */
     __atomic_store_n(&bin->waiting_ns, since, __ATOMIC_RELAXED);
 }
 
@@ -74,7 +74,7 @@ static void append(struct hak_pool_bin *bin, struct hak_slab *slab, uint64_t now
 
 void hak_pool_holes_enter(struct hak_pool *pool, struct hak_pool_bin *bin, struct hak_slab *slab)
 {
-    /* relaxed: no older than the last tick is new enough, and keeps the list in order */
+    /* relaxed: the time of the last tick is precise enough, and keeps the list in order */
     append(bin, slab, __atomic_load_n(&pool->ticked_ns, __ATOMIC_RELAXED));
 }
 
@@ -104,7 +104,7 @@ static bool is_empty(const struct hak_slab_pages *pages)
     return (pages->words[0] | pages->words[1]) == 0;
 }
 
-/* The lowest run of the pages, which is taken out of them. */
+/* Removes the lowest run from the set, and returns it. */
 static struct hak_slab_pages cut_run(struct hak_slab_pages *pages, unsigned *first,
                                      unsigned *count)
 {
@@ -123,7 +123,7 @@ static struct hak_slab_pages cut_run(struct hak_slab_pages *pages, unsigned *fir
     return run;
 }
 
-/* Makes holes of the pages, run by run, as far as the budget goes. */
+/* Purges the pages run by run, within the budget, and makes them holes. */
 static enum turn make_holes(struct round *round, struct hak_slab *slab, struct hak_slab_pages pages)
 {
     struct hak_counters *counters = round->pool->source->counters;
@@ -150,7 +150,7 @@ static enum turn make_holes(struct round *round, struct hak_slab *slab, struct h
     return TURN_OVER;
 }
 
-/* Whether it would break up a huge page that is mostly in use. */
+/* Whether a purge would break up a huge page that is mostly in use. */
 static bool is_spared(const struct hak_slab *slab, unsigned free_pages)
 {
     unsigned pages = (unsigned)((size_t)slab->pages * HAK_PAGE_SIZE / hak_os_page_size());
@@ -158,8 +158,8 @@ static bool is_spared(const struct hak_slab *slab, unsigned free_pages)
            (free_pages + slab->hole_count) * 2 < pages;
 }
 
-/* The first slab's turn. It goes to the end of the list, or out of it, unless the budget ended
- * before. */
+/* The turn of the list's first slab, which then goes to the end of the list or leaves it, unless
+ * the budget ended first. */
 static enum turn look_at_first(struct round *round, struct hak_pool_bin *bin)
 {
     struct hak_slab *slab = bin->waiting.first;
@@ -202,7 +202,7 @@ static enum turn tick_bin(struct round *round, struct hak_pool_bin *bin, uint64_
     return turn;
 }
 
-/* Whether there is nothing to be had now. */
+/* Whether a tick must purge nothing: huge pages were asked for, or the kernel just refused. */
 static bool must_wait(struct hak_pool *pool, uint64_t now_ns)
 {
     uint64_t refused = __atomic_load_n(&pool->refused_ns, __ATOMIC_RELAXED);
@@ -210,7 +210,7 @@ static bool must_wait(struct hak_pool *pool, uint64_t now_ns)
            (refused != 0 && now_ns - refused < REFUSED_NS);
 }
 
-/* relaxed, all: of two threads that tick at once each does a portion */
+/* relaxed, all: if two threads tick at once, each does a portion */
 bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
 {
     bool is_near = hak_headroom_shortfall() != 0;
@@ -233,8 +233,8 @@ bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy,
 
 /* ---- all at once ----------------------------------------------------------------------------- */
 
-/* As many slabs as wait at first: what others give meanwhile does not keep us here, and what is
- * refused has had its turn. */
+/* Ends after as many slabs as waited at first, whatever other threads add and the kernel
+ * refuses. */
 static void purge_bin(struct round *round, struct hak_pool_bin *bin)
 {
     hak_lock_acquire(&bin->lock);

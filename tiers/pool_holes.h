@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernel pages inside slabs that hold nothing but free objects go back to the kernel, by madvise
- * alone: the number of mappings stays. The slab remembers them as holes (slab.h).
+/* Kernel pages inside slabs that hold only free objects go back to the kernel by madvise, which
+ * does not change the number of mappings. The slab remembers them as holes (slab.h).
  *
- * Slabs to which objects came back wait in a list of their bin for a look, those looked at longest
- * ago first. A look notes which pages are free; pages that were free at the last look, a time of
- * decay ago, are given back unless anything was taken from the slab since: then all its pages begin
- * anew. A slab without such pages leaves the list until the next object comes back.
+ * A slab to which an object came back waits in a list of its bin to be searched, those searched
+ * longest ago first. A search notes which pages are free. A page that was free at the last search,
+ * a time of decay ago, is purged, unless objects were taken from the slab since: then the time
+ * begins again for all its pages. A slab without free pages leaves the list until the next object
+ * comes back.
  *
- * Who may: the bits of a slab change under its bin's lock alone, and that is held over the look and
- * over madvise, so that no object of the page can be taken meanwhile. An object in a front, bundle
- * or inbox has no bit, so a page that holds somebody's link is never free. A popper that peeks
- * (shard/transfer_cache.h) sees zeros there, and fails.
+ * Why this is safe: the bits of a slab change only under its bin's lock, which is held over search
+ * and madvise, so nobody takes an object of the page meanwhile. An object in a front, bundle or
+ * inbox has no bit, so a page that holds a link is never free. A thread that peeks while it pops
+ * (shard/transfer_cache.h) sees zeros there, and its pop fails.
  *
- * Bounds: a tick gives back HAK_HOLES_TICK_CALLS runs of pages, of HAK_HOLES_TICK_PAGES pages, and
- * looks at HAK_HOLES_TICK_LOOKS slabs at the most: some 40 us. Only hak_pool_holes_purge goes on to
- * the end, in such portions, between which others get the lock. What the kernel refuses waits for
- * its next turn; after a refusal no tick tries for a second.
+ * Bounds: a tick purges at most HAK_HOLES_TICK_CALLS runs of pages and HAK_HOLES_TICK_PAGES pages,
+ * and searches at most HAK_HOLES_TICK_LOOKS slabs, in about 40 us. Only hak_pool_holes_purge goes
+ * on to the end, in such portions, between which others get the lock. Pages that the kernel refuses
+ * to purge wait for their next turn; after a refusal ticks try nothing for a second.
  *
- * Where huge pages were asked for, ticks give back nothing that is inside a slab, and a purge only
- * what lies in slabs of whose pages at least half are free: what is mostly in use stays whole.
+ * If huge pages were asked for, ticks purge nothing inside slabs, and a purge only slabs of which
+ * at least half the pages are free: a huge page that is mostly in use stays whole.
  *
  * Any thread; enter and leave under the bin's lock, the others under none. */
 #ifndef HAK_TIERS_POOL_HOLES_H
@@ -37,16 +38,17 @@ enum {
     HAK_HOLES_TICK_LOOKS = 64,
 };
 
-/* An object came back to a slab that does not wait. */
+/* An object came back to a slab that is not in the list. */
 void hak_pool_holes_enter(struct hak_pool *pool, struct hak_pool_bin *bin, struct hak_slab *slab);
 
-/* Nothing of the slab is free, or all of it, and it goes; also if it does not wait. */
+/* The slab is full, or empty and leaves the bin. It need not be in the list. */
 void hak_pool_holes_leave(struct hak_pool_bin *bin, struct hak_slab *slab);
 
-/* A portion of what is due, or near the limit of memory of what is free. Whether more is. */
+/* Purges a portion of the pages that are due; near the limit of memory, of all that are free.
+ * Returns whether more are due. */
 bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
 
-/* All that is free. Bytes. */
+/* Purges all free pages. Returns bytes. */
 size_t hak_pool_holes_purge(struct hak_pool *pool);
 
 #endif

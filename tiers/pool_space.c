@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages in and out of regions, regions in and out of lists. Any thread; static functions under the
- * space's lock unless they say otherwise. */
+/* Pages enter and leave regions, regions enter and leave lists. Any thread; the caller of a static
+ * function holds the space's lock, unless a comment says otherwise. */
 #include "tiers/pool_space.h"
 
 #include "os/bits.h"
@@ -10,22 +10,22 @@
 #include "topology/bind.h"
 
 enum {
-    HEADER_PAGE = 1u,                      /* bit of the page that holds the header */
-    DEGREE_PAGES = 4,                      /* free pages beside the longest run, for a degree */
-    COLLECTED_AT_ONCE = 64,                /* regions, before others get the lock */
-    SETTLED_AT_ONCE = 64,                  /* looked at; at most one of them is bound */
-    VISITS = 64,                           /* of regions that are due, in a portion */
-    REFUSED_NS = 1000 * 1000 * 1000,       /* that a refusal of all keeps gives from trying */
+    HEADER_PAGE = 1u,                      /* bit of the header's page */
+    DEGREE_PAGES = 4,                      /* free pages outside the longest run, for each degree */
+    COLLECTED_AT_ONCE = 64,                /* regions, until the lock is released */
+    SETTLED_AT_ONCE = 64,                  /* regions visited, one of them bound, per lock */
+    VISITS = 64,                           /* regions visited in a portion */
+    REFUSED_NS = 1000 * 1000 * 1000,       /* for so long gives try nothing after a refusal */
 };
 
 _Static_assert(sizeof(struct hak_region) <= HAK_PAGE_SIZE, "the header fits its page");
 _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
 
-/* What all spaces keep beyond their shares; relaxed. A space that is beyond its own touches it once
- * for each slab that it takes or gives. */
+/* Dirty bytes that all spaces keep beyond slab_retain_bytes; relaxed. A space that keeps more than
+ * that writes this once for each slab that it takes or gives. */
 static size_t lent_by_all;
 
-/* What one portion of purging may still do. */
+/* What a portion may still do. */
 struct budget {
     unsigned calls;
     unsigned pages;
@@ -49,7 +49,7 @@ static void link_first(struct hak_region_list *list, struct hak_region *region,
     else
         list->last = region;
     list->first = region;
-    /* relaxed: hak_pool_regions looks at it without the lock */
+    /* relaxed: hak_pool_regions reads it without the lock */
     __atomic_store_n(&list->count, list->count + 1, __ATOMIC_RELAXED);
 }
 
@@ -84,7 +84,7 @@ static void unlink_from(struct hak_region_list *list, struct hak_region *region,
 
 /* ---- runs of pages -------------------------------------------------------------------------- */
 
-/* Bits of `count` pages from `first` on. */
+/* The bits of `count` pages from `first` on. */
 static uint32_t page_mask(unsigned first, unsigned count)
 {
     return (uint32_t)(((UINT64_C(1) << count) - 1) << first);
@@ -105,7 +105,7 @@ unsigned hak_pool_space_longest_run(uint32_t pages)
     if (pages == UINT32_MAX)
         return 32;
     unsigned length = 0;
-    uint32_t found = UINT32_MAX;    /* where `length` ones begin */
+    uint32_t found = UINT32_MAX;    /* the bits at which `length` ones begin */
     for (unsigned step = 5; step-- > 0;) {
         uint32_t longer = found & (uint32_t)((uint64_t)starts[step] >> length);
         if (longer != 0) {
@@ -121,7 +121,7 @@ unsigned hak_pool_space_find_run(uint32_t free_pages, uint32_t dirty_pages, unsi
     unsigned found = 0;
     unsigned found_cost = UINT32_MAX;
     uint32_t heads = free_pages & ~(free_pages << 1);
-    for (; heads != 0; heads &= heads - 1) {    /* 15 at most: as many runs as a region can have */
+    for (; heads != 0; heads &= heads - 1) {    /* at most 15: a region cannot have more runs */
         unsigned first = hak_lowest_bit(heads);
         unsigned length = run_length(free_pages, first);
         if (length < count)
@@ -145,7 +145,7 @@ unsigned hak_pool_space_fit(uint32_t free_pages)
     return run * HAK_SPACE_DEGREES + degree;
 }
 
-/* ---- where a region stands ------------------------------------------------------------------ */
+/* ---- the lists of a region ------------------------------------------------------------------ */
 
 static void leave_fits(struct hak_pool_space *space, struct hak_region *region)
 {
@@ -158,7 +158,7 @@ static void leave_fits(struct hak_pool_space *space, struct hak_region *region)
     region->fit = 0;
 }
 
-/* Of regions that fit alike those with dirty pages come first, for they cost no faults. */
+/* Of regions that fit equally well, those with dirty pages come first: they cost no faults. */
 static void enter_fits(struct hak_pool_space *space, struct hak_region *region)
 {
     leave_fits(space, region);
@@ -173,9 +173,9 @@ static void enter_fits(struct hak_pool_space *space, struct hak_region *region)
     space->fitting[region->fit / 64] |= UINT64_C(1) << region->fit % 64;
 }
 
-/* Where memory is purged in steps of huge pages, free pages of a region go all together: the header
- * alone stays then, in a huge page that is broken up, for readers without a lock. */
-static bool can_spare(const struct hak_region *region)
+/* If the unit of purges is a huge page, only the free pages of an empty region are purged. Its
+ * header stays for readers without a lock, so its huge page is broken up. */
+static bool can_purge(const struct hak_region *region)
 {
     return hak_region_purge_step() < HAK_REGION_SIZE ||
            region->free_pages == ~(uint32_t)HEADER_PAGE;
@@ -188,7 +188,7 @@ static void leave_dirty(struct hak_region *region)
     region->in_dirty = NULL;
 }
 
-/* At the end of its list: to be looked at when a decay time has passed. */
+/* At the end of the list: its next visit is due after a time of decay. */
 static void enter_dirty(struct hak_pool_space *space, struct hak_region *region, uint64_t now_ns)
 {
     leave_dirty(region);
@@ -196,27 +196,27 @@ static void enter_dirty(struct hak_pool_space *space, struct hak_region *region,
     region->looked_ns = now_ns;
     if (region->dirty_pages == 0)
         return;
-    region->in_dirty = can_spare(region) ? &space->dirty : &space->spared;
+    region->in_dirty = can_purge(region) ? &space->dirty : &space->spared;
     link_last(region->in_dirty, region, HAK_REGION_DIRTY);
 }
 
-/* After its pages have changed: keeps its turn in a list that it stands in rightly. */
+/* After its pages have changed. A region that need not change its list keeps its turn. */
 static void update_dirty(struct hak_pool_space *space, struct hak_region *region, uint64_t now_ns)
 {
-    struct hak_region_list *right = can_spare(region) ? &space->dirty : &space->spared;
+    struct hak_region_list *right = can_purge(region) ? &space->dirty : &space->spared;
     if (region->dirty_pages == 0)
         leave_dirty(region);
     else if (region->in_dirty != right)
         enter_dirty(space, region, now_ns);
 }
 
-/* relaxed: hak_pool_tick looks at it before it takes the lock */
+/* relaxed: hak_pool_tick reads it before it takes the lock */
 static void set_dirty_bytes(struct hak_pool_space *space, size_t bytes)
 {
     __atomic_store_n(&space->dirty_bytes, bytes, __ATOMIC_RELAXED);
 }
 
-/* These pages of the region are not free and dirty any more. */
+/* These pages are no longer both free and dirty: they were purged, or taken. */
 static void forget_dirty(struct hak_pool_space *space, struct hak_region *region, uint32_t pages)
 {
     size_t bytes = (size_t)hak_bit_count(region->dirty_pages & pages) * HAK_PAGE_SIZE;
@@ -225,16 +225,16 @@ static void forget_dirty(struct hak_pool_space *space, struct hak_region *region
     set_dirty_bytes(space, space->dirty_bytes - bytes);
 }
 
-/* ---- in and out ----------------------------------------------------------------------------- */
+/* ---- taking pages --------------------------------------------------------------------------- */
 
-/* Before the lock is left: what is dirty beyond the share is told to the others. */
+/* Before the lock is released: adds what this space keeps beyond its share to the sum of all. */
 static void settle_lent(struct hak_pool_space *space)
 {
     size_t keep = space->kept_for_all;
     size_t lent = space->dirty_bytes > keep ? space->dirty_bytes - keep : 0;
     if (lent == space->lent_bytes)
         return;
-    /* relaxed: a sum that bounds what is kept, about; modulo its width */
+    /* relaxed: the sum bounds what is kept only roughly; differences may wrap around */
     __atomic_fetch_add(&lent_by_all, lent - space->lent_bytes, __ATOMIC_RELAXED);
     space->lent_bytes = lent;
 }
@@ -255,7 +255,7 @@ static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, 
     return (char *)region + (size_t)first * HAK_PAGE_SIZE;
 }
 
-/* The region whose longest run is the shortest that is long enough, of those the fullest. */
+/* The region with the shortest longest run that is long enough; of several the fullest. */
 static struct hak_region *best_fit(const struct hak_pool_space *space, unsigned count)
 {
     unsigned least = count * HAK_SPACE_DEGREES;
@@ -293,12 +293,12 @@ void *hak_pool_space_add(struct hak_pool_space *space, struct hak_region *region
 
 enum purged {
     PURGED_ALL,
-    PURGED_PART,      /* the budget is at its end */
-    PURGED_REFUSED,   /* locked memory, say */
+    PURGED_PART,      /* the budget ended */
+    PURGED_REFUSED,   /* by the kernel, for example memory locked by mlock */
 };
 
-/* Purges `pages` of a region, run by run, as far as the budget goes. MADV_DONTNEED keeps the
- * addresses: a lock-free reader sees zeros, never a fault. */
+/* Purges `pages` of a region, run by run, within the budget. The addresses stay mapped: a lock-free
+ * reader sees zeros and never faults. */
 static enum purged purge_pages(struct hak_pool_space *space, struct hak_region *region,
                                uint32_t pages, struct budget *budget)
 {
@@ -324,8 +324,8 @@ static enum purged purge_pages(struct hak_pool_space *space, struct hak_region *
     return PURGED_ALL;
 }
 
-/* One visit to a region. Unless the budget ended it, the region goes to the end of its list, or out
- * of it; a refusal is a look like any other, so that it is not tried again before its next turn. */
+/* One visit to a region, which then goes to the end of its list or leaves it, unless the budget
+ * ended first. After a refusal, too: the region is not tried again before its next turn. */
 static enum purged visit(struct hak_pool_space *space, struct hak_region *region, uint32_t pages,
                          uint64_t now_ns, struct budget *budget)
 {
@@ -343,8 +343,8 @@ static bool is_older(uint64_t then_ns, uint64_t now_ns, uint64_t decay_ns)
     return now_ns > then_ns && now_ns - then_ns > decay_ns;
 }
 
-/* A region whose turn it is loses what was free when it was last looked at, and all where nothing
- * was given to it for a decay time. */
+/* Purges, in a region that is due, pages that were free at the last visit, too; or all free ones if
+ * none was given back for a time of decay. */
 static void purge_due(struct hak_pool_space *space, uint64_t decay_ns, uint64_t now_ns,
                       struct budget *budget)
 {
@@ -357,8 +357,8 @@ static void purge_due(struct hak_pool_space *space, uint64_t decay_ns, uint64_t 
     }
 }
 
-/* Those looked at longest ago go first, what was given last stays warm. Where everything is
- * refused, nothing is tried for a while. */
+/* Purges regions visited longest ago first, so that what was given last stays in caches. If the
+ * kernel refuses all, this tries nothing for a while. */
 static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now_ns,
                          struct budget *budget)
 {
@@ -375,7 +375,7 @@ static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now
         space->refused_ns = now_ns;
 }
 
-/* Two times of decay on, what was taken is forgotten. */
+/* Begins a new time of decay when the last one has passed. */
 static void turn_times(struct hak_pool_space *space, uint64_t decay_ns, uint64_t now_ns)
 {
     if (!is_older(space->taken_ns, now_ns, decay_ns))
@@ -392,7 +392,7 @@ static size_t least_of(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How much may stay dirty: see the header. */
+/* How many bytes may stay dirty: see the header. */
 static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns)
 {
@@ -405,7 +405,7 @@ static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *
         return least_of(keep, space->dirty_bytes - least_of(missing, space->dirty_bytes));
     if (keep == 0 || space->dirty_bytes <= keep)
         return keep;
-    /* relaxed: others may be changing it */
+    /* relaxed: other spaces may be changing it */
     size_t others = __atomic_load_n(&lent_by_all, __ATOMIC_RELAXED) - space->lent_bytes;
     lend = lend > others ? lend - others : 0;
     lend = least_of(lend, space->used_bytes);
@@ -421,7 +421,7 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
     region->free_pages |= page_mask(first, count);
     region->dirty_pages |= page_mask(first, count);
     region->given_ns = now;
-    /* relaxed: hak_decay_slabs_rest looks at it without the lock */
+    /* relaxed: hak_decay_slabs_rest reads it without the lock */
     __atomic_store_n(&space->given_ns, now, __ATOMIC_RELAXED);
     set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
     space->used_bytes -= (size_t)count * HAK_PAGE_SIZE;
@@ -446,8 +446,8 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     hak_lock_release(&space->lock);
 }
 
-/* As many regions as stand in the list at first: what is refused goes to its end, and what others
- * give meanwhile does not keep us here. */
+/* Ends after as many regions as were in the list at first, whatever other threads give and the
+ * kernel refuses. */
 static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *list)
 {
     size_t purged = 0;
@@ -474,7 +474,7 @@ size_t hak_pool_space_purge(struct hak_pool_space *space)
     return purge_list(space, &space->dirty) + purge_list(space, &space->spared);
 }
 
-/* ---- whole regions -------------------------------------------------------------------------- */
+/* ---- empty regions -------------------------------------------------------------------------- */
 
 static struct hak_region *detach(struct hak_pool_space *space, struct hak_region *region)
 {
@@ -488,7 +488,8 @@ static struct hak_region *detach(struct hak_pool_space *space, struct hak_region
     return region;
 }
 
-/* Nobody's any more. What is refused goes when the region is unmapped. */
+/* The region is in no list, so no lock is needed. Pages that the kernel refuses to purge go when
+ * the region is unmapped. */
 static void purge_detached(struct hak_region *region)
 {
     if (region->dirty_pages != 0 && hak_os_purge((char *)region + HAK_PAGE_SIZE,
@@ -501,7 +502,7 @@ struct hak_region *hak_pool_space_collect(struct hak_pool_space *space)
 {
     struct hak_region_list *list = &space->fits[HAK_SPACE_WHOLLY_FREE];
     struct hak_region *collected = NULL;
-    /* relaxed: as many as there were; what falls empty meanwhile is for the next time */
+    /* relaxed: regions that become empty meanwhile wait for the next time */
     uint32_t left = __atomic_load_n(&list->count, __ATOMIC_RELAXED);
     while (left != 0) {
         struct hak_region *portion = NULL;
@@ -526,7 +527,8 @@ struct hak_region *hak_pool_space_collect(struct hak_pool_space *space)
     return collected;
 }
 
-/* Looks at the first region of all, which goes to the end. Whether it had to be bound. */
+/* Moves the first region to the end of the list, and binds it if it stands on another node:
+ * true. */
 static bool settle_first(struct hak_pool_space *space, enum hak_os_pages pages)
 {
     struct hak_region *region = space->all.first;
@@ -545,7 +547,7 @@ static bool settle_first(struct hak_pool_space *space, enum hak_os_pages pages)
 
 void hak_pool_space_settle(struct hak_pool_space *space, enum hak_os_pages pages)
 {
-    /* relaxed: a region that comes later is bound to where the source is now */
+    /* relaxed: a region that is added later is bound to the source's new node already */
     uint32_t left = __atomic_load_n(&space->all.count, __ATOMIC_RELAXED);
     while (left != 0) {
         bool was_bound = false;

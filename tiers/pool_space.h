@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool's space: its regions, and which of their pages of 64 KiB belong to no slab.
+/* A pool's space: its regions, and which of their 64 KiB pages belong to no slab.
  *
  *   region (2 MiB):  | header: 32 slab descriptors | page 1 | page 2 | ... | page 31 |
  *
- *   fits: lists of regions by the length of their longest free run, and of those by how full they
- *         are; a bit says that a list is not empty, so the tightest fit is found by counting zeros
+ *   fits: lists of regions by the length of their longest free run, then by how full they are. A
+ *         bit says that a list is not empty, so the tightest fit is found by counting zeros.
  *
- *     run   1   1   1   1   2   2  ...  30  31        regions with longer runs stay whole, and of
- *     full  +++ ++  +   .   +++ ++      .   wholly    those with equal runs the emptier ones
- *           free: what hak_pool_space_collect takes
+ *     run   1   1   1   1   2   2  ...  30  31        The tightest fit comes first, so long runs
+ *     full  +++ ++  +   .   +++ ++      .   (empty)   stay whole, and almost empty regions become
+ *                                                     empty: hak_pool_space_collect takes those.
  *
- *   dirty: regions whose free pages the kernel still backs, those looked at longest ago first
+ *   dirty: regions with free pages that the kernel still backs, those visited longest ago first
  *
- * How much stays dirty: slab_retain_bytes, and beyond that as much as was taken within this time of
- * decay or the one before (what a program takes again and again it would fault in again and
- * again), but no more than is in slabs now, and all spaces together no more than slab_lend_bytes.
- * Each page is bounded by the time of decay anyway; near the limit of memory what is missing goes.
+ * How much stays dirty: slab_retain_bytes, and beyond that as many bytes as were taken in this time
+ * of decay and the one before, since a program that takes pages again and again would fault them
+ * in each time; but no more than are in slabs now, and no more than slab_lend_bytes in all spaces
+ * together. The time of decay bounds each page in any case, and near the limit of memory the
+ * shortfall is purged.
  *
- * Any thread, under the space's lock, which is never held over mmap. Bounds: a take and a give are
- * a few steps however many regions there are; a tick and a give make so many calls of madvise as
- * stands below, and no more; what goes on longer (purge, collect, settle) leaves the lock between
- * portions. Memory: a header page for each region; a region is mapped only when no run of any
- * region is long enough. A refused madvise leaves pages dirty; they are tried again when they are
- * due the next time, not before. */
+ * Any thread, under the space's lock, which is never held over mmap. Bounds: a take or a give is a
+ * few steps, however many regions there are; a tick or a give calls madvise at most as often as
+ * stated below; longer tasks (purge, collect, settle) release the lock between portions. Memory: a
+ * header page for each region; a region is mapped only if no region has a run that is long enough.
+ * Pages that madvise refuses stay dirty until they are due the next time. */
 #ifndef HAK_TIERS_POOL_SPACE_H
 #define HAK_TIERS_POOL_SPACE_H
 
@@ -42,33 +42,33 @@ enum {
     HAK_SPACE_DEGREES = 4,                       /* of fullness, for each length of run */
     HAK_SPACE_LISTS = HAK_REGION_PAGES * HAK_SPACE_DEGREES,
     HAK_SPACE_WHOLLY_FREE = (HAK_REGION_PAGES - 1) * HAK_SPACE_DEGREES,
-    /* Work of one call. A give may purge as many runs as a slab has pages at most, so that what is
-     * dirty never grows beyond what may be kept, however short the runs. */
+    /* The most that one call does. A give may purge as many runs as the longest slab has pages, so
+     * that dirty pages never exceed their bound, however short the runs are. */
     HAK_SPACE_GIVE_CALLS = 8,
     HAK_SPACE_TICK_CALLS = 16,
-    HAK_SPACE_PORTION_PAGES = 64,                /* 4 MiB in one go, about */
+    HAK_SPACE_PORTION_PAGES = 64,                /* about 4 MiB */
 };
 
-/* Lists in which a region can stand at once. */
+/* The lists in which a region stands, at most once in each. */
 enum hak_region_role { HAK_REGION_FITS, HAK_REGION_DIRTY, HAK_REGION_ALL, HAK_REGION_ROLES };
 
 struct hak_region {
     struct hak_pool *pool;
-    struct hak_region *next;     /* of those that were collected */
+    struct hak_region *next;     /* in the list that hak_pool_space_collect returns */
     struct {
         struct hak_region *next;
         struct hak_region *previous;
     } links[HAK_REGION_ROLES];
-    int node;                    /* that it is bound to, or HAK_NODE_ANY; under the lock, read
-                                    relaxed by whoever asks for it */
-    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0 (header) never */
+    int node;                    /* that it is bound to, or HAK_NODE_ANY; written under the lock,
+                                    read relaxed without it */
+    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0, the header, is 0 */
     uint32_t dirty_pages;        /* free pages that the kernel still backs */
-    uint32_t aged_pages;         /* those of them that were dirty when last looked at */
-    uint64_t looked_ns;          /* when that was, or when the region became dirty */
+    uint32_t aged_pages;         /* dirty pages that were dirty at the last visit, too */
+    uint64_t looked_ns;          /* the last visit, or when the region became dirty */
     uint64_t given_ns;           /* when pages last became dirty */
-    struct hak_region_list *in_dirty;           /* the list of dirty ones that it stands in */
-    uint8_t fit;                 /* the list of `fits`; 0: no free page, in none */
-    struct hak_slab slabs[HAK_REGION_PAGES];    /* by the slab's first page */
+    struct hak_region_list *in_dirty;           /* the list of dirty regions that it stands in */
+    uint8_t fit;                 /* the list of `fits`; 0: in none, it has no free page */
+    struct hak_slab slabs[HAK_REGION_PAGES];    /* indexed by the slab's first page */
 };
 
 struct hak_region_list {
@@ -83,20 +83,20 @@ struct hak_pool_space {
     uint64_t fitting[HAK_SPACE_LISTS / 64];     /* bit l: fits[l] is not empty */
     struct hak_region_list fits[HAK_SPACE_LISTS];
     struct hak_region_list dirty;
-    struct hak_region_list spared;              /* dirty, but only purged when all must go */
+    struct hak_region_list spared;              /* dirty, but only a full purge takes them */
     struct hak_region_list all;
     size_t dirty_bytes;
-    uint64_t given_ns;                          /* when pages last came; relaxed atomic for looks */
-    uint64_t refused_ns;                        /* when a purge was refused; 0: never */
+    uint64_t given_ns;                          /* when pages were last given; relaxed */
+    uint64_t refused_ns;                        /* when the kernel last refused a purge; 0: never */
     size_t used_bytes;                          /* of pages in slabs */
-    size_t taken_bytes[2];                      /* in this time of decay, and in the one before */
-    uint64_t taken_ns;                          /* when this one began */
+    size_t taken_bytes[2];                      /* in this time of decay, and in the last one */
+    uint64_t taken_ns;                          /* when this time of decay began */
     size_t kept_for_all;                        /* slab_retain_bytes, as last seen */
-    size_t lent_bytes;                          /* dirty beyond that; in the sum over all spaces */
+    size_t lent_bytes;                          /* dirty beyond that; part of lent_by_all */
 };
 
-/* First page of a run of `count` pages: of the shortest one that is long enough, of several the one
- * with the most dirty pages; 0 if there is none (page 0 is never free). */
+/* First page of the shortest free run of at least `count` pages, of equally short ones the one with
+ * the most dirty pages; 0 if there is none (page 0 is never free). */
 unsigned hak_pool_space_find_run(uint32_t free_pages, uint32_t dirty_pages, unsigned count);
 
 /* Length of the longest run of ones. */
@@ -105,29 +105,29 @@ unsigned hak_pool_space_longest_run(uint32_t pages);
 /* The list of `fits` for a region with such free pages. */
 unsigned hak_pool_space_fit(uint32_t free_pages);
 
-/* `count` (1 .. 8) pages of the region that they fit into most tightly; NULL: of none. */
+/* Takes `count` (1 to 8) pages of the region where they fit most tightly; NULL if none has room. */
 void *hak_pool_space_take(struct hak_pool_space *space, unsigned count);
 
 /* Enters a fresh region, and takes `count` of its pages. */
 void *hak_pool_space_add(struct hak_pool_space *space, struct hak_region *region, unsigned count);
 
-/* Takes back `count` pages, which the page map must know as reserved already. Beyond what the
- * policy lets it keep, it purges those looked at longest ago. */
+/* Takes back `count` pages, which must be reserved in the page map. If the space then holds more
+ * dirty pages than the policy allows, it purges regions visited longest ago. */
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
                          unsigned count, const struct hak_policy *policy);
 
-/* Purges, in one portion, what was dirty and free for policy->decay_ns: a page that stays so is due
- * at latest after twice that, also where others around it come and go. */
+/* Purges a portion of the pages that were free and dirty for policy->decay_ns. A page that stays
+ * free is due after at most twice that time, even if others of its region come and go. */
 void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns);
 
-/* Purges everything, portion by portion. Bytes. */
+/* Purges all free pages, in portions. Returns bytes. */
 size_t hak_pool_space_purge(struct hak_pool_space *space);
 
-/* Unlinks wholly free regions, purged, as a list by `next`. */
+/* Unlinks and purges all empty regions, and returns them as a list by `next`. */
 struct hak_region *hak_pool_space_collect(struct hak_pool_space *space);
 
-/* Binds all regions to the source's node, one under the lock at a time. */
+/* Binds all regions to the source's node, one for each time that it takes the lock. */
 void hak_pool_space_settle(struct hak_pool_space *space, enum hak_os_pages pages);
 
 #endif

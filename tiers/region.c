@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions: mapping and unmapping whole 2 MiB units for a shard, counted. Any thread. */
+/* Regions: maps and unmaps whole 2 MiB units for a shard, and counts them. Any thread. */
 #include "tiers/region.h"
 
 #include "tiers/page_map.h"
@@ -7,7 +7,7 @@
 
 /* Written by the starting thread only. */
 static enum hak_os_huge huge_pages;
-static int hugetlb;
+static bool hugetlb;
 
 void hak_region_set_huge(enum hak_os_huge huge)
 {
@@ -19,12 +19,12 @@ size_t hak_region_purge_step(void)
     return huge_pages == HAK_HUGE_ALWAYS ? (size_t)HAK_REGION_SIZE : hak_os_page_size();
 }
 
-void hak_region_set_hugetlb(int wanted)
+void hak_region_set_hugetlb(bool wanted)
 {
     hugetlb = wanted;
 }
 
-int hak_region_wants_hugetlb(void)
+bool hak_region_wants_hugetlb(void)
 {
     return hugetlb;
 }
@@ -35,29 +35,30 @@ void hak_region_advise(void *memory, size_t size)
         hak_os_advise_huge(memory, size, huge_pages);
 }
 
-int hak_region_bind(const struct hak_region_source *source, void *memory, size_t size)
+bool hak_region_bind(const struct hak_region_source *source, void *memory, size_t size)
 {
     switch (hak_bind_fresh(memory, size, hak_region_source_node(source))) {
     case HAK_BIND_LEFT:
-        return 1;
+        return true;
     case HAK_BIND_SPILLED:
         hak_count(source->counters, HAK_COUNTER_BINDS_SPILLED, 1);
         /* fall through */
     case HAK_BIND_DONE:
         hak_count(source->counters, HAK_COUNTER_BINDS, 1);
-        return 1;
+        return true;
     case HAK_BIND_REFUSED:
         hak_count(source->counters, HAK_COUNTER_BINDS_REFUSED, 1);
-        return 1;
+        return true;
     case HAK_BIND_FULL:
         hak_count(source->counters, HAK_COUNTER_BINDS_FULL, 1);
-        return 0;
+        return false;
     }
-    return 1;
+    return true;
 }
 
-/* Counts what is covered by the page map from now on; NULL: no memory for that, and it is gone. */
-static void *enter(const struct hak_region_source *source, void *region, size_t size,
+/* Lets the page map cover the memory, and counts it. Without room for the map's leaf the memory
+ * goes back to the kernel: NULL. */
+static void *cover(const struct hak_region_source *source, void *region, size_t size,
                    enum hak_os_pages_kind kind)
 {
     if (hak_page_map_cover(region, size) != 0) {
@@ -80,7 +81,7 @@ static void *map_advised(const struct hak_region_source *source, size_t size,
         hak_os_release(region, size, HAK_OS_PLAIN);
         return NULL;
     }
-    return enter(source, region, size, HAK_OS_PLAIN);
+    return cover(source, region, size, HAK_OS_PLAIN);
 }
 
 void *hak_region_map(const struct hak_region_source *source, size_t size)
@@ -93,7 +94,7 @@ void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t siz
     if (!hugetlb)
         return NULL;
     void *memory = hak_os_map_huge(size);
-    /* A node without huge pages may have others. */
+    /* A node without free huge pages may have free plain ones. */
     if (memory != NULL && !hak_region_bind(source, memory, size)) {
         hak_os_release(memory, size, HAK_OS_HUGETLB);
         memory = NULL;
@@ -104,11 +105,11 @@ void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t siz
 }
 
 void *hak_region_map_large(const struct hak_region_source *source, size_t size,
-                           enum hak_os_huge huge, int *is_hugetlb)
+                           enum hak_os_huge huge, bool *is_hugetlb)
 {
     void *region = hak_region_take_hugetlb(source, size);
     *is_hugetlb = region != NULL;
-    return region != NULL ? enter(source, region, size, HAK_OS_HUGETLB)
+    return region != NULL ? cover(source, region, size, HAK_OS_HUGETLB)
                           : map_advised(source, size, huge);
 }
 

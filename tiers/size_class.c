@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of size classes, computed once at start (about 2 µs) from the rule in the header, so
- * that rule and tables cannot disagree. Written by the starting thread only. */
+/* The tables of size classes, computed at start (in about 2 µs) from the numbers in the header, so
+ * that numbers and tables always agree. Only the starting thread writes them. */
 #include "tiers/size_class.h"
 
 #include "os/bits.h"
@@ -10,15 +10,16 @@
 enum {
     BUNDLE_MAX = 64,              /* objects */
     BUNDLE_MIN = 16,
-    BUNDLE_BYTES = 256 * 1024,    /* big objects travel in shorter bundles */
+    BUNDLE_BYTES = 256 * 1024,    /* big objects get shorter bundles */
     SLAB_PAGES_MAX = 8,
     SLAB_OBJECTS_MIN = 8,
     SLAB_WASTE_PART = 16,         /* at most 1/16 of a slab is lost behind its last object */
 };
 
-/* What the header's numbers must be: the arithmetic below, and what holds a class, rely on it. */
+/* What the header's numbers must satisfy for the arithmetic below and the fields that hold a
+ * class. */
 enum {
-    /* Powers of two have one bit. */
+    /* A power of two has one bit. */
     ALL_POWERS = __builtin_popcount(HAK_TINY_MAX) == 1 && __builtin_popcount(HAK_MID_MAX) == 1 &&
         __builtin_popcount(HAK_CLASS_STEP) == 1 && __builtin_popcount(HAK_CLASS_LINEAR_MAX) == 1 &&
         __builtin_popcount(HAK_CLASS_SPREAD_MIN) == 1 &&
@@ -56,7 +57,7 @@ static unsigned size_of_class(unsigned class_id)
     return size < HAK_CLASS_SPREAD_MIN ? size : size + HAK_CACHE_LINE;
 }
 
-/* The shortest slab that loses little behind its last object and holds enough of them to be worth
+/* The shortest slab that wastes little behind its last object, and holds enough objects to be worth
  * its bookkeeping. */
 static unsigned slab_pages_for(unsigned size)
 {
@@ -100,7 +101,7 @@ unsigned hak_size_class_aligned(size_t size, size_t alignment)
 {
     if (size > HAK_MID_MAX || alignment > HAK_MID_MAX)
         return HAK_CLASS_NONE;
-    /* Slabs begin at 64 KiB boundaries, so objects of a class are aligned as their size is. */
+    /* Slabs begin at multiples of 64 KiB, so an object is aligned as its class's size is. */
     size_t least = size < alignment ? alignment : size;
     unsigned class_id = hak_size_class(least);
     while (class_id <= HAK_CLASS_LAST &&

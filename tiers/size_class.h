@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Which class serves a size, and what a class is made of. Any thread; the tables are written once
- * at start, before that every size is of class 0.
+/* Size classes: which one serves a size, and what it consists of. Any thread; the tables are
+ * written once, at start; before that every size has class 0.
  *
- * The first classes are multiples of 16 up to 128 bytes; from there 8 classes for each doubling up
- * to 32 KiB, so at most 12.5 % of an object above 128 bytes is lost to rounding. From 2 KiB up a
- * class is one cache line longer than its step: an odd number of lines, so that the beginnings of
- * objects, which programs touch most, spread over all sets of a cache instead of meeting in a few.
- * Requests for a page's alignment are served by classes of their own, the exact powers of two.
- * Class 0 is nobody's: requests above HAK_MID_MAX and pointers that no slab owns fall out of the
- * fast paths through it.
+ * The first classes are multiples of 16, up to 128 bytes; above, up to 32 KiB, each doubling has 8
+ * classes, so rounding loses at most 12.5 % of an object above 128 bytes. From 2 KiB on a class is
+ * one cache line longer than its step: an odd number of lines, so that the first lines of objects,
+ * which programs use most, are spread over all sets of a cache. Exact powers of two, as classes of
+ * their own, serve requests for the alignment of a kernel page. No object has class 0: by it,
+ * requests above HAK_MID_MAX and pointers that no slab owns leave the fast paths.
  *
- * Five numbers below are chosen, all others follow; what cannot be chosen stops the compiler
- * (tiers/size_class.c says what, and why). */
+ * The first six numbers below are chosen, all others follow from them. The compiler rejects what is
+ * impossible (tiers/size_class.c says what, and why). */
 #ifndef HAK_TIERS_SIZE_CLASS_H
 #define HAK_TIERS_SIZE_CLASS_H
 
@@ -24,8 +23,8 @@ enum {
     HAK_TINY_MAX = 1024,          /* largest object of the tiny pool, bytes */
     HAK_MID_MAX = 32 * 1024,      /* largest object of the mid pool, bytes */
     HAK_CLASS_STEP = 16,          /* sizes are multiples of this */
-    HAK_CLASS_LINEAR_MAX = 128,   /* up to here one class for each step, bytes */
-    HAK_CLASSES_PER_DOUBLING = 8, /* above */
+    HAK_CLASS_LINEAR_MAX = 128,   /* up to here each step is a class, bytes */
+    HAK_CLASSES_PER_DOUBLING = 8, /* above that */
     HAK_CLASS_SPREAD_MIN = 2048,  /* from here on a class has an odd number of cache lines */
 
     HAK_CLASS_NONE = 0,
@@ -35,14 +34,15 @@ enum {
         HAK_CLASSES_PER_DOUBLING * __builtin_ctz(HAK_TINY_MAX / HAK_CLASS_LINEAR_MAX),
     HAK_CLASS_MID_LAST = HAK_CLASS_LINEAR_LAST +
         HAK_CLASSES_PER_DOUBLING * __builtin_ctz(HAK_MID_MAX / HAK_CLASS_LINEAR_MAX),
-    /* From there the powers of two that are spread, each as aligned as it is long. */
+    /* Then exact powers of two, for sizes whose other class is spread; each is aligned to its
+     * size. */
     HAK_CLASS_LAST = HAK_CLASS_MID_LAST + __builtin_ctz(HAK_MID_MAX / HAK_CLASS_SPREAD_MIN) + 1,
     HAK_CLASS_COUNT = HAK_CLASS_LAST + 1,
 };
 
 struct hak_class {
     uint32_t size;        /* bytes of an object */
-    uint32_t reciprocal;  /* ceil(2^32 / size): offset -> index without a division */
+    uint32_t reciprocal;  /* ceil(2^32 / size): offset to index without a division */
     uint16_t bundle;      /* objects in a full bundle, and in a magazine of a front */
     uint16_t capacity;    /* objects in a slab */
     uint16_t slab_pages;  /* pages of 64 KiB in a slab */
@@ -51,17 +51,17 @@ struct hak_class {
 extern HAK_HIDDEN struct hak_class hak_classes[HAK_CLASS_COUNT];
 extern HAK_HIDDEN uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
 
-/* Fills the tables; idempotent, by the one thread that starts the library. */
+/* Fills the tables. The starting thread calls this; a second call does nothing. */
 void hak_size_class_start(void);
 
-/* Smallest class whose objects hold size bytes; size <= HAK_MID_MAX (0 counts as 1). */
+/* Smallest class whose objects hold `size` bytes; size <= HAK_MID_MAX (0 counts as 1). */
 static inline unsigned hak_size_class(size_t size)
 {
     return hak_class_of_size[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
 }
 
-/* Smallest class whose objects hold size bytes and all begin at a multiple of alignment (a power
- * of two), HAK_CLASS_NONE if there is none up to HAK_MID_MAX. */
+/* Smallest class whose objects hold `size` bytes and all begin at a multiple of `alignment` (a
+ * power of two); HAK_CLASS_NONE if there is none. */
 unsigned hak_size_class_aligned(size_t size, size_t alignment);
 
 #endif

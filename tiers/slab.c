@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking objects out of a slab's two-level bitmap and putting them back. Under the bin's lock. */
+/* Takes objects out of a slab's two-level bitmap and puts them back. Under the bin's lock. */
 #include "tiers/slab.h"
-
-#include <stdbool.h>
 
 #include "os/bits.h"
 #include "os/compiler.h"
@@ -58,7 +56,7 @@ static bool has_page(const struct hak_slab_pages *pages, unsigned page)
     return (pages->words[page / WORD_BITS] >> page % WORD_BITS & 1) != 0;
 }
 
-/* Objects first .. last lie on a page, wholly or in part; first > last: none. */
+/* The objects first to last, which lie on a page, wholly or in part; first > last: none. */
 struct range {
     unsigned first, last;
 };
@@ -70,7 +68,7 @@ static struct range objects_on(const struct hak_slab *slab, unsigned page, unsig
     return (struct range){start / slab->size, last < slab->capacity ? last : slab->capacity - 1u};
 }
 
-/* Whether a page of the object is a hole: then it is free, whatever its bit. */
+/* Whether the object lies on a hole: then it is free, although its bit is 0. */
 static bool is_hidden(const struct hak_slab *slab, unsigned index, unsigned shift)
 {
     uint32_t start = (uint32_t)index * slab->size;
@@ -81,7 +79,7 @@ static bool is_hidden(const struct hak_slab *slab, unsigned index, unsigned shif
     return false;
 }
 
-/* The bits of objects of one word, of those first .. last. */
+/* The bits of one word that stand for objects of the range. */
 static uint64_t bits_in(unsigned word, struct range range)
 {
     unsigned low = range.first > word * WORD_BITS ? range.first % WORD_BITS : 0;
@@ -90,7 +88,7 @@ static uint64_t bits_in(unsigned word, struct range range)
     return UINT64_MAX << low & UINT64_MAX >> (WORD_BITS - 1u - high);
 }
 
-/* An object that begins before the page or ends behind it may be hidden by a hole beside it. */
+/* The first and last objects on the page may also lie on a hole beside it, and be hidden. */
 static bool is_page_free(const struct hak_slab *slab, unsigned page, unsigned shift)
 {
     struct range range = objects_on(slab, page, shift);
@@ -145,7 +143,8 @@ void hak_slab_make_holes(struct hak_slab *slab, const struct hak_slab_pages *pag
     }
 }
 
-/* The page is none any more: what lies on no other hole has its bit again. */
+/* The page is no longer a hole: its objects get their bits back, unless they lie on another
+ * hole. */
 static void show_objects(struct hak_slab *slab, unsigned page, unsigned shift)
 {
     struct range range = objects_on(slab, page, shift);
@@ -156,8 +155,8 @@ static void show_objects(struct hak_slab *slab, unsigned page, unsigned shift)
         }
 }
 
-/* All free objects are hidden: those of the lowest hole come back, and as many pages as its first
- * object has. A page behind the last object is the last hole, and never asked for. */
+/* Called if all free objects are hidden: fills the lowest hole, and all holes under its first
+ * object. A page behind the last object would be the last hole, and is never filled. */
 static HAK_COLD void fill_hole(struct hak_slab *slab)
 {
     unsigned shift = page_shift();

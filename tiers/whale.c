@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Whales: mappings of their own, the table of their descriptors, and the cache of freed ones (see
- * whale.h). Any thread; the lock is held where a function says so.
+/* Whales are mapped, resized, moved, cached and unmapped here (see whale.h). Any thread; comments
+ * say where the caller holds the lock.
  *
- * The page map is told before the kernel: an address that is given back may be another thread's
- * memory at once, and its entries must not be cleared then. */
+ * Entries of the page map are cleared before memory goes back to the kernel: another thread may get
+ * the address at once and write its own entries. */
 #include "tiers/whale.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@ enum {
     MAP_PAGES = 2,                 /* entries of the page map */
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
-    LOOK_MOST = 100,               /* ticks between two looks at the cache's oldest */
+    LOOK_MOST = 100,               /* ticks; the cache's oldest is looked at that often at least */
 };
 
 /* ---- the page map ---- */
@@ -46,9 +46,9 @@ static struct hak_whale *find(struct hak_whales *whales, const void *object)
     struct hak_page second = hak_page_find((const char *)object + HAK_PAGE_SIZE);
     uint32_t number = first.home | (uint32_t)second.home << NUMBER_LOW_BITS;
     if (number >= whales->count)
-        return NULL; /* another heap's */
+        return NULL; /* a whale of another heap */
     struct hak_whale *whale = hak_whale_descriptor(whales, number);
-    return whale->live && whale->address == object ? whale : NULL;
+    return whale->is_live && whale->address == object ? whale : NULL;
 }
 
 /* ---- back to the kernel ---- */
@@ -72,7 +72,7 @@ static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
     uint64_t now = hak_os_now_ns();
     hak_count(whale->source->counters, HAK_COUNTER_BYTES_UNMAPPED, whale->size);
     hak_lock_acquire(&whales->lock);
-    /* By whatever arm it went: the same system call. */
+    /* The costs count for all arms: each of them makes this system call. */
     hak_headroom_give(whale->size);
     for (unsigned arm = HAK_ARM_KEEP; arm <= HAK_ARM_DONTNEED; arm++)
         hak_learner_saw(&whales->learner, HAK_LEARN_ACT, arm, units_of(whale), now - began);
@@ -94,24 +94,24 @@ static size_t unmap_list(struct hak_whales *whales, struct hak_whale *list)
     return bytes;
 }
 
-/* ---- what others call ---- */
+/* ---- from the kernel ---- */
 
-static int wants_hugetlb(size_t size)
+static bool wants_hugetlb(size_t size)
 {
     return size > HAK_LARGE_GROWN_MAX && hak_region_wants_hugetlb();
 }
 
-/* Bytes of the mapping for a request; 0 if no address space holds so much. */
+/* Bytes of the mapping for a request; 0 if no address space is large enough. */
 static size_t mapping_size(size_t size)
 {
     if (size > PTRDIFF_MAX - HAK_REGION_SIZE)
         return 0;
-    /* Of plain memory what is added is never touched. */
+    /* The excess of plain memory is never touched, so it costs nothing. */
     size = hak_align_up(size, wants_hugetlb(size) ? HAK_REGION_SIZE : hak_os_page_size());
     return size < SIZE_MIN ? SIZE_MIN : size;
 }
 
-/* Fresh memory in reach of the page map, or NULL. */
+/* Fresh memory that the page map covers, or NULL. */
 static void *map_fresh(size_t size, size_t alignment)
 {
     if (alignment > PTRDIFF_MAX - size)
@@ -123,7 +123,7 @@ static void *map_fresh(size_t size, size_t alignment)
     return NULL;
 }
 
-/* The same of explicit huge pages, bound. What is spread over nodes is so in finer steps. */
+/* The same of explicit huge pages, bound. Not for memory that is spread over nodes page by page. */
 static void *map_hugetlb(const struct hak_region_source *source, size_t size, size_t alignment)
 {
     if (alignment > HAK_REGION_SIZE || size % HAK_REGION_SIZE != 0 ||
@@ -136,7 +136,7 @@ static void *map_hugetlb(const struct hak_region_source *source, size_t size, si
     return NULL;
 }
 
-/* The same of plain memory. */
+/* The same of plain memory, advised and bound. */
 static void *map_plain(const struct hak_region_source *source, size_t size, size_t alignment)
 {
     void *address = map_fresh(size, alignment);
@@ -149,8 +149,8 @@ static void *map_plain(const struct hak_region_source *source, size_t size, size
     return NULL;
 }
 
-/* Whether a whale could be had from the kernel for this descriptor. */
-static int map_whale(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
+/* Maps memory for a descriptor; false if the kernel refuses. */
+static bool map_whale(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
                      size_t alignment)
 {
     void *address = map_hugetlb(source, size, alignment);
@@ -158,12 +158,12 @@ static int map_whale(struct hak_whale *whale, const struct hak_region_source *so
     if (address == NULL)
         address = map_plain(source, size, alignment);
     if (address == NULL)
-        return 0;
+        return false;
     whale->address = address;
     whale->size = size;
     whale->source = source;
     hak_count(source->counters, HAK_COUNTER_BYTES_MAPPED, size);
-    return 1;
+    return true;
 }
 
 void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
@@ -175,18 +175,19 @@ void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
     hak_lock_release(&whales->lock);
 }
 
-/* The kernel would not move pages to the target. A kernel before about 6.16 may have unmapped that
- * first, and then somebody else's memory may lie there by now: if its addresses can be had again
- * they were free, and go back; if not they stay, never touched. What is known to lead here is told
- * before, by hak_os_grow and hak_os_can_move. */
+/* The kernel refused to move pages to the target. A kernel before about 6.16 may have unmapped the
+ * target first, and another thread may have mapped memory there since. If the addresses can be
+ * mapped again they were free, and are unmapped; else nothing touches them. hak_os_grow and
+ * hak_os_can_move avoid all known reasons for such a refusal. */
 static HAK_COLD void give_up_target(void *target, size_t size)
 {
     if (hak_os_map_at(target, size) == target)
         hak_os_release(target, size, HAK_OS_PLAIN);
 }
 
-/* Where there is no room for the old whale and a new one: addresses alone, if `more` bytes can be
- * had, so that the kernel does not refuse when the target is gone. */
+/* A target that consists of addresses alone, for a whale of which there is no room for a second
+ * one. It first maps `more` bytes, to see that the kernel will not refuse when the target is
+ * gone. */
 static HAK_COLD void *map_target(size_t size, size_t more)
 {
     void *probe = hak_os_can_move() ? hak_os_map(more, hak_os_page_size()) : NULL;
@@ -200,8 +201,8 @@ static HAK_COLD void *map_target(size_t size, size_t more)
     return NULL;
 }
 
-/* Moves the pages of a whale to a new place, aligned. NULL: refused, nothing changed but that the
- * page map knows it as live. The whale is the caller's alone, as in realloc. Lock not held. */
+/* Moves the pages of a whale to a new, aligned place. NULL if refused: the whale is then as it was,
+ * and entered in the page map. Only the caller uses the whale, as in realloc. Lock not held. */
 static void *move_whale(struct hak_whale *whale, size_t size)
 {
     void *old = whale->address;
@@ -218,31 +219,31 @@ static void *move_whale(struct hak_whale *whale, size_t size)
     return NULL;
 }
 
-/* Keeps what of a whale lies beyond `size` as one of its own, as old as it was. 0: it cannot be,
- * and nothing has changed. Lock held. */
-static int cut(struct hak_whales *whales, struct hak_whale *whale, size_t size)
+/* Cuts a cached whale at `size`: the rest becomes a cached whale of the same age. False, with
+ * nothing changed, if that is impossible. Lock held. */
+static bool cut(struct hak_whales *whales, struct hak_whale *whale, size_t size)
 {
     size = hak_align_up(size, HAK_REGION_SIZE);
     if (whale->size < size + HAK_REGION_SIZE)
-        return 0;
+        return false;
     void *address = (char *)whale->address + size;
     struct hak_whale *rest = NULL;
     if (hak_page_map_cover(address, SIZE_MIN) == 0)
         rest = hak_whale_new_descriptor(whales);
     if (rest == NULL)
-        return 0;
+        return false;
     rest->address = address;
     rest->size = whale->size - size;
     rest->source = whale->source;
-    rest->is_hugetlb = 0;
+    rest->is_hugetlb = false;
     whale->size = size;
     withdraw(address, HAK_PAGE_RESERVED);
     hak_whale_cache_push_old(whales, rest, whale->freed);
-    return 1;
+    return true;
 }
 
-/* A whale for a request, out of the cache (*had: bytes that it has, perhaps too few) or only its
- * descriptor; the learner is told. Lock held. */
+/* Finds a whale for a request in the cache, or else a new descriptor. *had: the bytes that it has,
+ * which may be too few, or 0. Tells the learner. Lock held. */
 static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, size_t alignment,
                                      int node, size_t *had)
 {
@@ -269,9 +270,9 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
     return whale;
 }
 
-/* Adds to a whale that is too short and in nobody's hands. 0: it cannot be, and its memory is gone.
+/* Lengthens a whale that came from the cache. False if that is impossible: its memory is then gone.
  * Lock not held. */
-static int lengthen(struct hak_whale *whale, size_t size)
+static bool lengthen(struct hak_whale *whale, size_t size)
 {
     size_t old = whale->size;
     void *address = hak_os_grow(whale->address, old, size) == 0 ? whale->address
@@ -282,7 +283,7 @@ static int lengthen(struct hak_whale *whale, size_t size)
         hak_os_release(whale->address, old, HAK_OS_PLAIN);
         hak_count(counters, HAK_COUNTER_BYTES_UNMAPPED, old);
         hak_headroom_give(old);
-        return 0;
+        return false;
     }
     hak_region_advise(address, size);
     whale->address = address;
@@ -291,25 +292,25 @@ static int lengthen(struct hak_whale *whale, size_t size)
     hak_count(counters, HAK_COUNTER_BYTES_MAPPED, size - old);
     hak_headroom_grow(size - old);
     hak_headroom_take(size - old);
-    return 1;
+    return true;
 }
 
-/* Gives a descriptor its memory: *had bytes are there already, and may be anything but zero. 0: out
- * of memory. Lock not held. */
-static int furnish(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
+/* Makes a whale `size` bytes long. It has *had bytes, whose contents are arbitrary. False: out of
+ * memory. Lock not held. */
+static bool furnish(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
                    size_t alignment, size_t *had)
 {
     if (*had >= size || (*had != 0 && lengthen(whale, size)))
-        return 1;
+        return true;
     *had = 0;
     if (!map_whale(whale, source, size, alignment))
-        return 0;
+        return false;
     hak_headroom_grow(size);
     hak_headroom_take(size);
-    return 1;
+    return true;
 }
 
-/* Who counts a whale's bytes as held. Lock held. */
+/* Lets another shard count a whale's bytes. Lock held. */
 static void move_to(struct hak_whale *whale, const struct hak_region_source *source)
 {
     if (whale->source == source)
@@ -335,17 +336,17 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     if (whale == NULL)
         return NULL;
 
-    int mapped = furnish(whale, source, size, alignment, &had);
+    bool is_mapped = furnish(whale, source, size, alignment, &had);
     hak_lock_acquire(&whales->lock);
-    if (mapped) {
-        whale->live = 1;
+    if (is_mapped) {
+        whale->is_live = true;
         move_to(whale, source);
         whales->used_bytes += whale->size;
     } else {
         hak_whale_drop_descriptor(whales, whale);
     }
     hak_lock_release(&whales->lock);
-    if (!mapped)
+    if (!is_mapped)
         return NULL;
 
     publish(whale);
@@ -357,8 +358,8 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     return whale->address;
 }
 
-/* Puts a whale that nobody has any more into the cache, or into the list of those to be unmapped,
- * which is returned, as the policy and the learner say. Lock held. */
+/* Puts a freed whale into the cache, if policy and learner keep it. Returns a list of whales to
+ * unmap: the freed one, or older ones that exceed the cache's bound. Lock held. */
 static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale *whale,
                                      const struct hak_policy *policy)
 {
@@ -374,17 +375,17 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
                         : (uint8_t)hak_learner_choose(learner, policy, give.key, give.units);
     bool is_purged = hak_arms[give.arm].act == HAK_ACT_PURGE;
-    /* What is spread over nodes of the program's choice serves no other request. */
-    int kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD && !is_purged &&
+    /* A whale that is spread over nodes that the program chose serves no other request. */
+    bool is_kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD && !is_purged &&
                hak_headroom_shortfall() == 0 && policy->decay_ns != 0;
     if (hak_learner_watches(policy)) {
         give.is_purged = is_purged;
         give.spent_ns = is_purged ? hak_learner_act_ns(learner, give.arm, give.units) : 0;
         hak_learner_gave(learner, &give);
-        if (!kept && !give.is_purged)
+        if (!is_kept && !give.is_purged)
             hak_learner_saw(learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, give.units, 0);
     }
-    if (!kept)
+    if (!is_kept)
         return whale;
     hak_whale_cache_push(whales, whale);
     size_t before = whales->cached_bytes;
@@ -406,24 +407,24 @@ static void tick_learner(struct hak_whales *whales, const struct hak_policy *pol
         hak_learner_tick(&whales->learner, policy, hak_whale_cache_most(policy), now_ns);
 }
 
-int hak_whale_give(struct hak_whales *whales, void *object, const struct hak_policy *policy)
+bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_policy *policy)
 {
     hak_lock_acquire(&whales->lock);
     struct hak_whale *whale = find(whales, object);
     if (whale == NULL) {
         hak_lock_release(&whales->lock);
-        return 0;
+        return false;
     }
-    whale->live = 0;
+    whale->is_live = false;
     whales->used_bytes -= whale->size;
     hak_count(whale->source->counters, HAK_COUNTER_WHALE_UNMAPS, 1);
-    /* Ours still, but nobody's: a second free of it is told from a foreign pointer. */
+    /* Still mapped but free: so a second free differs from one of a foreign pointer. */
     withdraw(object, HAK_PAGE_RESERVED);
     struct hak_whale *excess = keep_or_not(whales, whale, policy);
     tick_learner(whales, policy, hak_os_coarse_now_ns());
     hak_lock_release(&whales->lock);
     unmap_list(whales, excess);
-    return 1;
+    return true;
 }
 
 size_t hak_whale_size(struct hak_whales *whales, const void *object)
@@ -449,10 +450,10 @@ static void *resized(struct hak_whales *whales, struct hak_whale *whale, void *a
     size_t old = whale->size;
     whales->used_bytes += size - old;
     whale->size = size;
-    int moved = whale->address != address;
+    bool has_moved = whale->address != address;
     whale->address = address;
     hak_lock_release(&whales->lock);
-    if (moved)
+    if (has_moved)
         publish(whale);
     hak_count(counters, HAK_COUNTER_WHALE_REMAPS, 1);
     if (size > old) {
@@ -484,14 +485,14 @@ void hak_whale_adopt(struct hak_whales *whales, const void *object,
     hak_lock_release(&whales->lock);
 }
 
-/* Where the kernel will not cut the mapping (too many, or not whole huge pages) the whale stays as
- * long as it was, and its end loses its pages. */
+/* If the kernel will not cut the mapping (there are too many, or it would split a huge page), the
+ * whale keeps its length, and its end is purged. */
 static void *shrink(struct hak_whales *whales, struct hak_whale *whale, size_t size)
 {
     char *end = (char *)whale->address + size;
     if (hak_os_unmap(end, whale->size - size) == 0)
         return resized(whales, whale, whale->address, size);
-    /* Refused, too (locked in memory): then it stays. */
+    /* If that is refused, too, the pages stay: they are locked by mlock. */
     if (!whale->is_hugetlb && hak_os_purge(end, whale->size - size, HAK_PURGE_NOW) == 0)
         hak_count(whale->source->counters, HAK_COUNTER_BYTES_PURGED, whale->size - size);
     return whale->address;
@@ -510,15 +511,16 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
     if (size < whale->size)
         return shrink(whales, whale, size);
     if (whale->is_hugetlb)
-        return NULL; /* more may have to be plain memory */
+        return NULL; /* there may be no more huge pages */
     int refused = hak_os_grow(object, whale->size, size);
     void *address = refused == 0 ? object : NULL;
-    /* Of a range in several mappings (the program gave advice on a part) nothing can be moved. */
+    /* -EFAULT: the program gave advice on a part, so there are several mappings: mremap moves
+     * none. */
     if (refused != 0 && refused != -EFAULT && move == HAK_MOVE_ALLOWED)
         address = move_whale(whale, size);
     if (address == NULL)
         return NULL;
-    hak_region_advise(address, size);    /* it may have been mapped before the options were read */
+    hak_region_advise(address, size);    /* it may have been mapped before options were read */
     return resized(whales, whale, address, size);
 }
 
@@ -527,7 +529,7 @@ void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, 
     uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
     uint32_t look = (uint32_t)(policy->decay_ns >> TICK_SHIFT) / HAK_WHALE_CACHED_MAX;
     look = look < LOOK_MOST ? look : LOOK_MOST;
-    /* relaxed: a hint; a thread that comes with an older time is turned back under the lock */
+    /* relaxed: an estimate; under the lock a thread with an older time does nothing */
     if (now - __atomic_load_n(&whales->now, __ATOMIC_RELAXED) < look)
         return;
     struct hak_whale *old = NULL;

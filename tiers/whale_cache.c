@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of descriptors, and the cache of freed whales: see the header. */
+/* The table of descriptors and the cache of freed whales: see the header. */
 #include "tiers/whale_cache.h"
 
 #include "os/bits.h"
@@ -7,7 +7,7 @@
 #include "tiers/meta.h"
 
 enum {
-    FIT_SHARE = 8,    /* a cached whale serves if no more than 1/8 would be wasted */
+    FIT_SHARE = 8,    /* a cached whale serves if it wastes at most 1/8 */
 };
 
 /* ---- descriptors ---- */
@@ -43,11 +43,10 @@ struct hak_whale *hak_whale_new_descriptor(struct hak_whales *whales)
     return whale;
 }
 
-/* */
 void hak_whale_drop_descriptor(struct hak_whales *whales, struct hak_whale *whale)
 {
     whale->address = NULL;
-    whale->live = 0;
+    whale->is_live = false;
     whale->next = whales->unused;
     whales->unused = whale;
 }
@@ -86,7 +85,7 @@ struct hak_whale *hak_whale_cache_pop(struct hak_whales *whales, struct hak_whal
     return whale;
 }
 
-static int may_serve(const struct hak_whale *whale, size_t alignment, int node)
+static bool may_serve(const struct hak_whale *whale, size_t alignment, int node)
 {
     return ((uintptr_t)whale->address & (alignment - 1)) == 0 && whale->source->node == node;
 }
@@ -106,8 +105,8 @@ struct hak_whale *hak_whale_cache_find(struct hak_whales *whales, size_t size, s
     return best != NULL ? hak_whale_cache_pop(whales, best) : NULL;
 }
 
-/* Of two for the size: a longer one before a shorter one, then the one whose size is nearer. */
-static int is_better(size_t candidate, size_t best, size_t size)
+/* Whether the candidate is better for the size: long enough before too short, then the nearer. */
+static bool is_better(size_t candidate, size_t best, size_t size)
 {
     if (candidate >= size)
         return best < size || candidate < best;

@@ -123,9 +123,9 @@ static void descriptors_stay_where_they_are(void)
     }
     for (unsigned i = 0; i < DESCRIPTORS; i++)
         EXPECT(hak_whale_descriptor(&whales, i) == had[i]);
-    had[7]->live = 1;
+    had[7]->is_live = true;
     hak_whale_drop_descriptor(&whales, had[7]);
-    EXPECT(hak_whale_new_descriptor(&whales) == had[7] && had[7]->live == 0);
+    EXPECT(hak_whale_new_descriptor(&whales) == had[7] && !had[7]->is_live);
     EXPECT_EQ(whales.count, DESCRIPTORS);
 }
 
