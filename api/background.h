@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The optional background thread (HAKMEM_BACKGROUND=1): decay and reaping also while the program
- * does not call us. */
+/* The optional background thread (HAKMEM_BACKGROUND=1): memory decays, and fronts of ended threads
+ * are emptied, also while the program does not call us. */
 #ifndef HAK_API_BACKGROUND_H
 #define HAK_API_BACKGROUND_H
 
 void hak_background_start(void);
 
-/* In the child of a fork, which has no such thread: starts another with the next chance. */
+/* In the child of a fork, which has no such thread: lets a later call start one. */
 void hak_background_after_fork(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program may ask of the library as a whole and tell it: version, mode, statistics,
- * giving memory back. Any thread. */
+/* The public functions for the library as a whole: version, mode, statistics, giving memory back.
+ * Any thread. */
 #include "config.h"
 
 #include "api/control.h"
@@ -30,7 +30,7 @@ _Static_assert(sizeof HAKMEM_VERSION == sizeof PACKAGE_VERSION,
                "hakmem.h and configure.ac tell different versions");
 
 enum {
-    COUNTS_SIZE = 80, /* bytes of what hak_crowd_tell says */
+    COUNTS_SIZE = 80, /* bytes of the text of hak_crowd_tell */
 };
 
 static const uint64_t NS_OF_MS = 1000 * 1000;
@@ -38,22 +38,22 @@ static const uint64_t NS_OF_MS = 1000 * 1000;
 static struct hak_heap *started_heap(void)
 {
     hak_start();
-    hak_thread_front();    /* makes the thread known to liburcu, where that may call malloc */
+    hak_thread_front();    /* here, since making the front may call malloc */
     hak_thread_place_shards_and_wait();
     return hak_heap_default();
 }
 
 /* ------------------------------------------------------------------ within api/ */
 
-/* What is in force, as words for people. */
+/* The mode in force, in words. */
 struct mode {
     unsigned shards;
-    const char *by; /* what the shards were cut by */
+    const char *by; /* what the shards were made for: node, l3, ... */
     const char *front;
-    const char *front_why; /* not as asked; NULL if it is */
+    const char *front_why; /* why it is not as asked for; NULL if it is */
     const char *remote;
     const char *bind;
-    const char *bind_why; /* likewise */
+    const char *bind_why; /* as front_why */
 };
 
 static const char *front_in_force(void)
@@ -67,7 +67,7 @@ static const char *front_in_force(void)
     return own != NULL ? "thread" : "none";
 }
 
-/* One shard on several nodes has no node of its own, whatever the kernel would allow. */
+/* A shard that spans several nodes is not bound, whatever the kernel allows. */
 static void tell_binding(struct mode *mode, const struct hak_shard_map *map)
 {
     struct hak_bind_state state = hak_bind_state();
@@ -79,11 +79,11 @@ static void tell_binding(struct mode *mode, const struct hak_shard_map *map)
     } else if (map->domains == NULL) {
         mode->bind_why = "one shard";
     } else if (state.step == HAK_BIND_STEP_BOUND) {
-        int placed = state.policy == HAK_BIND_INTERLEAVE ||
-                     hak_shard_node(map->shards[0]) != HAK_NODE_ANY;
-        mode->bind = placed ? hak_bind_policy_name(state.policy)
-                            : hak_bind_step_name(HAK_BIND_STEP_FIRST_TOUCH);
-        mode->bind_why = placed ? NULL : "a shard spans nodes";
+        bool is_placed = state.policy == HAK_BIND_INTERLEAVE ||
+                         hak_shard_node(map->shards[0]) != HAK_NODE_ANY;
+        mode->bind = is_placed ? hak_bind_policy_name(state.policy)
+                               : hak_bind_step_name(HAK_BIND_STEP_FIRST_TOUCH);
+        mode->bind_why = is_placed ? NULL : "a shard spans nodes";
     }
 }
 
@@ -112,7 +112,7 @@ static void flush_crowd(void)
 
 size_t hak_trim(void)
 {
-    /* Waits for nobody who places shards: that is a sleep, which a filter may not let through. */
+    /* This does not wait for a thread that places shards: a seccomp filter may forbid to sleep. */
     hak_start();
     hak_thread_front();
     hakmem_thread_flush();
@@ -138,7 +138,7 @@ static void put_stats(struct hak_writer *writer, enum hakmem_format format)
     };
     hak_heap_report(heap, "hakmem " PACKAGE_VERSION, facts, HAK_ARRAY_LENGTH(facts),
                     format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, writer);
-    /* The learners' part takes locks: it is left out while another thread forks for long. */
+    /* The learners' part takes locks, so it is omitted while another thread forks. */
     if (format != HAKMEM_JSON && hak_section_enter_late()) {
         hak_learning_report(heap, writer);
         hak_section_leave();

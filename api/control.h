@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the public queries and glibc's share. Any thread. */
+/* What our public queries share with glibc's. Any thread. */
 #ifndef HAK_API_CONTROL_H
 #define HAK_API_CONTROL_H
 
@@ -7,10 +7,11 @@
 
 #include "hakmem.h"
 
-/* Flushes the calling thread's front and gives back what lies free. Bytes given back. */
+/* Flushes the calling thread's front and gives all free memory back to the kernel. Returns
+ * bytes. */
 size_t hak_trim(void);
 
-/* As hakmem_stats_print, on standard error; also at exit. */
+/* As hakmem_stats_print, to standard error; also works at exit. */
 void hak_print_stats_to_stderr(enum hakmem_format format);
 
 #endif

@@ -12,11 +12,11 @@
 #include "os/print.h"
 
 enum {
-    CALLS_PER_WATCH = 64,    /* of a thread, between two looks whether CPU fronts may open */
+    CALLS_PER_WATCH = 64,    /* of a thread, between two attempts to open the fronts of CPUs */
 };
 
-static uint32_t is_there;    /* relaxed, both */
-static uint32_t joined;      /* threads that came without a front */
+static uint32_t is_there;    /* 1: threads share fronts; relaxed */
+static uint32_t joined;      /* threads that got no front; relaxed */
 static HAK_TLS unsigned calls;
 
 static const struct hak_domains *domains_in_force(void)
@@ -44,7 +44,8 @@ bool hak_crowd_has_room(void)
     return hak_crowd_seems_small() || hak_front_has_room(cpus() * HAK_CROWD_PER_CPU);
 }
 
-/* CPU fronts, if they are to be had by now. What lies in shared ones then serves nobody. */
+/* Opens the fronts of CPUs if that is possible by now, and empties the shared ones, which then
+ * serve no thread. */
 static void open_fronts(void)
 {
     const struct hak_domains *domains = domains_in_force();
@@ -52,7 +53,7 @@ static void open_fronts(void)
     if (hak_cpu_fronts_open() || domains == NULL ||
         hak_cpu_fronts_open_late(domains->cpu_ids, hak_heap_map(hak_heap_default())) != 0)
         return;
-    /* Shards may have been placed anew while nobody could find the fronts yet. */
+    /* Shards may have been placed again before other threads could find the fronts. */
     hak_cpu_fronts_attach(hak_heap_map(hak_heap_default()));
     hak_shared_fronts_flush();
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The malloc family but for malloc and free themselves: each a few lines over
- * api/malloc_slow.h, with glibc's contracts. Any thread.
+/* The malloc family except malloc and free: each function is a few lines over api/malloc_slow.h,
+ * with glibc's contract. Any thread.
  *
- * The functions are hakmem_*; the standard names are the same code under a second name, at the
- * end of this file, and are left out where a sanitizer must own them (HAK_OVERRIDE_MALLOC in
- * config.h). */
+ * The functions are hakmem_*; the standard names, at the end of this file, are aliases of them.
+ * They are omitted where a sanitizer must define them (HAK_OVERRIDE_MALLOC in config.h). */
 #include "config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "api/malloc_slow.h"
@@ -24,8 +24,7 @@
 #endif
 
 enum {
-    SLACK =
-        64, /* bytes that an object may waste beyond its half before it is moved to a smaller one */
+    SLACK = 64, /* bytes beyond half of an object that realloc may leave unused */
 };
 
 static HAK_COLD void *fail(int error)
@@ -34,7 +33,7 @@ static HAK_COLD void *fail(int error)
     return NULL;
 }
 
-/* What was allocated, or NULL with errno. */
+/* Sets errno if the object is NULL. */
 static inline void *allocated(void *object)
 {
     return hak_likely(object != NULL) ? object : fail(ENOMEM);
@@ -72,7 +71,7 @@ void *hakmem_calloc(size_t count, size_t size)
     return __builtin_memset(object, 0, total);
 }
 
-/* To fresh memory. Where that is refused, an object that is large enough stays what it is. */
+/* Moves an object to fresh memory. If that is refused, an object that is large enough stays. */
 static void *move(void *object, size_t usable, size_t size)
 {
     void *fresh = hak_likely(size <= HAK_LARGE_GROWN_MAX) ? allocate(size)
@@ -89,14 +88,14 @@ static HAK_COLD void *resize_nothing(void *object, size_t size)
     if (object == NULL)
         return allocated(hak_allocate(size));
     struct hak_page page = hak_page_find(object);
-    int is_foreign = page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_FOREIGN;
+    bool is_foreign = page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_FOREIGN;
     hak_misuse("realloc", object, is_foreign ? HAK_MISUSE_FOREIGN : HAK_MISUSE_INTERIOR);
     return fail(EINVAL);
 }
 
-/* Whether an object may stay as it is: it is large enough, and what it wastes is less than half of
- * it, or too little to be worth a copy. Never for size 0, which wraps. */
-static inline int fits(size_t usable, size_t size)
+/* Whether an object may stay where it is: it is large enough, and wastes less than half of it or
+ * very little. False for size 0, since size - 1 wraps. */
+static inline bool fits(size_t usable, size_t size)
 {
     return size - 1 < usable && size + SLACK >= usable / 2;
 }
@@ -110,7 +109,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
         release(object);
         return NULL;
     }
-    /* What is and stays above the slabs can grow and shrink by whole pages where it lies. */
+    /* Memory above the slabs' sizes can grow and shrink in place, by whole pages. */
     if (usable > HAK_MID_MAX && size > HAK_MID_MAX) {
         void *resized = hak_resize(object, size);
         if (resized != NULL)
@@ -119,7 +118,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
     if (fits(usable, size))
         return object;
     void *moved = move(object, usable, size);
-    /* What others gave back meanwhile may lie where the object can grow without a second one. */
+    /* Memory that was given back meanwhile may let the object grow in place. */
     if (hak_unlikely(moved == NULL) && usable > HAK_MID_MAX && size > HAK_MID_MAX)
         return hak_resize(object, size);
     hak_note_site(moved, size, __builtin_return_address(0));
@@ -143,8 +142,8 @@ void *hakmem_reallocarray(void *object, size_t count, size_t size)
 
 /* ------------------------------------------------------------------ aligned */
 
-/* C17 wants an error for an alignment that is not supported, and glibc gives one from 2.38 on.
- * Older ones round it up, which hides the caller's mistake. */
+/* C17 requires an error for an unsupported alignment, and glibc reports one since 2.38. Older
+ * glibcs round the alignment up, which hides the caller's mistake. */
 void *hakmem_aligned_alloc(size_t alignment, size_t size)
 {
     if (hak_unlikely(!hak_is_power_of_two(alignment)))
@@ -158,7 +157,7 @@ int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
         return EINVAL;
     void *object = hak_allocate_aligned(size, alignment);
     if (hak_unlikely(object == NULL))
-        return errno = ENOMEM; /* glibc's tells twice, and programs read errno */
+        return errno = ENOMEM; /* as glibc does; programs read errno */
     *result = object;
     return 0;
 }
@@ -167,7 +166,7 @@ int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
 
 void hakmem_free_sized(void *object, size_t size)
 {
-    (void)size; /* the page map knows */
+    (void)size; /* the page map tells it */
     release(object);
 }
 
@@ -200,7 +199,7 @@ HAK_PUBLIC void free_sized(void *, size_t) __attribute__((alias("hakmem_free_siz
 HAK_PUBLIC void free_aligned_sized(void *, size_t, size_t)
     __attribute__((alias("hakmem_free_aligned_sized")));
 
-/* Obsolete ones, which have no name of ours. */
+/* Obsolete functions, which have no hakmem_ names. */
 
 HAK_PUBLIC void cfree(void *);
 
@@ -230,7 +229,7 @@ HAK_PUBLIC void *valloc(size_t size)
     return allocated(hak_allocate_aligned(size, hak_os_page_size()));
 }
 
-/* Whole pages, one at least. */
+/* Rounds up to whole kernel pages, at least one. */
 HAK_PUBLIC void *pvalloc(size_t size)
 {
     size_t page = hak_os_page_size();
@@ -240,8 +239,8 @@ HAK_PUBLIC void *pvalloc(size_t size)
     return allocated(hak_allocate_aligned(rounded, page));
 }
 
-/* glibc's own names of the family. A preloaded layer whose malloc counts or marks, and goes on by
- * __libc_malloc, would else get memory of glibc's that the program frees by our free. */
+/* glibc's own names of the family. A preloaded layer whose malloc calls __libc_malloc would
+ * otherwise get memory from glibc, which the program then frees by our free. */
 
 HAK_PUBLIC void *__libc_calloc(size_t, size_t) __attribute__((malloc, alias("hakmem_calloc")));
 HAK_PUBLIC void *__libc_realloc(void *, size_t) __attribute__((alias("hakmem_realloc")));

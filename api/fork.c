@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A process of many threads may fork at any moment. Before it does, we wait until no other thread
- * is inside the heap's shared structures, and let none in until the fork is over (os/section.h):
- * the child finds every structure whole and every lock free, and between our handlers and the fork,
- * where other libraries' handlers run and libc takes the locks of its streams, nothing is held.
- * Threads that need the heap meanwhile are served beside it (heap/beside.h).
+/* A thread may fork while others use the heap. Our handler waits until no other thread is inside
+ * the heap's shared structures, and admits none until the fork is over (os/section.h). So in the
+ * child all structures are consistent and all locks free. It holds no lock while other libraries'
+ * handlers run and libc takes the locks of its streams. Threads that need the heap meanwhile are
+ * served beside it (heap/beside.h).
  *
- * The child does nothing here in proportion to threads or shards, and touches nothing of another
- * thread's: what lay in their fronts is taken apart by its later calls, some classes at a time.
- * What another thread held between two hands is lost to it (a bundle on its way to an inbox, a side
- * page, regions that were about to be unmapped). */
+ * The handler in the child does no work that grows with threads or shards, and leaves other
+ * threads' fronts alone: later calls empty those, some classes at a time. Memory that another
+ * thread was just moving is lost to the child: a bundle on its way to an inbox, a side page,
+ * regions that were about to be unmapped. */
 #include "api/fork.h"
 
 #include <pthread.h>
@@ -43,7 +43,7 @@ static void after_in_child(void)
 void hak_fork_start(void)
 {
     static uint32_t registered;
-    /* relaxed: handlers that another thread is about to register come soon enough */
+    /* relaxed: no harm if this returns before another thread has registered the handlers */
     if (!__atomic_exchange_n(&registered, 1, __ATOMIC_RELAXED))
         pthread_atfork(before, after_in_parent, after_in_child);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of <malloc.h> that ask and tune glibc's allocator, answered for ours. Any
+/* The functions of <malloc.h> that query and tune glibc's allocator, with answers for this one. Any
  * thread.
  *
- * Of what the heap holds, glibc's words mean this: whales are its mmapped blocks; everything
- * else is its arena. In use of that is what the program holds: runs, and objects of slabs but for
- * those that lie in slabs, transfer caches, inboxes and fronts. Nobody is stopped for it, so while
- * others allocate it is true within what they move meanwhile. */
+ * In glibc's words, whales are "mmapped blocks" and all other memory is the "arena". "In use" is
+ * what the program holds: runs, and objects that are not free in slabs, transfer caches, inboxes or
+ * fronts. No thread is stopped for these figures, so they lag behind threads that allocate. */
 #include "config.h"
 
 #include <errno.h>
@@ -29,12 +28,12 @@ static struct mallinfo2 figures(void)
     hak_start();
     struct hak_heap_totals totals;
     if (!hak_section_enter_late())
-        return (struct mallinfo2){0};    /* another thread forks, for long */
+        return (struct mallinfo2){0};    /* another thread has been forking for long */
     hak_heap_totals(hak_heap_default(), &totals);
     hak_section_leave();
     size_t in_use = totals.in_use_small + totals.in_use_large;
     size_t whales = totals.in_use_whales;
-    /* The figures are of slightly different moments: no difference may wrap. */
+    /* The figures are of slightly different times: differences must not wrap. */
     size_t arena = totals.mapped > whales ? totals.mapped - whales : 0;
     return (struct mallinfo2){
         .arena = arena,
@@ -45,7 +44,7 @@ static struct mallinfo2 figures(void)
     };
 }
 
-/* Its int cannot tell more. */
+/* For the old mallinfo, whose fields are ints. */
 static int cut(size_t figure)
 {
     return figure < INT_MAX ? (int)figure : INT_MAX;
@@ -68,7 +67,8 @@ HAK_PUBLIC struct mallinfo mallinfo(void)
     };
 }
 
-/* 1 when anything was given back. The padding that glibc would leave on its heap has no meaning. */
+/* 1 if any memory was given back. The padding that glibc leaves at its heap's top has no
+ * meaning. */
 HAK_PUBLIC int malloc_trim(size_t pad)
 {
     (void)pad;
@@ -80,7 +80,7 @@ HAK_PUBLIC void malloc_stats(void)
     hak_print_stats_to_stderr(HAKMEM_TEXT);
 }
 
-/* In the form that glibc gives the sums of all arenas, so that what reads it goes on reading. */
+/* In the form of glibc's sums over all arenas, for programs that parse it. */
 HAK_PUBLIC int malloc_info(int options, FILE *stream)
 {
     if (options != 0)
@@ -105,7 +105,7 @@ HAK_PUBLIC int malloc_info(int options, FILE *stream)
     return fputs(buffer, stream) < 0 ? -1 : 0;
 }
 
-/* 1 for what glibc knows, though none of it has a meaning here; HAKMEM_ variables tune this
+/* 1 for parameters that glibc knows, although they have no effect here: HAKMEM_ variables tune this
  * library. */
 HAK_PUBLIC int mallopt(int parameter, int value)
 {

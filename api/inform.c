@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of ourselves, on stderr and only if an option asks for it. */
+/* Messages about the library, on stderr and only if an option asks for them. */
 #include "api/inform.h"
 
 #include "api/control.h"

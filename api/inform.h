@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of ourselves: statistics at exit, the mode in force. */
+/* Messages about the library: statistics at exit, the mode at start. */
 #ifndef HAK_API_INFORM_H
 #define HAK_API_INFORM_H
 
-/* HAKMEM_VERBOSE: tells on stderr what is in force. */
+/* HAKMEM_VERBOSE: prints the mode in force on stderr. */
 void hak_inform_start(void);
 
-/* HAKMEM_STATS: the report on stderr. */
+/* HAKMEM_STATS: prints the report on stderr. */
 void hak_inform_exit(void);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The learner as options want it. Starting and ending by one thread each; the report by any. */
+/* The learner as the options set it. One thread starts it, one ends it; any thread may report. */
 #define _GNU_SOURCE
 #include "api/learning.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +19,12 @@
 
 enum {
     PATH_BYTES = 1024,
-    SAVED_BYTES = 128 * 1024,    /* the longest text that what can be saved makes */
+    SAVED_BYTES = 128 * 1024,    /* the longest text of all that can be saved */
 };
 
 static const double NS_OF_MS = 1e6;
 
-static int is_child; /* of a fork: it tells nothing; written before it has threads */
+static bool is_child; /* of a fork: it reports nothing; written before it has threads */
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
@@ -37,7 +38,7 @@ static void complain(const char *name, const char *path, const char *why, long n
     hak_writer_flush(&writer);
 }
 
-/* `what` became of it; refused: -errno. */
+/* what: the consequence; refused: -errno. */
 static void complain_of_file(const char *name, const char *path, const char *what, int refused)
 {
     char text[512];
@@ -54,7 +55,7 @@ static void complain_of_file(const char *name, const char *path, const char *wha
     hak_writer_flush(&writer);
 }
 
-/* A name with "%p" in it is another one for each process. NULL: no memory, or too long a name. */
+/* Replaces "%p" by the process id. NULL if there is no memory, or the name is too long. */
 static const char *path_for_process(const char *path)
 {
     char *own = hak_meta_alloc(PATH_BYTES, 1);
@@ -85,10 +86,10 @@ static void begin_log(struct hak_policy *policy)
         policy->audit = audit;
 }
 
-/* A file that is not there yet will be written at exit. */
+/* If there is no file yet, it is written at exit. */
 static void read_saved(struct hak_policy *policy)
 {
-    /* The environment may be another text by the time of exit. */
+    /* A copy: the program may change its environment before exit. */
     const char *path = path_for_process(hak_options.learn_file);
     hak_options.learn_file = path;
     if (path == NULL)
@@ -168,18 +169,18 @@ static void report_key(struct hak_writer *writer, const struct hak_learner *lear
     hak_put_text(writer, "\n");
 }
 
-static int has_learned(const struct hak_learner *learner)
+static bool has_learned(const struct hak_learner *learner)
 {
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         if (learner->keys[key].matches != 0)
-            return 1;
-    return 0;
+            return true;
+    return false;
 }
 
-static int anybody_has_learned(const struct hak_heap *heap)
+static bool anybody_has_learned(const struct hak_heap *heap)
 {
     struct hak_large_cache *large;
-    int found = has_learned(&heap->whales.learner);
+    bool found = has_learned(&heap->whales.learner);
     for (unsigned id = 1; id <= hak_shard_last_id() && !found; id++)
         for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
             found |= has_learned(large->learner);
@@ -210,9 +211,8 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
 
 /* ---- start, exit, fork ---------------------------------------------------------------------- */
 
-/* systemd, Kubernetes, podman and systemd-nspawn tell what they start by a variable. Others do not
- * pay for a look at the groups: a single file that is not there costs a short program 4 % of its
- * time. */
+/* systemd, Kubernetes, podman and systemd-nspawn set a variable for what they start. Without one
+ * the cgroups are not read: looking for one missing file costs a short program 4 % of its time. */
 static enum hak_headroom_mode automatic_limit(void)
 {
     if (secure_getenv("INVOCATION_ID") != NULL)
@@ -245,8 +245,8 @@ void hak_learning_start(struct hak_heap *heap)
 
 void hak_learning_exit(struct hak_heap *heap)
 {
-    int is_shadow = heap->policy->mode == HAK_LEARN_SHADOW;
-    int saves = hak_options.learn_file != NULL && heap->policy->mode == HAK_LEARN_ON;
+    bool is_shadow = heap->policy->mode == HAK_LEARN_SHADOW;
+    bool saves = hak_options.learn_file != NULL && heap->policy->mode == HAK_LEARN_ON;
     if (heap->policy->audit == NULL && !saves && !is_shadow)
         return;
     hak_heap_end_learning(heap);
@@ -265,7 +265,7 @@ void hak_learning_exit(struct hak_heap *heap)
 void hak_learning_after_fork(struct hak_heap *heap)
 {
     hak_headroom_after_fork();
-    is_child = 1;
+    is_child = true;
     heap->policy_store.audit = NULL;
     hak_options.learn_file = NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which machine shards are placed on. The kept one is written by the constructor, read by any
- * thread and never unmapped. */
+/* The machine on which shards are placed. The constructor writes the kept description; any thread
+ * reads it, and it is never unmapped. */
 #include "api/machine.h"
 
 #include <errno.h>
@@ -14,21 +14,21 @@
 
 extern char **environ; /* libc's; <unistd.h> is os/'s door */
 
-static const struct hak_topology *kept; /* NULL: ask sysfs. Atomic */
-static uint32_t forgotten;              /* 1: ask sysfs all the same. Atomic */
+static const struct hak_topology *kept; /* NULL: read sysfs; release, acquire */
+static uint32_t forgotten;              /* 1: read sysfs nevertheless; relaxed */
 static struct hak_discovered at_start;  /* written by the constructor */
 static bool is_small;
 
-/* All that hwloc gets to see. Its plugins draw X11 and OpenCL into the process, and only this
- * variable keeps them out: /dev/null can hold none. What else the person set for hwloc is meant
- * for hwloc's own users. */
+/* The environment that hwloc sees. Its plugins would load X11 and OpenCL into the process; only
+ * this variable prevents that, as /dev/null holds no plugins. Other variables for hwloc are meant
+ * for its other users. */
 static char no_plugins[] = "HWLOC_PLUGINS_PATH=/dev/null";
 static char no_messages[] = "HWLOC_HIDE_ERRORS=2";
 static char *hwloc_environment[] = {no_plugins, no_messages, NULL};
 
-/* setenv would allocate, and leave its traces with the program. The pointer is put back before
- * any code of the program's runs; a library that has threads already when it loads us by dlopen
- * would see these two variables alone for that time. */
+/* setenv would allocate and change the program's environment. The pointer is restored before any
+ * code of the program runs; but if a program with threads loads us by dlopen, its threads see only
+ * these two variables meanwhile. */
 static const struct hak_topology *read_once(void)
 {
     const struct hak_discover_request request = {.detail = HAK_DETAIL_CORES,
@@ -64,7 +64,7 @@ static void complain(const struct hak_topology *topology)
     hak_writer_flush(&writer);
 }
 
-/* Some microseconds. Where the process may use many CPUs, what lies next to what must be read. */
+/* Takes some microseconds. With many CPUs this is not enough: caches and nodes must be read. */
 static void ask(void)
 {
     is_small = hak_topology_ask(&at_start) == 0 && at_start.node >= 0 &&
@@ -141,7 +141,7 @@ void hak_machine_forget(void)
         __atomic_store_n(&forgotten, 1, __ATOMIC_RELAXED);
 }
 
-static struct hak_machine_facts facts;    /* written by whoever places shards */
+static struct hak_machine_facts facts;    /* written by the thread that places shards */
 
 void hak_machine_note(const struct hak_topology *topology)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine that HAKMEM_TOPOLOGY asks for: read once through hwloc and kept, or read from sysfs
- * each time it is asked for. */
+/* The machine that HAKMEM_TOPOLOGY selects: read once through hwloc and kept, or read from sysfs
+ * each time. */
 #ifndef HAK_API_MACHINE_H
 #define HAK_API_MACHINE_H
 
@@ -8,37 +8,39 @@
 
 #include "topology/topology.h"
 
-/* Asks the kernel how many CPUs and nodes the process may use, or reads what only hwloc can tell,
- * if an option asks for that; complains on stderr in one line where
- * it cannot. By the constructor alone, while the process has one thread, for hwloc must not see
- * the environment; errno is left as it was. */
+/* Asks the kernel which CPUs and nodes the process may use, or reads the machine through hwloc if
+ * an option says so; a failure is one line on stderr. Only the constructor calls this, while the
+ * process has one thread, since it hides the environment from hwloc. Does not change errno. */
 void hak_machine_start(void);
 
-/* Whether the machine is so small that what the kernel told at start without a file suffices for
- * mode `auto`: few CPUs that may be used, on one node. False where one was named. */
+/* Whether the machine is small: the process may use few CPUs, all on one node. For mode `auto` the
+ * facts from start then suffice, and no file is read. False if HAKMEM_TOPOLOGY selects a
+ * machine. */
 bool hak_machine_is_small(void);
 
-/* CPUs that the process could use at start; 0: they were not asked for. */
+/* CPUs that the process could use at start; 0 if the kernel was not asked. */
 unsigned hak_machine_cpus(void);
 
-/* The small machine, as it was at start; or NULL without memory. To be put back. Opens nothing. */
+/* The small machine as it was at start, or NULL without memory. The caller puts it back. Opens no
+ * file. */
 const struct hak_topology *hak_machine_get_small(void);
 
-/* The description, or NULL without memory; to be put back. `also`: CPUs that the process may use
- * beside those of the calling thread, or NULL. Any thread, under no lock: may open files. */
+/* The description of the machine, or NULL without memory; the caller puts it back. `also`: CPUs
+ * that the process may use in addition to the calling thread's, or NULL. Any thread, without a
+ * lock: may open files. */
 const struct hak_topology *hak_machine_get(enum hak_topology_detail detail,
                                            const struct hak_cpu_set *also);
 void hak_machine_put(const struct hak_topology *topology);
 
-/* What was read of this machine through hwloc is no longer true: from here on sysfs is asked. An
- * imagined machine does not change. Any thread. */
+/* Discards what hwloc told of this machine: from now on sysfs is read. An imagined machine stays.
+ * Any thread. */
 void hak_machine_forget(void);
 
-/* Keeps what of the machine is worth telling later. */
+/* Keeps some facts of the machine for reports. */
 void hak_machine_note(const struct hak_topology *topology);
 
 struct hak_machine_facts {
-    const char *source;    /* NULL: no machine was looked at */
+    const char *source;    /* NULL: no machine was read */
     unsigned cpus;         /* allowed ones */
     unsigned nodes;
     unsigned l3s;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* malloc and free, and nothing else. Any thread. Context is read once, here: below, everything is
- * an argument.
+/* malloc and free, and nothing else. Any thread. These read the thread's context; functions below
+ * get it as arguments.
  *
  *     malloc(n) -- the thread's front (api/quick.h):   |  free(p) -- the same:
  *         |        hak_size_class, hak_front_pop       |      |    hak_page_entry, push
@@ -17,9 +17,10 @@
 #include "front/front_cpu.h"
 #include "hakmem.h"
 
-/* The second tries: what lies behind the first magazine of the thread's front; or the CPU's front,
- * of classes for which its own is closed, as hak_front_none is for all, hak_front_apart for none.
- * Kept out of malloc and free themselves, whose registers they would cost. */
+/* The second attempts: the other magazines of the thread's front; or, for classes that the front is
+ * closed for, the CPU's front. (hak_front_none is closed for all classes, hak_front_apart for
+ * none.) They are separate functions, since malloc and free would have to save registers for
+ * them. */
 static __attribute__((noinline)) void *malloc_again(size_t size)
 {
     if (hak_unlikely(size > HAK_MID_MAX))
@@ -33,7 +34,7 @@ static __attribute__((noinline)) void *malloc_again(size_t size)
     return hak_likely(object != NULL) ? object : hak_malloc_slow(size);
 }
 
-static int free_on_cpu(void *object, uint32_t entry)
+static bool free_on_cpu(void *object, uint32_t entry)
 {
     unsigned class_id = (uint8_t)entry;
     enum hak_cpu_push pushed = hak_cpu_push(class_id, entry >> 16, object, HAK_CPU_ONE_TRY);
@@ -44,24 +45,24 @@ static int free_on_cpu(void *object, uint32_t entry)
 
 static __attribute__((noinline)) void free_again(void *object, uint32_t entry)
 {
-    int freed = 0;
+    bool is_freed = false;
     if (hak_front_is_open(hak_front_mine, (uint8_t)entry))
-        freed = hak_front_push_behind(hak_front_mine, entry, object);
+        is_freed = hak_front_push_behind(hak_front_mine, entry, object);
     else if (hak_cpu_fronts_exist())
-        freed = free_on_cpu(object, entry);
-    if (hak_unlikely(!freed))
+        is_freed = free_on_cpu(object, entry);
+    if (hak_unlikely(!is_freed))
         hak_free_slow(object);
 }
 
-/* These two begin a cache line of code: elsewhere they lie in three or four, for 1 to 4 %. */
+/* malloc and free begin at a cache line: otherwise they touch one line more, and are 1 to 4 %
+ * slower. */
 __attribute__((aligned(HAK_CACHE_LINE))) HAK_PUBLIC void *hakmem_malloc(size_t size)
 {
     void *object = hak_quick_allocate(size);
     return hak_likely(object != NULL) ? object : malloc_again(size);
 }
 
-/* An object whose leaf is not at hand: it is the one to be remembered, by a front that is the
- * thread's own. */
+/* Frees an object in another 4 GiB than the last one. The thread's own front remembers its leaf. */
 static __attribute__((noinline)) void free_afar(void *object)
 {
     uint32_t entry = hak_page_entry(object);
@@ -83,15 +84,15 @@ __attribute__((aligned(HAK_CACHE_LINE))) HAK_PUBLIC void hakmem_free(void *objec
         free_again(object, entry);
 }
 
-/* Whoever links the archive and takes malloc must take the whole family, not libc's calloc. */
+/* A program that links malloc from the archive must get the whole family, not libc's calloc. */
 static void *(*const with_malloc)(size_t, size_t) __attribute__((used)) = hakmem_calloc;
 
-/* The names that everybody calls; a sanitizer's run-time keeps them for itself. */
+/* The standard names; with a sanitizer its run-time library defines them. */
 #if HAK_OVERRIDE_MALLOC
 HAK_PUBLIC void *malloc(size_t size) __attribute__((malloc, alloc_size(1), alias("hakmem_malloc")));
 HAK_PUBLIC void free(void *object) __attribute__((alias("hakmem_free")));
 
-/* glibc's own names of them, by which a layer between it and the program goes on (see family.c). */
+/* glibc's own names, which a layer between glibc and the program calls (see family.c). */
 HAK_PUBLIC void *__libc_malloc(size_t size)
     __attribute__((malloc, alloc_size(1), alias("hakmem_malloc")));
 HAK_PUBLIC void __libc_free(void *object) __attribute__((alias("hakmem_free")));

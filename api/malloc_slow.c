@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* malloc and free when they are not easy. Any thread, before, during and after start-up.
+/* The slow paths of malloc and free. Any thread, before, during and after start-up.
  *
  *   hak_malloc_slow             errno
  *     hak_allocate
@@ -10,14 +10,14 @@
  *       whale   a mapping of its own (tiers/whale.c)
  *   hak_free_slow
  *     hak_release
- *       small   at home: push, or overflow (front/exchange.c); foreign: collected
- *               without a front: straight into its slab
+ *       small   at home: push, or overflow (front/exchange.c); foreign: to a foreign magazine
+ *               without a front: into its slab
  *       large, whale, or hak_misuse
  *
- * Whatever needs more than the thread's or the CPU's front enters the heap (heap/beside.h), and is
- * served beside it while another thread forks.
+ * A call that needs more than the thread's or the CPU's front enters the heap; while another thread
+ * forks it is served beside the heap instead (heap/beside.h).
  *
- * A thread has no front before its first call, while its front is made (making it may allocate) and
+ * A thread has no front before its first call, while its front is made (which may allocate) and
  * after its last destructor. */
 #include "api/malloc_slow.h"
 
@@ -83,7 +83,7 @@ static struct hak_front *front_for(unsigned class_id)
     return front;
 }
 
-/* What lies at hand; NULL: nothing. */
+/* Pops an object from the front of the thread or CPU; NULL if it has none. */
 static void *small_at_hand(struct hak_front *front, unsigned class_id)
 {
     if (front != NULL) {
@@ -142,8 +142,8 @@ static void release_small_without_front(void *object, struct hak_page page)
     hak_shard_give_to_slabs(page.class_id, word);
 }
 
-/* Whether there is room at hand. */
-static int put_at_hand(struct hak_front *front, void *object, struct hak_page page)
+/* Pushes an object to the front of the thread or CPU; false if that has no room. */
+static bool put_at_hand(struct hak_front *front, void *object, struct hak_page page)
 {
     uint32_t entry = hak_page_pack(page.class_id, page.offset, page.home);
     if (front != NULL)
@@ -151,14 +151,14 @@ static int put_at_hand(struct hak_front *front, void *object, struct hak_page pa
                 hak_magazine_push(&front->loaded[page.class_id], object)) ||
                hak_front_push_behind(front, entry, object);
     if (!hak_thread_may_use_cpu_front())
-        return 0;
+        return false;
     enum hak_cpu_push pushed = hak_cpu_push(page.class_id, page.home, object, HAK_CPU_TRIES);
     if (pushed == HAK_CPU_FOREIGN)
         pushed = hak_cpu_push_at(hak_slot_foreign(page.class_id), object, HAK_CPU_TRIES);
     return pushed == HAK_CPU_PUSHED;
 }
 
-static int is_foreign(const struct hak_front *front, struct hak_page page)
+static bool is_foreign(const struct hak_front *front, struct hak_page page)
 {
     if (front == NULL)
         front = hak_cpu_front_here();
@@ -207,8 +207,8 @@ static void release_small_to_heap(struct hak_front *front, void *object, struct 
         hak_front_overflow(front, page.class_id, object);
 }
 
-/* While another thread forks: a magazine that is full is posted to the inbox of the front's shard,
- * which takes no lock; a single object to that of its own. */
+/* While another thread forks: posts a full magazine to the inbox of the front's shard, which takes
+ * no lock; or, without a front, a single object to the inbox of its home. */
 static void release_small_beside(struct hak_front *front, void *object, struct hak_page page)
 {
     struct hak_shard *shard = hak_shard_of_id(page.home);
@@ -259,7 +259,7 @@ struct request {
     unsigned class_id;    /* HAK_CLASS_NONE: large, or a whale */
 };
 
-/* A pinned thread wants memory of its shard, and no other's. */
+/* A pinned thread gets memory of its shard only. */
 static void *take_large(struct hak_shard *shard, const struct request *request)
 {
     const struct hak_front *front = hak_front_of_thread();
@@ -274,7 +274,7 @@ static void *take_large(struct hak_shard *shard, const struct request *request)
     return hak_shard_take_large(shard, hak_os_cpu(), size, alignment, request->zero);
 }
 
-/* Lets memory decay. Inside the heap. */
+/* Lets memory decay if that is due. Inside the heap. */
 static void look_at_clock(struct hak_front *front)
 {
     if (front != NULL)
@@ -287,7 +287,7 @@ static void *large(const struct request *request)
 {
     if (request->size > PTRDIFF_MAX)
         return NULL;
-    /* Made known though it needs no front: shards are placed when there is a second thread. */
+    /* The call needs no front, but its thread must be counted: the second one places shards. */
     struct hak_front *front = hak_thread_front();
     if (hak_unlikely(!hak_heap_enter()))
         return beside(request->size, request->alignment, request->zero);
@@ -299,25 +299,26 @@ static void *large(const struct request *request)
     return object;
 }
 
-/* Into the heap; or put off until no thread forks. 0: no such object lives. */
-static int release_large(void *object, struct hak_page page)
+/* Frees a run or whale, or defers that until no thread forks. False if no live object begins
+ * there. */
+static bool release_large(void *object, struct hak_page page)
 {
     struct hak_heap *heap = hak_heap_default();
     struct hak_front *front = hak_thread_front();
     if (hak_unlikely(!hak_heap_enter()))
         return hak_usable_size(object) != 0 && hak_beside_defer(object);
-    int given = page.offset == HAK_PAGE_LARGE
-                    ? hak_large_give(object, heap->policy)
-                    : hak_whale_give(&heap->whales, object, heap->policy);
-    if (given)
+    bool is_given = page.offset == HAK_PAGE_LARGE
+                        ? hak_large_give(object, heap->policy)
+                        : hak_whale_give(&heap->whales, object, heap->policy);
+    if (is_given)
         look_at_clock(front);
     hak_heap_leave();
-    return given;
+    return is_given;
 }
 
 static void release_other(void *object, struct hak_page page)
 {
-    int is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
+    bool is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
     if (is_large && release_large(object, page))
         return;
     if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))
@@ -335,8 +336,8 @@ static void *try_once(const struct request *request)
     return large(request);
 }
 
-/* Of what is mapped already, whoever's it is. A small object that no region can be had for gets a
- * run of its own. */
+/* Takes memory that is mapped already, from any shard. A small object for which there is no region
+ * gets a run of its own. */
 static void *try_others(const struct request *request)
 {
     struct hak_shard *shard = shard_here();
@@ -370,7 +371,7 @@ static HAK_COLD void *serve_refused(const struct request *request)
 {
     struct hak_reclaim call = {0};
     void *object = NULL;
-    /* No address space holds what is larger: there is nothing to be given back for it. */
+    /* Larger than the address space: giving memory back cannot help. */
     if (request->size > ADDRESSES || request->alignment > ADDRESSES)
         return NULL;
     while (object == NULL && hak_give_back(&call))
@@ -392,7 +393,7 @@ static void *serve(const struct request *request)
     return hak_likely(object != NULL) ? object : out_of_memory();
 }
 
-/* ---- what api/ is made of ------------------------------------------------------------------- */
+/* ---- functions for the exported names ------------------------------------------------------- */
 
 static void *serve_small(unsigned class_id, size_t alignment)
 {
@@ -516,8 +517,8 @@ void *hak_resize(void *object, size_t new_size)
 
 /* ---- the slow halves of malloc.c ------------------------------------------------------------ */
 
-/* malloc and malloc_again leave by jumps, so who called malloc is who we return to (where the
- * compiler does not make them jumps, sites are fewer, no more). */
+/* malloc and malloc_again end in jumps, so the return address is in malloc's caller. (If a compiler
+ * makes calls of them instead, the learner sees fewer different sites.) */
 void *hak_malloc_slow(size_t size)
 {
     void *object = hak_allocate(size);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What is the calling thread's. */
+/* The calling thread's state. */
 #include "api/mine.h"
 
 #include <stdint.h>
 
-/* Its home is an id that no page has. */
+/* No page has this home, so nothing is pushed to it. */
 const struct hak_front hak_front_none = {
     .home = UINT32_MAX, .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
 };
 
-/* Relocated in the image that threads' copies are made of, which is done before the first of them
- * (ld.so: before the initial thread's; a static program: before libc starts). */
+/* The initial value of all threads: the loader relocates it before the first thread's copy is made
+ * (in a static program, before libc starts). */
 HAK_TLS struct hak_front *hak_front_mine = (struct hak_front *)&hak_front_none;
 
-/* Open in all classes, so that the CPU's front is not asked; but with nothing to pop, no shard's to
- * be pushed on, and no room for foreign ones. */
+/* Open in all classes, so that the CPU's front is not used; but it has no objects, its home is no
+ * shard, and its foreign magazines have no room. */
 struct hak_front hak_front_apart = {
     .loaded = {[1 ... HAK_CLASS_LAST] = 1},
     .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing

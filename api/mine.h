@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is the calling thread's: its front, and how far it has come in its life. */
+/* The calling thread's state: its front, and the stage of its life. */
 #ifndef HAK_API_MINE_H
 #define HAK_API_MINE_H
 
@@ -9,25 +9,25 @@
 #include "front/front_cpu.h"
 #include "os/compiler.h"
 
-/* The calling thread's front; before its first allocation, after its end and where CPUs have the
- * fronts, hak_front_none. Never NULL: the fast paths do not ask. */
+/* The calling thread's front; hak_front_none before its first allocation, after its end, and with
+ * fronts per CPU. Never NULL: the fast paths do not test for that. */
 extern HAK_HIDDEN HAK_TLS struct hak_front *hak_front_mine;
 
-/* A front with neither objects nor room, of no shard. Read-only: who writes to it is wrong. */
+/* A front of no shard, with neither objects nor room. It lies in read-only memory. */
 extern HAK_HIDDEN const struct hak_front hak_front_none;
 
-/* Stands in hak_front_mine between a vfork and its return in the parent: without objects and
- * without room, so it serves nobody, and nobody writes it. The thread and its child are then served
- * without a front, and never by the CPU's. */
+/* The value of hak_front_mine between a vfork and its return in the parent: it has neither objects
+ * nor room, and nothing writes to it. Thread and child are then served without a front, and not by
+ * the CPU's. */
 extern HAK_HIDDEN struct hak_front hak_front_apart;
 
 enum hak_thread_state {
-    HAK_THREAD_NEW,         /* never called us */
-    HAK_THREAD_STARTING,    /* its front is being made, which may call us again */
-    HAK_THREAD_UNBOUND,     /* it has one, but there was no key yet to give it back at its end */
+    HAK_THREAD_NEW,         /* has not called us yet */
+    HAK_THREAD_STARTING,    /* is making its front, which may call us again */
+    HAK_THREAD_UNBOUND,     /* has a front, but there was no key yet to give it back at the end */
     HAK_THREAD_RUNNING,
-    HAK_THREAD_ENDING,      /* its destructors run; one more round of them is to come */
-    HAK_THREAD_ENDED,       /* its front has been given back: no new one */
+    HAK_THREAD_ENDING,      /* its destructors run; there will be one more round */
+    HAK_THREAD_ENDED,       /* has given its front back, and gets no new one */
 };
 
 extern HAK_HIDDEN HAK_TLS unsigned char hak_thread_state;
@@ -43,15 +43,15 @@ static inline struct hak_front *hak_front_of_thread(void)
     return hak_thread_has_front() ? hak_front_mine : NULL;
 }
 
-/* From now on `front` is the calling thread's; NULL: none is. */
+/* Sets the calling thread's front; NULL: it has none. */
 static inline void hak_front_set(struct hak_front *front)
 {
     hak_front_mine = front != NULL ? front : (struct hak_front *)&hak_front_none;
 }
 
-/* Whether the slow halves of the CPU's front may be entered by this thread: not while it is being
- * made known, since that may call malloc from within, nor while it has a child by vfork. */
-static inline int hak_thread_may_use_cpu_front(void)
+/* Whether this thread may use the slow paths of the CPU's front: not while it is starting, since
+ * that may call malloc, and not while it has a child by vfork. */
+static inline bool hak_thread_may_use_cpu_front(void)
 {
     return hak_cpu_fronts_open() && hak_thread_state != HAK_THREAD_STARTING &&
            hak_front_mine != &hak_front_apart;

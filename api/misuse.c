@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a bad free or realloc meets: a line that names function, pointer and reason, and the end
- * of the program unless the option says otherwise. Any thread, at once too: a line is one write. */
+/* Reports a bad free or realloc: one line with function, pointer and reason, and abort, unless the
+ * option says otherwise. Any thread; several may report at once, since a line is one write. */
 #include "api/misuse.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ static enum hak_misuse misuse_of(enum hak_found found)
     }
 }
 
-/* They are told of free, whatever call came upon them: it was given the pointer. */
+/* The reports name free, whichever call found the objects: free had passed the pointers. */
 void hak_misuse_tell_found(void)
 {
     const void *object;

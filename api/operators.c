@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* C++ new and delete in all their forms. Any thread.
  *
- * Written in C, under the names that the Itanium C++ ABI gives the operators (Znwm is operator
- * new(unsigned long), Zda operator delete[], St11align_val_t std::align_val_t, RKSt9nothrow_t
- * const std::nothrow_t &), so that a C program that preloads the library is not made to load a
- * C++ runtime. What is needed of the runtime when memory is short is referred to weakly, or
- * looked for in what the program has loaded.
+ * This is C with the names that the Itanium C++ ABI gives the operators (Znwm is operator
+ * new(unsigned long), Zda operator delete[], St11align_val_t std::align_val_t, RKSt9nothrow_t const
+ * std::nothrow_t &), so a C program that preloads the library does not load a C++ runtime. The few
+ * functions of the runtime that are needed when memory runs out are weak references, or are looked
+ * up in what the program has loaded.
  *
- * A program may replace `new(size)` or `delete(pointer)` alone, and rely on the other forms to
- * call its own: those ask, by an address, whether the name still means ours. The definitions are
- * weak, so that in a static program too the program's own win. */
+ * A program may replace only `new(size)` or `delete(pointer)`, and rely on the other forms to call
+ * its own: those compare addresses to see whether the name still means ours. The definitions are
+ * weak, so that a program's own have precedence in a static program, too. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -25,7 +25,7 @@
 
 /* ------------------------------------------------------------------ the C++ runtime */
 
-/* std::bad_alloc as the ABI lays it out: nothing but its table of virtual functions. */
+/* std::bad_alloc in the ABI's layout: only a pointer to its table of virtual functions. */
 struct bad_alloc {
     const void *virtual_functions;
 };
@@ -40,9 +40,10 @@ HAK_PUBLIC extern __attribute__((weak)) const char bad_alloc_type[] __asm__("_ZT
 HAK_PUBLIC extern __attribute__((weak))
 const void *const bad_alloc_table[] __asm__("_ZTVSt9bad_alloc");
 
-/* A symbol of a runtime that came too late, or too privately (dlopen of a C++ plugin by a C
- * program), for the weak references. NULL without one, and in static programs. dlopen is not
- * named outright: that would make the linker of a static program warn of it. */
+/* Looks a symbol up in a runtime that was loaded too late, or not globally, for the weak
+ * references: a C program opened a C++ plugin. NULL without a runtime, and in static programs.
+ * dlopen is looked up by dlsym, since the linker of a static program would warn of a direct
+ * call. */
 static HAK_COLD void *find_in_loaded_runtime(const char *symbol)
 {
     static const char *const runtimes[] = {"libstdc++.so.6", "libc++.so.1"};
@@ -58,7 +59,7 @@ static HAK_COLD void *find_in_loaded_runtime(const char *symbol)
     return NULL;
 }
 
-/* The program's new_handler, NULL if it set none. */
+/* The program's new_handler, or NULL if it set none. */
 static HAK_COLD void (*find_new_handler(void))(void)
 {
     void (*(*get)(void))(void) = get_new_handler;

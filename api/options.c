@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads the options of api/options.def by their types, and says what was wrong. One thread, the one
- * that starts the library: no malloc, no stdio, no locale. */
+/* Reads the options of api/options.def by their types, and reports wrong ones. Only the starting
+ * thread calls this: it uses no malloc, no stdio, no locale. */
 #include "api/options.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -21,8 +22,7 @@ const struct hak_option hak_option_rows[HAK_OPTION_COUNT_OF_ROWS] = {
 #undef OPTION
 };
 
-/* The parsers below write fields of these sizes; a row with a field of another is a compile
- * error. */
+/* The parsers below write fields of these sizes; a row whose field has another does not compile. */
 enum {
     FIELD_SIZE_BOOL = sizeof(unsigned),
     FIELD_SIZE_CHOICE = sizeof(unsigned),
@@ -47,8 +47,8 @@ static const char prefix[] = "HAKMEM_";
 
 enum {
     PREFIX_LENGTH = sizeof prefix - 1,
-    NAME_MAX_LENGTH = 32,  /* longer names have no nearest one */
-    SHOWN_MAX_LENGTH = 64, /* of a wrong name or value */
+    NAME_MAX_LENGTH = 32,  /* for longer names no similar one is suggested */
+    SHOWN_MAX_LENGTH = 64, /* bytes of a wrong name or value that are shown */
 };
 
 /* ------------------------------------------------------------------ numbers with units */
@@ -64,7 +64,7 @@ static const struct unit size_units[] = {
     {"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}, {NULL, 0},
 };
 
-/* No unit is none: 10 might be ten of anything. (0 is 0 of all.) */
+/* A unit is required, except for 0. */
 static const struct unit duration_units[] = {
     {"ns", 1},
     {"us", 1000},
@@ -81,13 +81,15 @@ static const struct unit *const units_of_type[HAK_OPTION_TYPES] = {
     [HAK_OPTION_DURATION] = duration_units,
 };
 
-static int equals(const char *text, size_t length, const char *word)
+static bool equals(const char *text, size_t length, const char *word)
 {
     return strlen(word) == length && memcmp(text, word, length) == 0;
 }
 
-/* Decimal digits and a unit, nothing before, between or after. 1, or 0: not understood. */
-static int parse_number(const char *text, size_t length, const struct unit *units, uint64_t *number)
+/* Parses decimal digits and a unit, without anything before, between or after. False if the text is
+ * not of this form, or too large. */
+static bool parse_number(const char *text, size_t length, const struct unit *units,
+                         uint64_t *number)
 {
     uint64_t value = 0;
     size_t digits = 0;
@@ -95,23 +97,23 @@ static int parse_number(const char *text, size_t length, const struct unit *unit
         unsigned digit = (unsigned)(text[digits] - '0');
         if (__builtin_mul_overflow(value, 10, &value) ||
             __builtin_add_overflow(value, digit, &value))
-            return 0;
+            return false;
     }
     if (digits == 0)
-        return 0;
+        return false;
     if (value == 0 && digits == length) {
         *number = 0;
-        return 1;
+        return true;
     }
     for (const struct unit *unit = units; unit->name != NULL; unit++) {
         if (equals(text + digits, length - digits, unit->name))
             return !__builtin_mul_overflow(value, unit->factor, number);
     }
-    return 0;
+    return false;
 }
 
-/* By "least..most" of the allowed values, which are written in the same units. */
-static int parse_in_range(const struct hak_option *option, const char *text, uint64_t *number)
+/* The same within "least..most" of the allowed values, which have the same units. */
+static bool parse_in_range(const struct hak_option *option, const char *text, uint64_t *number)
 {
     const struct unit *units = units_of_type[option->type];
     const char *dots = strstr(option->allowed, "..");
@@ -124,98 +126,98 @@ static int parse_in_range(const struct hak_option *option, const char *text, uin
 
 /* ------------------------------------------------------------------ one parser a type */
 
-/* Each writes the field and returns 1, or leaves it and returns 0. */
+/* Each writes the field, or returns false and leaves it unchanged. */
 
-static int parse_choice(const struct hak_option *option, const char *text, void *field)
+static bool parse_choice(const struct hak_option *option, const char *text, void *field)
 {
     unsigned place = 0;
     for (const char *at = option->allowed; *at != '\0'; place++) {
         size_t length = strcspn(at, ",");
         if (equals(at, length, text)) {
             memcpy(field, &place, sizeof place);
-            return 1;
+            return true;
         }
         at += length;
         at += strspn(at, ", ");
     }
-    return 0;
+    return false;
 }
 
-static int parse_count(const struct hak_option *option, const char *text, void *field)
+static bool parse_count(const struct hak_option *option, const char *text, void *field)
 {
     uint64_t number;
     if (!parse_in_range(option, text, &number))
-        return 0;
+        return false;
     unsigned count = (unsigned)number;
     memcpy(field, &count, sizeof count);
-    return 1;
+    return true;
 }
 
-static int parse_size(const struct hak_option *option, const char *text, void *field)
+static bool parse_size(const struct hak_option *option, const char *text, void *field)
 {
     uint64_t number;
     if (!parse_in_range(option, text, &number))
-        return 0;
+        return false;
     size_t size = number;
     memcpy(field, &size, sizeof size);
-    return 1;
+    return true;
 }
 
-static int parse_duration(const struct hak_option *option, const char *text, void *field)
+static bool parse_duration(const struct hak_option *option, const char *text, void *field)
 {
     uint64_t duration = HAK_DURATION_NEVER;
-    int never = strcmp(text, "never") == 0 && strstr(option->allowed, "never") != NULL;
-    if (!never && !parse_in_range(option, text, &duration))
-        return 0;
+    bool is_never = strcmp(text, "never") == 0 && strstr(option->allowed, "never") != NULL;
+    if (!is_never && !parse_in_range(option, text, &duration))
+        return false;
     memcpy(field, &duration, sizeof duration);
-    return 1;
+    return true;
 }
 
-static int parse_domains(const struct hak_option *option, const char *text, void *field)
+static bool parse_domains(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
     struct hak_domain_request request;
     if (hak_domains_parse(text, &request) != 0)
-        return 0;
+        return false;
     memcpy(field, &request, sizeof request);
-    return 1;
+    return true;
 }
 
-/* An empty list is the default alone: whoever names ids means some that there can be. */
-static int parse_list(const struct hak_option *option, const char *text, void *field)
+/* Only the default may be an empty list. */
+static bool parse_list(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
     struct hak_cpu_set set;
     if (hak_cpu_set_parse(&set, text) != 0 || (hak_cpu_set_count(&set) == 0 && *text != '\0'))
-        return 0;
+        return false;
     memcpy(field, &set, sizeof set);
-    return 1;
+    return true;
 }
 
-static int parse_machine(const struct hak_option *option, const char *text, void *field)
+static bool parse_machine(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
     struct hak_wish wish;
     memset(&wish, 0, sizeof wish);
     if (hak_wish_parse(text, &wish) != 0)
-        return 0;
+        return false;
     memcpy(field, &wish, sizeof wish);
-    return 1;
+    return true;
 }
 
-/* The field points into the environment, or is NULL. Absolute: a program may change its folder
- * between start and exit. */
-static int parse_path(const struct hak_option *option, const char *text, void *field)
+/* The field points into the environment, or is NULL. The path must be absolute, since a program may
+ * change its folder between start and exit. */
+static bool parse_path(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
     if (*text != '/' && *text != '\0')
-        return 0;
+        return false;
     const char *path = *text != '\0' ? text : NULL;
     memcpy(field, &path, sizeof path);
-    return 1;
+    return true;
 }
 
-static int parse_limit(const struct hak_option *option, const char *text, void *field)
+static bool parse_limit(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
     uint64_t bytes = HAK_LIMIT_AUTO;
@@ -225,29 +227,29 @@ static int parse_limit(const struct hak_option *option, const char *text, void *
         bytes = HAK_LIMIT_WATCH;
     else if (strcmp(text, "auto") != 0 &&
              (!parse_number(text, strlen(text), size_units, &bytes) || bytes <= HAK_LIMIT_WATCH))
-        return 0;
+        return false;
     size_t limit = bytes;
     memcpy(field, &limit, sizeof limit);
-    return 1;
+    return true;
 }
 
-/* A size as the bucket that it falls into. 1, or 0. */
-static int parse_bucket(const char *text, size_t length, unsigned *bucket)
+/* Parses a size as its bucket. */
+static bool parse_bucket(const char *text, size_t length, unsigned *bucket)
 {
     uint64_t bytes;
     if (!parse_number(text, length, size_units, &bytes) || bytes == 0)
-        return 0;
+        return false;
     *bucket = hak_learn_bucket(bytes);
-    return 1;
+    return true;
 }
 
-/* "FROM-TO", "SIZE" or "all": the buckets from *first to *last. */
-static int parse_buckets(const char *text, size_t length, unsigned *first, unsigned *last)
+/* Parses "FROM-TO", "SIZE" or "all" as the buckets from *first to *last. */
+static bool parse_buckets(const char *text, size_t length, unsigned *first, unsigned *last)
 {
     *first = 0;
     *last = HAK_LEARN_BUCKETS - 1;
     if (equals(text, length, "all"))
-        return 1;
+        return true;
     const char *dash = memchr(text, '-', length);
     if (dash == NULL)
         return parse_bucket(text, length, first) && parse_bucket(text, length, last);
@@ -256,39 +258,39 @@ static int parse_buckets(const char *text, size_t length, unsigned *first, unsig
            parse_bucket(dash + 1, length - before - 1, last) && *first <= *last;
 }
 
-/* "BUCKETS=ARM". */
-static int parse_pin(const char *text, size_t length, struct hak_learn_pins *pins)
+/* Parses "BUCKETS=ARM". */
+static bool parse_pin(const char *text, size_t length, struct hak_learn_pins *pins)
 {
     unsigned first, last;
     const char *is = memchr(text, '=', length);
     if (is == NULL || !parse_buckets(text, (size_t)(is - text), &first, &last))
-        return 0;
+        return false;
     for (unsigned arm = 0; arm < HAK_ARM_NAMES; arm++) {
         if (!equals(is + 1, length - (size_t)(is + 1 - text), hak_arms[arm].name))
             continue;
         for (unsigned bucket = first; bucket <= last; bucket++)
             pins->arm[bucket] = (uint8_t)(arm + 1);
-        return 1;
+        return true;
     }
-    return 0;
+    return false;
 }
 
-static int parse_pins(const struct hak_option *option, const char *text, void *field)
+static bool parse_pins(const struct hak_option *option, const char *text, void *field)
 {
     (void)option;
     struct hak_learn_pins pins = {{0}};
     while (*text != '\0') {
         size_t length = strcspn(text, ",");
         if (!parse_pin(text, length, &pins))
-            return 0;
+            return false;
         text += length;
         text += *text == ',';
     }
     memcpy(field, &pins, sizeof pins);
-    return 1;
+    return true;
 }
 
-static int (*const parsers[HAK_OPTION_TYPES])(const struct hak_option *, const char *, void *) = {
+static bool (*const parsers[HAK_OPTION_TYPES])(const struct hak_option *, const char *, void *) = {
     [HAK_OPTION_BOOL] = parse_choice,       [HAK_OPTION_CHOICE] = parse_choice,
     [HAK_OPTION_COUNT] = parse_count,       [HAK_OPTION_SIZE] = parse_size,
     [HAK_OPTION_DURATION] = parse_duration, [HAK_OPTION_DOMAINS] = parse_domains,
@@ -297,21 +299,22 @@ static int (*const parsers[HAK_OPTION_TYPES])(const struct hak_option *, const c
     [HAK_OPTION_LIMIT] = parse_limit,
 };
 
-static int set_field(struct hak_options *options, const struct hak_option *option, const char *text)
+static bool set_field(struct hak_options *options, const struct hak_option *option,
+                      const char *text)
 {
     return parsers[option->type](option, text, (char *)options + option->offset);
 }
 
 /* ------------------------------------------------------------------ complaints */
 
-/* What somebody else wrote, on one line whatever it holds, and nothing that a terminal obeys: the
- * control bytes of ASCII, and those that terminals of 8 bits know. */
+/* Writes foreign text on one line, without bytes that a terminal obeys: the control bytes of ASCII,
+ * and those of 8-bit terminals. */
 static void put_shown(struct hak_writer *writer, const char *text, size_t length)
 {
     size_t shown = length < SHOWN_MAX_LENGTH ? length : SHOWN_MAX_LENGTH;
     for (size_t i = 0; i < shown; i++) {
         unsigned char byte = (unsigned char)text[i];
-        int is_control = byte < ' ' || (byte >= 0x7f && byte <= 0x9f);
+        bool is_control = byte < ' ' || (byte >= 0x7f && byte <= 0x9f);
         hak_put(writer, "%c", is_control ? '?' : byte);
     }
     if (shown < length)
@@ -332,7 +335,8 @@ static void complain_of_value(struct hak_writer *writer, const struct hak_option
             option->default_text[0] != '\0' ? option->default_text : "none");
 }
 
-/* Letters to be put in, taken out or changed to make one name of the other (Levenshtein). */
+/* How many letters must be inserted, removed or changed to make one name of the other
+ * (Levenshtein). */
 static unsigned edit_distance(const char *from, size_t length, const char *to)
 {
     unsigned row[NAME_MAX_LENGTH + 1];
@@ -351,7 +355,7 @@ static unsigned edit_distance(const char *from, size_t length, const char *to)
     return row[length];
 }
 
-/* The name that was probably meant; NULL where every letter would be a guess. */
+/* The most similar name, or NULL if none is similar. */
 static const char *nearest_name(const char *name, size_t length)
 {
     const char *nearest = NULL;
@@ -381,7 +385,7 @@ static void complain_of_name(struct hak_writer *writer, const char *name, size_t
 
 /* ------------------------------------------------------------------ the environment */
 
-/* The value of an entry "HAKMEM_NAME=value", NULL when it is another's. */
+/* The value of an entry "HAKMEM_NAME=value"; NULL for another name. */
 static const char *value_of(const char *entry, const char *name)
 {
     size_t length = strlen(name);
@@ -408,10 +412,10 @@ static void complain_of_unknown(char *const *environment, struct hak_writer *com
         const char *entry = *environment;
         if (strncmp(entry, prefix, PREFIX_LENGTH) != 0)
             continue;
-        int known = 0;
-        for (size_t i = 0; i < HAK_OPTION_COUNT_OF_ROWS && !known; i++)
-            known = value_of(entry, hak_option_rows[i].name) != NULL;
-        if (!known)
+        bool is_known = false;
+        for (size_t i = 0; i < HAK_OPTION_COUNT_OF_ROWS && !is_known; i++)
+            is_known = value_of(entry, hak_option_rows[i].name) != NULL;
+        if (!is_known)
             complain_of_name(complaints, entry + PREFIX_LENGTH,
                              strcspn(entry + PREFIX_LENGTH, "="));
     }
@@ -434,9 +438,9 @@ void hak_options_read(struct hak_options *options, char *const *environment,
         complain_of_unknown(environment, complaints);
 }
 
-/* As the loader does with its own, for what the program starts in turn: that may be run with the
- * rights that the caller has not, and need not be marked as such. In place, for main's third
- * argument is the same array. */
+/* As the loader does with its own variables: a program that this one starts may have more rights
+ * than the user, without being marked as such. In place, since main's third argument is the same
+ * array. */
 static void forget_all(char **environment)
 {
     char **kept = environment;
@@ -452,10 +456,10 @@ void hak_options_start(void)
     hak_os_look_for_stderr();
     struct hak_writer complaints = hak_writer_to_stderr(buffer, sizeof buffer);
     int saved = errno;
-    int secure = getauxval(AT_SECURE) != 0;
+    bool is_secure = getauxval(AT_SECURE) != 0;
     errno = saved;
-    if (secure && environ != NULL)
+    if (is_secure && environ != NULL)
         forget_all(environ);
-    hak_options_read(&hak_options, secure ? NULL : environ, &complaints);
+    hak_options_read(&hak_options, is_secure ? NULL : environ, &complaints);
     hak_writer_flush(&complaints);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the environment asks for. Read once, by the thread that starts the library; constant and
- * read by any thread thereafter. Before that hak_options is all zeroes: each choice's first
- * value.
+/* The options from the environment. The starting thread reads them once; then they are constant,
+ * and any thread may read them. Before that hak_options is all zeros: the first value of each
+ * choice.
  *
- * A reader below api/ never sees this structure: start.c hands each layer the fields it obeys. */
+ * Layers below api/ do not see this structure: start.c gives each layer the fields that it
+ * obeys. */
 #ifndef HAK_API_OPTIONS_H
 #define HAK_API_OPTIONS_H
 
@@ -17,7 +18,7 @@
 #include "topology/discover.h"
 #include "topology/domains.h"
 
-/* The enums of CHOICE options stand in the order of their lists in api/options.def. */
+/* The enums of CHOICE options have the order of their lists in api/options.def. */
 
 enum hak_front_choice {
     HAK_FRONT_CHOICE_AUTO,
@@ -65,7 +66,7 @@ enum hak_learn_site_choice {
     HAK_LEARN_SITE_CHOICE_YES,
 };
 
-/* Arms by size bucket: enum hak_arm + 1; 0: not pinned. */
+/* For each size bucket an enum hak_arm + 1, or 0 if it is not pinned. */
 struct hak_learn_pins {
     uint8_t arm[HAK_LEARN_BUCKETS];
 };
@@ -73,24 +74,24 @@ struct hak_learn_pins {
 enum {
     HAK_LIMIT_AUTO = 0,    /* of the cgroup, as it was at start */
     HAK_LIMIT_NONE = 1,
-    HAK_LIMIT_WATCH = 2,   /* of the cgroup, read again and again; other values are bytes */
+    HAK_LIMIT_WATCH = 2,   /* of the cgroup, read every 50 ms; other values are bytes */
 };
 
 struct hak_options {
     struct hak_domain_request shard;
     struct hak_cpu_set nodes; /* empty: all */
-    struct hak_wish topology; /* points into the environment: for the constructor only */
+    struct hak_wish topology; /* points into the environment: only the constructor reads it */
     enum hak_front_choice front;
     enum hak_bind_policy bind;
     enum hak_remote_choice remote;
-    uint64_t decay_ns;   /* HAK_DURATION_NEVER: keep for good */
+    uint64_t decay_ns;   /* HAK_DURATION_NEVER: memory is kept */
     size_t retain_bytes; /* of all shards */
     enum hak_learn_mode learn;
     struct hak_learn_pins learn_pins;
     enum hak_learn_site_choice learn_site;
-    const char *learn_file; /* in the environment: NULL, none. For start and exit */
+    const char *learn_file; /* NULL: none. Only start and exit read it */
     const char *learn_log;
-    uint64_t price_ns; /* of a MiB for a second */
+    uint64_t price_ns; /* of a MiB kept for a second */
     size_t limit; /* HAK_LIMIT_..., or bytes */
     enum hak_background_choice background;
     enum hak_huge_choice huge;
@@ -137,22 +138,22 @@ enum {
 
 extern const struct hak_option hak_option_rows[HAK_OPTION_COUNT_OF_ROWS];
 
-/* What is in force. */
+/* The options in force. */
 extern struct hak_options hak_options;
 
-/* Fills all fields: from the strings "NAME=value" of a NULL-terminated environment (itself NULL: an
- * empty one), by default where there is none, where it is empty, or where it cannot be understood.
- * The last is told by one line each; so are, if VERBOSE is 1 or more, HAKMEM_ names that do not
- * exist. */
+/* Fills all fields from the strings "NAME=value" of a NULL-terminated environment (NULL: an empty
+ * one). A field gets its default if there is no value, or an empty or wrong one. Each wrong value
+ * is reported in one line, and if VERBOSE is 1 or more, each unknown HAKMEM_ name. */
 void hak_options_read(struct hak_options *options, char *const *environment,
                       struct hak_writer *complaints);
 
-/* Writes what somebody else wrote, on one line whatever it holds, and not too much of it. */
+/* Writes foreign text on one line, whatever it contains, and at most the beginning of a long
+ * one. */
 void hak_options_put_shown(struct hak_writer *writer, const char *text);
 
-/* Fills hak_options from the process's environment, which a program that runs with more rights than
- * its caller (AT_SECURE) does not obey at all, and from which it takes all HAKMEM_ entries;
- * complains on stderr. errno is left as it was. */
+/* Fills hak_options from the process's environment, and reports errors on stderr. A program that
+ * has more rights than its caller (AT_SECURE) obeys none of it, and loses all HAKMEM_ entries. Does
+ * not change errno. */
 void hak_options_start(void);
 
 #endif

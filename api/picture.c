@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine as the allocator sees it: the public call, and the pictures in text and JSON. */
+/* The machine as the allocator sees it: hakmem_topology_print, in text and JSON. */
 #include "config.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@ static void put_run(struct hak_writer *writer, const char *before, unsigned firs
         hak_put(writer, "-%u", last);
 }
 
-/* Whom a shard asks, in order: "1 2-3 | 4-7 | 8-15". Bars stand between those of its L3, of its
- * node and of other nodes; nothing for a shard that stands alone. */
+/* The shards that a shard asks, in order: "1 2-3 | 4-7 | 8-15". Bars separate those of its L3, of
+ * its node and of other nodes. Writes nothing for an only shard. */
 static void put_asked(const struct picture *picture, unsigned shard, struct hak_writer *writer)
 {
     const struct hak_domains *domains = picture->domains;
@@ -63,7 +63,7 @@ static void put_l3_cpus(const struct hak_topology *topology, unsigned l3, struct
     hak_cpu_set_put(writer, &set);
 }
 
-/* The node of an L3, and its package: those of its lowest CPU. */
+/* The lowest CPU of an L3, whose node and package are the L3's. */
 static const struct hak_topology_cpu *place_of_l3(const struct hak_topology *topology, unsigned l3)
 {
     unsigned cpu = 0;
@@ -198,10 +198,10 @@ int hakmem_topology_print(int fd, enum hakmem_format format)
             put_text(&picture, &writer);
         hak_writer_flush(&writer);
     }
-    int is_drawn = domains != NULL;
+    bool is_printed = domains != NULL;
     hak_domains_free(domains);
     hak_machine_put(topology);
-    if (is_drawn)
+    if (is_printed)
         return 0;
     errno = ENOMEM;
     return -1;

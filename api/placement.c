@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory at a place that the program names: on a shard, on a node, over several nodes. Any thread.
  *
- *     on_shard      one object out of the shard's slabs or runs, without a front
- *     on_node       a shard that stands there; where there is none, a whale bound to the node
+ *     on_shard      one object of the shard's slabs or runs, without a front
+ *     on_node       the same on a shard of the node; without one, a whale bound to the node
  *     interleaved   a whale spread over the nodes
  *     pin_thread    the thread's own front attached to the shard for good */
 #include <errno.h>
@@ -32,8 +32,8 @@ enum {
     NODES_IN_MASK = 64,
 };
 
-/* For whom whales on a node of the program's choice are mapped; by the kernel's ids, the last one
- * for those over several. Each is written once, under the lock. */
+/* Sources of whales on a node that the program chose, by the kernel's ids; the last is for whales
+ * spread over several nodes. Each is written once, under the lock. */
 static struct {
     struct hak_lock lock;
     struct hak_region_source source[HAK_OS_NODES + 1];
@@ -52,7 +52,7 @@ static const struct hak_region_source *source_for(int node)
     return source;
 }
 
-/* The heap, its shards placed, and the machine known even where it has one shard for all. */
+/* The shard map, after the shards are placed; the machine is read even for a single shard. */
 static const struct hak_shard_map *placement_now(void)
 {
     hak_start();
@@ -62,7 +62,7 @@ static const struct hak_shard_map *placement_now(void)
     return hak_heap_map(hak_heap_default());
 }
 
-/* For functions that return an int or NULL. */
+/* Set errno, for functions that return an int and for those that return a pointer. */
 static int refuse(int error)
 {
     errno = error;
@@ -81,7 +81,7 @@ static struct hak_shard *shard_at(unsigned index)
     return index < map->count ? map->shards[index] : NULL;
 }
 
-/* A shard on the node: the caller's own if it stands there. NULL: none. */
+/* A shard on the node, the caller's own if possible; NULL if there is none. */
 static struct hak_shard *shard_on(const struct hak_shard_map *map, int node)
 {
     struct hak_shard *own = hak_heap_shard_here(hak_heap_default());
@@ -95,20 +95,20 @@ static struct hak_shard *shard_on(const struct hak_shard_map *map, int node)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-/* While another thread forks memory is had, but nowhere in particular. */
+/* While another thread forks there is memory, but not on a chosen node. */
 static void *take_beside(struct hak_shard *shard, size_t size)
 {
     bool is_zero;
     return hak_beside_take(shard, size, 1, &is_zero);
 }
 
-static int lies_beside(const void *object)
+static bool lies_beside(const void *object)
 {
     struct hak_page page = hak_page_find(object);
     return page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_SIDE;
 }
 
-/* Inside the heap, here and below. */
+/* The caller is inside the heap, here and below. */
 static void *take_whale_once(const struct hak_region_source *source, size_t size)
 {
     struct hak_heap *heap = hak_heap_default();
@@ -193,7 +193,7 @@ HAK_PUBLIC void *hakmem_malloc_on_node(size_t size, int node)
         return refuse_memory(ENOMEM);
     if (lies_beside(object))
         return object;
-    /* Under HAKMEM_BIND=none or interleave it has not been bound, or otherwise. */
+    /* With HAKMEM_BIND=none or interleave the source did not bind it to the node. */
     if (!hak_bind_places_shards())
         hak_bind_to(object, hak_usable_size(object), node, HAK_OS_PAGES_MOVE);
     return object;
@@ -251,9 +251,9 @@ HAK_PUBLIC void hakmem_unpin_thread(void)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* Whose an object is, and where its memory was taken from. */
+/* The shard that owns an object, and the node of its memory. */
 struct place {
-    unsigned home;    /* id of the shard; 0: not ours */
+    unsigned home;    /* id of the shard; 0: no live object of this heap */
     int node;
 };
 
@@ -289,7 +289,7 @@ HAK_PUBLIC int hakmem_shard_of(const void *object)
     return (int)hak_shard_map_heir(hak_heap_map(hak_heap_default()), home) - 1;
 }
 
-/* The one node of a machine that has no other. */
+/* The node of a machine that has only one. */
 static int only_node(void)
 {
     for (int node = 0; node < HAK_OS_NODES && hak_bind_memory_nodes() == 1; node++)
@@ -357,7 +357,7 @@ static int move_range(uintptr_t from, uintptr_t to, int node)
         if (refused)
             return -refused;
         for (size_t index = 0; index < count; index++)
-            /* What is not there yet need not move. */
+            /* Pages that do not exist yet need not move. */
             if (status[index] != node && status[index] != -ENOENT && status[index] != -EFAULT)
                 error = ENOMEM;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Placing: the shards that the options, or a call, ask for, on the machine as it is. Libraries
- * may be called, and may call us: what stands already serves them. No lock is held while files
- * are read. */
+/* Placing: builds the shards that the options or a call ask for, on the machine as it is. This may
+ * call libraries, which may call us: the present shards serve them. No lock is held while files are
+ * read. */
 #include "api/placing.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "os/section.h"
 #include "topology/bind.h"
 
-/* Shards may have to wait until the process has two threads. */
+/* Placing may wait until the process has a second thread. */
 enum placement_state {
     PLACEMENT_NOT_YET,          /* before the options were read */
     PLACEMENT_DUE,
@@ -30,7 +30,7 @@ enum {
 
 static struct {
     uint32_t cpu_fronts;        /* fronts are kept per CPU: release, acquire */
-    int cpu_fronts_refused;     /* -errno: why they are not, although asked for; or 0 */
+    int cpu_fronts_refused;     /* -errno: why they are not, although asked for; else 0 */
     uint32_t state;             /* enum placement_state; atomic */
 } placing;
 
@@ -42,7 +42,7 @@ bool hak_fronts_are_per_cpu(void)
     return __atomic_load_n(&placing.cpu_fronts, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* Per CPU where that is asked for, by itself or by HAKMEM_SHARD=cpu. */
+/* Whether the options ask for fronts per CPU, by HAKMEM_FRONT=cpu or HAKMEM_SHARD=cpu. */
 static bool fronts_per_cpu_wanted(void)
 {
     if (hak_options.front == HAK_FRONT_CHOICE_AUTO)
@@ -50,7 +50,7 @@ static bool fronts_per_cpu_wanted(void)
     return hak_options.front == HAK_FRONT_CHOICE_CPU;
 }
 
-/* Whether they are open. */
+/* Opens the fronts of CPUs; false if that is impossible. */
 static bool open_cpu_fronts(unsigned cpu_ids)
 {
     placing.cpu_fronts_refused =
@@ -114,7 +114,7 @@ struct hak_domain_request hak_request_in_force(void)
     return map->domains != NULL ? map->request : hak_options.shard;
 }
 
-/* `also`: CPUs that the process may use beside those of the calling thread, or NULL. */
+/* `also`: CPUs that the process may use in addition to the calling thread's, or NULL. */
 static int look_again(const struct hak_cpu_set *also)
 {
     hak_machine_forget();
@@ -140,8 +140,8 @@ int hak_place_anew(void)
     return look_again(NULL);
 }
 
-/* CPUs are only added here: the calling thread may be bound to a few of those that others use.
- * Without memory for it all stays as it is; while another thread forks it is put off. */
+/* This only adds CPUs, since the calling thread may be bound to a few of those that others use.
+ * Without memory nothing changes; while another thread forks, a later call tries again. */
 void hak_place_new_cpus(void)
 {
     struct hak_cpu_set cpus;
@@ -150,17 +150,17 @@ void hak_place_new_cpus(void)
         __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);    /* relaxed: as in heap.c */
 }
 
-/* Whether one shard for all is asked for, and memory from wherever it is touched will do. */
-static int machine_matters_not(void)
+/* Whether the options need nothing from the machine: one shard, and memory of any node. */
+static bool machine_matters_not(void)
 {
     return hak_options.shard.mode == HAK_DOMAIN_SINGLE &&
            hak_options.front != HAK_FRONT_CHOICE_CPU && hak_options.bind != HAK_BIND_INTERLEAVE;
 }
 
-/* A process of one thread is served by one shard, whose memory the kernel takes from its node. On a
- * small machine a second thread needs no more than is known by then: no file is read, neither for
- * nothing at the start of a short program, nor later, when the program may have forbidden itself to
- * open any. Elsewhere the machine is read at start. */
+/* One shard serves a process of one thread; the kernel takes its memory from the thread's node. On
+ * a small machine the facts from start suffice for a second thread. So no file is read: not at the
+ * start of a short program, which would pay for it, nor later, when the program may have forbidden
+ * itself to open files. Other machines are read at start. */
 bool hak_placing_may_wait(void)
 {
     return hak_machine_is_small() && hak_options.shard.mode == HAK_DOMAIN_AUTO &&
@@ -169,7 +169,7 @@ bool hak_placing_may_wait(void)
            hak_options.bind != HAK_BIND_STRICT && hak_options.bind != HAK_BIND_INTERLEAVE;
 }
 
-/* Shards for what the kernel told at start, or for the machine that is read now. */
+/* Places the shards by the facts from start, or by the machine as it is read now. */
 static int place_first(void)
 {
     struct hak_domain_request request = hak_options.shard;
@@ -179,7 +179,8 @@ static int place_first(void)
     return hak_place(&request);
 }
 
-/* What becomes of it: done, or due again, for another thread forks. `*opened`: CPU fronts were. */
+/* Returns the new state: done, or due again because another thread forks. *opened: whether this
+ * opened the fronts of CPUs. */
 static enum placement_state place_shards(bool *opened)
 {
     if (machine_matters_not())
@@ -196,14 +197,14 @@ static enum placement_state place_shards(bool *opened)
 
 void hak_placing_allow(void)
 {
-    /* release: pairs with hak_place_shards */
+    /* release: pairs with the acquire in hak_place_shards */
     __atomic_store_n(&placing.state, PLACEMENT_DUE, __ATOMIC_RELEASE);
 }
 
 bool hak_place_shards(void)
 {
     bool opened = false;
-    /* relaxed, then acquire and release: one thread places, having seen what stage 2 wrote */
+    /* relaxed, then acquire and release: one thread places, and sees what stage 2 wrote */
     uint32_t due = PLACEMENT_DUE;
     if (__atomic_load_n(&placing.state, __ATOMIC_RELAXED) == PLACEMENT_DUE &&
         __atomic_compare_exchange_n(&placing.state, &due, PLACEMENT_UNDER_WAY, 0,
@@ -225,13 +226,13 @@ bool hak_place_shards_and_wait(void)
 
 void hak_placing_after_fork(void)
 {
-    /* relaxed: the child has one thread, which is not the one that was placing: that forks
-     * nowhere. What there is by then is found again or built anew. */
+    /* relaxed: the child has one thread. It was not placing, since that does not fork. The next try
+     * finds the shards that exist, or builds them again. */
     if (__atomic_load_n(&placing.state, __ATOMIC_RELAXED) == PLACEMENT_UNDER_WAY)
         __atomic_store_n(&placing.state, PLACEMENT_DUE, __ATOMIC_RELAXED);
 }
 
-int hak_machine_was_placed(void)
+bool hak_machine_was_placed(void)
 {
     return hak_heap_map(hak_heap_default())->domains != NULL;
 }

@@ -7,41 +7,41 @@
 
 #include "topology/domains.h"
 
-/* The options are known: shards may be placed. By the starting thread. */
+/* Allows to place shards, after the options were read. Called by the starting thread. */
 void hak_placing_allow(void);
 
 /* Whether the shards may wait until the process has a second thread. */
 bool hak_placing_may_wait(void);
 
-/* Whether CPUs have the fronts. */
+/* Whether there are fronts per CPU instead of fronts per thread. */
 bool hak_fronts_are_per_cpu(void);
 
-/* Builds the shards that the options ask for, if that has been put off until now: then the machine
- * is small, and nothing is read. Under no lock. True: that opened CPU fronts, so the caller's own
- * is to be given up. */
+/* Builds the shards that the options ask for, if that has waited until now. (Then the machine is
+ * small, and no file is read.) The caller holds no lock. Returns true if this opened the fronts of
+ * CPUs: the caller then gives up its own. */
 bool hak_place_shards(void);
 
-/* The same, and waits where another thread is about it: for what tells or changes the shards. */
+/* The same, but waits if another thread is placing: for calls that report or change the shards. */
 bool hak_place_shards_and_wait(void);
 
-/* The child of a fork: nobody else is placing shards. */
+/* In the child of a fork, where no other thread is placing shards. */
 void hak_placing_after_fork(void);
 
 /* Whether the machine is known and the heap's shards placed on it. */
-int hak_machine_was_placed(void);
+bool hak_machine_was_placed(void);
 
-/* Places the default heap's shards as the request says; 0 or -ENOMEM. Opens files. */
+/* Places the default heap's shards by the request. Returns 0 or -ENOMEM. Opens files. */
 int hak_place(const struct hak_domain_request *request);
 
-/* The same within the nodes that HAKMEM_NODES names. */
+/* The same, on the nodes of HAKMEM_NODES only. */
 int hak_place_by_options(struct hak_domain_request request);
 
-/* Looks at the machine again and places the shards as they were asked for last. Likewise. */
+/* Reads the machine again, and places the shards by the last request. Returns 0 or -ENOMEM. */
 int hak_place_anew(void);
 
-/* The same if a thread was met on a CPU that the shards were not placed for: it was plugged in, or
- * a cpuset was widened. Costs one load if not. Opens files: by the background thread alone, which
- * somebody asked for. Without it such a CPU is served by the shard of another until
+/* The same if a thread ran on a new CPU: one that was plugged in, or that a cpuset got later. Costs
+ * one load if not. It opens files, so only the background thread calls it, which an option asked
+ * for. Without that thread the shard of another CPU serves a new one until
  * hakmem_topology_refresh. */
 void hak_place_new_cpus(void);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The easy halves of malloc and free, for every entry point that begins with them: served by the
- * calling thread's front or not at all. Any thread. Nothing here can fail otherwise than by leaving
- * everything as it was. */
+/* The fast paths of malloc and free, for all entry points that begin with them: they use the
+ * calling thread's front, or change nothing. Any thread. */
 #ifndef HAK_API_QUICK_H
 #define HAK_API_QUICK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "api/mine.h"
@@ -13,7 +13,7 @@
 #include "tiers/page_map.h"
 #include "tiers/size_class.h"
 
-/* An object of at least size bytes that lies at hand, or NULL. */
+/* Pops an object of at least `size` bytes from the front's loaded magazine; NULL if it has none. */
 static inline void *hak_quick_allocate(size_t size)
 {
     if (hak_unlikely(size > HAK_MID_MAX))
@@ -21,16 +21,17 @@ static inline void *hak_quick_allocate(size_t size)
     return hak_front_pop(hak_front_mine, hak_size_class(size));
 }
 
-/* Takes an object of the thread's shard back if there is room: 1, or 0. `entry` is its page's. */
-static inline int hak_quick_push(struct hak_front *front, void *object, uint32_t entry)
+/* Pushes an object if it belongs to the thread's shard and the magazine has room; else false.
+ * entry: the object's entry in the page map. */
+static inline bool hak_quick_push(struct hak_front *front, void *object, uint32_t entry)
 {
     if (hak_unlikely(entry >> 16 != hak_front_home(front)))
-        return 0;
+        return false;
     return hak_magazine_push(&front->loaded[(uint8_t)entry], object);
 }
 
-/* The same of any pointer. NULL is of no shard, and so is whatever else is not ours. */
-static inline int hak_quick_release(void *object)
+/* The same for any pointer. NULL belongs to no shard, nor does any pointer that is not ours. */
+static inline bool hak_quick_release(void *object)
 {
     struct hak_front *front = hak_front_mine;
     uint32_t entry = hak_likely(hak_front_knows(front, object))
@@ -39,8 +40,8 @@ static inline int hak_quick_release(void *object)
     return hak_quick_push(front, object, entry);
 }
 
-/* Bytes of an object of a slab, 0 for all that is none (class 0 has size 0, and is a multiple of
- * nothing). Slabs begin with an object, so one begins at each multiple of its size. */
+/* Bytes of an object of a slab, 0 for other pointers (class 0 has capacity 0). A slab begins with
+ * an object, so objects begin at multiples of their size. */
 static inline size_t hak_quick_usable_size(const void *object)
 {
     uint32_t entry = hak_page_entry(object);

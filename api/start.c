@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of waking up.
+/* The order in which the library starts.
  *
  *   stage 1   the first call (wake.c): one shard
  *   stage 2   our constructor: options, the machine, the shards (placing.c); fork handlers; the key
@@ -60,7 +60,8 @@ __attribute__((constructor)) static void second_stage(void)
         hak_background_start();
 }
 
-/* At exit: statistics, if asked for. The allocator itself goes on, for others run after us. */
+/* At exit: prints statistics if asked for. The allocator goes on, since other code runs after
+ * this. */
 __attribute__((destructor)) static void at_exit(void)
 {
     hak_inform_exit();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: a thread's first call makes its front. What that calls in turn (pthread_setspecific may
- * allocate) is served without a front. The process's first one registers the fork handlers: a
- * constructor that runs before ours may fork. The destructor of a key gives the front back. */
+/* Threads: a thread's first call makes its front. Calls that this makes in turn
+ * (pthread_setspecific may allocate) are served without a front. The first thread registers the
+ * fork handlers, since another constructor may fork before ours runs. A key's destructor gives the
+ * front back. */
 #include "api/threads.h"
 
 #include <errno.h>
@@ -21,12 +22,12 @@
 #include "os/cpu.h"
 
 static struct {
-    uint32_t count;             /* threads that made themselves known; atomic */
-    uint32_t key_ready;         /* key may be used: release, acquire */
+    uint32_t count;             /* threads that have called us; relaxed */
+    uint32_t key_ready;         /* the key exists: release, acquire */
     pthread_key_t key;
 } threads;
 
-/* To the heap, or to whoever enters it when no thread forks any more. */
+/* Gives a front back to the heap. While another thread forks it is left for a later caller. */
 static void give_back(struct hak_front *front)
 {
     if (!hak_heap_enter()) {
@@ -38,7 +39,7 @@ static void give_back(struct hak_front *front)
     hak_misuse_tell();
 }
 
-/* NULL: no memory, or another thread forks. */
+/* NULL if there is no memory, or another thread forks. */
 static struct hak_front *make_front(void)
 {
     if (!hak_heap_enter())
@@ -50,8 +51,8 @@ static struct hak_front *make_front(void)
     return front;
 }
 
-/* Runs among the destructors of a thread's keys. In the first round others may still free what
- * they own, so we only ask to be called again; in the next the front goes. */
+/* One of the destructors of a thread's keys. In the first round other destructors may still free
+ * memory, so this only asks to be called again; in the second round it gives the front back. */
 static void end_thread(void *argument)
 {
     struct hak_front *front = argument;
@@ -65,27 +66,28 @@ static void end_thread(void *argument)
     give_back(front);
 }
 
-/* The front is the thread's from here on, to be given back at its end: by the key, if there is
- * one yet. pthread_setspecific may allocate: without a front, or from one that the thread had. */
+/* Makes the front the thread's, and lets the key, if it exists already, give it back at the
+ * thread's end. pthread_setspecific may allocate, without a front or from the one that the thread
+ * had. */
 static struct hak_front *bind(struct hak_front *front)
 {
     hak_thread_state = HAK_THREAD_STARTING;
     /* acquire: pairs with the release in hak_threads_start */
-    int is_bound = front == NULL || (__atomic_load_n(&threads.key_ready, __ATOMIC_ACQUIRE) &&
+    bool is_bound = front == NULL || (__atomic_load_n(&threads.key_ready, __ATOMIC_ACQUIRE) &&
                                      pthread_setspecific(threads.key, front) == 0);
     hak_thread_state = is_bound ? HAK_THREAD_RUNNING : HAK_THREAD_UNBOUND;
     hak_front_set(front);
     return front;
 }
 
-/* Whether the calling thread is to do without a front of its own. The search for room takes apart
- * fronts that threads left behind: inside the heap, or a fork might come upon it. */
-static int is_one_of_many(void)
+/* Whether the calling thread gets no front of its own. The search for room takes fronts apart that
+ * ended threads left, so it must be inside the heap, where no fork interrupts it. */
+static bool is_one_of_many(void)
 {
     hak_cpu_fronts_watch();
     if (!hak_heap_enter())
-        return 0;
-    int has_room = hak_crowd_has_room();
+        return false;
+    bool has_room = hak_crowd_has_room();
     if (!has_room) {
         hak_crowd_join();
         hak_count(&hak_heap_shard_here(hak_heap_default())->counters, HAK_COUNTER_THREADS_MANY, 1);
@@ -99,7 +101,7 @@ static struct hak_front *start_thread(void)
     if (hak_thread_state == HAK_THREAD_UNBOUND)
         return bind(hak_front_of_thread());
     hak_start();
-    /* While another thread forks this one stays new, and is served beside the heap. */
+    /* While another thread forks, this one stays new and is served beside the heap. */
     if (!hak_heap_enter())
         return NULL;
     hak_heap_leave();
@@ -109,7 +111,7 @@ static struct hak_front *start_thread(void)
     if (__atomic_fetch_add(&threads.count, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
-    int shares = hak_fronts_are_per_cpu() || is_one_of_many();
+    bool shares = hak_fronts_are_per_cpu() || is_one_of_many();
     struct hak_front *front = shares ? NULL : make_front();
     if (front == NULL) {
         hak_thread_state = shares ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
@@ -118,7 +120,7 @@ static struct hak_front *start_thread(void)
     return bind(front);
 }
 
-/* The first call of a thread may be free, which leaves errno alone; what we call may not. */
+/* The first call of a thread may be free, which must not change errno; our callees may. */
 struct hak_front *hak_thread_start(void)
 {
     int saved = errno;
@@ -147,7 +149,7 @@ void hak_thread_earn_front(void)
         hak_thread_own_front();
 }
 
-/* The front that the thread gives back now is not to be given back at its end once more. */
+/* Keeps the key from giving back, at the thread's end, a front that is given back now. */
 static void forget_bound(void)
 {
     /* acquire: pairs with the release in hak_threads_start */
@@ -155,7 +157,7 @@ static void forget_bound(void)
         pthread_setspecific(threads.key, NULL);
 }
 
-/* From now on CPUs' fronts serve the thread. */
+/* Gives the thread's front back; the fronts of CPUs serve the thread from now on. */
 static void give_up(struct hak_front *front)
 {
     hak_front_set(hak_thread_is_apart ? &hak_front_apart : NULL);
@@ -166,7 +168,7 @@ static void give_up(struct hak_front *front)
 void hak_thread_drop_own_front(void)
 {
     struct hak_front *front = hak_thread_front();
-    int shares = hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
+    bool shares = hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
     if (front == NULL || !shares || hak_thread_state != HAK_THREAD_RUNNING)
         return;
     give_up(front);
@@ -185,15 +187,15 @@ void hak_threads_start(void)
         return;
     /* release: pairs with the acquires in bind and forget_bound */
     __atomic_store_n(&threads.key_ready, 1, __ATOMIC_RELEASE);
-    /* The thread that starts the library may have made its front before there was a key, as may
-     * others, which see to it themselves; in this one, CPU fronts may have replaced it. */
+    /* This thread may have made its front before the key existed. (So may others, which bind theirs
+     * at their next slow call.) */
     if (hak_thread_state == HAK_THREAD_UNBOUND)
         bind(hak_front_of_thread());
 }
 
 void hak_threads_end(void)
 {
-    /* acq_rel: pairs with the acquires of who uses the key, and the release in hak_threads_start */
+    /* acq_rel: pairs with the acquires of the key's users, and the release in hak_threads_start */
     if (__atomic_exchange_n(&threads.key_ready, 0, __ATOMIC_ACQ_REL))
         pthread_key_delete(threads.key);
 }

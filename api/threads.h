@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the program: their fronts are made at their first call, and given back at their
+/* The program's threads: makes their fronts at their first call, and gives these back at their
  * end. */
 #ifndef HAK_API_THREADS_H
 #define HAK_API_THREADS_H
@@ -7,18 +7,18 @@
 #include "api/mine.h"
 #include "os/compiler.h"
 
-/* From now on fronts are given back when their threads end. By the starting thread. */
+/* From now on ending threads give their fronts back. Called by the starting thread. */
 void hak_threads_start(void);
 
-/* A library that is closed (a plugin that has the archive in it) leaves no destructor of ours
- * behind: a thread that ends later must not run what is unmapped. Its front is found by others. */
+/* Called when the library is unloaded (for example a plugin that contains the archive): removes our
+ * key, so that a thread that ends later calls no unmapped code. Other threads find its front. */
 void hak_threads_end(void);
 
-/* Makes the calling thread's front, if that may be done now, or sees to it that it is given back;
- * where fronts are kept per CPU, makes the thread known to RCU, and returns NULL. */
+/* Makes the calling thread's front if that is possible now, or binds it to the key if it was made
+ * before that existed. Returns NULL if the thread has no front, as with fronts per CPU. */
 HAK_COLD struct hak_front *hak_thread_start(void);
 
-/* The calling thread's front, made now if need be; NULL where none may be used. */
+/* The calling thread's front, made now if necessary; NULL if it has none. */
 static inline struct hak_front *hak_thread_front(void)
 {
     unsigned char state = hak_thread_state;
@@ -29,16 +29,17 @@ static inline struct hak_front *hak_thread_front(void)
     return hak_front_of_thread();
 }
 
-/* The same also where fronts are kept per CPU: the thread is then served by its own from now
- * on; and back to the CPU's, where there are such. */
+/* Gives the calling thread a front of its own, also with fronts per CPU; NULL if that is
+ * impossible. hak_thread_drop_own_front returns the thread to the fronts of CPUs, if there are
+ * any. */
 struct hak_front *hak_thread_own_front(void);
 void hak_thread_drop_own_front(void);
 
-/* One of many threads has a front of its own from now on, if there are few by now. */
+/* Gives a thread that shares fronts one of its own, if the process has few threads by now. */
 void hak_thread_earn_front(void);
 
-/* hak_place_shards_and_wait, for a thread that may have a front: CPUs' fronts take its place where
- * they were opened. */
+/* hak_place_shards_and_wait for a thread that may have a front: it gives that up if fronts of CPUs
+ * were opened. */
 void hak_thread_place_shards_and_wait(void);
 
 #endif

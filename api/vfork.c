@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* vfork, where fronts are kept per CPU. The child shares the parent's memory and thread-local
- * storage, but the kernel restarts no sequences of its (rseq(2): a new task that shares memory is
- * not registered), while the CPU number that it finds there is the parent's and stays. So while
- * there is a child the thread is served without a front: by the slabs, under their locks, which
- * hold between parent and child as between threads. That needs no memory and takes no lock: it
- * cannot be refused, and a handler that interrupted malloc may do it, too. With a front of its own
- * for all classes there is nothing to do: the parent stands still while its child uses its front.
+/* vfork with fronts per CPU. The child shares the parent's memory and thread-local storage. But the
+ * kernel does not restart its sequences (rseq(2): a new task that shares memory is not registered),
+ * and the CPU number in the thread-local storage stays the parent's. So while there is a child,
+ * both are served without a front: by the slabs, whose locks work between parent and child as
+ * between threads. The switch needs no memory and takes no lock, so it always succeeds, even in a
+ * signal handler that interrupted malloc. A thread with its own front for all classes needs no
+ * switch: the parent waits while its child uses the front.
  *
- * posix_spawn, system and popen do not come through here: no code of the program runs in their
- * children before exec. Nor does clone(CLONE_VM) of the program's own (docs/limits.md).
+ * posix_spawn, system and popen do not call this vfork: their children run no code of the program
+ * before exec. Nor does a program's own clone(CLONE_VM) (docs/limits.md).
  *
- * The thread in question: the one that calls vfork. */
+ * Only the thread that calls vfork runs this code. */
 #include "config.h"
 
 #include "api/vfork.h"
@@ -24,8 +24,9 @@ HAK_TLS unsigned char hak_thread_is_apart;
 
 #if HAK_OVERRIDE_MALLOC && (defined(__x86_64__) || defined(__aarch64__))
 
-/* What hak_vfork_end has to undo, or 0: not in a child that calls vfork itself, nor where the
- * thread's front is open in all classes. Fronts of CPUs may be opened at any moment. */
+/* Returns what hak_vfork_end must restore; 0 in a child that calls vfork itself, and if the
+ * thread's front is open in all classes. It switches even if CPUs have no fronts: they may get some
+ * at any time. */
 HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
 {
     struct hak_front *front = hak_front_mine;
@@ -36,8 +37,8 @@ HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
     return (long)front;
 }
 
-/* In the parent, with what the kernel said; what vfork returns. The child may have pinned the
- * thread, which then has a front of its own. */
+/* Runs in the parent, with the kernel's result; returns the value of vfork. The child may have
+ * pinned the thread, which then has a front of its own. */
 HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
 {
     if (begun)
@@ -50,9 +51,9 @@ HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
     return -1;
 }
 
-/* The child returns first, and writes over the stack below its caller: what the parent needs then
- * stays in registers, which are each one's own. The object has no note that it bears with shadow
- * stacks, so a process linked with it has none. */
+/* The child returns first and overwrites the stack below its caller's frame. So the parent keeps
+ * what it needs in registers, of which each has its own. This object file has no note that it
+ * supports shadow stacks, so a process that links it has none. */
 #if defined(__x86_64__)
 __asm__(".pushsection .text, \"ax\", @progbits\n"
         ".globl vfork, __vfork\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The first call, from wherever: a constructor of another library, the loader. Tables, one shard.
- * System calls only: nothing can call malloc, so nothing can come back here, and a lock of one word
- * suffices. */
+/* Start of the heap at the first call, which may come from another library's constructor or from
+ * the loader: fills the tables and builds one shard. It calls the kernel only, never a library that
+ * may call malloc, so it is not re-entered and a lock of one word suffices. */
 #include "api/wake.h"
 
 #include <stdint.h>
@@ -27,7 +27,7 @@ static HAK_COLD void first_stage(void)
         hak_link_start(hak_os_secret());
         int refused = hak_heap_start(heap, &hak_policy_fixed);
         if (refused)
-            __builtin_trap();    /* not 1 MiB from the kernel: no program can run */
+            __builtin_trap();    /* the kernel refuses even 1 MiB: no program can run */
         /* release: pairs with the acquire in hak_start */
         __atomic_store_n(&waking.ready, 1, __ATOMIC_RELEASE);
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The first stage of waking up: enough to allocate. Any thread. */
+/* The first stage of the start, after which the library can allocate. Any thread. */
 #ifndef HAK_API_WAKE_H
 #define HAK_API_WAKE_H
 
-/* Idempotent and re-entrant: called by whatever may be a process's first call. */
+/* Starts the heap if that has not been done. Each call that may be the process's first calls
+ * this. */
 void hak_start(void);
 
 #endif
