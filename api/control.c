@@ -225,7 +225,7 @@ void hakmem_stats_print(int fd, enum hakmem_format format)
 
 void hakmem_thread_flush(void)
 {
-    struct hak_front *front = hak_front_of_thread();
+    struct hak_front *front = hak_mine_front();
     if (front == NULL || !hak_section_enter_late())
         return;
     hak_front_flush(front);

@@ -48,7 +48,7 @@ static const size_t ADDRESSES = (size_t)1 << 48;    /* bytes */
 
 static struct hak_shard *shard_here(void)
 {
-    const struct hak_front *front = hak_front_of_thread();
+    const struct hak_front *front = hak_mine_front();
     if (front != NULL && hak_unlikely(front->pinned != NULL))
         return front->pinned;
     return hak_heap_shard_here(hak_heap_default());
@@ -262,7 +262,7 @@ struct request {
 /* A pinned thread gets memory of its shard only. */
 static void *take_large(struct hak_shard *shard, const struct request *request)
 {
-    const struct hak_front *front = hak_front_of_thread();
+    const struct hak_front *front = hak_mine_front();
     struct hak_heap *heap = hak_heap_default();
     size_t size = request->size;
     size_t alignment = request->alignment;

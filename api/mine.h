@@ -38,13 +38,13 @@ static inline bool hak_thread_has_front(void)
 }
 
 /* The calling thread's front, or NULL. */
-static inline struct hak_front *hak_front_of_thread(void)
+static inline struct hak_front *hak_mine_front(void)
 {
     return hak_thread_has_front() ? hak_front_mine : NULL;
 }
 
 /* Sets the calling thread's front; NULL: it has none. */
-static inline void hak_front_set(struct hak_front *front)
+static inline void hak_mine_set(struct hak_front *front)
 {
     hak_front_mine = front != NULL ? front : (struct hak_front *)&hak_front_none;
 }

@@ -241,7 +241,7 @@ HAK_PUBLIC int hakmem_pin_thread(unsigned shard)
 
 HAK_PUBLIC void hakmem_unpin_thread(void)
 {
-    struct hak_front *front = hak_front_of_thread();
+    struct hak_front *front = hak_mine_front();
     if (front == NULL || front->pinned == NULL || !hak_section_enter_late())
         return;
     hak_front_pin(front, NULL, hak_heap_map(hak_heap_default()));

@@ -62,7 +62,7 @@ static void end_thread(void *argument)
         return;
     }
     hak_thread_state = HAK_THREAD_ENDED;
-    hak_front_set(NULL);
+    hak_mine_set(NULL);
     give_back(front);
 }
 
@@ -76,7 +76,7 @@ static struct hak_front *bind(struct hak_front *front)
     bool is_bound = front == NULL || (__atomic_load_n(&threads.key_ready, __ATOMIC_ACQUIRE) &&
                                      pthread_setspecific(threads.key, front) == 0);
     hak_thread_state = is_bound ? HAK_THREAD_RUNNING : HAK_THREAD_UNBOUND;
-    hak_front_set(front);
+    hak_mine_set(front);
     return front;
 }
 
@@ -99,7 +99,7 @@ static bool is_one_of_many(void)
 static struct hak_front *start_thread(void)
 {
     if (hak_thread_state == HAK_THREAD_UNBOUND)
-        return bind(hak_front_of_thread());
+        return bind(hak_mine_front());
     hak_start();
     /* While another thread forks, this one stays new and is served beside the heap. */
     if (!hak_heap_enter())
@@ -160,7 +160,7 @@ static void forget_bound(void)
 /* Gives the thread's front back; the fronts of CPUs serve the thread from now on. */
 static void give_up(struct hak_front *front)
 {
-    hak_front_set(hak_thread_is_apart ? &hak_front_apart : NULL);
+    hak_mine_set(hak_thread_is_apart ? &hak_front_apart : NULL);
     forget_bound();
     give_back(front);
 }
@@ -176,7 +176,7 @@ void hak_thread_drop_own_front(void)
 
 void hak_thread_place_shards_and_wait(void)
 {
-    struct hak_front *front = hak_front_of_thread();
+    struct hak_front *front = hak_mine_front();
     if (hak_place_shards_and_wait() && front != NULL)
         give_up(front);
 }
@@ -190,7 +190,7 @@ void hak_threads_start(void)
     /* This thread may have made its front before the key existed. (So may others, which bind theirs
      * at their next slow call.) */
     if (hak_thread_state == HAK_THREAD_UNBOUND)
-        bind(hak_front_of_thread());
+        bind(hak_mine_front());
 }
 
 void hak_threads_end(void)

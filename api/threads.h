@@ -26,7 +26,7 @@ static inline struct hak_front *hak_thread_front(void)
         return NULL;
     if (hak_unlikely(state == HAK_THREAD_NEW || state == HAK_THREAD_UNBOUND))
         return hak_thread_start();
-    return hak_front_of_thread();
+    return hak_mine_front();
 }
 
 /* Gives the calling thread a front of its own, also with fronts per CPU; NULL if that is

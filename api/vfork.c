@@ -33,7 +33,7 @@ HAK_HIDDEN __attribute__((used)) long hak_vfork_begin(void)
     if (hak_front_is_open(front, HAK_CLASS_LAST))
         return 0;
     hak_thread_is_apart = 1;
-    hak_front_set(&hak_front_apart);
+    hak_mine_set(&hak_front_apart);
     return (long)front;
 }
 
@@ -44,7 +44,7 @@ HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
     if (begun)
         hak_thread_is_apart = 0;
     if (begun && hak_front_mine == &hak_front_apart)
-        hak_front_set((struct hak_front *)begun);
+        hak_mine_set((struct hak_front *)begun);
     if (result >= 0)
         return (int)result;
     errno = (int)-result;

@@ -12,6 +12,7 @@
 #include "shard/lanes.h"
 #include "shard/upkeep.h"
 #include "tiers/headroom.h"
+#include "tiers/large_purge.h"
 #include "tiers/page_map.h"
 
 /* Once in a while is enough: in between, each give obeys the limit by itself. */

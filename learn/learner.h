@@ -191,10 +191,6 @@ static inline int hak_learner_is_due(const struct hak_learner *learner, uint64_t
     return (int64_t)(now_ns - learner->tick_ns) >= 50l * 1000 * 1000;
 }
 
-/* Adds up costs, plays the matches, moves the numbers. most: bytes that the cache may ever keep. */
-void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
-                      uint64_t now_ns);
-
 /* Units were handed out that had been free with their pages, or would have been, had they not been
  * purged. How many are in use at once is what is worth keeping when they are free again: a hot loop
  * of one run asks for no more than that run. */
@@ -272,15 +268,5 @@ static inline size_t hak_learner_lost(const struct hak_learner *learner)
 
 /* The same, and they are as good as gone. */
 size_t hak_learner_take_lost(struct hak_learner *learner);
-
-/* Dirty bytes that the cache may keep now, of the `most` that it ever may: 16 MiB, and more where
- * that was found to pay, as far as it was asked for within the last time of decay. */
-size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy,
-                          size_t most);
-
-/* There are more: 1, if it may keep more from now on, since what was purged was missed, or what is
- * kept is worth it. */
-int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
-                            size_t most);
 
 #endif

@@ -84,7 +84,7 @@ void hak_found_broken(unsigned class_id, uint64_t word)
     const void *object = hak_word_object(word);
     enum hak_found what = HAK_FOUND_INTERIOR;
     count_broken();
-    if (!hak_is_of_class(class_id, object))
+    if (!hak_found_is_of_class(class_id, object))
         what = HAK_FOUND_FREED;    /* its slab is long gone */
     else if (is_object(class_id, object))
         what = what_broke(class_id, hak_link_read(object));

@@ -55,7 +55,7 @@ HAK_COLD void hak_found_broken(unsigned class_id, uint64_t word);
 HAK_COLD void hak_found_broken_bundle(const void *object);
 
 /* Whether the page map knows the address as one of the class's slabs: then it may be read. */
-static inline bool hak_is_of_class(unsigned class_id, const void *object)
+static inline bool hak_found_is_of_class(unsigned class_id, const void *object)
 {
     return hak_page_find(object).class_id == class_id;
 }
@@ -65,7 +65,7 @@ static inline bool hak_is_of_class(unsigned class_id, const void *object)
 static inline int hak_chain_below(unsigned class_id, uint64_t word, uint64_t *below)
 {
     const void *object = hak_word_object(word);
-    if (hak_likely(hak_is_of_class(class_id, object))) {
+    if (hak_likely(hak_found_is_of_class(class_id, object))) {
         *below = hak_link_read(object);
         if (hak_likely(hak_link_is_sound(word, *below)))
             return 1;

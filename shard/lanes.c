@@ -3,6 +3,7 @@
  * thread. */
 #include "shard/lanes.h"
 
+#include "tiers/large_purge.h"
 #include "tiers/meta.h"
 
 /* Lane `number` (not 0), by one thread at a time; NULL without memory. */

@@ -63,7 +63,7 @@ __attribute__((no_sanitize("thread", "address"))) static uint64_t peek_next(void
     if (HAK_DEBUG && hak_page_find(object).class_id > HAK_CLASS_TINY_LAST)
         __builtin_trap();
     const uint64_t *second = (const uint64_t *)object + 1;
-    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_bundle_mask(second);
+    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_link_mask(second);
 }
 
 static size_t bundle_bytes(unsigned class_id)

@@ -56,7 +56,7 @@ unit_tests = \
 	%D%/unit/learn/regime \
 	%D%/unit/learn/learner_sample \
 	%D%/unit/learn/learner_saved \
-	%D%/unit/learn/tick \
+	%D%/unit/learn/match \
 	%D%/unit/learn/ucb1 \
 	%D%/unit/front/front_cpu \
 	%D%/unit/api/options \

@@ -42,9 +42,6 @@ enum {
 
 enum hak_zero { HAK_ZERO_NO, HAK_ZERO_YES };
 
-/* The set of bins of a free run. */
-enum hak_large_set { HAK_LARGE_DIRTY, HAK_LARGE_CLEAN, HAK_LARGE_SETS };
-
 /* All zero, then hak_large_init: valid. */
 struct hak_large_cache {
     struct hak_lock lock;                    /* guards all that follows, unless stated otherwise */
@@ -119,45 +116,10 @@ size_t hak_large_size(const void *object);
  * gives back its end only if that is an eighth or more. */
 bool hak_large_resize(void *object, size_t size, const struct hak_policy *policy);
 
-/* Tells the time, and purges what was not needed for policy->decay_ns, a few runs in each call. For
- * slow paths; costs a few instructions if nothing is due. Any thread. */
-void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
-                    uint64_t now_ns);
-
-/* Purges all dirty pages now, and unmaps free segments. Returns the bytes that went back. */
-size_t hak_large_trim(struct hak_large_cache *cache);
-
-/* Near the process's limit of memory: purges unused pages, as many as are missing. */
-void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy);
-
-/* The last tick of the learner. */
-void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
-                            uint64_t now_ns);
-
 /* Binds all segments to the source's node. `pages` says whether their pages stay where they are or
  * move, which may take long. */
 void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages);
 
 struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache);
-
-/* ---- the lists of free runs (large_segment.c); the caller holds the lock ---- */
-
-/* Makes a free run or a sliver of units that belong to no run; merges nothing. The run comes behind
- * `older` by age; NULL makes it the oldest. */
-void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                    uint32_t index, uint32_t units, uint32_t dirty, struct hak_unit *older);
-
-/* Takes a free run out of the lists and erases it: its units belong to no run. Returns its dirty
- * units, and in *older the next older run, if it was linked by age. */
-uint32_t hak_large_unfile(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                          struct hak_unit *run, struct hak_unit **older);
-
-/* A free run of one set with room for `units` from a multiple of `alignment` (in units) on, or
- * NULL: the best of the first few runs of the right bin, else the first of a higher bin. */
-struct hak_unit *hak_large_find(struct hak_large_cache *cache, enum hak_large_set set,
-                                uint32_t units, uint32_t alignment);
-
-/* Units to skip at the start of a free run for the alignment (in units). */
-uint32_t hak_large_lead(const struct hak_unit *run, uint32_t alignment);
 
 #endif

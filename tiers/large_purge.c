@@ -4,6 +4,7 @@
  * otherwise; functions release it for a system call, while the run is BUSY. */
 #include "tiers/large_purge.h"
 
+#include "learn/match.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "tiers/headroom.h"

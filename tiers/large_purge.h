@@ -7,6 +7,25 @@
 
 #include "tiers/large.h"
 
+/* ---- functions for all; they take the lock */
+
+/* Tells the time, and purges what was not needed for policy->decay_ns, a few runs in each call. For
+ * slow paths; costs a few instructions if nothing is due. Any thread. */
+void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
+                    uint64_t now_ns);
+
+/* Purges all dirty pages now, and unmaps free segments. Returns the bytes that went back. */
+size_t hak_large_trim(struct hak_large_cache *cache);
+
+/* Near the process's limit of memory: purges unused pages, as many as are missing. */
+void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy);
+
+/* The last tick of the learner. */
+void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
+                            uint64_t now_ns);
+
+/* ---- functions for large.c; the caller holds the lock */
+
 /* Merges units that belong to no run with their free neighbours into one free run, the youngest.
  * Returns the run. */
 struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,

@@ -69,6 +69,9 @@ struct hak_unit {
 
 struct hak_large_cache;
 
+/* The set of bins of a free run. */
+enum hak_large_set { HAK_LARGE_DIRTY, HAK_LARGE_CLEAN, HAK_LARGE_SETS };
+
 struct hak_large_segment {
     struct hak_large_cache *cache;      /* whose lock guards the rest; constant */
     struct hak_large_segment *next;     /* in the cache's list */
@@ -152,5 +155,25 @@ static inline void *hak_large_segment_address(const struct hak_large_segment *se
 {
     return (char *)segment + ((size_t)index << HAK_LARGE_UNIT_SHIFT);
 }
+
+/* ---- the lists of free runs (large_segment.c); the caller holds the lock ---- */
+
+/* Makes a free run or a sliver of units that belong to no run; merges nothing. The run comes behind
+ * `older` by age; NULL makes it the oldest. */
+void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                    uint32_t index, uint32_t units, uint32_t dirty, struct hak_unit *older);
+
+/* Takes a free run out of the lists and erases it: its units belong to no run. Returns its dirty
+ * units, and in *older the next older run, if it was linked by age. */
+uint32_t hak_large_unfile(struct hak_large_cache *cache, struct hak_large_segment *segment,
+                          struct hak_unit *run, struct hak_unit **older);
+
+/* A free run of one set with room for `units` from a multiple of `alignment` (in units) on, or
+ * NULL: the best of the first few runs of the right bin, else the first of a higher bin. */
+struct hak_unit *hak_large_find(struct hak_large_cache *cache, enum hak_large_set set,
+                                uint32_t units, uint32_t alignment);
+
+/* Units to skip at the start of a free run for the alignment (in units). */
+uint32_t hak_large_lead(const struct hak_unit *run, uint32_t alignment);
 
 #endif

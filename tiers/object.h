@@ -81,7 +81,7 @@ static inline bool hak_link_is_sound(uint64_t word, uint64_t below)
 }
 
 /* The mask of a bundle's link, which depends on the link's address. */
-static inline uint64_t hak_bundle_mask(const uint64_t *second)
+static inline uint64_t hak_link_mask(const uint64_t *second)
 {
     return ((uint64_t)(uintptr_t)second + 1) * hak_link_secret;
 }
@@ -98,13 +98,13 @@ static inline bool hak_link_has_room(uint64_t word, uint64_t below)
 static inline uint64_t hak_next_bundle(const void *object)
 {
     const uint64_t *second = (const uint64_t *)object + 1;
-    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_bundle_mask(second);
+    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_link_mask(second);
 }
 
 static inline void hak_set_next_bundle(void *object, uint64_t next)
 {
     uint64_t *second = (uint64_t *)object + 1;
-    __atomic_store_n(second, next ^ hak_bundle_mask(second), __ATOMIC_RELAXED);
+    __atomic_store_n(second, next ^ hak_link_mask(second), __ATOMIC_RELAXED);
 }
 
 #endif

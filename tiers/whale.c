@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "learn/match.h"
 #include "os/clock.h"
 #include "tiers/headroom.h"
 #include "tiers/page_map.h"

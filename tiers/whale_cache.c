@@ -2,6 +2,7 @@
 /* The table of descriptors and the cache of freed whales: see the header. */
 #include "tiers/whale_cache.h"
 
+#include "learn/match.h"
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "tiers/meta.h"

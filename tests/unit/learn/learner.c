@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "learn/learner_sample.h"
+#include "learn/match.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
 

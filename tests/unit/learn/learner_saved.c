@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "learn/elo.h"
-#include "learn/learner.h"
+#include "learn/match.h"
 #include "tests/lib/tap.h"
 
 enum {

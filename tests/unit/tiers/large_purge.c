@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "learn/learner_sample.h"
+#include "learn/match.h"
 #include "os/clock.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"

@@ -13,7 +13,7 @@
 #include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/unit/tiers/child.h"
-#include "tiers/large.h"
+#include "tiers/large_purge.h"
 #include "tiers/page_map.h"
 #include "tiers/whale.h"
 
@@ -132,7 +132,7 @@ static void start_huge(enum hak_arm arm)
 {
     policy = hak_policy_fixed;
     policy.large_arm = arm;
-    hak_region_set_hugetlb(1);
+    hak_region_set_hugetlb(true);
 }
 
 static int holds(const char *object, size_t size, char pattern)
@@ -171,7 +171,7 @@ static void huge_whales(void)
     EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
     hak_whale_trim(&whales);
     EXPECT_EQ(free_pages(), before);
-    hak_region_set_hugetlb(0);
+    hak_region_set_hugetlb(false);
 }
 
 /* Of a run that begins a huge page and ends within another the kernel would purge a part. */
@@ -212,7 +212,7 @@ static void huge_runs_by(enum hak_arm arm)
     hak_large_trim(&cache);
     EXPECT_EQ(hak_large_bytes(&cache).mapped, 0);
     EXPECT_EQ(free_pages(), before);
-    hak_region_set_hugetlb(0);
+    hak_region_set_hugetlb(false);
 }
 
 static void huge_runs(void)
@@ -255,14 +255,14 @@ static void plain_instead(void)
     }
     EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
     hak_whale_trim(&whales);
-    hak_region_set_hugetlb(0);
+    hak_region_set_hugetlb(false);
 }
 
 /* Nobody asks for them. */
 static void none_unasked(void)
 {
     uint64_t tries = count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS);
-    int is_hugetlb = 1;
+    bool is_hugetlb = true;
     void *region = hak_region_map_large(&source, HAK_REGION_SIZE, HAK_HUGE_DEFAULT,
                                         &is_hugetlb);
     REQUIRE(region != NULL);

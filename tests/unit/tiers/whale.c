@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "learn/match.h"
 #include "os/memory.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/smaps.h"

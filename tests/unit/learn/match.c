@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/tick.c: what workloads in a time of their own make of the arms and of retention.
+/* learn/match.c: what workloads in a time of their own make of the arms and of retention.
  * A cache is played that obeys the learner: it purges as the arm says, keeps for the time of decay,
  * and serves each object again after its idle time. */
-#include "learn/learner.h"
+#include "learn/match.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The learner's tick: matches, the arms that follow from them, and what may be kept. Under the lock
  * of the cache that the learner serves. */
-#include "learn/learner.h"
+#include "learn/match.h"
 
 #include "learn/audit.h"
 #include "learn/credit.h"
@@ -283,8 +283,8 @@ static int grow_by_use(struct hak_learner *learner, const struct hak_policy *pol
     return grow_retain(learner, policy, most, from / 2, "use");
 }
 
-int hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
-                            size_t most)
+bool hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
+                             size_t most)
 {
     return may_grow(learner, policy, most) && (grow_by_misses(learner, policy, most) ||
                                                grow_by_use(learner, policy, most));
