@@ -5,10 +5,21 @@
 #     make bench                         a short comparison with the allocators that are installed
 #     make bench BENCHFLAGS='--hakmem HAKMEM_SHARD=cpu larson mesh'
 #     make bench-latency                 how long single calls of malloc and free take at worst
+#     make bench-programs                real programs and the like beside others, memory at rest
 #     make bench-learn                   what large memory costs by each policy, and by the learner
 
 include %D%/workloads.mk
-bench_programs = %D%/learn/learn_work %D%/programs/sparse $(bench_workloads)
+# Programs of bench/programs/run; what is resident is theirs to show.
+programs = \
+	%D%/programs/asleep \
+	%D%/programs/burst \
+	%D%/programs/handover \
+	%D%/programs/large \
+	%D%/programs/queues \
+	%D%/programs/replace \
+	%D%/programs/sparse \
+	%D%/programs/stress
+bench_programs = %D%/learn/learn_work $(programs) $(bench_workloads)
 check_PROGRAMS += $(bench_programs)
 check_LTLIBRARIES += %D%/lib/libbench.la
 
@@ -35,9 +46,38 @@ bench_ldflags = -pthread
 %C%_learn_learn_work_CFLAGS = $(bench_cflags)
 %C%_learn_learn_work_LDADD = %D%/lib/libbench.la
 %C%_learn_learn_work_LDFLAGS = $(bench_ldflags)
-# Run by hand, whatever is preloaded: it prints what is resident.
+%C%_programs_asleep_SOURCES = %D%/programs/asleep.c %D%/programs/program.h
+%C%_programs_asleep_CFLAGS = $(bench_cflags)
+%C%_programs_asleep_LDFLAGS = $(bench_ldflags)
+%C%_programs_asleep_LDADD =
+%C%_programs_burst_SOURCES = %D%/programs/burst.c %D%/programs/program.h
+%C%_programs_burst_CFLAGS = $(bench_cflags)
+%C%_programs_burst_LDFLAGS = $(bench_ldflags)
+%C%_programs_burst_LDADD =
+%C%_programs_handover_SOURCES = %D%/programs/handover.c %D%/programs/program.h
+%C%_programs_handover_CFLAGS = $(bench_cflags)
+%C%_programs_handover_LDFLAGS = $(bench_ldflags)
+%C%_programs_handover_LDADD =
+%C%_programs_large_SOURCES = %D%/programs/large.c %D%/programs/program.h
+%C%_programs_large_CFLAGS = $(bench_cflags)
+%C%_programs_large_LDFLAGS = $(bench_ldflags)
+%C%_programs_large_LDADD =
+%C%_programs_queues_SOURCES = %D%/programs/queues.c %D%/programs/program.h
+%C%_programs_queues_CFLAGS = $(bench_cflags)
+%C%_programs_queues_LDFLAGS = $(bench_ldflags)
+%C%_programs_queues_LDADD =
+%C%_programs_replace_SOURCES = %D%/programs/replace.c %D%/programs/program.h
+%C%_programs_replace_CFLAGS = $(bench_cflags)
+%C%_programs_replace_LDFLAGS = $(bench_ldflags)
+%C%_programs_replace_LDADD =
+%C%_programs_sparse_SOURCES = %D%/programs/sparse.c %D%/programs/program.h
 %C%_programs_sparse_CFLAGS = $(bench_cflags)
 %C%_programs_sparse_LDFLAGS = $(bench_ldflags)
+%C%_programs_sparse_LDADD =
+%C%_programs_stress_SOURCES = %D%/programs/stress.c %D%/programs/program.h
+%C%_programs_stress_CFLAGS = $(bench_cflags)
+%C%_programs_stress_LDFLAGS = $(bench_ldflags)
+%C%_programs_stress_LDADD =
 # Preloaded by whoever records a trace: without an -rpath libtool would make an archive.
 check_LTLIBRARIES += %D%/learn/learn_record.la
 %C%_learn_learn_record_la_SOURCES = %D%/learn/record.c
@@ -45,8 +85,9 @@ check_LTLIBRARIES += %D%/learn/learn_record.la
 %C%_learn_learn_record_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere $(bench_ldflags)
 
 # Every workload in its fast form, contents checked.
-TESTS += %D%/smoke.sh
+TESTS += %D%/smoke.sh %D%/programs/smoke.sh
 %D%/smoke.log: $(bench_programs)
+%D%/programs/smoke.log: $(programs)
 
 EXTRA_DIST += \
 	%D%/README.md \
@@ -60,6 +101,20 @@ EXTRA_DIST += \
 	%D%/learn/traces/python.trace.xz \
 	%D%/learn/traces/redis.trace.xz \
 	%D%/learn/traces/sqlite.trace.xz \
+	%D%/programs/analysis.sh \
+	%D%/programs/apache.sh \
+	%D%/programs/buffers.js \
+	%D%/programs/compile.sh \
+	%D%/programs/drive.sh \
+	%D%/programs/documents.py \
+	%D%/programs/pgbench.sh \
+	%D%/programs/postgres.lib \
+	%D%/programs/redis.sh \
+	%D%/programs/run \
+	%D%/programs/smoke.sh \
+	%D%/programs/sqlite.py \
+	%D%/programs/words.pl \
+	%D%/programs/words.rb \
 	%D%/run \
 	%D%/smoke.sh \
 	%D%/profiles/churn.profile \
@@ -69,7 +124,7 @@ EXTRA_DIST += \
 	%D%/profiles/small.profile \
 	%D%/profiles/tiny.profile
 
-.PHONY: bench bench-instructions bench-latency bench-learn
+.PHONY: bench bench-instructions bench-latency bench-learn bench-programs
 bench: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/run --build . --rounds 3 --seconds 0.5 $(BENCHFLAGS)
 
@@ -82,3 +137,6 @@ bench-latency: $(bench_programs) libhakmem.la
 # The short form; the whole one takes an hour: bench/learn/run.
 bench-learn: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/learn/run --build . --short $(LEARNFLAGS)
+
+bench-programs: $(bench_programs) libhakmem.la
+	$(srcdir)/%D%/programs/run --build . $(BENCHFLAGS)

@@ -3,6 +3,7 @@
  * sparse.c - heaps that keep few of many small objects: what stays resident, and what it costs.
  *
  *   sparse CASE [SECONDS]     light work for so long at the end (12)
+ *   sparse CASE rest          instead, rest as the programs beside it do
  *
  *   same     a million objects of 256 bytes, nine of ten are freed at random
  *   mixed    320,000 of 16 bytes to 1 KiB, 19 of 20 are freed at random
@@ -14,6 +15,8 @@
  * work (a thousand pairs of malloc and free in each ten milliseconds), and after malloc_trim; page faults
  * and CPU seconds of the case. The allocator is whatever was preloaded.
  */
+#include "bench/programs/program.h"
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -243,6 +246,8 @@ int main(int argc, char **argv)
         size_t first = resident();
         struct rusage usage;
         cases[i].run();
+        if (argc > 2 && strcmp(argv[2], "rest") == 0)
+            return program_rest();
         getrusage(RUSAGE_SELF, &usage);
         size_t before = resident() - first;
         work_lightly(argc > 2 ? atof(argv[2]) : 12);
