@@ -4,6 +4,7 @@
 #
 #     make bench                         a short comparison with the allocators that are installed
 #     make bench BENCHFLAGS='--hakmem HAKMEM_SHARD=cpu larson mesh'
+#     make bench-cores                   a simulated machine of 64 cores
 #     make bench-latency                 how long single calls of malloc and free take at worst
 #     make bench-programs                real programs and the like beside others, memory at rest
 #     make bench-learn                   what large memory costs by each policy, and by the learner
@@ -89,8 +90,22 @@ TESTS += %D%/smoke.sh %D%/programs/smoke.sh
 %D%/smoke.log: $(bench_programs)
 %D%/programs/smoke.log: $(programs)
 
+# The simulated machine says what is known.
+TESTS += %D%/cores/smoke.sh
+
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/cores/README.md \
+	%D%/cores/calls.c \
+	%D%/cores/cores_work.c \
+	%D%/cores/lines.c \
+	%D%/cores/machine.h \
+	%D%/cores/plugin.c \
+	%D%/cores/qemu_plugin.h \
+	%D%/cores/run \
+	%D%/cores/says.h \
+	%D%/cores/smoke.sh \
+	%D%/cores/turns.c \
 	%D%/instructions.sh \
 	%D%/larson.sh \
 	%D%/latency \
@@ -124,12 +139,16 @@ EXTRA_DIST += \
 	%D%/profiles/small.profile \
 	%D%/profiles/tiny.profile
 
-.PHONY: bench bench-instructions bench-latency bench-learn bench-programs
+.PHONY: bench bench-cores bench-instructions bench-latency bench-learn bench-programs
 bench: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/run --build . --rounds 3 --seconds 0.5 $(BENCHFLAGS)
 
 bench-instructions: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/instructions.sh --build . .libs/libhakmem.so
+
+# Neither the plug-in nor its workloads are part of a build: they need QEMU, and x86-64.
+bench-cores: libhakmem.la
+	$(srcdir)/%D%/cores/run --build . $(BENCHFLAGS)
 
 bench-latency: $(bench_programs) libhakmem.la
 	$(srcdir)/%D%/latency --build . $(BENCHFLAGS)
