@@ -58,11 +58,11 @@ static void *small_without_front(unsigned class_id)
 {
     struct hak_shard *shard = shard_here();
     struct hak_pool *pool = hak_shard_pool(shard, class_id);
-    uint64_t word = hak_magazine_empty(class_id);
+    struct hak_chain chain = hak_magazine_empty(class_id);
     hak_count(&shard->counters, HAK_COUNTER_FRONT_FALLBACKS, 1);
-    if (hak_pool_take(pool, class_id, 1, &word) == 0)
-        hak_pool_take_fresh(pool, class_id, 1, &word);
-    return hak_word_object(word);
+    if (hak_pool_take(pool, class_id, 1, &chain) == 0)
+        hak_pool_take_fresh(pool, class_id, 1, &chain);
+    return hak_chain_top(chain);
 }
 
 static void *beside(size_t size, size_t alignment, enum hak_zero zero)
@@ -137,9 +137,9 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
 
 static void release_small_without_front(void *object, struct hak_page page)
 {
-    uint64_t word = hak_magazine_empty(page.class_id);
-    hak_magazine_push(&word, object);
-    hak_shard_give_to_slabs(page.class_id, word);
+    struct hak_chain chain = hak_magazine_empty(page.class_id);
+    hak_magazine_push(&chain, object);
+    hak_shard_give_to_slabs(page.class_id, chain);
 }
 
 /* Pushes an object to the front of the thread or CPU; false if that has no room. */
@@ -212,23 +212,23 @@ static void release_small_to_heap(struct hak_front *front, void *object, struct 
 static void release_small_beside(struct hak_front *front, void *object, struct hak_page page)
 {
     struct hak_shard *shard = hak_shard_of_id(page.home);
-    uint64_t word = hak_magazine_empty(page.class_id);
-    hak_magazine_push(&word, object);
+    struct hak_chain chain = hak_magazine_empty(page.class_id);
+    hak_magazine_push(&chain, object);
     if (front != NULL) {
-        uint64_t *magazine = is_foreign(front, page) ? &front->foreign[page.class_id]
-                                                     : &front->loaded[page.class_id];
-        uint64_t full = *magazine;
-        *magazine = word;
+        struct hak_chain *magazine = is_foreign(front, page) ? &front->foreign[page.class_id]
+                                                             : &front->loaded[page.class_id];
+        struct hak_chain full = *magazine;
+        *magazine = chain;
         __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
-        word = full;
+        chain = full;
         shard = hak_front_shard(front);
     }
-    unsigned count = hak_classes[page.class_id].bundle - hak_word_room(word);
+    unsigned count = hak_chain_length(page.class_id, chain);
     if (count == 0 || shard == NULL)
         return;
     hak_count(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
               (uint64_t)count * hak_classes[page.class_id].size);
-    hak_inbox_post(&shard->inbox, hak_word_object(word), count);
+    hak_inbox_post(&shard->inbox, hak_bundle_of(page.class_id, chain));
 }
 
 static void release_small(void *object, struct hak_page page)

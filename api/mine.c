@@ -16,7 +16,7 @@ HAK_TLS struct hak_front *hak_front_mine = (struct hak_front *)&hak_front_none;
 /* Open in all classes, so that the CPU's front is not used; but it has no objects, its home is no
  * shard, and its foreign magazines have no room. */
 struct hak_front hak_front_apart = {
-    .loaded = {[1 ... HAK_CLASS_LAST] = 1},
+    .loaded = {[1 ... HAK_CLASS_LAST] = {1}},
     .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing
 };
 

@@ -129,10 +129,10 @@ static void *take_whale(const struct hak_region_source *source, size_t size)
 static void *take_small(struct hak_shard *shard, unsigned class_id)
 {
     struct hak_pool *pool = hak_shard_pool(shard, class_id);
-    uint64_t word = hak_magazine_empty(class_id);
-    if (hak_pool_take(pool, class_id, 1, &word) == 0)
-        hak_pool_take_fresh(pool, class_id, 1, &word);
-    return hak_word_object(word);
+    struct hak_chain chain = hak_magazine_empty(class_id);
+    if (hak_pool_take(pool, class_id, 1, &chain) == 0)
+        hak_pool_take_fresh(pool, class_id, 1, &chain);
+    return hak_chain_top(chain);
 }
 
 static void *take_on_once(struct hak_shard *shard, size_t size)

@@ -29,15 +29,15 @@
 struct hak_shard;
 
 struct hak_front {
-    uint64_t loaded[HAK_CLASS_COUNT];
+    struct hak_chain loaded[HAK_CLASS_COUNT];
     uint32_t home;                        /* id of the shard: what `local` means to a free */
     uint32_t sequence;                    /* ordinal of the thread in the process */
     uint64_t near;                        /* where the 4 GiB begin that were freed in last, */
     const uint32_t *leaf;                 /* and their leaf of the page map; see hak_front_knows */
     struct hak_shard *shard;
     struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
-    uint64_t foreign[HAK_CLASS_COUNT];
-    uint64_t spare[HAK_CLASS_COUNT];
+    struct hak_chain foreign[HAK_CLASS_COUNT];
+    struct hak_chain spare[HAK_CLASS_COUNT];
     uint16_t fill[HAK_CLASS_COUNT];       /* objects a refill takes out of slabs (P1) */
     uint8_t missed[HAK_CLASS_COUNT];      /* refilled since the last tick */
     uint32_t spare_bytes;                 /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
@@ -50,7 +50,7 @@ struct hak_front {
     uint32_t left;                        /* its thread has left it in the list; atomic */
     uint32_t taken_apart;                 /* classes, once it has no thread */
     struct hak_owner owner;
-    uint64_t seen[HAK_CLASS_COUNT];       /* `loaded` at the last tick, */
+    struct hak_chain seen[HAK_CLASS_COUNT];    /* `loaded` at the last tick, */
     uint8_t unchanged[HAK_CLASS_COUNT];   /* and at how many before it, without a break */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
@@ -66,11 +66,11 @@ enum {
  * is: hak_front_refill finds it there. */
 static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
 {
-    uint64_t word = front->loaded[class_id];
-    void *object = hak_word_object(word);
+    struct hak_chain chain = front->loaded[class_id];
+    void *object = hak_chain_top(chain);
     if (hak_likely(object != NULL)) {
-        uint64_t below = hak_link_read(object);
-        if (hak_unlikely(!hak_link_has_room(word, below)))
+        struct hak_chain below = hak_link_read(object);
+        if (hak_unlikely(!hak_link_has_room(chain, below)))
             return NULL;
         front->loaded[class_id] = below;
     }
@@ -118,12 +118,12 @@ static inline void hak_front_remember(struct hak_front *front, const void *objec
  * `loaded` is not empty, or the spare's link is broken: nothing, as in hak_front_pop. */
 static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
 {
-    uint64_t word = front->spare[class_id];
-    void *object = hak_word_object(word);
-    if (object == NULL || hak_word_object(front->loaded[class_id]) != NULL)
+    struct hak_chain chain = front->spare[class_id];
+    void *object = hak_chain_top(chain);
+    if (object == NULL || !hak_chain_is_empty(front->loaded[class_id]))
         return NULL;
-    uint64_t below = hak_link_read(object);
-    if (hak_unlikely(!hak_link_is_sound(word, below)))
+    struct hak_chain below = hak_link_read(object);
+    if (hak_unlikely(!hak_link_is_sound(chain, below)))
         return NULL;
     front->spare[class_id] = hak_magazine_empty(class_id);
     front->spare_bytes -= hak_magazine_bytes(class_id);
@@ -138,23 +138,23 @@ static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_
  * room, as that of class 0. */
 static inline bool hak_front_is_open(const struct hak_front *front, unsigned class_id)
 {
-    return front->loaded[class_id] != 0;
+    return front->loaded[class_id].word != 0;
 }
 
-/* An object that `loaded` has no room for, or that is of another shard (`entry` is its page's): 1,
- * or 0 when there is no room behind, either. Class 0 never has room, nor has a closed one. */
-static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry, void *object)
+/* An object that `loaded` has no room for, or that is of another shard (`entry` is its page's):
+ * whether there is room behind. Class 0 never has room, nor has a closed one. */
+static inline bool hak_front_push_behind(struct hak_front *front, uint32_t entry, void *object)
 {
     unsigned class_id = (uint8_t)entry;
     if (entry >> 16 != hak_front_home(front))
         return hak_magazine_push(&front->foreign[class_id], object);
     /* There is room after all if the shard changed between the caller's look and ours. */
     if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
-        return 1;
-    if (!hak_front_is_open(front, class_id) || hak_word_object(front->spare[class_id]) != NULL ||
+        return true;
+    if (!hak_front_is_open(front, class_id) || !hak_chain_is_empty(front->spare[class_id]) ||
         front->spare_bytes + hak_magazine_bytes(class_id) > HAK_FRONT_SPARE_BYTES)
-        return 0;
-    uint64_t full = front->loaded[class_id];
+        return false;
+    struct hak_chain full = front->loaded[class_id];
     front->loaded[class_id] = hak_magazine_empty(class_id);
     __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
     front->spare[class_id] = full;
@@ -162,20 +162,21 @@ static inline int hak_front_push_behind(struct hak_front *front, uint32_t entry,
     return hak_magazine_push(&front->loaded[class_id], object);
 }
 
-/* At a tick: whether the class's loaded magazine, `word` now, has not changed for so long that it
+/* At a tick: whether the class's loaded magazine, `now`, has not changed for so long that it
  * is to be given back. A class that is popped and pushed in turn may look unused, and is refilled:
  * once in HAK_FRONT_IDLE_TICKS. relaxed, all: hints, where threads of one CPU share the front */
-static inline int hak_front_is_unused(struct hak_front *front, unsigned class_id, uint64_t word)
+static inline bool hak_front_is_unused(struct hak_front *front, unsigned class_id,
+                                       struct hak_chain now)
 {
-    uint64_t seen = __atomic_load_n(&front->seen[class_id], __ATOMIC_RELAXED);
+    uint64_t seen = __atomic_load_n(&front->seen[class_id].word, __ATOMIC_RELAXED);
     unsigned unchanged = __atomic_load_n(&front->unchanged[class_id], __ATOMIC_RELAXED) + 1u;
-    if (word != seen)
+    if (now.word != seen)
         unchanged = 0;
-    int is_unused = unchanged >= HAK_FRONT_IDLE_TICKS;
-    __atomic_store_n(&front->seen[class_id], word, __ATOMIC_RELAXED);
+    bool is_unused = unchanged >= HAK_FRONT_IDLE_TICKS;
+    __atomic_store_n(&front->seen[class_id].word, now.word, __ATOMIC_RELAXED);
     __atomic_store_n(&front->unchanged[class_id], (uint8_t)(is_unused ? 0 : unchanged),
                      __ATOMIC_RELAXED);
-    return is_unused && hak_word_object(word) != NULL;
+    return is_unused && !hak_chain_is_empty(now);
 }
 
 #endif

@@ -33,7 +33,7 @@ _Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride, HAK
 struct hak_cpu_fronts hak_cpu_fronts;
 
 static struct hak_lock draining;
-static int trusted;    /* the self-test was passed, the rest is set; by the starting thread */
+static bool trusted;    /* the self-test was passed, the rest is set; by the starting thread */
 
 /* Fronts that are opened late. */
 static struct {
@@ -79,21 +79,21 @@ static struct hak_shard *shard_of(const struct hak_front *front)
 /* A sequence that is disturbed must be restarted. The disturbance interrupts us and only then
  * sets the flag, so a sequence that sees the flag was not restarted when it had to be. All tests
  * together spin for so many milliseconds at the most. */
-static int sequences_restart(const struct hak_cpu_fronts *fronts, unsigned patience_ms)
+static bool sequences_restart(const struct hak_cpu_fronts *fronts, unsigned patience_ms)
 {
     uint64_t turns = (uint64_t)patience_ms * TURNS_PER_MS;
     for (unsigned test = 0; test < SELF_TESTS && turns != 0; test++) {
         uint32_t flag = 0;
         if (hak_os_disturb_begin(fronts->rseq, &flag) != 0)
-            return 0;
-        int restarted = hak_cpu_spin(fronts, &flag, &turns);
+            return false;
+        bool restarted = hak_cpu_spin(fronts, &flag, &turns);
         hak_os_disturb_end();
         if (restarted)
-            return 1;
+            return true;
         /* Seen without a restart: either the kernel is not to be trusted, or the disturbance was
          * over before the sequence began. Another chance tells them apart. */
     }
-    return 0;
+    return false;
 }
 
 static void make_fronts(char *base, unsigned ids, const struct hak_shard_map *map)
@@ -108,7 +108,7 @@ static void publish(const struct hak_cpu_fronts *fronts)
     hak_cpu_fronts.ids = fronts->ids;
     /* release, all: whoever finds them, as the child of a fork in between, finds them made */
     __atomic_store_n(&hak_cpu_fronts.rseq, fronts->rseq, __ATOMIC_RELEASE);
-    __atomic_store_n(&trusted, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&trusted, true, __ATOMIC_RELEASE);
     __atomic_store_n(&hak_cpu_fronts.limit, fronts->ids, __ATOMIC_RELEASE);
 }
 
@@ -222,7 +222,7 @@ static void note_missed(struct hak_front *front, unsigned class_id, unsigned fil
 
 /* What lies in a magazine of the CPU's front, which is empty then; 0 if nothing does, or if each
  * try was disturbed. */
-static uint64_t take(size_t slot, unsigned class_id, unsigned tries)
+static struct hak_chain take(size_t slot, unsigned class_id, unsigned tries)
 {
     return hak_cpu_take(slot, hak_magazine_empty(class_id), tries);
 }
@@ -237,112 +237,113 @@ static void note_spare(struct hak_front *front, unsigned class_id, int sign)
 }
 
 /* A chain that came out of a magazine goes to the shard. */
-static void give_back(struct hak_shard *shard, unsigned class_id, uint64_t word)
+static void give_back(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
-              hak_classes[class_id].bundle - hak_word_room(word));
-    hak_shard_accept_part(shard, class_id, word);
+              hak_chain_length(class_id, chain));
+    hak_shard_accept_part(shard, class_id, chain);
 }
 
-static uint64_t chain_from_shard(unsigned class_id)
+static struct hak_chain chain_from_shard(unsigned class_id)
 {
     struct hak_front *front = front_here();
     struct hak_shard *shard = shard_of(front);
     unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
-    uint64_t word = hak_shard_refill(shard, class_id, fill);
-    if (word != 0)
+    struct hak_chain chain = hak_shard_refill(shard, class_id, fill);
+    if (!hak_chain_is_empty(chain))
         note_missed(front, class_id, fill);
-    return word;
+    return chain;
 }
 
 /* A chain for a CPU that was found without an object: the loaded one, if it is there after all, for
  * another thread filled it, or its link is broken; the spare one; or the shard's. 0: no memory. */
-static uint64_t find_chain(unsigned class_id)
+static struct hak_chain find_chain(unsigned class_id)
 {
+    const struct hak_front *here = front_here();
     /* relaxed: a hint */
-    uint64_t loaded = __atomic_load_n(&front_here()->loaded[class_id], __ATOMIC_RELAXED);
-    uint64_t word = 0;
-    if (hak_unlikely(hak_word_object(loaded) != NULL))
-        word = take(hak_slot_loaded(class_id), class_id, HAK_CPU_TRIES);
-    if (word != 0)
-        return word;
-    word = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
-    if (word == 0)
+    struct hak_chain loaded = {__atomic_load_n(&here->loaded[class_id].word, __ATOMIC_RELAXED)};
+    struct hak_chain chain = HAK_NO_CHAIN;
+    if (hak_unlikely(!hak_chain_is_empty(loaded)))
+        chain = take(hak_slot_loaded(class_id), class_id, HAK_CPU_TRIES);
+    if (!hak_chain_is_empty(chain))
+        return chain;
+    chain = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
+    if (hak_chain_is_empty(chain))
         return chain_from_shard(class_id);
     note_spare(front_here(), class_id, -1);
-    return word;
+    return chain;
 }
 
 void *hak_cpu_front_refill(unsigned class_id)
 {
-    uint64_t word;
-    uint64_t rest = 0;
+    struct hak_chain chain;
+    struct hak_chain rest = HAK_NO_CHAIN;
     do {
-        word = find_chain(class_id);
-        if (word == 0)
+        chain = find_chain(class_id);
+        if (hak_chain_is_empty(chain))
             return NULL;
-    } while (hak_unlikely(!hak_chain_below(class_id, word, &rest)));    /* given up */
-    void *object = hak_word_object(word);
+    } while (hak_unlikely(!hak_found_chain_below(class_id, chain, &rest)));    /* given up */
+    void *object = hak_chain_top(chain);
     hak_inject();
-    if (hak_word_object(rest) != NULL &&
+    if (!hak_chain_is_empty(rest) &&
         !hak_cpu_install(hak_slot_loaded(class_id), rest, HAK_CPU_TRIES))
         give_back(shard_of(front_here()), class_id, rest);
     return object;
 }
 
 /* Puts a chain behind the loaded one; what does not fit goes to the shard. */
-static void put_spare(struct hak_shard *shard, unsigned class_id, uint64_t word)
+static void put_spare(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     struct hak_front *front = front_here();
     size_t slot = hak_slot_spare(class_id);
     /* relaxed: a hint */
     int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
     if (bytes >= HAK_FRONT_SPARE_BYTES) {
-        give_back(shard, class_id, word);
+        give_back(shard, class_id, chain);
         return;
     }
-    if (hak_cpu_install(slot, word, HAK_CPU_TRIES)) {
+    if (hak_cpu_install(slot, chain, HAK_CPU_TRIES)) {
         note_spare(front, class_id, 1);
         return;
     }
-    uint64_t behind = take(slot, class_id, HAK_CPU_TRIES);
+    struct hak_chain behind = take(slot, class_id, HAK_CPU_TRIES);
     hak_inject();
-    if (!hak_cpu_install(slot, word, HAK_CPU_TRIES))
-        give_back(shard, class_id, word);
-    if (behind != 0)
+    if (!hak_cpu_install(slot, chain, HAK_CPU_TRIES))
+        give_back(shard, class_id, chain);
+    if (!hak_chain_is_empty(behind))
         give_back(shard, class_id, behind);
 }
 
 void hak_cpu_front_overflow(unsigned class_id, void *object)
 {
-    uint64_t single = hak_magazine_empty(class_id);
+    struct hak_chain single = hak_magazine_empty(class_id);
     hak_magazine_push(&single, object);
     size_t slot = hak_slot_loaded(class_id);
-    uint64_t word = take(slot, class_id, HAK_CPU_TRIES);
+    struct hak_chain chain = take(slot, class_id, HAK_CPU_TRIES);
     struct hak_shard *shard = shard_of(front_here());
     hak_inject();
     if (!hak_cpu_install(slot, single, HAK_CPU_TRIES))
         hak_shard_give_to_slabs(class_id, single);
-    if (word == 0)
+    if (hak_chain_is_empty(chain))
         return;
-    put_spare(shard, class_id, word);
+    put_spare(shard, class_id, chain);
 }
 
 /* As in hak_front_give_foreign: 1 if the chain is taken care of. */
-static int keep_foreign(struct hak_front *front, unsigned class_id, uint64_t word)
+static bool keep_foreign(struct hak_front *front, unsigned class_id, struct hak_chain chain)
 {
     /* relaxed, both: hints */
     int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
-    uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
-    if (bytes >= HAK_FRONT_SPARE_BYTES || hak_word_object(spare) != NULL ||
-        !hak_shard_leaves_foreign(shard_of(front), class_id, word))
-        return 0;
+    struct hak_chain spare = {__atomic_load_n(&front->spare[class_id].word, __ATOMIC_RELAXED)};
+    if (bytes >= HAK_FRONT_SPARE_BYTES || !hak_chain_is_empty(spare) ||
+        !hak_shard_leaves_foreign(shard_of(front), class_id, chain))
+        return false;
     hak_inject();
-    if (hak_cpu_install(hak_slot_spare(class_id), word, HAK_CPU_TRIES))
+    if (hak_cpu_install(hak_slot_spare(class_id), chain, HAK_CPU_TRIES))
         note_spare(front, class_id, 1);
     else
-        give_back(shard_of(front), class_id, word);
-    return 1;
+        give_back(shard_of(front), class_id, chain);
+    return true;
 }
 
 void hak_cpu_front_give_foreign(unsigned class_id, void *object)
@@ -351,14 +352,14 @@ void hak_cpu_front_give_foreign(unsigned class_id, void *object)
     for (unsigned round = 0; round < ROUNDS_TO_GIVE; round++) {
         if (hak_cpu_push_at(slot, object, HAK_CPU_TRIES) == HAK_CPU_PUSHED)
             return;
-        uint64_t word = take(slot, class_id, HAK_CPU_TRIES);
-        if (word == 0)
+        struct hak_chain chain = take(slot, class_id, HAK_CPU_TRIES);
+        if (hak_chain_is_empty(chain))
             break;    /* no front to be had, or taken meanwhile */
         struct hak_front *front = front_here();
-        if (!keep_foreign(front, class_id, word))
-            hak_shard_take_foreign(shard_of(front), class_id, word);
+        if (!keep_foreign(front, class_id, chain))
+            hak_shard_take_foreign(shard_of(front), class_id, chain);
     }
-    uint64_t single = hak_magazine_empty(class_id);
+    struct hak_chain single = hak_magazine_empty(class_id);
     hak_magazine_push(&single, object);
     hak_shard_give_to_slabs(class_id, single);
 }
@@ -370,27 +371,27 @@ static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *k
 {
     struct hak_shard *shard = shard_of(front);
     const struct hak_class *class = &hak_classes[class_id];
-    uint64_t word = take(hak_slot_foreign(class_id), class_id, HAK_CPU_ONE_TRY);
-    if (word != 0)
-        hak_shard_take_foreign(shard, class_id, word);
+    struct hak_chain chain = take(hak_slot_foreign(class_id), class_id, HAK_CPU_ONE_TRY);
+    if (!hak_chain_is_empty(chain))
+        hak_shard_take_foreign(shard, class_id, chain);
     /* relaxed, all: hints */
-    uint64_t loaded = __atomic_load_n(&front->loaded[class_id], __ATOMIC_RELAXED);
-    int keeps_nothing = shard->policy->decay_ns == 0;
-    int is_unused = hak_front_is_unused(front, class_id, loaded) || keeps_nothing;
-    int is_missed = __atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED);
+    struct hak_chain loaded = {__atomic_load_n(&front->loaded[class_id].word, __ATOMIC_RELAXED)};
+    bool keeps_nothing = shard->policy->decay_ns == 0;
+    bool is_unused = hak_front_is_unused(front, class_id, loaded) || keeps_nothing;
+    bool is_missed = __atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED);
     if (is_missed && !keeps_nothing) {
-        uint64_t spare = __atomic_load_n(&front->spare[class_id], __ATOMIC_RELAXED);
-        *kept_bytes += (class->bundle - hak_word_room(spare)) * class->size;
+        struct hak_chain spare = {__atomic_load_n(&front->spare[class_id].word, __ATOMIC_RELAXED)};
+        *kept_bytes += (class->bundle - hak_chain_room(spare)) * class->size;
         return;
     }
-    word = take(hak_slot_spare(class_id), class_id, HAK_CPU_ONE_TRY);
-    if (word != 0)
-        give_back(shard, class_id, word);
-    word = 0;
+    chain = take(hak_slot_spare(class_id), class_id, HAK_CPU_ONE_TRY);
+    if (!hak_chain_is_empty(chain))
+        give_back(shard, class_id, chain);
+    chain = HAK_NO_CHAIN;
     if (is_unused)
-        word = take(hak_slot_loaded(class_id), class_id, HAK_CPU_ONE_TRY);
-    if (word != 0)
-        give_back(shard, class_id, word);
+        chain = take(hak_slot_loaded(class_id), class_id, HAK_CPU_ONE_TRY);
+    if (!hak_chain_is_empty(chain))
+        give_back(shard, class_id, chain);
     unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
     if (fill > 1)
         __atomic_store_n(&front->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
@@ -405,21 +406,21 @@ void hak_cpu_front_shrink(struct hak_front *front)
     __atomic_store_n(&front->spare_bytes, kept_bytes, __ATOMIC_RELAXED);
 }
 
-static void give_to_slabs(struct hak_shard *shard, unsigned class_id, uint64_t word,
+static void give_to_slabs(struct hak_shard *shard, unsigned class_id, struct hak_chain chain,
                           enum hak_counter counter)
 {
-    hak_count(&shard->counters, counter, hak_classes[class_id].bundle - hak_word_room(word));
-    hak_shard_give_to_slabs(class_id, word);
+    hak_count(&shard->counters, counter, hak_chain_length(class_id, chain));
+    hak_shard_give_to_slabs(class_id, chain);
 }
 
-static void empty_magazine(struct hak_front *front, unsigned class_id, uint64_t *magazine,
+static void empty_magazine(struct hak_front *front, unsigned class_id, struct hak_chain *magazine,
                            enum hak_counter counter)
 {
-    uint64_t word = *magazine;
-    if (hak_word_object(word) == NULL)
+    struct hak_chain chain = *magazine;
+    if (hak_chain_is_empty(chain))
         return;
     *magazine = hak_magazine_empty(class_id);
-    give_to_slabs(shard_of(front), class_id, word, counter);
+    give_to_slabs(shard_of(front), class_id, chain, counter);
 }
 
 /* One front whose CPU runs no sequence on it. */
@@ -438,9 +439,9 @@ void hak_cpu_front_empty(void)
         const size_t slots[] = {hak_slot_loaded(class_id), hak_slot_spare(class_id),
                                 hak_slot_foreign(class_id)};
         for (unsigned index = 0; index < HAK_ARRAY_LENGTH(slots); index++) {
-            uint64_t word = take(slots[index], class_id, HAK_CPU_TRIES);
-            if (word != 0)
-                give_to_slabs(shard_of(front_here()), class_id, word,
+            struct hak_chain chain = take(slots[index], class_id, HAK_CPU_TRIES);
+            if (!hak_chain_is_empty(chain))
+                give_to_slabs(shard_of(front_here()), class_id, chain,
                               index < 2 ? HAK_COUNTER_FLUSH_OBJECTS : HAK_COUNTER_FOREIGN_FLUSHED);
         }
     }

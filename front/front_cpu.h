@@ -9,7 +9,7 @@
  *
  * Contract of the five sequences, one file per architecture. `front` is base + cpu_id * stride,
  * computed inside: cpu_id >= limit (no registration: -1 or -2; a CPU beyond the table; fronts
- * closed: limit is 0) leaves by NULL or 0 with nothing done. COMMIT marks the one store.
+ * closed: limit is 0) leaves by NULL, {0} or false with nothing done. COMMIT marks the one store.
  *
  *     pop(class)                w = front.loaded[class]; if (!object(w)) return NULL;
  *                               l = link(object(w)); if (!is_sound(w, l)) return NULL;
@@ -18,9 +18,10 @@
  *                               w = front.loaded[class]; if (!room(w)) return FULL;
  *                               link(o) = w; COMMIT front.loaded[class] = {o, room(w) - 1}
  *     push_at(slot, o)          the same into any magazine, without a look at home
- *     take(slot, empty)         w = magazine; if (!object(w)) return 0; COMMIT magazine = empty;
- *                               return w
- *     install(slot, w)          if (object(magazine)) return 0; COMMIT magazine = w; return 1
+ *     take(slot, empty)         w = magazine; if (!object(w)) return {0};
+ *                               COMMIT magazine = empty; return w
+ *     install(slot, w)          if (object(magazine)) return false;
+ *                               COMMIT magazine = w; return true
  *
  * Each makes so many tries and then answers as if there were no front. A debugger that steps
  * restarts every one of them, so every slow path ends without one that succeeds: it goes by the
@@ -33,6 +34,7 @@
 #ifndef HAK_FRONT_FRONT_CPU_H
 #define HAK_FRONT_FRONT_CPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -86,29 +88,29 @@ static inline void hak_cpu_left(void)
 /* Where a magazine lies in its front. */
 static inline size_t hak_slot_loaded(unsigned class_id)
 {
-    return offsetof(struct hak_front, loaded) + class_id * sizeof(uint64_t);
+    return offsetof(struct hak_front, loaded) + class_id * sizeof(struct hak_chain);
 }
 
 static inline size_t hak_slot_spare(unsigned class_id)
 {
-    return offsetof(struct hak_front, spare) + class_id * sizeof(uint64_t);
+    return offsetof(struct hak_front, spare) + class_id * sizeof(struct hak_chain);
 }
 
 static inline size_t hak_slot_foreign(unsigned class_id)
 {
-    return offsetof(struct hak_front, foreign) + class_id * sizeof(uint64_t);
+    return offsetof(struct hak_front, foreign) + class_id * sizeof(struct hak_chain);
 }
 
 /* Whether a sequence may be begun: it then finds out by itself whether the fronts are open.
  * acquire, here and below: pairs with the release in publish (shard/front_cpu.c); what comes after
  * this finds rseq, ids, base and the fronts as they were made */
-static inline int hak_cpu_fronts_exist(void)
+static inline bool hak_cpu_fronts_exist(void)
 {
     return __atomic_load_n(&hak_cpu_fronts.rseq, __ATOMIC_ACQUIRE) != 0;
 }
 
 /* Whether CPU fronts are what serves, a moment ago. */
-static inline int hak_cpu_fronts_open(void)
+static inline bool hak_cpu_fronts_open(void)
 {
     return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE) != 0;
 }

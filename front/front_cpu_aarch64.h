@@ -102,7 +102,7 @@ restart:
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
-          [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
+          [object] "r"(object), [shifted] "r"(hak_chain_make(object, 0).word),
           [mask] "r"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
         : again, none, foreign);
@@ -133,7 +133,7 @@ restart:
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
-          [shifted] "r"(hak_word_make(object, 0)), [mask] "r"(hak_link_secret)
+          [shifted] "r"(hak_chain_make(object, 0).word), [mask] "r"(hak_link_secret)
         : "memory", "cc"
         : again, none);
     return HAK_CPU_PUSHED;
@@ -144,7 +144,7 @@ none:
     return HAK_CPU_FULL;
 }
 
-static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
+static inline struct hak_chain hak_cpu_take(size_t slot, struct hak_chain empty, unsigned tries)
 {
     uint64_t front, bound, word;
 restart:
@@ -152,23 +152,23 @@ restart:
         SEQUENCE_BEGIN
         "ldr %[word], [%[front], %[slot]]\n\t"              /* w = magazine */
         "lsr %[bound], %[word], #16\n\t"                    /* if (!object(w)) */
-        "cbz %[bound], %l[none]\n\t"                        /*     return 0 */
+        "cbz %[bound], %l[none]\n\t"                        /*     return {0} */
         "str %[empty], [%[front], %[slot]]\n"               /* COMMIT magazine = empty */
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word)
-        : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty.word)
         : "memory", "cc"
         : again, none);
-    return word;
+    return (struct hak_chain){word};
 again:
     if (--tries != 0)
         goto restart;
 none:
     hak_cpu_left();
-    return 0;
+    return HAK_NO_CHAIN;
 }
 
-static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
+static inline bool hak_cpu_install(size_t slot, struct hak_chain chain, unsigned tries)
 {
     uint64_t front, bound;
 restart:
@@ -176,23 +176,23 @@ restart:
         SEQUENCE_BEGIN
         "ldr %[bound], [%[front], %[slot]]\n\t"             /* if (object(magazine)) */
         "lsr %[bound], %[bound], #16\n\t"
-        "cbnz %[bound], %l[none]\n\t"                       /*     return 0 */
+        "cbnz %[bound], %l[none]\n\t"                       /*     return false */
         "str %[word], [%[front], %[slot]]\n"                /* COMMIT magazine = w */
         SEQUENCE_END
         : [front] "=&r"(front), [bound] "=&r"(bound)
-        : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(word)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(chain.word)
         : "memory", "cc"
         : again, none);
-    return 1;
+    return true;
 again:
     if (--tries != 0)
         goto restart;
 none:
-    return 0;
+    return false;
 }
 
 /* As in front_cpu_x86_64.h. */
-static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+static inline bool hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
                                uint64_t *turns)
 {
     uint64_t front, bound, left = *turns;
@@ -213,9 +213,9 @@ static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32
 none:
     hak_cpu_left();
     *turns = left;
-    return 0;
+    return false;
 again:
-    return 1;
+    return true;
 }
 
 #undef SEQUENCE_BEGIN

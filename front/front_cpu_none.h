@@ -25,24 +25,24 @@ static inline enum hak_cpu_push hak_cpu_push_at(size_t slot, void *object, unsig
     return HAK_CPU_FULL;
 }
 
-static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
+static inline struct hak_chain hak_cpu_take(size_t slot, struct hak_chain empty, unsigned tries)
 {
     (void)slot, (void)empty, (void)tries;
-    return 0;
+    return HAK_NO_CHAIN;
 }
 
-static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
+static inline bool hak_cpu_install(size_t slot, struct hak_chain chain, unsigned tries)
 {
-    (void)slot, (void)word, (void)tries;
-    return 0;
+    (void)slot, (void)chain, (void)tries;
+    return false;
 }
 
-static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+static inline bool hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
                                uint64_t *turns)
 {
     (void)fronts, (void)flag;
     *turns = 0;
-    return 0;
+    return false;
 }
 
 #endif

@@ -106,7 +106,7 @@ restart:
         SEQUENCE_END
         : [front] "=&r"(front), [word] "=&r"(word), [link] "+&r"(link)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
-          [object] "r"(object), [shifted] "r"(hak_word_make(object, 0)),
+          [object] "r"(object), [shifted] "r"(hak_chain_make(object, 0).word),
           [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
         : again, none, foreign);
@@ -138,7 +138,7 @@ restart:
         SEQUENCE_END
         : [front] "=&r"(front), [word] "=&r"(word), [link] "+&r"(link)
         : SEQUENCE_INPUTS, [slot] "r"(slot), [object] "r"(object),
-          [shifted] "r"(hak_word_make(object, 0))
+          [shifted] "r"(hak_chain_make(object, 0).word)
         : "memory", "cc"
         : again, none);
     return HAK_CPU_PUSHED;
@@ -149,7 +149,7 @@ none:
     return HAK_CPU_FULL;
 }
 
-static inline uint64_t hak_cpu_take(size_t slot, uint64_t empty, unsigned tries)
+static inline struct hak_chain hak_cpu_take(size_t slot, struct hak_chain empty, unsigned tries)
 {
     uint64_t front, word;
 restart:
@@ -157,48 +157,48 @@ restart:
         SEQUENCE_BEGIN
         "movq (%[front], %[slot]), %[word]\n\t"         /* w = magazine */
         "cmpq $0xffff, %[word]\n\t"                     /* if (!object(w)) */
-        "jbe %l[none]\n\t"                              /*     return 0 */
+        "jbe %l[none]\n\t"                              /*     return {0} */
         "movq %[empty], (%[front], %[slot])\n"          /* COMMIT magazine = empty */
         SEQUENCE_END
         : [front] "=&r"(front), [word] "=&r"(word)
-        : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [empty] "r"(empty.word)
         : "memory", "cc"
         : again, none);
-    return word;
+    return (struct hak_chain){word};
 again:
     if (--tries != 0)
         goto restart;
 none:
     hak_cpu_left();
-    return 0;
+    return HAK_NO_CHAIN;
 }
 
-static inline int hak_cpu_install(size_t slot, uint64_t word, unsigned tries)
+static inline bool hak_cpu_install(size_t slot, struct hak_chain chain, unsigned tries)
 {
     uint64_t front;
 restart:
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "cmpq $0xffff, (%[front], %[slot])\n\t"         /* if (object(magazine)) */
-        "ja %l[none]\n\t"                               /*     return 0 */
+        "ja %l[none]\n\t"                               /*     return false */
         "movq %[word], (%[front], %[slot])\n"           /* COMMIT magazine = w */
         SEQUENCE_END
         : [front] "=&r"(front)
-        : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(word)
+        : SEQUENCE_INPUTS, [slot] "r"(slot), [word] "r"(chain.word)
         : "memory", "cc"
         : again, none);
-    return 1;
+    return true;
 again:
     if (--tries != 0)
         goto restart;
 none:
-    return 0;
+    return false;
 }
 
 /* For the self-test, on `fronts` that nobody else knows and that it does not touch: spins inside a
- * sequence until *flag is set, at most *turns times. 1: it was restarted, as it must be; 0: it saw
- * the flag without, with *turns left, or came to the end of them. */
-static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
+ * sequence until *flag is set, at most *turns times. Whether it was restarted, as it must be; else
+ * it saw the flag without, with *turns left, or came to the end of them. */
+static inline bool hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
                                uint64_t *turns)
 {
     uint64_t front, left = *turns;
@@ -218,9 +218,9 @@ static inline int hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32
 none:
     hak_cpu_left();
     *turns = left;
-    return 0;
+    return false;
 again:
-    return 1;
+    return true;
 }
 
 #undef SEQUENCE_BEGIN

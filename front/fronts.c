@@ -91,7 +91,7 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
 {
     memset(front, 0, sizeof *front);
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        uint64_t empty = hak_magazine_empty(class_id);
+        struct hak_chain empty = hak_magazine_empty(class_id);
         front->loaded[class_id] = empty;
         front->foreign[class_id] = empty;
         front->spare[class_id] = empty;
@@ -148,7 +148,7 @@ static struct hak_front *take_gone(void)
 
 static void put_gone(struct hak_front *front)
 {
-    int is_empty = front != NULL && front->taken_apart >= HAK_CLASS_COUNT;
+    bool is_empty = front != NULL && front->taken_apart >= HAK_CLASS_COUNT;
     if (is_empty)
         hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
     hak_lock_acquire(&fronts.lock);
@@ -157,7 +157,7 @@ static void put_gone(struct hak_front *front)
         front->next = *list;
         *list = front;
     }
-    int owes = fronts.apart != NULL || fronts.unseen != 0;
+    bool owes = fronts.apart != NULL || fronts.unseen != 0;
     if (!owes)
         hak_owe_no_more(HAK_OWED_FRONTS);
     /* relaxed: whoever sets it owes afterwards, too */
@@ -221,9 +221,9 @@ static void set_mid(struct hak_front *front, bool is_open)
 {
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
         if (hak_classes[class_id].size > HAK_TINY_MAX) {
-            uint64_t word = is_open ? hak_magazine_empty(class_id) : 0;
-            front->loaded[class_id] = word;
-            front->foreign[class_id] = word;
+            struct hak_chain chain = is_open ? hak_magazine_empty(class_id) : HAK_NO_CHAIN;
+            front->loaded[class_id] = chain;
+            front->foreign[class_id] = chain;
         }
 }
 
@@ -352,11 +352,11 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map)
 /* ---- figures --------------------------------------------------------------------------------- */
 
 /* relaxed: a magazine is one word, whose room alone is looked at */
-static unsigned count_in(const uint64_t *magazine, unsigned bundle)
+static unsigned count_in(const struct hak_chain *magazine, unsigned bundle)
 {
-    uint64_t word = __atomic_load_n(magazine, __ATOMIC_RELAXED);
-    unsigned room = hak_word_room(word);
-    return word != 0 && room < bundle ? bundle - room : 0;
+    struct hak_chain chain = {__atomic_load_n(&magazine->word, __ATOMIC_RELAXED)};
+    unsigned room = hak_chain_room(chain);
+    return chain.word != 0 && room < bundle ? bundle - room : 0;
 }
 
 size_t hak_front_bytes(const struct hak_front *front)

@@ -373,7 +373,7 @@ static void give_deferred(void *object)
 {
     struct hak_heap *heap = hak_heap_default();
     struct hak_page page = hak_page_find(object);
-    int given = 0;
+    bool given = false;
     if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_LARGE)
         given = hak_large_give(object, heap->policy);
     else if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_WHALE)

@@ -20,7 +20,7 @@ static void settle(struct hak_heap *heap, struct hak_shard *shard, int node)
 {
     if (hak_shard_node(shard) == node)
         return;
-    int is_small = hak_pool_regions(&shard->tiny) <= MOVED_AT_ONCE &&
+    bool is_small = hak_pool_regions(&shard->tiny) <= MOVED_AT_ONCE &&
                    hak_pool_regions(&shard->mid) <= MOVED_AT_ONCE;
     hak_shard_settle(shard, node, is_small ? HAK_OS_PAGES_MOVE : HAK_OS_PAGES_LEAVE);
     hak_whale_trim(&heap->whales);    /* they are told apart by the node that the shard had */
@@ -180,17 +180,17 @@ void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu)
         __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);
 }
 
-int hak_heap_take_new_cpus(struct hak_heap *heap, struct hak_cpu_set *cpus)
+bool hak_heap_take_new_cpus(struct hak_heap *heap, struct hak_cpu_set *cpus)
 {
     /* relaxed, all: as above; the first look spares the others an exchange */
     if (__atomic_load_n(&heap->stale, __ATOMIC_RELAXED) == 0 ||
         __atomic_exchange_n(&heap->stale, 0, __ATOMIC_RELAXED) == 0)
-        return 0;
+        return false;
     const struct hak_domains *domains = hak_heap_map(heap)->domains;
     for (unsigned word = 0; word < HAK_CPU_SET_WORDS; word++)
         cpus->words[word] = __atomic_load_n(&heap->new_cpus.words[word], __ATOMIC_RELAXED);
     for (unsigned cpu = 0; cpu < domains->cpu_ids; cpu++)
         if (domains->cpu[cpu].known)
             hak_cpu_set_add(cpus, cpu);
-    return 1;
+    return true;
 }

@@ -3,6 +3,8 @@
 #ifndef HAK_HEAP_PLACE_H
 #define HAK_HEAP_PLACE_H
 
+#include <stdbool.h>
+
 #include "heap/heap.h"
 #include "topology/topology.h"
 
@@ -23,9 +25,9 @@ int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
  * now and then. */
 void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu);
 
-/* Whether such a CPU was met since this was last asked: 1, and then `cpus` are those that the
- * map knows and those that were met, or 0. Each is told of once for each map, so that
- * one which a look at the machine does not find does not make for endless looks. */
-int hak_heap_take_new_cpus(struct hak_heap *heap, struct hak_cpu_set *cpus);
+/* Whether such a CPU was met since the last call; then `cpus` are those that the map knows and
+ * those that were met. Each is told once for each map: a look at the machine may not find it, and
+ * must not be repeated for ever. */
+bool hak_heap_take_new_cpus(struct hak_heap *heap, struct hak_cpu_set *cpus);
 
 #endif

@@ -102,7 +102,7 @@ void hak_heap_reap(void)
 
 /* ---- purges --------------------------------------------------------------------------------- */
 
-static int is_enough(const struct hak_heap_purge *purge, size_t bytes)
+static bool is_enough(const struct hak_heap_purge *purge, size_t bytes)
 {
     return bytes >= purge->bytes ||
            (purge->deadline_ns != UINT64_MAX && hak_os_now_ns() >= purge->deadline_ns);

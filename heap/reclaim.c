@@ -155,13 +155,13 @@ void *hak_reclaim_run(struct hak_shard *shard, size_t size, size_t alignment, en
 
 void *hak_reclaim_object(struct hak_shard *shard, unsigned class_id)
 {
-    uint64_t word = hak_magazine_empty(class_id);
+    struct hak_chain chain = hak_magazine_empty(class_id);
     unsigned last = hak_shard_last_id() < OTHERS_ASKED ? hak_shard_last_id() : OTHERS_ASKED;
     unsigned taken = 0;
     for (unsigned id = 1; id <= last && taken == 0; id++) {
         struct hak_shard *other = hak_shard_of_id(id);
         if (other != shard && may_serve(other, shard))
-            taken = hak_pool_take_fresh(hak_shard_pool(other, class_id), class_id, 1, &word);
+            taken = hak_pool_take_fresh(hak_shard_pool(other, class_id), class_id, 1, &chain);
     }
-    return hak_word_object(word);
+    return hak_chain_top(chain);
 }

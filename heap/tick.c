@@ -125,17 +125,17 @@ void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard
     hak_heap_tick_next(heap, now);
 }
 
-static int rests(const struct hak_pool *pool, uint64_t decay_ns, uint64_t now_ns)
+static bool rests(const struct hak_pool *pool, uint64_t decay_ns, uint64_t now_ns)
 {
     /* relaxed: a hint; written under the space's lock */
     uint64_t last = __atomic_load_n(&pool->space.given_ns, __ATOMIC_RELAXED);
     return hak_pool_dirty_bytes(pool) == 0 || (now_ns > last && now_ns - last > decay_ns);
 }
 
-int hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns)
+bool hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns)
 {
     uint64_t decay_ns = heap->policy->decay_ns;
-    int all = 1;
+    bool all = true;
     for (unsigned id = 1; id <= hak_shard_last_id() && all; id++) {
         const struct hak_shard *shard = hak_shard_of_id(id);
         all = rests(&shard->tiny, decay_ns, now_ns) && rests(&shard->mid, decay_ns, now_ns);

@@ -5,6 +5,7 @@
 #ifndef HAK_HEAP_TICK_H
 #define HAK_HEAP_TICK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "front/front.h"
@@ -27,7 +28,7 @@ void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard
 
 /* Whether no shard's slabs gave pages back within a time of decay, or none are left unused: then
  * empty regions can be unmapped and will hardly be missed. */
-int hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns);
+bool hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns);
 
 /* Lets memory decay at one shard, the next each time, and among the whales: what threads do for
  * shards that nobody uses any more. */

@@ -7,7 +7,8 @@
 #include "tiers/size_class.h"
 
 enum {
-    SLOTS = 16
+    SLOTS = 16,
+    WHAT_BITS = 16,
 };
 
 uint32_t hak_found_waiting;
@@ -22,7 +23,7 @@ void hak_found_start(struct hak_counters *counters)
 
 static void lay_down(const void *object, enum hak_found what)
 {
-    uint64_t finding = hak_word_make(object, what);
+    uint64_t finding = (uint64_t)(uintptr_t)object << WHAT_BITS | what;
     for (unsigned i = 0; i < SLOTS; i++) {
         uint64_t empty = 0;
         /* relaxed, both: a finding is one word, and the count a hint of it */
@@ -41,8 +42,8 @@ enum hak_found hak_found_take(const void **object)
         uint64_t finding = __atomic_exchange_n(&slots[i], 0, __ATOMIC_RELAXED);
         if (finding != 0) {
             __atomic_fetch_sub(&hak_found_waiting, 1, __ATOMIC_RELAXED);
-            *object = hak_word_object(finding);
-            return (enum hak_found)hak_word_room(finding);
+            *object = (const void *)(uintptr_t)(finding >> WHAT_BITS);
+            return (enum hak_found)(uint16_t)finding;
         }
     }
     return HAK_FOUND_NOTHING;
@@ -68,10 +69,10 @@ static bool is_object(unsigned class_id, const void *address)
 
 /* A link that leads to an object and stands at the wrong place in its chain was written by a later
  * free of the same object; anything else by the program. */
-static enum hak_found what_broke(unsigned class_id, uint64_t below)
+static enum hak_found what_broke(unsigned class_id, struct hak_chain below)
 {
-    const void *object = hak_word_object(below);
-    unsigned room = hak_word_room(below);
+    const void *object = hak_chain_top(below);
+    unsigned room = hak_chain_room(below);
     if (object == NULL)
         return room == hak_classes[class_id].bundle ? HAK_FOUND_FREED : HAK_FOUND_OVERWRITTEN;
     return room <= hak_classes[class_id].bundle && is_object(class_id, object)
@@ -79,9 +80,9 @@ static enum hak_found what_broke(unsigned class_id, uint64_t below)
                : HAK_FOUND_OVERWRITTEN;
 }
 
-void hak_found_broken(unsigned class_id, uint64_t word)
+void hak_found_broken(unsigned class_id, struct hak_chain chain)
 {
-    const void *object = hak_word_object(word);
+    const void *object = hak_chain_top(chain);
     enum hak_found what = HAK_FOUND_INTERIOR;
     count_broken();
     if (!hak_found_is_of_class(class_id, object))
@@ -97,23 +98,23 @@ void hak_found_broken_bundle(const void *object)
     lay_down(object, HAK_FOUND_OVERWRITTEN);
 }
 
-bool hak_bundle_is_sound(unsigned class_id, uint64_t next)
+bool hak_found_bundle_is_sound(unsigned class_id, struct hak_bundle next)
 {
-    const void *object = hak_word_object(next);
-    unsigned count = hak_word_room(next);
+    const void *object = hak_bundle_top(next);
+    unsigned count = hak_bundle_count(next);
     unsigned found = hak_page_find(object).class_id;
-    if (next == 0)
+    if (hak_bundle_is_none(next))
         return true;
     return found != HAK_CLASS_NONE && (class_id == HAK_CLASS_NONE || found == class_id) &&
            (uintptr_t)object % HAK_CLASS_STEP == 0 && count != 0 &&
            count <= hak_classes[found].bundle;
 }
 
-uint64_t hak_bundle_below(unsigned class_id, const void *object)
+struct hak_bundle hak_found_bundle_below(unsigned class_id, const void *object)
 {
-    uint64_t next = hak_next_bundle(object);
-    if (hak_likely(hak_bundle_is_sound(class_id, next)))
+    struct hak_bundle next = hak_bundle_next(object);
+    if (hak_likely(hak_found_bundle_is_sound(class_id, next)))
         return next;
     hak_found_broken_bundle(object);
-    return 0;
+    return HAK_NO_BUNDLE;
 }

@@ -47,9 +47,9 @@ enum hak_found hak_found_take(const void **object);
 HAK_COLD void hak_found_bad_free(struct hak_counters *counters, const void *object,
                                  enum hak_found what);
 
-/* Lays down that the chain `word` of the class is broken: its top object is not of that class, or
+/* Lays down that a chain of the class is broken: its top object is not of that class, or
  * its link is none. */
-HAK_COLD void hak_found_broken(unsigned class_id, uint64_t word);
+HAK_COLD void hak_found_broken(unsigned class_id, struct hak_chain chain);
 
 /* Lays down that the second word of a bundle's top object links nothing. */
 HAK_COLD void hak_found_broken_bundle(const void *object);
@@ -60,26 +60,27 @@ static inline bool hak_found_is_of_class(unsigned class_id, const void *object)
     return hak_page_find(object).class_id == class_id;
 }
 
-/* What lies below the top object of a chain that somebody walks down, which is not empty: 1, or 0
- * when it is broken; that is laid down, and the walk is over. */
-static inline int hak_chain_below(unsigned class_id, uint64_t word, uint64_t *below)
+/* Finds what lies below the top object of a chain that is not empty. false: the chain is broken;
+ * that is laid down, and whoever walks the chain stops. */
+static inline bool hak_found_chain_below(unsigned class_id, struct hak_chain chain,
+                                         struct hak_chain *below)
 {
-    const void *object = hak_word_object(word);
+    const void *object = hak_chain_top(chain);
     if (hak_likely(hak_found_is_of_class(class_id, object))) {
         *below = hak_link_read(object);
-        if (hak_likely(hak_link_is_sound(word, *below)))
-            return 1;
+        if (hak_likely(hak_link_is_sound(chain, *below)))
+            return true;
     }
-    hak_found_broken(class_id, word);
-    return 0;
+    hak_found_broken(class_id, chain);
+    return false;
 }
 
 /* Whether a bundle's link leads to a bundle of the class (HAK_CLASS_NONE: of any), or says that
  * none follows. */
-bool hak_bundle_is_sound(unsigned class_id, uint64_t next);
+bool hak_found_bundle_is_sound(unsigned class_id, struct hak_bundle next);
 
 /* The bundle below one that is the caller's, whose top object is of the class; 0: none, or it is
  * not to be known, which is laid down. */
-uint64_t hak_bundle_below(unsigned class_id, const void *object);
+struct hak_bundle hak_found_bundle_below(unsigned class_id, const void *object);
 
 #endif

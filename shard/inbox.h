@@ -9,6 +9,7 @@
 #ifndef HAK_SHARD_INBOX_H
 #define HAK_SHARD_INBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
@@ -17,7 +18,7 @@
 #include "tiers/object.h"
 
 struct hak_inbox {
-    uint64_t head;
+    struct hak_bundle head;
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* What was collected and waits to be sorted, a portion at a time: bundles as the inbox links them.
@@ -25,42 +26,40 @@ struct hak_inbox {
  * finds another at it takes it for empty. */
 struct hak_backlog {
     struct hak_lock sorting;    /* only ever tried */
-    uint64_t head;              /* written under sorting; others may look, relaxed */
+    struct hak_bundle head;     /* written under sorting; others may look, relaxed */
 };
 
-/* Posts a bundle whose top object is `object`. */
-static inline void hak_inbox_post(struct hak_inbox *inbox, void *object, unsigned count)
+static inline void hak_inbox_post(struct hak_inbox *inbox, struct hak_bundle bundle)
 {
-    uint64_t bundle = hak_word_make(object, count);
     /* relaxed: only handed on */
-    uint64_t head = __atomic_load_n(&inbox->head, __ATOMIC_RELAXED);
+    struct hak_bundle head = {__atomic_load_n(&inbox->head.word, __ATOMIC_RELAXED)};
     do {
-        hak_set_next_bundle(object, head);
+        hak_bundle_set_next(hak_bundle_top(bundle), head);
         hak_inject();
         /* release: pairs with the acquire in hak_inbox_collect; links are seen with the bundle */
-    } while (!__atomic_compare_exchange_n(&inbox->head, &head, bundle, 1, __ATOMIC_RELEASE,
-                                          __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&inbox->head.word, &head.word, bundle.word, 1,
+                                          __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-static inline int hak_inbox_is_empty(const struct hak_inbox *inbox)
+static inline bool hak_inbox_is_empty(const struct hak_inbox *inbox)
 {
     /* relaxed: a look; what arrives meanwhile is found the next time */
-    return __atomic_load_n(&inbox->head, __ATOMIC_RELAXED) == 0;
+    return __atomic_load_n(&inbox->head.word, __ATOMIC_RELAXED) == 0;
 }
 
-static inline int hak_backlog_is_empty(const struct hak_backlog *backlog)
+static inline bool hak_backlog_is_empty(const struct hak_backlog *backlog)
 {
     /* relaxed: a look */
-    return __atomic_load_n(&backlog->head, __ATOMIC_RELAXED) == 0;
+    return __atomic_load_n(&backlog->head.word, __ATOMIC_RELAXED) == 0;
 }
 
-/* All bundles, newest first, 0 if none. */
-static inline uint64_t hak_inbox_collect(struct hak_inbox *inbox)
+/* All bundles, newest first; HAK_NO_BUNDLE: none. */
+static inline struct hak_bundle hak_inbox_collect(struct hak_inbox *inbox)
 {
     if (hak_inbox_is_empty(inbox))
-        return 0;
+        return HAK_NO_BUNDLE;
     /* acquire: pairs with the release in hak_inbox_post */
-    return __atomic_exchange_n(&inbox->head, 0, __ATOMIC_ACQUIRE);
+    return (struct hak_bundle){__atomic_exchange_n(&inbox->head.word, 0, __ATOMIC_ACQUIRE)};
 }
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef HAK_SHARD_MAGAZINE_H
 #define HAK_SHARD_MAGAZINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,9 +13,9 @@
 #include "tiers/size_class.h"
 
 /* An empty magazine of the class. */
-static inline uint64_t hak_magazine_empty(unsigned class_id)
+static inline struct hak_chain hak_magazine_empty(unsigned class_id)
 {
-    return hak_word_make(NULL, hak_classes[class_id].bundle);
+    return hak_chain_make(NULL, hak_classes[class_id].bundle);
 }
 
 static inline uint32_t hak_magazine_bytes(unsigned class_id)
@@ -22,19 +23,19 @@ static inline uint32_t hak_magazine_bytes(unsigned class_id)
     return (uint32_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
 }
 
-/* 1, or 0 when there is no room. */
-static inline int hak_magazine_push(uint64_t *magazine, void *object)
+/* Whether there was room. */
+static inline bool hak_magazine_push(struct hak_chain *magazine, void *object)
 {
-    uint64_t word = *magazine;
-    unsigned room = hak_word_room(word);
+    struct hak_chain chain = *magazine;
+    unsigned room = hak_chain_room(chain);
     if (hak_unlikely(room == 0))
-        return 0;
-    hak_link_write(object, word);
+        return false;
+    hak_link_write(object, chain);
     /* Costs nothing, but keeps the compiler from storing the magazine first: the child of a fork by
      * another thread finds a magazine whose links are all written. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
-    *magazine = hak_word_make(object, 0) + room - 1;
-    return 1;
+    magazine->word = hak_chain_make(object, 0).word + room - 1;
+    return true;
 }
 
 #endif

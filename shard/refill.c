@@ -36,11 +36,10 @@ enum {
 };
 
 static void count_refill(struct hak_shard *shard, enum hak_counter source, unsigned class_id,
-                         uint64_t word)
+                         struct hak_chain chain)
 {
     hak_count(&shard->counters, source, 1);
-    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS,
-              hak_classes[class_id].bundle - hak_word_room(word));
+    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, hak_chain_length(class_id, chain));
 }
 
 /* What a front asks for, and what may be done for it. */
@@ -50,49 +49,50 @@ struct request {
     unsigned budget;    /* bundles that may yet be taken out of inboxes */
 };
 
-/* The next bundle to be sorted, 0 if there is none: of the backlog, and then of the inbox, which is
+/* The next bundle to be sorted, if there is one: of the backlog, and then of the inbox, which is
  * collected once, so that whoever goes on posting does not keep us here. */
-static uint64_t next_to_sort(struct hak_shard *shard, int *collected)
+static struct hak_bundle next_to_sort(struct hak_shard *shard, bool *collected)
 {
     /* relaxed, here and below: written under the lock that we hold; others only look */
-    uint64_t bundle = __atomic_load_n(&shard->backlog.head, __ATOMIC_RELAXED);
-    if (bundle != 0 || *collected)
+    struct hak_bundle bundle = {__atomic_load_n(&shard->backlog.head.word, __ATOMIC_RELAXED)};
+    if (!hak_bundle_is_none(bundle) || *collected)
         return bundle;
-    *collected = 1;
+    *collected = true;
     bundle = hak_inbox_collect(&shard->inbox);
     hak_inject();
-    __atomic_store_n(&shard->backlog.head, bundle, __ATOMIC_RELAXED);
-    if (bundle != 0)
+    __atomic_store_n(&shard->backlog.head.word, bundle.word, __ATOMIC_RELAXED);
+    if (!hak_bundle_is_none(bundle))
         hak_count(&shard->counters, HAK_COUNTER_INBOX_COLLECTS, 1);
     return bundle;
 }
 
-static int is_enough(const struct hak_shard *shard, unsigned class_id, uint64_t kept)
+static bool is_enough(const struct hak_shard *shard, unsigned class_id, struct hak_chain kept)
 {
-    return kept != 0 && class_id != HAK_CLASS_NONE &&
+    return !hak_chain_is_empty(kept) && class_id != HAK_CLASS_NONE &&
            hak_transfer_cache_is_full(&shard->bundles, class_id);
 }
 
 /* Sorts a portion. A bundle leaves the backlog before anything is done with it: the child of a fork
  * loses one at most. */
-static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
+static struct hak_chain sort_portion(struct hak_shard *shard, struct request *request)
 {
-    uint64_t kept = 0;
-    uint64_t bundle;
+    struct hak_chain kept = HAK_NO_CHAIN;
+    struct hak_bundle bundle;
     uint64_t bundles = 0;
     uint64_t objects = 0;
     uint64_t bytes = 0;
-    int collected = 0;
-    while (request->budget != 0 && (bundle = next_to_sort(shard, &collected)) != 0) {
-        void *object = hak_word_object(bundle);
-        unsigned count = hak_word_room(bundle);
+    bool collected = false;
+    while (request->budget != 0 &&
+           !hak_bundle_is_none(bundle = next_to_sort(shard, &collected))) {
+        void *object = hak_bundle_top(bundle);
+        unsigned count = hak_bundle_count(bundle);
         unsigned class_id = hak_page_find(object).class_id;
         if (is_enough(shard, class_id, kept))
             break;
-        uint64_t next = hak_likely(class_id != HAK_CLASS_NONE)
-                            ? hak_bundle_below(HAK_CLASS_NONE, object)
-                            : 0;    /* nothing may be read there: what is behind it is lost */
-        __atomic_store_n(&shard->backlog.head, next, __ATOMIC_RELAXED);
+        struct hak_bundle next = HAK_NO_BUNDLE;    /* no slab: nothing may be read */
+        if (hak_likely(class_id != HAK_CLASS_NONE))
+            next = hak_found_bundle_below(HAK_CLASS_NONE, object);
+        __atomic_store_n(&shard->backlog.head.word, next.word, __ATOMIC_RELAXED);
         request->budget--;
         bundles++;
         objects += count;
@@ -101,11 +101,11 @@ static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
             continue;
         }
         bytes += (uint64_t)count * hak_classes[class_id].size;
-        uint64_t word = hak_word_make(object, hak_classes[class_id].bundle - count);
-        if (class_id == request->class_id && kept == 0)
-            kept = word;
+        struct hak_chain chain = hak_bundle_chain(class_id, bundle);
+        if (class_id == request->class_id && hak_chain_is_empty(kept))
+            kept = chain;
         else
-            hak_shard_accept(shard, class_id, word);
+            hak_shard_accept(shard, class_id, chain);
     }
     hak_count(&shard->counters, HAK_COUNTER_INBOX_BUNDLES, bundles);
     hak_count(&shard->counters, HAK_COUNTER_INBOX_OBJECTS, objects);
@@ -115,14 +115,14 @@ static uint64_t sort_portion(struct hak_shard *shard, struct request *request)
 }
 
 /* Sorts what came home to `shard` into its transfer cache and slabs, as far as the budget goes,
- * keeping back the first bundle of the class that is wanted; 0 if there is none. With one in hand
+ * keeping back the first bundle of the class that is wanted, if there is one. With one in hand
  * it takes no bundle apart that finds its cache full: that can wait for who needs it. */
-static uint64_t sort_inbox(struct hak_shard *shard, struct request *request)
+static struct hak_chain sort_inbox(struct hak_shard *shard, struct request *request)
 {
     if (!hak_shard_has_mail(shard) || request->budget == 0 ||
         !hak_lock_try_over(&shard->backlog.sorting))
-        return 0;
-    uint64_t kept = sort_portion(shard, request);
+        return HAK_NO_CHAIN;
+    struct hak_chain kept = sort_portion(shard, request);
     hak_lock_release_over(&shard->backlog.sorting);
     return kept;
 }
@@ -134,19 +134,19 @@ void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget)
     *budget = request.budget;
 }
 
-static uint64_t from_own_slabs(struct hak_shard *shard, unsigned class_id, unsigned fill)
+static struct hak_chain from_own_slabs(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
-    uint64_t word = hak_magazine_empty(class_id);
-    unsigned taken = hak_pool_take(hak_shard_pool(shard, class_id), class_id, fill, &word);
-    return taken != 0 ? word : 0;
+    struct hak_chain chain = hak_magazine_empty(class_id);
+    unsigned taken = hak_pool_take(hak_shard_pool(shard, class_id), class_id, fill, &chain);
+    return taken != 0 ? chain : HAK_NO_CHAIN;
 }
 
-static uint64_t from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
+static struct hak_chain from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
-    uint64_t word = hak_magazine_empty(class_id);
+    struct hak_chain chain = hak_magazine_empty(class_id);
     hak_rest_advance((size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT);
-    unsigned taken = hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, fill, &word);
-    return taken != 0 ? word : 0;
+    unsigned taken = hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, fill, &chain);
+    return taken != 0 ? chain : HAK_NO_CHAIN;
 }
 
 /* Whose pages a fresh slab is cut from: the shard's own, unless the kernel would have to give some
@@ -172,123 +172,123 @@ static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned c
 enum slabs { SLABS_ARE_KEPT, SLABS_ARE_FREE };
 
 /* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
-static uint64_t from_neighbour(struct hak_shard *neighbour, struct request *request,
-                               enum slabs slabs)
+static struct hak_chain from_neighbour(struct hak_shard *neighbour, struct request *request,
+                                       enum slabs slabs)
 {
-    uint64_t word = hak_shard_pop_bundle(neighbour, request->class_id);
-    if (word == 0)
-        word = sort_inbox(neighbour, request);
-    if (word == 0 &&
+    struct hak_chain chain = hak_shard_pop_bundle(neighbour, request->class_id);
+    if (hak_chain_is_empty(chain))
+        chain = sort_inbox(neighbour, request);
+    if (hak_chain_is_empty(chain) &&
         (slabs == SLABS_ARE_FREE || hak_rest_may_take(neighbour, request->class_id)))
-        word = from_own_slabs(neighbour, request->class_id, request->fill);
-    return word;
+        chain = from_own_slabs(neighbour, request->class_id, request->fill);
+    return chain;
 }
 
 /* Asks PROBES_MAX of the neighbours whose ranks are first .. last - 1, others each time, so that
  * in the end all are asked however many there are. */
-static uint64_t steal(struct hak_shard *shard, const struct hak_shard_map *map,
-                      struct request *request, unsigned first, unsigned last)
+static struct hak_chain steal(struct hak_shard *shard, const struct hak_shard_map *map,
+                              struct request *request, unsigned first, unsigned last)
 {
     unsigned ring = last - first;
     if (ring == 0)
-        return 0;
+        return HAK_NO_CHAIN;
     unsigned probes = ring < PROBES_MAX ? ring : PROBES_MAX;
     /* relaxed: where to begin; two threads may begin at one place */
     unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
     enum slabs slabs = map->count > SHARING_ALL ? SLABS_ARE_KEPT : SLABS_ARE_FREE;
     for (unsigned probe = 0; probe < probes; probe++) {
         unsigned rank = first + (start + probe) % ring;
-        uint64_t word =
+        struct hak_chain chain =
             from_neighbour(hak_shard_map_neighbour(map, shard, rank), request, slabs);
-        if (word != 0)
-            return word;
+        if (!hak_chain_is_empty(chain))
+            return chain;
     }
-    return 0;
+    return HAK_NO_CHAIN;
 }
 
 /* Same L3, then same node. */
-static uint64_t steal_nearby(struct hak_shard *shard, struct request *request,
-                             enum hak_counter *source)
+static struct hak_chain steal_nearby(struct hak_shard *shard, struct request *request,
+                                     enum hak_counter *source)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
     if (map == NULL || map->count == 1)
-        return 0;
+        return HAK_NO_CHAIN;
     unsigned same_l3 = hak_domains_l3_siblings(map->domains, shard->index);
     unsigned same_node = hak_domains_node_siblings(map->domains, shard->index);
     *source = HAK_COUNTER_REFILL_STOLEN_L3;
-    uint64_t word = steal(shard, map, request, 0, same_l3);
-    if (word != 0)
-        return word;
+    struct hak_chain chain = steal(shard, map, request, 0, same_l3);
+    if (!hak_chain_is_empty(chain))
+        return chain;
     *source = HAK_COUNTER_REFILL_STOLEN_NODE;
     return steal(shard, map, request, same_l3, same_node);
 }
 
 /* What re-sharding left behind: shards that serve no CPU any more, each with an heir. */
-static uint64_t from_retired(struct hak_shard *shard, struct request *request)
+static struct hak_chain from_retired(struct hak_shard *shard, struct request *request)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
     if (map == NULL)
-        return 0;
+        return HAK_NO_CHAIN;
     for (unsigned id = shard->id + map->count; id <= hak_shard_last_id();
          id += map->count) {
-        uint64_t word = from_neighbour(hak_shard_of_id(id), request, SLABS_ARE_FREE);
-        if (word != 0)
-            return word;
+        struct hak_chain chain = from_neighbour(hak_shard_of_id(id), request, SLABS_ARE_FREE);
+        if (!hak_chain_is_empty(chain))
+            return chain;
     }
-    return 0;
+    return HAK_NO_CHAIN;
 }
 
 /* No memory to be had here: whatever is free anywhere, unless another node's is as bad as none. For
  * want of memory inboxes are sorted to their ends, the own one first. */
-static uint64_t from_anywhere(struct hak_shard *shard, struct request *request)
+static struct hak_chain from_anywhere(struct hak_shard *shard, struct request *request)
 {
     request->budget = UINT_MAX;
-    uint64_t own = from_neighbour(shard, request, SLABS_ARE_FREE);
-    if (own != 0)
+    struct hak_chain own = from_neighbour(shard, request, SLABS_ARE_FREE);
+    if (!hak_chain_is_empty(own))
         return own;
-    int strict = hak_bind_is_strict();
+    bool strict = hak_bind_is_strict();
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *other = hak_shard_of_id(id);
         if (other == shard || (strict && hak_shard_node(other) != hak_shard_node(shard)))
             continue;
-        uint64_t word = from_neighbour(other, request, SLABS_ARE_FREE);
-        if (word != 0)
-            return word;
+        struct hak_chain chain = from_neighbour(other, request, SLABS_ARE_FREE);
+        if (!hak_chain_is_empty(chain))
+            return chain;
     }
-    return 0;
+    return HAK_NO_CHAIN;
 }
 
-uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
+struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
     struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
     hak_rest_end(shard);
-    uint64_t word = hak_shard_pop_bundle(shard, class_id);
-    if (word == 0) {
+    struct hak_chain chain = hak_shard_pop_bundle(shard, class_id);
+    if (hak_chain_is_empty(chain)) {
         source = HAK_COUNTER_REFILL_INBOX;
-        word = sort_inbox(shard, &request);
+        chain = sort_inbox(shard, &request);
     }
-    if (word == 0) {
+    if (hak_chain_is_empty(chain)) {
         source = HAK_COUNTER_REFILL_SLAB_PARTIAL;
-        word = from_own_slabs(shard, class_id, fill);
+        chain = from_own_slabs(shard, class_id, fill);
     }
-    if (word == 0)
-        word = from_retired(shard, &request);
-    if (word == 0)
-        word = steal_nearby(shard, &request, &source);
-    if (word == 0) {
+    if (hak_chain_is_empty(chain))
+        chain = from_retired(shard, &request);
+    if (hak_chain_is_empty(chain))
+        chain = steal_nearby(shard, &request, &source);
+    if (hak_chain_is_empty(chain)) {
         source = HAK_COUNTER_REFILL_SLAB_FRESH;
-        word = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, fill);
+        chain = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, fill);
     }
-    if (word == 0) {
+    if (hak_chain_is_empty(chain)) {
         source = HAK_COUNTER_REFILL_OTHER_NODE;
-        word = from_anywhere(shard, &request);
+        chain = from_anywhere(shard, &request);
     }
-    if (word == 0)
+    if (hak_chain_is_empty(chain))
         hak_count(&shard->counters, HAK_COUNTER_REFILL_FAILED, 1);
     else
-        count_refill(shard, source, class_id, word);
-    return word;
+        count_refill(shard, source, class_id, chain);
+    return chain;
 }
 
 /* As with slabs, what lies free at a neighbour comes before memory that costs faults: two threads

@@ -3,14 +3,15 @@
 #ifndef HAK_SHARD_REFILL_H
 #define HAK_SHARD_REFILL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shard/shard.h"
 
 /* A chain of up to `fill` objects (a whole bundle if one is at hand) from the six sources of
- * refill.c, in their order; 0 when there is no memory. */
-uint64_t hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
+ * refill.c, in their order; HAK_NO_CHAIN when there is no memory. */
+struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill);
 
 /* A large run, for a thread on `cpu`: of the dirty ones of the CPU's lane, of the shard's others,
  * of its neighbours', then of clean memory. NULL when there is no memory. */
@@ -29,7 +30,7 @@ enum {
 void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget);
 
 /* Whether there is anything for the above. */
-static inline int hak_shard_has_mail(const struct hak_shard *shard)
+static inline bool hak_shard_has_mail(const struct hak_shard *shard)
 {
     return !hak_backlog_is_empty(&shard->backlog) || !hak_inbox_is_empty(&shard->inbox);
 }

@@ -4,7 +4,7 @@
 
 struct hak_rest_clock hak_rest_clock;
 
-int hak_rest_may_take(struct hak_shard *shard, unsigned class_id)
+bool hak_rest_may_take(struct hak_shard *shard, unsigned class_id)
 {
     return hak_pool_free_objects(hak_shard_pool(shard, class_id), class_id) >
                hak_classes[class_id].capacity ||

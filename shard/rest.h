@@ -13,6 +13,7 @@
 #ifndef HAK_SHARD_REST_H
 #define HAK_SHARD_REST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "os/compiler.h"
@@ -45,7 +46,7 @@ static inline void hak_rest_end(struct hak_shard *shard)
         __atomic_store_n(&shard->at_work, now, __ATOMIC_RELAXED);
 }
 
-static inline int hak_rest_is_resting(const struct hak_shard *shard)
+static inline bool hak_rest_is_resting(const struct hak_shard *shard)
 {
     /* relaxed, both: as above */
     return __atomic_load_n(&hak_rest_clock.bytes, __ATOMIC_RELAXED) -
@@ -53,6 +54,6 @@ static inline int hak_rest_is_resting(const struct hak_shard *shard)
 }
 
 /* Whether slabs of the class may be cut for a neighbour. */
-int hak_rest_may_take(struct hak_shard *shard, unsigned class_id);
+bool hak_rest_may_take(struct hak_shard *shard, unsigned class_id);
 
 #endif

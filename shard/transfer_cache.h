@@ -34,10 +34,12 @@
 #ifndef HAK_SHARD_TRANSFER_CACHE_H
 #define HAK_SHARD_TRANSFER_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
+#include "tiers/object.h"
 #include "tiers/size_class.h"
 
 enum {
@@ -45,7 +47,7 @@ enum {
 };
 
 struct hak_stack_head {
-    uint64_t top;
+    struct hak_bundle top;
     uint64_t tag;
 } __attribute__((aligned(16)));
 
@@ -61,22 +63,20 @@ struct hak_transfer_cache {
 
 void hak_transfer_cache_init(struct hak_transfer_cache *cache);
 
-/* Pushes the bundle `word` (a chain, see object.h; not empty). 1, or 0 when the bin is full. */
-int hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id, uint64_t word);
+/* Pushes a chain that is not empty, as a bundle. Whether the bin had room. */
+bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
+                             struct hak_chain chain);
 
 /* Whether a bin has no room, a moment ago. */
-int hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
+bool hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
 
-/* Pops a bundle; 0 when there is none. `*left`: bundles that were under it and have no room in the
- * bin any more, each of the form of `top` and linked to the next; 0 if there are none. */
-uint64_t hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
-                                uint64_t *left);
-
-/* The chain of a bundle that a head or a link tells of. */
-uint64_t hak_transfer_cache_chain(unsigned class_id, uint64_t top);
+/* Pops a bundle, as a chain; HAK_NO_CHAIN when there is none. `*left` is the first of the bundles
+ * that were under it and for which the bin has no room any more; each links to the next. */
+struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
+                                        struct hak_bundle *left);
 
 /* Whether a bin that is not empty has been left alone since this was last asked of it. */
-int hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
+bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Bundles in a bin, a moment ago. */
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);

@@ -14,10 +14,10 @@
 static void drain_bin(struct hak_shard *shard, unsigned class_id, unsigned bundles)
 {
     for (; bundles != 0; bundles--) {
-        uint64_t word = hak_shard_pop_bundle(shard, class_id);
-        if (word == 0)
+        struct hak_chain chain = hak_shard_pop_bundle(shard, class_id);
+        if (hak_chain_is_empty(chain))
             break;
-        hak_shard_give_to_slabs(class_id, word);
+        hak_shard_give_to_slabs(class_id, chain);
     }
 }
 
@@ -107,7 +107,7 @@ static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
     hak_lock_release_over(&shard->decaying);
 }
 
-int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
+bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
 {
     decay_bundles(shard, now_ns);
     bool goes_on = hak_pool_tick(&shard->tiny, shard->policy, now_ns);

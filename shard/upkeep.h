@@ -3,6 +3,7 @@
 #ifndef HAK_SHARD_UPKEEP_H
 #define HAK_SHARD_UPKEEP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,7 @@ void hak_shard_drain(struct hak_shard *shard);
 
 /* Decay, at most every few milliseconds; from slow paths. Lets HAK_PORTION_BUNDLES
  * bundles decay at most; whether the next tick has to go on. */
-int hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
+bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
 
 /* Unlinks regions of a pool without a slab and puts them in front of `list`, to be unmapped: of the
  * tiny pool after a grace period, for poppers may be looking into them (transfer_cache.h). */

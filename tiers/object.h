@@ -2,25 +2,27 @@
 /* Free objects: how they are linked, and how a link differs from data that a program wrote over it.
  * Only this file and the sequences of front_cpu_*.h read and write links.
  *
- * A chain of free objects of one class is a word:
+ * Two words describe free objects of one class. They look alike and have distinct types:
  *
  *      63                                16 15             0
  *     +------------------------------------+----------------+
- *     |  address of the top object         |  room          |      0 address: empty
+ *     |  address of the top object         |  room          |   struct hak_chain
+ *     +------------------------------------+----------------+
+ *     |  address of the top object         |  count         |   struct hak_bundle
  *     +------------------------------------+----------------+
  *
- * room is how many more objects the chain can take: the class's bundle length minus the objects in
- * it. The first 8 bytes of the top object hold the word from before that object was pushed, so a
- * pop restores pointer and room by one load. The second 8 bytes of the top object link whole chains
- * (bundles) in transfer caches and inboxes: {address of the next bundle's top:48 | objects in the
- * next bundle:16}.
+ * A chain is what its owner pushes to and pops from. Its room is how many more objects it can take:
+ * the class's bundle length minus the objects in it. The first 8 bytes of the top object hold the
+ * chain from before that object was pushed, so a pop restores pointer and room by one load. A
+ * bundle is a chain that waits in a transfer cache or an inbox, and has the count of its objects.
+ * The second 8 bytes of its top object hold the next bundle.
  *
- * A faulty program may write to objects that it has freed, or free them twice. So both words are
+ * A faulty program may write to objects that it has freed, or free them twice. So both links are
  * stored under masks: other data does not read as a link. And a link is checked before it is
  * followed: the room below is one more than above, and an object begins at a multiple of 16
  * (hak_link_is_sound: 20 bits). Readers of a bundle's link compare it with the page map. The mask
- * of the first word is the process's secret. That of the second also depends on the address; for
- * the first word this would make malloc and free 3 % slower
+ * of the first link is the process's secret. That of the second also depends on the address; for
+ * the first link this would make malloc and free 3 % slower
  * (docs/decisions/026-links-are-checked.md).
  *
  * The owner of a chain reads and writes it; only shared stacks (transfer_cache.c) read a link that
@@ -33,6 +35,7 @@
 #include <string.h>
 
 #include "os/compiler.h"
+#include "tiers/size_class.h"
 
 enum {
     HAK_WORD_ROOM_BITS = 16,
@@ -45,39 +48,106 @@ extern HAK_HIDDEN uint64_t hak_link_secret;
 /* Sets the secret, before the first link is written. Without this, links are stored unmasked. */
 void hak_link_start(uint64_t secret);
 
-static inline void *hak_word_object(uint64_t word)
+struct hak_chain {
+    uint64_t word;    /* 0: no chain, which is empty and has no room */
+};
+
+struct hak_bundle {
+    uint64_t word;    /* 0: no bundle */
+};
+
+#define HAK_NO_CHAIN ((struct hak_chain){0})
+#define HAK_NO_BUNDLE ((struct hak_bundle){0})
+
+/* ---- chains --------------------------------------------------------------------------------- */
+
+static inline struct hak_chain hak_chain_make(const void *top, unsigned room)
 {
-    return (void *)(uintptr_t)(word >> HAK_WORD_ROOM_BITS);
+    return (struct hak_chain){(uint64_t)(uintptr_t)top << HAK_WORD_ROOM_BITS | room};
 }
 
-static inline unsigned hak_word_room(uint64_t word)
+static inline void *hak_chain_top(struct hak_chain chain)
 {
-    return (uint16_t)word;
+    return (void *)(uintptr_t)(chain.word >> HAK_WORD_ROOM_BITS);
 }
 
-static inline uint64_t hak_word_make(const void *object, unsigned room)
+static inline unsigned hak_chain_room(struct hak_chain chain)
 {
-    return (uint64_t)(uintptr_t)object << HAK_WORD_ROOM_BITS | room;
+    return (uint16_t)chain.word;
 }
 
-static inline uint64_t hak_link_read(const void *object)
+static inline bool hak_chain_is_empty(struct hak_chain chain)
+{
+    return hak_chain_top(chain) == NULL;
+}
+
+/* Objects in a chain of the class, which is not HAK_NO_CHAIN. */
+static inline unsigned hak_chain_length(unsigned class_id, struct hak_chain chain)
+{
+    return hak_classes[class_id].bundle - hak_chain_room(chain);
+}
+
+/* ---- the first link: within a chain --------------------------------------------------------- */
+
+static inline struct hak_chain hak_link_read(const void *object)
 {
     uint64_t link;
     memcpy(&link, object, sizeof link);
-    return link ^ hak_link_secret;
+    return (struct hak_chain){link ^ hak_link_secret};
 }
 
-static inline void hak_link_write(void *object, uint64_t word)
+static inline void hak_link_write(void *object, struct hak_chain below)
 {
-    uint64_t link = word ^ hak_link_secret;
+    uint64_t link = below.word ^ hak_link_secret;
     memcpy(object, &link, sizeof link);
 }
 
-/* Whether `below`, read from the top object of the chain `word`, can be the rest of the chain. One
- * subtraction tests both: the room is one more, and both addresses are multiples of 16. */
-static inline bool hak_link_is_sound(uint64_t word, uint64_t below)
+/* Whether `below`, read from the top object of `chain`, can be the rest of it. One subtraction
+ * tests both: the room is one more, and both addresses are multiples of 16. */
+static inline bool hak_link_is_sound(struct hak_chain chain, struct hak_chain below)
 {
-    return ((below - word - 1) & HAK_LINK_SOUND_MASK) == 0;
+    return ((below.word - chain.word - 1) & HAK_LINK_SOUND_MASK) == 0;
+}
+
+/* The part of hak_link_is_sound that a front tests: the room alone. That saves two instructions,
+ * 1.2 % of random_mixed; the other part is tested where chains are walked. */
+static inline bool hak_link_has_room(struct hak_chain chain, struct hak_chain below)
+{
+    return (uint16_t)below.word == (uint16_t)(chain.word + 1);
+}
+
+/* ---- bundles, and the second link ----------------------------------------------------------- */
+
+static inline struct hak_bundle hak_bundle_make(const void *top, unsigned count)
+{
+    return (struct hak_bundle){(uint64_t)(uintptr_t)top << HAK_WORD_ROOM_BITS | count};
+}
+
+static inline void *hak_bundle_top(struct hak_bundle bundle)
+{
+    return (void *)(uintptr_t)(bundle.word >> HAK_WORD_ROOM_BITS);
+}
+
+static inline unsigned hak_bundle_count(struct hak_bundle bundle)
+{
+    return (uint16_t)bundle.word;
+}
+
+static inline bool hak_bundle_is_none(struct hak_bundle bundle)
+{
+    return bundle.word == 0;
+}
+
+/* The same objects in the other form. */
+static inline struct hak_bundle hak_bundle_of(unsigned class_id, struct hak_chain chain)
+{
+    return hak_bundle_make(hak_chain_top(chain), hak_chain_length(class_id, chain));
+}
+
+static inline struct hak_chain hak_bundle_chain(unsigned class_id, struct hak_bundle bundle)
+{
+    unsigned room = hak_classes[class_id].bundle - hak_bundle_count(bundle);
+    return hak_chain_make(hak_bundle_top(bundle), room);
 }
 
 /* The mask of a bundle's link, which depends on the link's address. */
@@ -86,25 +156,19 @@ static inline uint64_t hak_link_mask(const uint64_t *second)
     return ((uint64_t)(uintptr_t)second + 1) * hak_link_secret;
 }
 
-/* The part of hak_link_is_sound that a front tests: the room alone. That saves two instructions,
- * 1.2 % of random_mixed; the other part is tested where chains are walked. */
-static inline bool hak_link_has_room(uint64_t word, uint64_t below)
+/* The bundle after the one with this top object. relaxed: what publishes the bundle orders it,
+ * too */
+static inline struct hak_bundle hak_bundle_next(const void *top)
 {
-    return (uint16_t)below == (uint16_t)(word + 1);
+    const uint64_t *second = (const uint64_t *)top + 1;
+    uint64_t link = __atomic_load_n(second, __ATOMIC_RELAXED);
+    return (struct hak_bundle){link ^ hak_link_mask(second)};
 }
 
-/* The second word of a bundle's top object: the next bundle, or 0. relaxed: what publishes the
- * bundle orders it, too */
-static inline uint64_t hak_next_bundle(const void *object)
+static inline void hak_bundle_set_next(void *top, struct hak_bundle next)
 {
-    const uint64_t *second = (const uint64_t *)object + 1;
-    return __atomic_load_n(second, __ATOMIC_RELAXED) ^ hak_link_mask(second);
-}
-
-static inline void hak_set_next_bundle(void *object, uint64_t next)
-{
-    uint64_t *second = (uint64_t *)object + 1;
-    __atomic_store_n(second, next ^ hak_link_mask(second), __ATOMIC_RELAXED);
+    uint64_t *second = (uint64_t *)top + 1;
+    __atomic_store_n(second, next.word ^ hak_link_mask(second), __ATOMIC_RELAXED);
 }
 
 #endif

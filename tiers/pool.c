@@ -134,16 +134,17 @@ static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
 }
 
 /* Takes `count` objects of the slab, under the bin's lock. Holes that it fills will have pages. */
-static uint64_t take_from(struct hak_slab *slab, unsigned count, uint64_t word)
+static struct hak_chain take_from(struct hak_slab *slab, unsigned count, struct hak_chain chain)
 {
     unsigned holes = slab->hole_count;
-    word = hak_slab_take(slab, count, word);
+    chain = hak_slab_take(slab, count, chain);
     if (hak_unlikely(slab->hole_count != holes))
         hak_headroom_take((holes - slab->hole_count) * hak_os_page_size());
-    return word;
+    return chain;
 }
 
-unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count, uint64_t *word)
+unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
+                       struct hak_chain *chain)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     unsigned taken = 0;
@@ -155,7 +156,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
         struct hak_slab *slab = fullest_slab(bin);
         unsigned want = count - taken;
         unsigned part = want < slab->free_count ? want : slab->free_count;
-        *word = take_from(slab, part, *word);
+        *chain = take_from(slab, part, *chain);
         taken += part;
         settle_taken(bin, slab);
     }
@@ -165,7 +166,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
 }
 
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
-                             uint64_t *word)
+                             struct hak_chain *chain)
 {
     unsigned pages = hak_classes[class_id].slab_pages;
     char *base = hak_pool_space_take(&pool->space, pages);
@@ -180,7 +181,7 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     hak_count(pool->source->counters, HAK_COUNTER_SLABS_MADE, 1);
 
     unsigned part = count < slab->free_count ? count : slab->free_count;
-    *word = hak_slab_take(slab, part, *word);
+    *chain = hak_slab_take(slab, part, *chain);
     hak_inject();
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     hak_lock_acquire(&bin->lock);
@@ -234,26 +235,26 @@ static enum hak_slab_give give_one(struct hak_pool *pool, struct hak_pool_bin *b
     return given;
 }
 
-unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
+unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     struct hak_slab *empty = NULL;
     unsigned given = 0;
-    uint64_t rest = *word;
+    struct hak_chain rest = *chain;
     hak_lock_acquire(&bin->lock);
-    for (void *object; (object = hak_word_object(rest)) != NULL; given++) {
+    for (void *object; (object = hak_chain_top(rest)) != NULL; given++) {
         struct hak_page page = hak_page_find(object);
         if (page.class_id != class_id || page.home != pool->source->home)
             break;
-        uint64_t below = hak_link_read(object);
+        struct hak_chain below = hak_link_read(object);
         if (!hak_link_is_sound(rest, below) ||
             give_one(pool, bin, hak_slab_of(object, page), object, &empty) != HAK_SLAB_GIVEN)
             break;
         rest = below;
     }
     hak_lock_release(&bin->lock);
-    *word = rest;
+    *chain = rest;
     hak_inject();
     while (empty != NULL) {
         struct hak_slab *slab = empty;

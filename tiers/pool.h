@@ -66,9 +66,10 @@ struct hak_pool {
 void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source,
                    unsigned first_class, unsigned last_class);
 
-/* Pushes up to `count` objects of the class on the chain *word, from slabs that have free ones.
+/* Pushes up to `count` objects of the class on the chain *chain, from slabs that have free ones.
  * Returns how many. */
-unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count, uint64_t *word);
+unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
+                       struct hak_chain *chain);
 
 /* Regions of the pool; may be a moment old. */
 static inline unsigned hak_pool_regions(const struct hak_pool *pool)
@@ -94,12 +95,12 @@ static inline size_t hak_pool_free_objects(const struct hak_pool *pool, unsigned
 
 /* As hak_pool_take, from a new slab. Returns 0 if the kernel refused memory. */
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
-                             uint64_t *word);
+                             struct hak_chain *chain);
 
-/* Takes back objects from the top of the chain *word while they belong to this pool's shard, and
- * leaves the rest in *word. It stops at what is no object (an interior pointer, or a second free)
+/* Takes back objects from the top of the chain *chain while they belong to this pool's shard, and
+ * leaves the rest in *chain. It stops at what is no object (an interior pointer, or a second free)
  * and at a broken link; the caller reports these. Returns how many were taken. */
-unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, uint64_t *word,
+unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy);
 
 /* Purges a portion of the free pages that were not used for policy->decay_ns: at most

@@ -192,20 +192,20 @@ static unsigned next_free(struct hak_slab *slab)
     return index;
 }
 
-uint64_t hak_slab_take(struct hak_slab *slab, unsigned count, uint64_t word)
+struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak_chain below)
 {
-    unsigned room = hak_word_room(word) - count;
+    unsigned room = hak_chain_room(below) - count;
     slab->idle = (struct hak_slab_pages){{0}};
     slab->free_count = (uint16_t)(slab->free_count - count);
     char *top = slab->base + (size_t)next_free(slab) * slab->size;
-    uint64_t chain = hak_word_make(top, room);
+    struct hak_chain chain = hak_chain_make(top, room);
     char *last = top;
     while (--count != 0) {
         char *object = slab->base + (size_t)next_free(slab) * slab->size;
-        hak_link_write(last, hak_word_make(object, ++room));
+        hak_link_write(last, hak_chain_make(object, ++room));
         last = object;
     }
-    hak_link_write(last, word);
+    hak_link_write(last, below);
     return chain;
 }
 

@@ -53,9 +53,9 @@ struct hak_slab {
 /* All objects of a new slab are free. */
 void hak_slab_build(struct hak_slab *slab, void *base, unsigned class_id);
 
-/* Pushes `count` free objects (1 to free_count) on the chain `word`, the lowest address on top.
+/* Pushes `count` free objects (1 to free_count) on the chain `below`, the lowest address on top.
  * Returns the new chain. */
-uint64_t hak_slab_take(struct hak_slab *slab, unsigned count, uint64_t word);
+struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak_chain below);
 
 enum hak_slab_give { HAK_SLAB_GIVEN, HAK_SLAB_NOT_AN_OBJECT, HAK_SLAB_ALREADY_FREE };
 

@@ -105,16 +105,16 @@ static inline uint64_t world_sum(enum hak_counter counter)
 
 /* ---- chains: any thread ----------------------------------------------------------------- */
 
-static inline void *world_pop(uint64_t *word)
+static inline void *world_pop(struct hak_chain *word)
 {
-    void *object = hak_word_object(*word);
+    void *object = hak_chain_top(*word);
     if (object != NULL)
         *word = hak_link_read(object);
     return object;
 }
 
 /* Objects in a chain, by walking it; stops beyond any bundle. */
-static inline unsigned world_length(uint64_t word)
+static inline unsigned world_length(struct hak_chain word)
 {
     unsigned length = 0;
     while (world_pop(&word) != NULL && length < 1000)
@@ -123,10 +123,10 @@ static inline unsigned world_length(uint64_t word)
 }
 
 /* A chain of `count` objects out of the shard's slabs. */
-static inline uint64_t world_chain(struct hak_shard *shard, unsigned class_id, unsigned count)
+static inline struct hak_chain world_chain(struct hak_shard *shard, unsigned class_id, unsigned count)
 {
     struct hak_pool *pool = hak_shard_pool(shard, class_id);
-    uint64_t word = hak_magazine_empty(class_id);
+    struct hak_chain word = hak_magazine_empty(class_id);
     unsigned have = 0;
     while (have < count) {
         unsigned got = hak_pool_take(pool, class_id, count - have, &word);

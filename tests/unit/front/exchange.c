@@ -25,20 +25,20 @@ static void foreign_magazine(void)
     REQUIRE(front != NULL);
     struct hak_shard *home = map->shards[front->shard == map->shards[0]];
     unsigned bundle = hak_classes[CLASS].bundle;
-    uint64_t first = world_chain(home, CLASS, bundle);
-    uint64_t more = world_chain(home, CLASS, 3);
+    struct hak_chain first = world_chain(home, CLASS, bundle);
+    struct hak_chain more = world_chain(home, CLASS, 3);
     for (unsigned i = 0; i < bundle; i++)
         world_give(front, world_pop(&first));
     EXPECT(hak_inbox_is_empty(&home->inbox));
     front->slow_calls = 0;
     world_give(front, world_pop(&more));
-    EXPECT_EQ(hak_word_room(home->inbox.head), bundle);
+    EXPECT_EQ(hak_bundle_count(home->inbox.head), bundle);
     EXPECT_EQ(world_length(front->foreign[CLASS]), 1);
-    while (hak_word_object(more) != NULL)
+    while (hak_chain_top(more) != NULL)
         world_give(front, world_pop(&more));
     hak_front_flush(front);
-    EXPECT_EQ(front->foreign[CLASS], hak_magazine_empty(CLASS));
-    EXPECT_EQ(hak_word_room(home->inbox.head), 3);
+    EXPECT_EQ(front->foreign[CLASS].word, hak_magazine_empty(CLASS).word);
+    EXPECT_EQ(hak_bundle_count(home->inbox.head), 3);
     unsigned budget = HAK_PORTION_BUNDLES;
     hak_shard_collect_inbox(home, &budget);
     EXPECT_EQ(hak_transfer_cache_depth(&home->bundles, CLASS), 2);
@@ -59,13 +59,13 @@ static void foreign_magazine_is_kept(void)
     struct hak_heap *heap = hak_heap_default();
     unsigned bundle = hak_classes[CLASS].bundle;
     uint64_t adopted = world_count(own, HAK_COUNTER_FOREIGN_ADOPTED);
-    uint64_t chains[3];
+    struct hak_chain chains[3];
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
         chains[i] = world_chain(home, CLASS, bundle);
     heap->policy_store.remote = HAK_REMOTE_ADOPT;
     front->slow_calls = 0;
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
-        while (hak_word_object(chains[i]) != NULL)
+        while (hak_chain_top(chains[i]) != NULL)
             world_give(front, world_pop(&chains[i]));
     EXPECT_EQ(world_length(front->spare[CLASS]), bundle);
     EXPECT_EQ(front->spare_bytes, hak_magazine_bytes(CLASS));

@@ -61,21 +61,21 @@ static void on_one_cpu(void (*body)(void))
 static void tell(void)
 {
     struct hak_shard *shard = hak_shard_of_id(1);
-    uint64_t word = hak_shard_refill(shard, CLASS, hak_classes[CLASS].bundle);
-    REQUIRE(hak_word_object(word) != NULL);
+    struct hak_chain word = hak_shard_refill(shard, CLASS, hak_classes[CLASS].bundle);
+    REQUIRE(hak_chain_top(word) != NULL);
     hak_cpu_fronts_drain();
     EXPECT(hak_cpu_pop(CLASS, HAK_CPU_TRIES) == NULL);
-    EXPECT_EQ(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES), 0);
+    EXPECT(hak_chain_is_empty(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES)));
     EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 1);
     EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 0);
     void *top = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
-    EXPECT(top == hak_word_object(word));
+    EXPECT(top == hak_chain_top(word));
     EXPECT_EQ(hak_cpu_push(CLASS, 2, top, HAK_CPU_TRIES), HAK_CPU_FOREIGN);
     EXPECT_EQ(hak_cpu_push(CLASS, 1, top, HAK_CPU_TRIES), HAK_CPU_PUSHED);
-    uint64_t taken = hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES);
-    EXPECT(taken == word);
+    struct hak_chain taken = hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES);
+    EXPECT(taken.word == word.word);
     /* Full: a magazine without room. */
-    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), hak_word_make(top, 0), HAK_CPU_TRIES), 1);
+    EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), hak_chain_make(top, 0), HAK_CPU_TRIES), 1);
     char other[48] __attribute__((aligned(16)));
     EXPECT_EQ(hak_cpu_push(CLASS, 1, other, HAK_CPU_TRIES), HAK_CPU_FULL);
     EXPECT_EQ(hak_cpu_push_at(hak_slot_loaded(CLASS), other, HAK_CPU_TRIES), HAK_CPU_FULL);
@@ -134,7 +134,7 @@ static void go_back(void)
         void *second = take(class_id);
         give(class_id, first);
         give(class_id, second);
-        EXPECT(hak_word_object(front->loaded[class_id]) != NULL);
+        EXPECT(hak_chain_top(front->loaded[class_id]) != NULL);
     }
     for (unsigned i = 0; i < TICKS; i++)
         kept[i] = take(CLASS);
@@ -144,17 +144,17 @@ static void go_back(void)
         kept[i] = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
         EXPECT(kept[i] != NULL);
         hak_cpu_front_shrink(front);
-        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_word_object(front->loaded[CLASS + 1]) != NULL));
+        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_chain_top(front->loaded[CLASS + 1]) != NULL));
     }
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
         if (class_id != CLASS)
-            EXPECT_EQ(front->loaded[class_id], hak_magazine_empty(class_id));
+            EXPECT_EQ(front->loaded[class_id].word, hak_magazine_empty(class_id).word);
     for (unsigned i = 0; i < TICKS; i++)
         give(CLASS, kept[i]);
-    EXPECT(hak_word_object(front->loaded[CLASS]) != NULL);
+    EXPECT(hak_chain_top(front->loaded[CLASS]) != NULL);
     for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
         hak_cpu_front_shrink(front);
-    EXPECT_EQ(front->loaded[CLASS], hak_magazine_empty(CLASS));
+    EXPECT_EQ(front->loaded[CLASS].word, hak_magazine_empty(CLASS).word);
     EXPECT_EQ(world_objects_out(), out); /* each is counted on both ways */
     world_expect_nothing_lost();
 }
@@ -180,7 +180,7 @@ static void tick_by_frees(void)
         front->last_tick_ns = 0;
         front->slow_calls = 63; /* the next looks */
         for (unsigned i = 0; i < 2 * bundle; i++) {
-            void *object = hak_word_object(world_chain(hak_shard_of_id(1), CLASS, 1));
+            void *object = hak_chain_top(world_chain(hak_shard_of_id(1), CLASS, 1));
             if (way == 0)
                 give(CLASS, object);
             else
@@ -200,12 +200,12 @@ static void ticks_by_frees(void)
 static void put_one(void)
 {
     give(CLASS, take(CLASS));
-    EXPECT(hak_word_object(front_here()->loaded[CLASS]) != NULL);
+    EXPECT(hak_chain_top(front_here()->loaded[CLASS]) != NULL);
 }
 
 static int is_empty(void)
 {
-    return front_here()->loaded[CLASS] == hak_magazine_empty(CLASS);
+    return hak_chain_is_empty(front_here()->loaded[CLASS]);
 }
 
 /* Nobody else reaches what lies there: it goes when memory was out, and when CPUs may have gone. */

@@ -36,11 +36,11 @@ static __attribute__((noinline)) void *pop(void)
     return object;
 }
 
-static __attribute__((noinline)) uint64_t take(size_t slot, uint64_t empty)
+static __attribute__((noinline)) uint64_t take(size_t slot)
 {
-    uint64_t word = hak_cpu_take(slot, empty, HAK_CPU_TRIES);
+    struct hak_chain chain = hak_cpu_take(slot, hak_chain_make(NULL, ROOM), HAK_CPU_TRIES);
     meet();
-    return word;
+    return chain.word;
 }
 
 static __attribute__((noinline)) enum hak_cpu_push push(unsigned home, void *object)
@@ -57,21 +57,21 @@ static __attribute__((noinline)) enum hak_cpu_push push_at(size_t slot, void *ob
     return result;
 }
 
-static __attribute__((noinline)) int install(size_t slot, uint64_t word)
+static __attribute__((noinline)) int install(size_t slot, struct hak_chain chain)
 {
-    int result = hak_cpu_install(slot, word, HAK_CPU_TRIES);
+    int result = hak_cpu_install(slot, chain, HAK_CPU_TRIES);
     meet();
     return result;
 }
 
 /* All CPUs' fronts alike: the test may be moved between two calls. */
-static void set_magazines(uint64_t word)
+static void set_magazines(struct hak_chain chain)
 {
     for (unsigned cpu = 0; cpu < CPUS; cpu++) {
         struct hak_front *front =
             (struct hak_front *)(memory + ((size_t)cpu << HAK_CPU_FRONT_SHIFT));
         front->home = HOME;
-        front->loaded[CLASS] = front->spare[CLASS] = word;
+        front->loaded[CLASS] = front->spare[CLASS] = chain;
     }
 }
 
@@ -98,23 +98,23 @@ static void closed_fronts_serve_nobody(void)
     uint64_t object[8] = { 0 };
     if (!made_fronts(0))
         return;
-    set_magazines(hak_word_make(object, ROOM));
+    set_magazines(hak_chain_make(object, ROOM));
     EXPECT(pop() == NULL);
-    EXPECT_EQ(take(hak_slot_loaded(CLASS), ROOM), 0);
-    EXPECT_EQ(take(hak_slot_spare(CLASS), ROOM), 0);
+    EXPECT_EQ(take(hak_slot_loaded(CLASS)), 0);
+    EXPECT_EQ(take(hak_slot_spare(CLASS)), 0);
     EXPECT_EQ(push(HOME, object), HAK_CPU_FULL);
     EXPECT_EQ(push_at(hak_slot_spare(CLASS), object), HAK_CPU_FULL);
-    EXPECT_EQ(install(hak_slot_spare(CLASS), ROOM), 0);
+    EXPECT_EQ(install(hak_slot_spare(CLASS), hak_chain_make(NULL, ROOM)), 0);
 }
 
 static void empty_magazines_give_nothing(void)
 {
     if (!made_fronts(CPUS))
         return;
-    set_magazines(hak_word_make(NULL, ROOM));
+    set_magazines(hak_chain_make(NULL, ROOM));
     EXPECT(pop() == NULL);
-    EXPECT_EQ(take(hak_slot_loaded(CLASS), ROOM), 0);
-    EXPECT_EQ(take(hak_slot_spare(CLASS), ROOM), 0);
+    EXPECT_EQ(take(hak_slot_loaded(CLASS)), 0);
+    EXPECT_EQ(take(hak_slot_spare(CLASS)), 0);
 }
 
 static void full_magazines_take_nothing(void)
@@ -123,11 +123,11 @@ static void full_magazines_take_nothing(void)
     uint64_t other[8] = { 0 };
     if (!made_fronts(CPUS))
         return;
-    set_magazines(hak_word_make(object, 0));
+    set_magazines(hak_chain_make(object, 0));
     EXPECT_EQ(push(HOME, other), HAK_CPU_FULL);
     EXPECT_EQ(push(HOME + 1, other), HAK_CPU_FOREIGN);
     EXPECT_EQ(push_at(hak_slot_spare(CLASS), other), HAK_CPU_FULL);
-    EXPECT_EQ(install(hak_slot_spare(CLASS), hak_word_make(other, 0)), 0);
+    EXPECT_EQ(install(hak_slot_spare(CLASS), hak_chain_make(other, 0)), 0);
     EXPECT_EQ(other[0], 0);
 }
 
@@ -137,16 +137,16 @@ static void what_there_is_is_served(void)
     uint64_t other[8] = { 0 };
     if (!made_fronts(CPUS))
         return;
-    hak_link_write(object, hak_word_make(NULL, ROOM));
-    set_magazines(hak_word_make(object, ROOM - 1));
+    hak_link_write(object, hak_chain_make(NULL, ROOM));
+    set_magazines(hak_chain_make(object, ROOM - 1));
     EXPECT(pop() == object);
-    set_magazines(hak_word_make(object, ROOM - 1));
+    set_magazines(hak_chain_make(object, ROOM - 1));
     EXPECT_EQ(push(HOME, other), HAK_CPU_PUSHED);
-    EXPECT_EQ(hak_link_read(other), hak_word_make(object, ROOM - 1));
-    set_magazines(hak_word_make(object, ROOM - 1));
-    EXPECT_EQ(take(hak_slot_spare(CLASS), ROOM), hak_word_make(object, ROOM - 1));
-    set_magazines(ROOM);
-    EXPECT_EQ(install(hak_slot_loaded(CLASS), hak_word_make(object, ROOM - 1)), 1);
+    EXPECT_EQ(hak_link_read(other).word, hak_chain_make(object, ROOM - 1).word);
+    set_magazines(hak_chain_make(object, ROOM - 1));
+    EXPECT_EQ(take(hak_slot_spare(CLASS)), hak_chain_make(object, ROOM - 1).word);
+    set_magazines(hak_chain_make(NULL, ROOM));
+    EXPECT_EQ(install(hak_slot_loaded(CLASS), hak_chain_make(object, ROOM - 1)), 1);
 }
 
 /* The magazine stays as it is, for who takes it apart. */
@@ -157,16 +157,16 @@ static void broken_links_give_nothing(void)
     if (!made_fronts(CPUS))
         return;
     for (unsigned room = 0; room <= ROOM; room++) {
-        hak_link_write(object, hak_word_make(other, room));
-        set_magazines(hak_word_make(object, ROOM - 1));
+        hak_link_write(object, hak_chain_make(other, room));
+        set_magazines(hak_chain_make(object, ROOM - 1));
         EXPECT((pop() == object) == (room == ROOM));
     }
-    hak_link_write(object, hak_word_make((char *)other + 8, ROOM));
-    set_magazines(hak_word_make(object, ROOM - 1));
+    hak_link_write(object, hak_chain_make((char *)other + 8, ROOM));
+    set_magazines(hak_chain_make(object, ROOM - 1));
     EXPECT(pop() == NULL);
-    object[0] = hak_word_make(other, ROOM);
+    object[0] = hak_chain_make(other, ROOM).word;
     EXPECT(pop() == NULL);
-    EXPECT_EQ(take(hak_slot_loaded(CLASS), ROOM), hak_word_make(object, ROOM - 1));
+    EXPECT_EQ(take(hak_slot_loaded(CLASS)), hak_chain_make(object, ROOM - 1).word);
 }
 
 int main(int argc, char **argv)

@@ -23,7 +23,7 @@ static void magazines_are_stacks(void)
     struct hak_front *front = world_front();
     REQUIRE(front != NULL);
     unsigned bundle = hak_classes[CLASS].bundle;
-    uint64_t chain = world_chain(front->shard, CLASS, bundle);
+    struct hak_chain chain = world_chain(front->shard, CLASS, bundle);
     void *model[64];
     unsigned depth = 0;
     void *hand[64];
@@ -43,7 +43,7 @@ static void magazines_are_stacks(void)
         } else {
             EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], model[0]), 0);
         }
-        EXPECT_EQ(hak_word_room(front->loaded[CLASS]), bundle - depth);
+        EXPECT_EQ(hak_chain_room(front->loaded[CLASS]), bundle - depth);
     }
     while (depth < bundle)
         hak_magazine_push(&front->loaded[CLASS], hand[bundle - ++depth]);
@@ -70,10 +70,10 @@ static void fresh_fronts_are_empty(void)
     EXPECT(again == second); /* memory of ended threads is used again */
     EXPECT_EQ(again->sequence, first->sequence + 2);
     for (unsigned class_id = 0; class_id < HAK_CLASS_COUNT; class_id++) {
-        uint64_t empty = hak_magazine_empty(class_id);
-        EXPECT_EQ(again->loaded[class_id], empty);
-        EXPECT_EQ(again->spare[class_id], empty);
-        EXPECT_EQ(again->foreign[class_id], empty);
+        struct hak_chain empty = hak_magazine_empty(class_id);
+        EXPECT_EQ(again->loaded[class_id].word, empty.word);
+        EXPECT_EQ(again->spare[class_id].word, empty.word);
+        EXPECT_EQ(again->foreign[class_id].word, empty.word);
         if (class_id != HAK_CLASS_NONE)
             EXPECT(again->fill[class_id] >= 1 &&
                    again->fill[class_id] <= hak_classes[class_id].bundle);
@@ -169,7 +169,7 @@ static void spares_are_bounded(void)
     make_tick(front);
     EXPECT_EQ(front->spare_bytes, 0);
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        EXPECT(hak_word_object(front->spare[class_id]) == NULL);
+        EXPECT(hak_chain_top(front->spare[class_id]) == NULL);
     hak_front_destroy(front);
 }
 
@@ -188,7 +188,7 @@ static void unused_classes_go_back(void)
         void *second = world_take(front, class_id);
         world_give(front, first);
         world_give(front, second);
-        EXPECT(hak_word_object(front->loaded[class_id]) != NULL);
+        EXPECT(hak_chain_top(front->loaded[class_id]) != NULL);
     }
     for (unsigned i = 0; i < TICKS; i++)    /* so that the class need not be missed */
         kept[i] = world_take(front, CLASS);
@@ -198,17 +198,17 @@ static void unused_classes_go_back(void)
         kept[i] = hak_front_pop(front, CLASS);
         EXPECT(kept[i] != NULL);
         make_tick(front);
-        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_word_object(front->loaded[CLASS + 1]) != NULL));
+        EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_chain_top(front->loaded[CLASS + 1]) != NULL));
     }
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
         if (class_id != CLASS)
-            EXPECT_EQ(front->loaded[class_id], hak_magazine_empty(class_id));
+            EXPECT_EQ(front->loaded[class_id].word, hak_magazine_empty(class_id).word);
     for (unsigned i = 0; i < TICKS; i++)
         world_give(front, kept[i]);
     EXPECT_GE(world_length(front->loaded[CLASS]), TICKS);
     for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
         make_tick(front);
-    EXPECT_EQ(front->loaded[CLASS], hak_magazine_empty(CLASS));
+    EXPECT_EQ(front->loaded[CLASS].word, hak_magazine_empty(CLASS).word);
     hak_front_destroy(front);
     EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
 }

@@ -24,7 +24,7 @@ static void totals_agree(void)
     hak_heap_totals(heap, &none);
     EXPECT_EQ(none.in_use_slabs + none.in_use_large + none.in_use_whales + none.cached, 0);
 
-    uint64_t words[3];
+    struct hak_chain words[3];
     void *runs[3];
     for (unsigned i = 0; i < 3; i++) {
         words[i] = world_chain(map->shards[i], CLASS, 20);

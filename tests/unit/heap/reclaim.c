@@ -94,10 +94,10 @@ static void others_are_asked(void)
     give_run(heap, hak_shard_of_id(1));    /* something has changed since the last walk */
     EXPECT_GE(reclaim_all(heap, NULL), 1);
     EXPECT_GE(world_slab_bytes(), 1);
-    EXPECT(hak_word_object(front->loaded[CLASS]) != NULL);
+    EXPECT(hak_chain_top(front->loaded[CLASS]) != NULL);
     hak_heap_visit(hak_heap_default(), front);
-    EXPECT(hak_word_object(front->loaded[CLASS]) == NULL);
-    EXPECT(hak_word_object(front->spare[CLASS]) == NULL);
+    EXPECT(hak_chain_top(front->loaded[CLASS]) == NULL);
+    EXPECT(hak_chain_top(front->spare[CLASS]) == NULL);
     hak_front_destroy(front);
     world_expect_nothing_lost();
 }
@@ -146,12 +146,12 @@ static void free_pages_serve(void)
     struct hak_heap *heap = world_start();
     const struct hak_shard_map *map = world_by_turns("3");
     REQUIRE(heap != NULL && map != NULL);
-    uint64_t word = world_chain(map->shards[1], CLASS, 1);
+    struct hak_chain word = world_chain(map->shards[1], CLASS, 1);
     hak_shard_drain(map->shards[1]);
     void *object = hak_reclaim_object(map->shards[0], CLASS);
     REQUIRE(object != NULL);
     EXPECT(hak_page_find(object).home != map->shards[0]->id);
-    uint64_t single = hak_magazine_empty(CLASS);
+    struct hak_chain single = hak_magazine_empty(CLASS);
     hak_magazine_push(&single, object);
     hak_shard_give_to_slabs(CLASS, single);
     hak_shard_give_to_slabs(CLASS, word);

@@ -33,7 +33,7 @@ static void nothing_is_kept_without_decay(void)
     set_decay(heap, 0);
     EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
     EXPECT_EQ(dirty(), 0);
-    uint64_t chains[12];
+    struct hak_chain chains[12];
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
         chains[i] = world_chain(hak_shard_of_id(1), HAK_CLASS_LAST, 4);
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
@@ -100,7 +100,7 @@ static void slabs_come_to_rest(void)
 {
     struct hak_heap *heap = world_start();
     set_decay(heap, 1000u * 1000 * 1000);
-    uint64_t chains[12];
+    struct hak_chain chains[12];
     EXPECT_EQ(hak_heap_slabs_rest(heap, hak_os_now_ns()), 1);
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
         chains[i] = world_chain(hak_shard_of_id(1), HAK_CLASS_LAST, 4);
@@ -119,7 +119,7 @@ static void ticks_reach_all(void)
     const struct hak_shard_map *map = world_by_turns("3");
     REQUIRE(map != NULL);
     for (unsigned i = 0; i < 3; i++) {
-        uint64_t words[12];
+        struct hak_chain words[12];
         for (unsigned k = 0; k < TAP_COUNT(words); k++)
             words[k] = world_chain(map->shards[i], HAK_CLASS_LAST, 4);
         for (unsigned k = 0; k < TAP_COUNT(words); k++)

@@ -26,10 +26,10 @@ static enum hak_found only(const void **object)
 }
 
 /* A chain of COUNT objects, of which `objects` tells the addresses, top first. */
-static uint64_t chain(uint64_t **objects)
+static struct hak_chain chain(uint64_t **objects)
 {
-    uint64_t word = world_chain(shard(), CLASS, COUNT);
-    uint64_t rest = word;
+    struct hak_chain word = world_chain(shard(), CLASS, COUNT);
+    struct hak_chain rest = word;
     for (unsigned i = 0; i < COUNT; i++)
         objects[i] = world_pop(&rest);
     return word;
@@ -52,13 +52,13 @@ static void findings_are_kept_and_bounded(void)
 
 static void each_walk_ends_at_a_broken_link(void)
 {
-    void (*const walks[])(struct hak_shard *, unsigned, uint64_t) = {
+    void (*const walks[])(struct hak_shard *, unsigned, struct hak_chain) = {
         hak_shard_send_home, hak_shard_take_foreign, hak_shard_accept_part,
     };
     for (unsigned walk = 0; walk < TAP_COUNT(walks); walk++) {
         uint64_t *objects[COUNT];
         const void *object;
-        uint64_t word = chain(objects);
+        struct hak_chain word = chain(objects);
         *objects[3] ^= 0x7f;
         uint64_t before = world_sum(HAK_COUNTER_BROKEN_LINKS);
         walks[walk](shard(), CLASS, word);
@@ -126,14 +126,14 @@ static void bundles_end_at_a_broken_link(void)
         uint64_t *lower[COUNT];
         uint64_t *upper[COUNT];
         const void *object;
-        uint64_t words[2] = {chain(lower), chain(upper)};
+        struct hak_chain words[2] = {chain(lower), chain(upper)};
         for (unsigned i = 0; i < 2; i++)
             if (where == 0)
                 EXPECT_EQ(hak_transfer_cache_push(&shard()->bundles, CLASS, words[i]), 1);
             else
-                hak_inbox_post(&shard()->inbox, hak_word_object(words[i]), COUNT);
-        upper[0][1] = hak_word_make(lower[2], 1);
-        EXPECT_EQ(hak_shard_refill(shard(), CLASS, COUNT), words[1]);
+                hak_inbox_post(&shard()->inbox, hak_bundle_of(CLASS, words[i]));
+        upper[0][1] = hak_bundle_make(lower[2], 1).word;
+        EXPECT_EQ(hak_shard_refill(shard(), CLASS, COUNT).word, words[1].word);
         EXPECT_EQ(only(&object), HAK_FOUND_OVERWRITTEN);
         EXPECT(object == upper[0]);
         EXPECT_EQ(hak_transfer_cache_depth(&shard()->bundles, CLASS), 0);
@@ -145,15 +145,15 @@ static void only_bundles_of_the_class_are_sound(void)
 {
     uint64_t *objects[COUNT];
     chain(objects);
-    EXPECT(hak_bundle_is_sound(CLASS, 0));
-    EXPECT(hak_bundle_is_sound(CLASS, hak_word_make(objects[0], 1)));
-    EXPECT(hak_bundle_is_sound(HAK_CLASS_NONE, hak_word_make(objects[0], 1)));
-    EXPECT(!hak_bundle_is_sound(CLASS + 1, hak_word_make(objects[0], 1)));
-    EXPECT(!hak_bundle_is_sound(CLASS, hak_word_make(objects[0], 0)));
-    EXPECT(!hak_bundle_is_sound(CLASS, hak_word_make(objects[0], hak_classes[CLASS].bundle + 1u)));
-    EXPECT(!hak_bundle_is_sound(CLASS, hak_word_make((char *)objects[0] + 8, 1)));
-    EXPECT(!hak_bundle_is_sound(HAK_CLASS_NONE, hak_word_make(&objects, 1)));
-    EXPECT(!hak_bundle_is_sound(CLASS, UINT64_MAX));
+    EXPECT(hak_found_bundle_is_sound(CLASS, HAK_NO_BUNDLE));
+    EXPECT(hak_found_bundle_is_sound(CLASS, hak_bundle_make(objects[0], 1)));
+    EXPECT(hak_found_bundle_is_sound(HAK_CLASS_NONE, hak_bundle_make(objects[0], 1)));
+    EXPECT(!hak_found_bundle_is_sound(CLASS + 1, hak_bundle_make(objects[0], 1)));
+    EXPECT(!hak_found_bundle_is_sound(CLASS, hak_bundle_make(objects[0], 0)));
+    EXPECT(!hak_found_bundle_is_sound(CLASS, hak_bundle_make(objects[0], hak_classes[CLASS].bundle + 1u)));
+    EXPECT(!hak_found_bundle_is_sound(CLASS, hak_bundle_make((char *)objects[0] + 8, 1)));
+    EXPECT(!hak_found_bundle_is_sound(HAK_CLASS_NONE, hak_bundle_make(&objects, 1)));
+    EXPECT(!hak_found_bundle_is_sound(CLASS, (struct hak_bundle){UINT64_MAX}));
 }
 
 int main(int argc, char **argv)

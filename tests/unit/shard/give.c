@@ -21,7 +21,7 @@ static void accepted(void)
     uint64_t bundles = world_count(shard, HAK_COUNTER_FLUSH_BUNDLES);
     uint64_t to_slabs = world_count(shard, HAK_COUNTER_FLUSH_TO_SLABS);
     unsigned bundle = hak_classes[CLASS].bundle;
-    uint64_t *words = calloc(capacity + 3, sizeof *words);
+    struct hak_chain *words = calloc(capacity + 3, sizeof *words);
     for (unsigned i = 0; i < capacity + 3; i++)
         words[i] = world_chain(shard, CLASS, bundle);
     for (unsigned i = 0; i < capacity + 3; i++)
@@ -39,10 +39,10 @@ static void sent_home(void)
     enum { SHARDS = 12, EACH = 5 };
     const struct hak_shard_map *map = world_by_turns("12");
     REQUIRE(map != NULL && map->count == SHARDS);
-    uint64_t chains[SHARDS];
+    struct hak_chain chains[SHARDS];
     for (unsigned i = 0; i < SHARDS; i++)
         chains[i] = world_chain(map->shards[i], CLASS, EACH);
-    uint64_t mixed = hak_magazine_empty(CLASS);
+    struct hak_chain mixed = hak_magazine_empty(CLASS);
     for (unsigned i = 0; i < SHARDS * EACH; i++)
         EXPECT(hak_magazine_push(&mixed, world_pop(&chains[i * 7 % SHARDS])));
     struct hak_shard *sender = map->shards[3];
@@ -52,16 +52,16 @@ static void sent_home(void)
     EXPECT_EQ(hak_transfer_cache_depth(&sender->bundles, CLASS), 1);
     unsigned posted = 0;
     for (unsigned i = 0; i < SHARDS; i++) {
-        uint64_t bundle = hak_inbox_collect(&map->shards[i]->inbox);
-        if (bundle == 0)
+        struct hak_bundle bundle = hak_inbox_collect(&map->shards[i]->inbox);
+        if (hak_bundle_is_none(bundle))
             continue;
-        EXPECT_EQ(hak_word_room(bundle), EACH);
-        EXPECT_EQ(hak_next_bundle(hak_word_object(bundle)), 0);
-        uint64_t word = hak_word_make(hak_word_object(bundle), hak_classes[CLASS].bundle - EACH);
-        EXPECT_EQ(world_length(word), EACH);
-        for (uint64_t rest = word; hak_word_object(rest) != NULL; world_pop(&rest))
-            EXPECT_EQ(hak_page_find(hak_word_object(rest)).home, map->shards[i]->id);
-        hak_shard_give_to_slabs(CLASS, word);
+        EXPECT_EQ(hak_bundle_count(bundle), EACH);
+        EXPECT(hak_bundle_is_none(hak_bundle_next(hak_bundle_top(bundle))));
+        struct hak_chain chain = hak_bundle_chain(CLASS, bundle);
+        EXPECT_EQ(world_length(chain), EACH);
+        for (struct hak_chain rest = chain; hak_chain_top(rest) != NULL; world_pop(&rest))
+            EXPECT_EQ(hak_page_find(hak_chain_top(rest)).home, map->shards[i]->id);
+        hak_shard_give_to_slabs(CLASS, chain);
         posted++;
     }
     EXPECT_EQ(posted, 7); /* eight homes at once, the sender's among them; the rest to slabs */
@@ -76,24 +76,24 @@ static void adopted(void)
     const struct hak_shard_map *map = world_place(&machine);
     REQUIRE(map != NULL && map->count >= 4);
     struct hak_heap *heap = hak_heap_default();
-    uint64_t chains[4];
+    struct hak_chain chains[4];
     for (unsigned i = 0; i < 4; i++)
         chains[i] = world_chain(map->shards[i], CLASS, 4);
-    uint64_t mixed = hak_magazine_empty(CLASS);
+    struct hak_chain mixed = hak_magazine_empty(CLASS);
     for (unsigned i = 0; i < 16; i++)
         hak_magazine_push(&mixed, world_pop(&chains[i % 4]));
     heap->policy_store.remote = HAK_REMOTE_ADOPT;
     hak_shard_take_foreign(map->shards[0], CLASS, mixed);
     heap->policy_store.remote = HAK_REMOTE_HOME;
-    uint64_t kept = hak_shard_pop_bundle(map->shards[0], CLASS);
+    struct hak_chain kept = hak_shard_pop_bundle(map->shards[0], CLASS);
     EXPECT_EQ(world_length(kept), 8);
-    for (uint64_t rest = kept; hak_word_object(rest) != NULL; world_pop(&rest)) {
-        unsigned home = hak_page_find(hak_word_object(rest)).home;
+    for (struct hak_chain rest = kept; hak_chain_top(rest) != NULL; world_pop(&rest)) {
+        unsigned home = hak_page_find(hak_chain_top(rest)).home;
         EXPECT(home == map->shards[0]->id || home == map->shards[1]->id);
     }
     EXPECT(hak_inbox_is_empty(&map->shards[1]->inbox));
-    EXPECT_EQ(hak_word_room(map->shards[2]->inbox.head), 4);
-    EXPECT_EQ(hak_word_room(map->shards[3]->inbox.head), 4);
+    EXPECT_EQ(hak_bundle_count(map->shards[2]->inbox.head), 4);
+    EXPECT_EQ(hak_bundle_count(map->shards[3]->inbox.head), 4);
     hak_shard_give_to_slabs(CLASS, kept);
     world_expect_nothing_lost();
 }
@@ -106,8 +106,8 @@ static void near_foreign_is_kept(void)
     const struct hak_shard_map *map = world_place(&machine);
     REQUIRE(map != NULL && map->count >= 4);
     struct hak_heap *heap = hak_heap_default();
-    uint64_t near = world_chain(map->shards[1], CLASS, 8);
-    uint64_t far = world_chain(map->shards[2], CLASS, 1);
+    struct hak_chain near = world_chain(map->shards[1], CLASS, 8);
+    struct hak_chain far = world_chain(map->shards[2], CLASS, 1);
     heap->policy_store.remote = HAK_REMOTE_ADOPT;
     EXPECT_EQ(hak_shard_leaves_foreign(map->shards[0], CLASS, near), 1);
     EXPECT_EQ(hak_shard_leaves_foreign(map->shards[3], CLASS, near), 0);
@@ -123,26 +123,26 @@ static void near_foreign_is_kept(void)
 static int bad_frees_child(void)
 {
     struct hak_shard *shard = world_by_turns("2")->shards[0];
-    uint64_t word = world_chain(shard, CLASS, 4);
+    struct hak_chain chain = world_chain(shard, CLASS, 4);
     char *objects[4];
     for (unsigned i = 0; i < 4; i++)
-        objects[i] = world_pop(&word);
-    hak_magazine_push(&word, objects[0]);
-    hak_magazine_push(&word, objects[1] + 16);
-    hak_magazine_push(&word, objects[2]);
-    hak_shard_give_to_slabs(CLASS, word);
+        objects[i] = world_pop(&chain);
+    hak_magazine_push(&chain, objects[0]);
+    hak_magazine_push(&chain, objects[1] + 16);
+    hak_magazine_push(&chain, objects[2]);
+    hak_shard_give_to_slabs(CLASS, chain);
     int good = EXPECT_EQ(world_count(shard, HAK_COUNTER_BAD_FREES), 1);
 
-    word = hak_magazine_empty(CLASS);
-    hak_magazine_push(&word, objects[3]);
-    hak_magazine_push(&word, objects[2]); /* free in its slab already */
-    hak_shard_give_to_slabs(CLASS, word);
+    chain = hak_magazine_empty(CLASS);
+    hak_magazine_push(&chain, objects[3]);
+    hak_magazine_push(&chain, objects[2]); /* free in its slab already */
+    hak_shard_give_to_slabs(CLASS, chain);
     good &= EXPECT_EQ(world_count(shard, HAK_COUNTER_BAD_FREES), 2);
 
-    word = hak_magazine_empty(CLASS);
-    hak_magazine_push(&word, objects[1]);
-    hak_magazine_push(&word, objects[1]); /* free(p); free(p): the chain bites its tail */
-    hak_shard_give_to_slabs(CLASS, word);
+    chain = hak_magazine_empty(CLASS);
+    hak_magazine_push(&chain, objects[1]);
+    hak_magazine_push(&chain, objects[1]); /* free(p); free(p): the chain bites its tail */
+    hak_shard_give_to_slabs(CLASS, chain);
     good &= EXPECT_EQ(world_count(shard, HAK_COUNTER_BAD_FREES), 2);
     good &= EXPECT_EQ(world_sum(HAK_COUNTER_BROKEN_LINKS), 1);
     return good ? 0 : 1;

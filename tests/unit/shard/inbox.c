@@ -45,9 +45,9 @@ static int post_one(struct worker *worker, unsigned i, unsigned round)
     }
     bundle[0].payload = round;
     bundle[1].payload = ~(uint64_t)round;
-    hak_link_write(&bundle[0], hak_word_make(&bundle[1], 1));
-    hak_link_write(&bundle[1], hak_word_make(NULL, 2));
-    hak_inbox_post(&inbox, bundle, count_of(i, round));
+    hak_link_write(&bundle[0], hak_chain_make(&bundle[1], 1));
+    hak_link_write(&bundle[1], hak_chain_make(NULL, 2));
+    hak_inbox_post(&inbox, hak_bundle_make(bundle, count_of(i, round)));
     return 1;
 }
 
@@ -72,7 +72,7 @@ static void check_bundle(struct worker *worker, struct object *bundle, unsigned 
     unsigned round = (unsigned)bundle[0].payload;
     worker->faults += count != count_of(i, round);
     worker->faults += bundle[1].payload != ~(uint64_t)round;
-    worker->faults += hak_word_object(hak_link_read(bundle)) != &bundle[1];
+    worker->faults += hak_chain_top(hak_link_read(bundle)) != &bundle[1];
     memset(bundle, 0x77, OBJECTS * sizeof *bundle); /* as its next owner would */
     /* release: pairs with the acquire in post_one; a second visit in a round is a fault */
     worker->faults += __atomic_fetch_add(&seen[poster][i], 1, __ATOMIC_RELEASE) != round;
@@ -84,11 +84,11 @@ static void *collect(struct worker *worker)
     int last = 0;
     while (!last && worker->faults == 0) {
         last = __atomic_load_n(&posters_left, __ATOMIC_ACQUIRE) == 0;
-        uint64_t bundle = hak_inbox_collect(&inbox);
-        while (bundle != 0) {
-            struct object *object = hak_word_object(bundle);
-            uint64_t next = hak_next_bundle(object);
-            check_bundle(worker, object, hak_word_room(bundle));
+        struct hak_bundle bundle = hak_inbox_collect(&inbox);
+        while (!hak_bundle_is_none(bundle)) {
+            struct object *object = hak_bundle_top(bundle);
+            struct hak_bundle next = hak_bundle_next(object);
+            check_bundle(worker, object, hak_bundle_count(bundle));
             bundle = next;
         }
     }
@@ -134,15 +134,15 @@ static void newest_first(void)
     struct object *first = bundles[0][0];
     struct object *second = bundles[0][1];
     EXPECT(hak_inbox_is_empty(&inbox));
-    EXPECT_EQ(hak_inbox_collect(&inbox), 0);
-    hak_inbox_post(&inbox, first, 64);
+    EXPECT(hak_bundle_is_none(hak_inbox_collect(&inbox)));
+    hak_inbox_post(&inbox, hak_bundle_make(first, 64));
     EXPECT(!hak_inbox_is_empty(&inbox));
-    hak_inbox_post(&inbox, second, 1);
-    uint64_t all = hak_inbox_collect(&inbox);
+    hak_inbox_post(&inbox, hak_bundle_make(second, 1));
+    struct hak_bundle all = hak_inbox_collect(&inbox);
     EXPECT(hak_inbox_is_empty(&inbox));
-    EXPECT_EQ(all, hak_word_make(second, 1));
-    EXPECT_EQ(hak_next_bundle(second), hak_word_make(first, 64));
-    EXPECT_EQ(hak_next_bundle(first), 0);
+    EXPECT_EQ(all.word, hak_bundle_make(second, 1).word);
+    EXPECT_EQ(hak_bundle_next(second).word, hak_bundle_make(first, 64).word);
+    EXPECT(hak_bundle_is_none(hak_bundle_next(first)));
 }
 
 int main(int argc, char **argv)

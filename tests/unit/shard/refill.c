@@ -20,7 +20,7 @@ static const struct hak_shard_map *eight(void)
 }
 
 /* Refills from shard `index`, and says which source was counted. */
-static uint64_t refill(unsigned index, enum hak_counter expected)
+static struct hak_chain refill(unsigned index, enum hak_counter expected)
 {
     struct hak_shard *shard = eight()->shards[index];
     const enum hak_counter sources[] = {
@@ -33,27 +33,27 @@ static uint64_t refill(unsigned index, enum hak_counter expected)
     uint64_t objects = world_count(shard, HAK_COUNTER_REFILL_OBJECTS);
     for (unsigned i = 0; i < TAP_COUNT(sources); i++)
         before[i] = world_count(shard, sources[i]);
-    uint64_t word = hak_shard_refill(shard, CLASS, FILL);
+    struct hak_chain word = hak_shard_refill(shard, CLASS, FILL);
     for (unsigned i = 0; i < TAP_COUNT(sources); i++)
         EXPECT_EQ(world_count(shard, sources[i]) - before[i], sources[i] == expected);
-    unsigned length = word != 0 ? world_length(word) : 0;
+    unsigned length = world_length(word);
     EXPECT_EQ(world_count(shard, HAK_COUNTER_REFILL_OBJECTS) - objects, length);
-    if (word != 0)
-        EXPECT_EQ(length, hak_classes[CLASS].bundle - hak_word_room(word));
+    if (length != 0)
+        EXPECT_EQ(length, hak_chain_length(CLASS, word));
     return word;
 }
 
-static void push_bundle(unsigned to, uint64_t word)
+static void push_bundle(unsigned to, struct hak_chain word)
 {
     EXPECT(hak_transfer_cache_push(&eight()->shards[to]->bundles, CLASS, word));
 }
 
-static void post_bundle(unsigned to, uint64_t word)
+static void post_bundle(unsigned to, struct hak_chain word)
 {
-    hak_inbox_post(&eight()->shards[to]->inbox, hak_word_object(word), world_length(word));
+    hak_inbox_post(&eight()->shards[to]->inbox, hak_bundle_of(CLASS, word));
 }
 
-static uint64_t chain(unsigned from, unsigned count)
+static struct hak_chain chain(unsigned from, unsigned count)
 {
     return world_chain(eight()->shards[from], CLASS, count);
 }
@@ -62,17 +62,17 @@ static void own_sources_in_order(void)
 {
     REQUIRE(eight() != NULL);
     EXPECT_EQ(eight()->count, 8);
-    uint64_t first = refill(0, HAK_COUNTER_REFILL_SLAB_FRESH);
+    struct hak_chain first = refill(0, HAK_COUNTER_REFILL_SLAB_FRESH);
     EXPECT_EQ(world_length(first), FILL);
-    uint64_t bundle = chain(0, 9);
-    uint64_t posted = chain(0, 4);
+    struct hak_chain bundle = chain(0, 9);
+    struct hak_chain posted = chain(0, 4);
     push_bundle(0, bundle);
     post_bundle(0, posted);
-    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_TRANSFER_CACHE), bundle); /* whole, not cut to FILL */
-    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_INBOX), posted);
-    uint64_t second = refill(0, HAK_COUNTER_REFILL_SLAB_PARTIAL);
+    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_TRANSFER_CACHE).word, bundle.word); /* whole, not cut to FILL */
+    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_INBOX).word, posted.word);
+    struct hak_chain second = refill(0, HAK_COUNTER_REFILL_SLAB_PARTIAL);
     EXPECT_EQ(world_length(second), FILL);
-    const uint64_t all[] = {first, bundle, posted, second};
+    const struct hak_chain all[] = {first, bundle, posted, second};
     for (unsigned i = 0; i < TAP_COUNT(all); i++)
         hak_shard_give_to_slabs(CLASS, all[i]);
     world_expect_nothing_lost();
@@ -83,24 +83,24 @@ static void inbox_is_sorted(void)
 {
     enum { OTHER_CLASS = HAK_CLASS_LAST };
     struct hak_shard *shard = eight()->shards[1];
-    uint64_t other = world_chain(shard, OTHER_CLASS, 2);
-    uint64_t words[3];
+    struct hak_chain other = world_chain(shard, OTHER_CLASS, 2);
+    struct hak_chain words[3];
     for (unsigned i = 0; i < 3; i++) {
         words[i] = chain(1, 2 + i);
         post_bundle(1, words[i]);
     }
-    hak_inbox_post(&shard->inbox, hak_word_object(other), 2);
+    hak_inbox_post(&shard->inbox, hak_bundle_make(hak_chain_top(other), 2));
     uint64_t peak = world_count(shard, HAK_COUNTER_INBOX_PEAK);
-    uint64_t kept = refill(1, HAK_COUNTER_REFILL_INBOX);
-    EXPECT_EQ(kept, words[2]);
+    struct hak_chain kept = refill(1, HAK_COUNTER_REFILL_INBOX);
+    EXPECT_EQ(kept.word, words[2].word);
     EXPECT(hak_inbox_is_empty(&shard->inbox));
     EXPECT_LE(peak, 4);
     EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_PEAK), 4);
     EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_OBJECTS), 2 + 3 + 4 + 2);
     EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 2);
-    EXPECT_EQ(hak_shard_pop_bundle(shard, OTHER_CLASS), other);
-    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE), words[0]);
-    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE), words[1]);
+    EXPECT_EQ(hak_shard_pop_bundle(shard, OTHER_CLASS).word, other.word);
+    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE).word, words[0].word);
+    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_TRANSFER_CACHE).word, words[1].word);
     hak_shard_give_to_slabs(OTHER_CLASS, other);
     for (unsigned i = 0; i < 3; i++)
         hak_shard_give_to_slabs(CLASS, words[i]);
@@ -112,14 +112,14 @@ static void inbox_is_sorted(void)
 static void sorting_has_a_budget(void)
 {
     enum { POSTED = 5 * HAK_PORTION_BUNDLES, OTHER_CLASS = CLASS + 1 };
-    static uint64_t words[POSTED + 1];
+    static struct hak_chain words[POSTED + 1];
     for (unsigned index = 1; index <= 2; index++)
         for (unsigned i = 0; i < POSTED; i++) {
-            uint64_t other = world_chain(eight()->shards[1], OTHER_CLASS, 1);
-            hak_inbox_post(&eight()->shards[index]->inbox, hak_word_object(other), 1);
+            struct hak_chain other = world_chain(eight()->shards[1], OTHER_CLASS, 1);
+            hak_inbox_post(&eight()->shards[index]->inbox, hak_bundle_of(OTHER_CLASS, other));
         }
     uint64_t sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
-    uint64_t fresh = hak_shard_refill(eight()->shards[1], CLASS, FILL); /* none of that class */
+    struct hak_chain fresh = hak_shard_refill(eight()->shards[1], CLASS, FILL); /* none of that class */
     EXPECT_EQ(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, HAK_PORTION_BUNDLES);
     hak_shard_give_to_slabs(CLASS, fresh);
     EXPECT(hak_shard_has_mail(eight()->shards[1]) && hak_shard_has_mail(eight()->shards[2]));
@@ -127,17 +127,17 @@ static void sorting_has_a_budget(void)
     words[1] = chain(1, 2);
     for (unsigned i = 0; i < 2; i++)
         post_bundle(1, words[i]);
-    uint64_t word;
+    struct hak_chain word;
     unsigned refills = 0;
     do {
         sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
         word = hak_shard_refill(eight()->shards[refills % 2], CLASS, FILL);
         EXPECT_LE(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, HAK_PORTION_BUNDLES);
-        if (word != words[1])
+        if (word.word != words[1].word)
             hak_shard_give_to_slabs(CLASS, word);
         refills++;
-    } while (word != words[1] && refills < 4 * POSTED);
-    EXPECT(word == words[1]);
+    } while (word.word != words[1].word && refills < 4 * POSTED);
+    EXPECT(word.word == words[1].word);
     EXPECT_GE(refills, 4);
     hak_shard_give_to_slabs(CLASS, word);
     world_expect_nothing_lost();
@@ -147,22 +147,22 @@ static void sorting_has_a_budget(void)
 static void sorting_is_one_threads(void)
 {
     struct hak_shard *shard = eight()->shards[1];
-    uint64_t word = chain(1, 2);
+    struct hak_chain word = chain(1, 2);
     post_bundle(1, word);
     EXPECT(hak_lock_try(&shard->backlog.sorting));
     uint64_t sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
-    uint64_t other = hak_shard_refill(shard, CLASS, FILL);
+    struct hak_chain other = hak_shard_refill(shard, CLASS, FILL);
     EXPECT_EQ(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, 0);
     hak_lock_release(&shard->backlog.sorting);
-    EXPECT(other != 0 && other != word);
-    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_INBOX), word);
+    EXPECT(!hak_chain_is_empty(other) && other.word != word.word);
+    EXPECT_EQ(refill(1, HAK_COUNTER_REFILL_INBOX).word, word.word);
     hak_shard_give_to_slabs(CLASS, word);
     hak_shard_give_to_slabs(CLASS, other);
     world_expect_nothing_lost();
 }
 
 /* All that is free in the shard's slab of the class, as chains; how many. */
-static unsigned exhaust(unsigned index, uint64_t *chains)
+static unsigned exhaust(unsigned index, struct hak_chain *chains)
 {
     struct hak_shard *shard = eight()->shards[index];
     unsigned count = 0;
@@ -177,8 +177,8 @@ static unsigned exhaust(unsigned index, uint64_t *chains)
  * in peace. Of each, it takes what lies in cache or inbox before it goes to the slab. */
 static void neighbours_are_asked_by_distance(void)
 {
-    static uint64_t chains[1024];
-    uint64_t words[8];
+    static struct hak_chain chains[1024];
+    struct hak_chain words[8];
     unsigned count = 0;
     for (unsigned i = 0; i < 8; i++)
         words[i] = chain(i, 2);
@@ -188,16 +188,16 @@ static void neighbours_are_asked_by_distance(void)
             push_bundle(i, words[i]);
         else if (i != 2)
             post_bundle(i, words[i]);
-    uint64_t got[4];
+    struct hak_chain got[4];
     got[0] = refill(2, HAK_COUNTER_REFILL_STOLEN_L3);
-    EXPECT_EQ(got[0], words[3]);
+    EXPECT_EQ(got[0].word, words[3].word);
     count += exhaust(3, chains + count);
     count += exhaust(0, chains + count);
     count += exhaust(1, chains + count);
     got[1] = refill(2, HAK_COUNTER_REFILL_STOLEN_NODE);
     got[2] = refill(2, HAK_COUNTER_REFILL_STOLEN_NODE);
-    EXPECT((got[1] == words[0] && got[2] == words[1]) ||
-           (got[1] == words[1] && got[2] == words[0]));
+    EXPECT((got[1].word == words[0].word && got[2].word == words[1].word) ||
+           (got[1].word == words[1].word && got[2].word == words[0].word));
     got[3] = refill(2, HAK_COUNTER_REFILL_SLAB_FRESH);
     for (unsigned i = 0; i < 4; i++)
         hak_shard_give_to_slabs(CLASS, got[i]);
@@ -211,16 +211,16 @@ static void neighbours_are_asked_by_distance(void)
  * his. */
 static void neighbours_slabs_are_shared(void)
 {
-    uint64_t near = chain(5, 1);
+    struct hak_chain near = chain(5, 1);
     hak_rest_end(eight()->shards[5]);
-    uint64_t fresh = refill(4, HAK_COUNTER_REFILL_SLAB_FRESH);
-    EXPECT_EQ(hak_page_find(hak_word_object(fresh)).home, eight()->shards[4]->id);
+    struct hak_chain fresh = refill(4, HAK_COUNTER_REFILL_SLAB_FRESH);
+    EXPECT_EQ(hak_page_find(hak_chain_top(fresh)).home, eight()->shards[4]->id);
     hak_shard_give_to_slabs(CLASS, fresh);
     hak_rest_advance(HAK_REST_BYTES + 1);
-    static uint64_t chains[1024];
+    static struct hak_chain chains[1024];
     unsigned count = exhaust(4, chains);
-    uint64_t stolen = refill(4, HAK_COUNTER_REFILL_STOLEN_L3);
-    EXPECT_EQ(hak_page_find(hak_word_object(stolen)).home, eight()->shards[5]->id);
+    struct hak_chain stolen = refill(4, HAK_COUNTER_REFILL_STOLEN_L3);
+    EXPECT_EQ(hak_page_find(hak_chain_top(stolen)).home, eight()->shards[5]->id);
     EXPECT_EQ(world_length(stolen), FILL);
     for (unsigned i = 0; i < count; i++)
         hak_shard_give_to_slabs(CLASS, chains[i]);
@@ -232,28 +232,28 @@ static void neighbours_slabs_are_shared(void)
 /* When the kernel gives no more, whatever is free anywhere serves; then the answer is no. */
 static int far_child(void)
 {
-    uint64_t far = chain(7, 5);
-    uint64_t near = chain(0, 1);
+    struct hak_chain far = chain(7, 5);
+    struct hak_chain near = chain(0, 1);
     push_bundle(7, far);
     if (!child_limit(RLIMIT_AS, (size_t)9 << 30))
         return CHILD_CANNOT;
     /* Own slab, own region, and what the limit leaves are used up first. */
     struct hak_shard *shard = eight()->shards[0];
     unsigned fresh = 0;
-    for (uint64_t word = near; word != 0; fresh++) {
+    for (struct hak_chain word = near; !hak_chain_is_empty(word); fresh++) {
         word = hak_magazine_empty(CLASS);
         if (hak_pool_take(&shard->tiny, CLASS, 32, &word) == 0 &&
             hak_pool_take_fresh(&shard->tiny, CLASS, 32, &word) == 0)
             break;
     }
-    int good = EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_OTHER_NODE), far);
-    uint64_t slab = refill(0, HAK_COUNTER_REFILL_OTHER_NODE); /* out of 7's partly free slab */
-    good &= EXPECT_EQ(hak_page_find(hak_word_object(slab)).home, eight()->shards[7]->id);
+    int good = EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_OTHER_NODE).word, far.word);
+    struct hak_chain slab = refill(0, HAK_COUNTER_REFILL_OTHER_NODE); /* out of 7's partly free slab */
+    good &= EXPECT_EQ(hak_page_find(hak_chain_top(slab)).home, eight()->shards[7]->id);
     unsigned rounds = 0;
-    while (rounds++ < 10000 && hak_shard_refill(shard, CLASS, 32) != 0)
+    while (rounds++ < 10000 && !hak_chain_is_empty(hak_shard_refill(shard, CLASS, 32)))
         continue;
     good &= EXPECT_LE(rounds, 9999);
-    good &= EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_FAILED), 0);
+    good &= EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_FAILED).word, 0);
     return good ? CHILD_HELD : CHILD_FAILED;
 }
 
@@ -268,18 +268,18 @@ static void heirs_live_off_the_retired(void)
 {
     const struct hak_shard_map *map = world_by_turns("6");
     REQUIRE(map != NULL && map->count == 6);
-    uint64_t word = world_chain(map->shards[4], CLASS, 5);
-    uint64_t cached = world_chain(map->shards[4], CLASS, 7);
+    struct hak_chain word = world_chain(map->shards[4], CLASS, 5);
+    struct hak_chain cached = world_chain(map->shards[4], CLASS, 7);
     const struct hak_shard_map *fewer = world_by_turns("3");
     REQUIRE(fewer != NULL && fewer->count == 3);
     EXPECT(fewer->shards[1] == map->shards[1]);
     EXPECT_EQ(hak_shard_map_heir(hak_heap_map(hak_heap_default()), map->shards[4]->id), fewer->shards[1]->id);
     hak_shard_accept(map->shards[4], CLASS, cached);
-    EXPECT_EQ(hak_shard_refill(fewer->shards[1], CLASS, FILL), cached);
-    uint64_t partial = hak_shard_refill(fewer->shards[1], CLASS, FILL);
-    EXPECT_EQ(hak_page_find(hak_word_object(partial)).home, map->shards[4]->id);
+    EXPECT_EQ(hak_shard_refill(fewer->shards[1], CLASS, FILL).word, cached.word);
+    struct hak_chain partial = hak_shard_refill(fewer->shards[1], CLASS, FILL);
+    EXPECT_EQ(hak_page_find(hak_chain_top(partial)).home, map->shards[4]->id);
     hak_shard_send_home(fewer->shards[0], CLASS, word); /* freed late: the heir gets it */
-    EXPECT_EQ(hak_word_room(fewer->shards[1]->inbox.head), 5);
+    EXPECT_EQ(hak_bundle_count(fewer->shards[1]->inbox.head), 5);
     word = hak_shard_refill(fewer->shards[1], CLASS, FILL);
     EXPECT_EQ(world_length(word), 5);
     hak_shard_give_to_slabs(CLASS, word);
@@ -307,7 +307,7 @@ static void fill_grows_and_shrinks(void)
             EXPECT_EQ(front->missed[class_id], 1);
             hak_shard_give_to_slabs(class_id, front->loaded[class_id]);
             front->loaded[class_id] = hak_magazine_empty(class_id);
-            uint64_t mine = hak_magazine_empty(class_id);
+            struct hak_chain mine = hak_magazine_empty(class_id);
             hak_magazine_push(&mine, object);
             hak_shard_give_to_slabs(class_id, mine);
         }
@@ -333,12 +333,12 @@ static void spare_comes_first(void)
     unsigned bundle = hak_classes[CLASS].bundle;
     front->spare[CLASS] = world_chain(front->shard, CLASS, bundle);
     front->spare_bytes = bundle * hak_classes[CLASS].size;
-    void *top = hak_word_object(front->spare[CLASS]);
+    void *top = hak_chain_top(front->spare[CLASS]);
     uint64_t refilled = world_sum(HAK_COUNTER_REFILL_OBJECTS);
     EXPECT(world_refill(front, CLASS) == top);
     EXPECT_EQ(world_sum(HAK_COUNTER_REFILL_OBJECTS), refilled);
     EXPECT_EQ(world_length(front->loaded[CLASS]), bundle - 1);
-    EXPECT_EQ(front->spare[CLASS], hak_magazine_empty(CLASS));
+    EXPECT(hak_chain_is_empty(front->spare[CLASS]));
     EXPECT_EQ(front->spare_bytes, 0);
     world_give(front, top);
     hak_front_destroy(front);

@@ -21,7 +21,7 @@ static void rest_begins_with_fresh_memory(void)
 {
     REQUIRE(sixty_four() != NULL);
     struct hak_shard *shard = sixty_four()->shards[3];
-    uint64_t chain = world_chain(shard, CLASS, 1);
+    struct hak_chain chain = world_chain(shard, CLASS, 1);
     hak_rest_end(shard);
     hak_rest_advance(HAK_REST_BYTES);
     EXPECT(!hak_rest_is_resting(shard));
@@ -41,7 +41,7 @@ static void a_slab_is_kept(void)
 {
     struct hak_shard *shard = sixty_four()->shards[4];
     struct hak_pool *pool = hak_shard_pool(shard, CLASS);
-    uint64_t chains[2];
+    struct hak_chain chains[2];
     hak_rest_end(shard);
     for (unsigned i = 0; i < 2; i++) {
         EXPECT(!hak_rest_may_take(shard, CLASS));
@@ -59,16 +59,16 @@ static void a_slab_is_kept(void)
 
 enum { CHAINS = 3000, STOPS = 6 * SHARDS, REPLACED = CHAINS / 10, CLASSES = 20, OBJECTS = 32 };
 
-static uint64_t chains[CHAINS];
+static struct hak_chain chains[CHAINS];
 static uint8_t class_of[CHAINS];
 
 static size_t replace(struct hak_shard *shard, unsigned i, unsigned class_id)
 {
-    if (chains[i] != 0)
+    if (!hak_chain_is_empty(chains[i]))
         hak_shard_accept(shard, class_of[i], chains[i]);
     chains[i] = hak_shard_refill(shard, class_id, OBJECTS);
     class_of[i] = (uint8_t)class_id;
-    return chains[i] != 0 ? world_length(chains[i]) * (size_t)hak_classes[class_id].size : 0;
+    return world_length(chains[i]) * (size_t)hak_classes[class_id].size;
 }
 
 static size_t slab_bytes(void)

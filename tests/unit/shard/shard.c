@@ -48,8 +48,8 @@ static void pools_by_class(void)
         struct hak_pool *pool = hak_shard_pool(shard, class_id);
         EXPECT(pool == (hak_classes[class_id].size <= HAK_TINY_MAX ? &shard->tiny : &shard->mid));
         EXPECT(class_id >= pool->first_class && class_id <= pool->last_class);
-        uint64_t word = world_chain(shard, class_id, 2);
-        EXPECT_EQ(hak_page_find(hak_word_object(word)).home, shard->id);
+        struct hak_chain word = world_chain(shard, class_id, 2);
+        EXPECT_EQ(hak_page_find(hak_chain_top(word)).home, shard->id);
         hak_shard_give_to_slabs(class_id, word);
     }
     world_expect_nothing_lost();

@@ -65,47 +65,47 @@ static void start(void)
 }
 
 /* Bundle `number` as a chain; its length is LENGTH less number % 2. */
-static uint64_t chain_of(unsigned number)
+static struct hak_chain chain_of(unsigned number)
 {
-    uint64_t word = hak_magazine_empty(CLASS);
+    struct hak_chain chain = hak_magazine_empty(CLASS);
     for (unsigned rank = number % 2; rank < LENGTH; rank++) {
         struct object *object = &objects[number][rank];
         object->bundle = number;
         object->rank = rank;
-        hak_magazine_push(&word, object);
+        hak_magazine_push(&chain, object);
     }
-    return word;
+    return chain;
 }
 
 /* The number of a popped bundle if it is whole, else BUNDLES. */
-static unsigned number_of(uint64_t word)
+static unsigned number_of(struct hak_chain chain)
 {
-    struct object *top = hak_word_object(word);
+    struct object *top = hak_chain_top(chain);
     size_t offset = (size_t)((char *)top - (char *)objects);
     unsigned number = (unsigned)(offset / sizeof objects[0]);
     if (number >= BUNDLES || top->bundle != number)
         return BUNDLES;
-    unsigned room = hak_word_room(word);
+    unsigned room = hak_chain_room(chain);
     for (unsigned rank = LENGTH; rank-- > number % 2; room++) {
-        if (hak_word_object(word) != &objects[number][rank] || hak_word_room(word) != room)
+        if (hak_chain_top(chain) != &objects[number][rank] || hak_chain_room(chain) != room)
             return BUNDLES;
-        word = hak_link_read(&objects[number][rank]);
+        chain = hak_link_read(&objects[number][rank]);
     }
-    return word == hak_magazine_empty(CLASS) ? number : BUNDLES;
+    return chain.word == hak_magazine_empty(CLASS).word ? number : BUNDLES;
 }
 
 /* There is room for all that was under it: bins hold more than there is. */
-static uint64_t pop_bundle(unsigned class_id)
+static struct hak_chain pop_bundle(unsigned class_id)
 {
-    uint64_t left;
-    uint64_t word = hak_transfer_cache_pop(&cache, class_id, &left);
-    EXPECT_EQ(left, 0);
-    return word;
+    struct hak_bundle left;
+    struct hak_chain chain = hak_transfer_cache_pop(&cache, class_id, &left);
+    EXPECT(hak_bundle_is_none(left));
+    return chain;
 }
 
-static int own(struct worker *worker, uint64_t word)
+static int own(struct worker *worker, struct hak_chain chain)
 {
-    unsigned number = number_of(word);
+    unsigned number = number_of(chain);
     worker->faults += number == BUNDLES;
     if (number == BUNDLES)
         return 0;
@@ -121,14 +121,14 @@ static int own(struct worker *worker, uint64_t word)
  * thread's, too. */
 static int pop(struct worker *worker)
 {
-    uint64_t left;
-    uint64_t word = hak_transfer_cache_pop(&cache, CLASS, &left);
-    while (left != 0) {
-        uint64_t bundle = hak_transfer_cache_chain(CLASS, left);
-        left = hak_next_bundle(hak_word_object(left));
+    struct hak_bundle left;
+    struct hak_chain chain = hak_transfer_cache_pop(&cache, CLASS, &left);
+    while (!hak_bundle_is_none(left)) {
+        struct hak_chain bundle = hak_bundle_chain(CLASS, left);
+        left = hak_bundle_next(hak_bundle_top(left));
         own(worker, bundle);
     }
-    return word != 0 && own(worker, word);
+    return !hak_chain_is_empty(chain) && own(worker, chain);
 }
 
 static int push(struct worker *worker, unsigned which)
@@ -212,8 +212,8 @@ static void run(unsigned bundles, unsigned rounds, void *(*body)(void *))
 static void last_in_first_out(void)
 {
     start();
-    EXPECT_EQ(pop_bundle(CLASS), 0);
-    uint64_t words[10];
+    EXPECT(hak_chain_is_empty(pop_bundle(CLASS)));
+    struct hak_chain words[10];
     for (unsigned i = 0; i < 10; i++) {
         words[i] = chain_of(i);
         EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, words[i]), 1);
@@ -221,10 +221,10 @@ static void last_in_first_out(void)
         EXPECT_EQ(hak_transfer_cache_depth(&cache, CLASS + 1), 0);
     }
     for (unsigned i = 10; i-- > 0;) {
-        EXPECT_EQ(pop_bundle(CLASS), words[i]);
+        EXPECT_EQ(pop_bundle(CLASS).word, words[i].word);
         EXPECT_EQ(number_of(words[i]), i);
     }
-    EXPECT_EQ(pop_bundle(CLASS), 0);
+    EXPECT(hak_chain_is_empty(pop_bundle(CLASS)));
 }
 
 /* Room for a megabyte of each class, within bounds; a full bin says no and changes nothing. */
@@ -280,7 +280,7 @@ static void taken_all_and_put_back(void)
 {
     enum { MID = HAK_CLASS_TINY_LAST + 1 };
     static uint64_t memory[HAK_TRANSFER_MID_MAX][2] __attribute__((aligned(16)));
-    uint64_t words[HAK_TRANSFER_MID_MAX];
+    struct hak_chain words[HAK_TRANSFER_MID_MAX];
     start();
     hak_page_map_set_slab(memory, 2, MID, 1);
     borrow_all(1); /* needs none */
@@ -295,11 +295,11 @@ static void taken_all_and_put_back(void)
     EXPECT_EQ(hak_transfer_cache_push(&cache, MID, words[0]), 0);
     for (unsigned i = HAK_TRANSFER_MID_MAX; i-- > 0;) {
         uint64_t tag = cache.bins[MID].head.tag >> 16;
-        EXPECT_EQ(pop_bundle(MID), words[i]);
+        EXPECT_EQ(pop_bundle(MID).word, words[i].word);
         EXPECT_EQ(hak_transfer_cache_depth(&cache, MID), i);
         EXPECT_LE((cache.bins[MID].head.tag >> 16) - tag, 2); /* put back at once */
     }
-    EXPECT_EQ(pop_bundle(MID), 0);
+    EXPECT(hak_chain_is_empty(pop_bundle(MID)));
     borrow_all(0);
 }
 

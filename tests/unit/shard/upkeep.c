@@ -23,14 +23,14 @@ static void drained(void)
     for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
         for (unsigned i = 0; i < 3; i++)
             hak_shard_accept(shard, class_id, world_chain(i == 1 ? other : shard, class_id, 4));
-        uint64_t word = world_chain(shard, class_id, 3);
-        hak_inbox_post(&shard->inbox, hak_word_object(word), 3);
+        struct hak_chain chain = world_chain(shard, class_id, 3);
+        hak_inbox_post(&shard->inbox, hak_bundle_make(hak_chain_top(chain), 3));
     }
     hak_shard_drain(shard);
     EXPECT(hak_inbox_is_empty(&shard->inbox));
     for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
         EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, class_id), 0);
-        EXPECT_EQ(shard->bundles.bins[class_id].head.top, 0);
+        EXPECT_EQ(shard->bundles.bins[class_id].head.top.word, 0);
     }
     EXPECT_GE(hak_shard_purge(shard), 1);
     hak_heap_reap();
@@ -86,7 +86,7 @@ static void inbox_has_a_budget(void)
     for (unsigned round = 0; round < 2; round++) {
         uint64_t sorted = world_count(shard, HAK_COUNTER_INBOX_BUNDLES);
         for (unsigned i = 0; i < POSTED; i++)
-            hak_inbox_post(&shard->inbox, hak_word_object(world_chain(shard, CLASS, 1)), 1);
+            hak_inbox_post(&shard->inbox, hak_bundle_make(hak_chain_top(world_chain(shard, CLASS, 1)), 1));
         for (unsigned tick = 1; tick <= 3; tick++) {
             hak_shard_tick(shard, 10000 + round * 10000);
             EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_BUNDLES) - sorted,
@@ -110,7 +110,7 @@ static void ticks_let_decay(void)
     world_start();
     struct hak_shard *shard = hak_shard_create(-1, &policy);
     REQUIRE(shard != NULL);
-    uint64_t words[12];
+    struct hak_chain words[12];
     for (unsigned i = 0; i < TAP_COUNT(words); i++)
         words[i] = world_chain(shard, CLASS, 4);
     for (unsigned i = 0; i < TAP_COUNT(words); i++)
@@ -128,9 +128,9 @@ static void *pop_and_give(void *argument)
 {
     (void)argument;
     while (!__atomic_load_n(&reaper_done, __ATOMIC_RELAXED)) { /* relaxed: soon enough */
-        uint64_t word = hak_shard_pop_bundle(arena, CLASS);
-        if (word != 0)
-            hak_shard_give_to_slabs(CLASS, word);
+        struct hak_chain chain = hak_shard_pop_bundle(arena, CLASS);
+        if (!hak_chain_is_empty(chain))
+            hak_shard_give_to_slabs(CLASS, chain);
     }
     return NULL;
 }
@@ -183,9 +183,9 @@ static void reaping_leaves_the_rest(void)
     world_start();
     struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
     REQUIRE(shard != NULL);
-    uint64_t word = world_chain(shard, CLASS, 1);
-    const uint64_t *object = hak_word_object(word);
-    hak_shard_give_to_slabs(CLASS, word);
+    struct hak_chain chain = world_chain(shard, CLASS, 1);
+    const uint64_t *object = hak_chain_top(chain);
+    hak_shard_give_to_slabs(CLASS, chain);
     hak_shard_give_to_slabs(HAK_CLASS_LAST, world_chain(shard, HAK_CLASS_LAST, 1));
     REQUIRE(hak_grace_enter(&section));
     hak_shard_purge(shard);
@@ -195,8 +195,8 @@ static void reaping_leaves_the_rest(void)
         EXPECT_EQ(world_count(shard, HAK_COUNTER_REGIONS_UNMAPPED), 1);
     }
     /* What becomes empty meanwhile stays with its pool. */
-    word = world_chain(shard, CLASS, 1);
-    hak_shard_give_to_slabs(CLASS, word);
+    chain = world_chain(shard, CLASS, 1);
+    hak_shard_give_to_slabs(CLASS, chain);
     hak_shard_purge(shard);
     hak_heap_reap();
     EXPECT_EQ(hak_pool_regions(&shard->tiny), 1);

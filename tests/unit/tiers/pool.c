@@ -46,22 +46,22 @@ static struct hak_pool *pool_of(unsigned class_id)
     return class_id <= HAK_CLASS_TINY_LAST ? &tiny : &mid;
 }
 
-static void *pop(uint64_t *word)
+static void *pop(struct hak_chain *word)
 {
-    void *object = hak_word_object(*word);
+    void *object = hak_chain_top(*word);
     if (object != NULL)
         *word = hak_link_read(object);
     return object;
 }
 
-static void push(uint64_t *word, void *object)
+static void push(struct hak_chain *word, void *object)
 {
     hak_link_write(object, *word);
-    *word = hak_word_make(object, hak_word_room(*word) - 1);
+    *word = hak_chain_make(object, hak_chain_room(*word) - 1);
 }
 
 /* A chain of `count` objects, out of old slabs or a fresh one. */
-static unsigned take(unsigned class_id, unsigned count, uint64_t *word)
+static unsigned take(unsigned class_id, unsigned count, struct hak_chain *word)
 {
     unsigned taken = hak_pool_take(pool_of(class_id), class_id, count, word);
     return taken != 0 ? taken : hak_pool_take_fresh(pool_of(class_id), class_id, count, word);
@@ -69,10 +69,10 @@ static unsigned take(unsigned class_id, unsigned count, uint64_t *word)
 
 static void give(unsigned class_id, void *object, const struct hak_policy *policy)
 {
-    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     push(&word, object);
     EXPECT_EQ(hak_pool_give(pool_of(class_id), class_id, &word, policy), 1);
-    EXPECT(hak_word_object(word) == NULL);
+    EXPECT(hak_chain_top(word) == NULL);
 }
 
 /* Everything has been given: the pool lets go of all, down to the last region. */
@@ -125,14 +125,14 @@ static void take_many(unsigned class_id, uintptr_t *objects, unsigned count)
     const struct hak_class *class = &hak_classes[class_id];
     unsigned have = 0;
     while (have < count) {
-        uint64_t word = hak_word_make(NULL, ANY_ROOM);
+        struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
         unsigned want = count - have < class->bundle ? count - have : class->bundle;
         unsigned got = take(class_id, want, &word);
         REQUIRE(got != 0 && got <= want);
-        EXPECT_EQ(hak_word_room(word), ANY_ROOM - got);
+        EXPECT_EQ(hak_chain_room(word), ANY_ROOM - got);
         for (unsigned i = 0; i < got; i++)
             objects[have++] = (uintptr_t)pop(&word);
-        EXPECT_EQ(word, hak_word_make(NULL, ANY_ROOM));
+        EXPECT_EQ(word.word, hak_chain_make(NULL, ANY_ROOM).word);
     }
     qsort(objects, count, sizeof *objects, by_address);
     for (unsigned i = 0; i < count; i++) {
@@ -172,15 +172,15 @@ static void chains_of_mixed_homes(void)
     static const struct hak_region_source other_source = {&other_counters, -1, OTHER_HOME};
     static struct hak_pool other;
     hak_pool_init(&other, &other_source, 1, HAK_CLASS_TINY_LAST);
-    uint64_t ours = hak_word_make(NULL, ANY_ROOM);
-    uint64_t mixed = hak_word_make(NULL, ANY_ROOM);
+    struct hak_chain ours = hak_chain_make(NULL, ANY_ROOM);
+    struct hak_chain mixed = hak_chain_make(NULL, ANY_ROOM);
     REQUIRE(hak_pool_take_fresh(&other, 4, 3, &mixed) == 3);
-    uint64_t theirs = mixed;
+    struct hak_chain theirs = mixed;
     REQUIRE(take(4, 5, &ours) == 5);
     for (unsigned i = 0; i < 5; i++)
         push(&mixed, pop(&ours));
     EXPECT_EQ(hak_pool_give(&tiny, 4, &mixed, &keep_all), 5);
-    EXPECT_EQ(mixed, theirs);
+    EXPECT_EQ(mixed.word, theirs.word);
     EXPECT_EQ(hak_pool_give(&tiny, 4, &mixed, &keep_all), 0);
     EXPECT_EQ(hak_pool_give(&other, 5, &mixed, &keep_all), 0); /* not of that class */
     EXPECT_EQ(hak_pool_give(&other, 4, &mixed, &keep_all), 3);
@@ -192,7 +192,7 @@ static void chains_of_mixed_homes(void)
 static void bad_objects_stay_on_top(void)
 {
     start();
-    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     REQUIRE(take(6, 3, &word) == 3);
     char *first = pop(&word);
     char *second = pop(&word);
@@ -202,7 +202,7 @@ static void bad_objects_stay_on_top(void)
     push(&word, first); /* a second time */
     push(&word, second);
     EXPECT_EQ(hak_pool_give(&tiny, 6, &word, &keep_all), 1);
-    EXPECT(hak_word_object(word) == first);
+    EXPECT(hak_chain_top(word) == first);
     word = hak_link_read(first);
     push(&word, third + 16);
     EXPECT_EQ(hak_pool_give(&tiny, 6, &word, &keep_all), 0);
@@ -271,7 +271,7 @@ static void fullest_slab_first(void)
     const unsigned order[SLABS] = {1, 3, 0, 2};    /* of two that are alike the first to be so */
     for (unsigned turn = 0; turn < SLABS; turn++)
         for (unsigned i = 0; i < free_part[order[turn]]; i++) {
-            uint64_t word = hak_word_make(NULL, ANY_ROOM);
+            struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
             REQUIRE(hak_pool_take(&tiny, class_id, 1, &word) == 1);
             uintptr_t object = (uintptr_t)pop(&word);
             EXPECT_GE(object, objects[order[turn] * capacity]);
@@ -349,10 +349,10 @@ static void classes_use_each_others_pages(void)
         for (unsigned i = 0; i < live; i++) {
             if (queue[i] != NULL)
                 give(kinds[(turn + 1) % 2], queue[i], &keep_nothing);
-            uint64_t word = hak_word_make(NULL, ANY_ROOM);
+            struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
             if (!EXPECT_EQ(take(kinds[turn % 2], 1, &word), 1))
                 return;
-            queue[i] = hak_word_object(word);
+            queue[i] = hak_chain_top(word);
         }
         if (turn == 0)
             regions_first = mid.space.all.count;
@@ -370,15 +370,15 @@ static int refused_child(void)
     if (!child_limit(RLIMIT_AS, (size_t)256 << 20))
         return CHILD_CANNOT;
     start();
-    const uint64_t none = hak_word_make(NULL, ANY_ROOM);
+    const struct hak_chain none = hak_chain_make(NULL, ANY_ROOM);
     static void *objects[16384];
     unsigned taken = 0;
-    uint64_t word = none;
+    struct hak_chain word = none;
     while (taken < TAP_COUNT(objects) && take(HAK_CLASS_LAST, 1, &word) == 1)
         objects[taken++] = pop(&word);
     int good = EXPECT_GE(taken, 1000) & EXPECT_LE(taken, 8192);
     good &= EXPECT_EQ(hak_pool_take_fresh(&mid, HAK_CLASS_LAST, 1, &word), 0);
-    good &= EXPECT_EQ(word, none);
+    good &= EXPECT_EQ(word.word, none.word);
     for (unsigned i = 0; i < taken; i++)
         give(HAK_CLASS_LAST, objects[i], &keep_all);
     good &= EXPECT_EQ(take(HAK_CLASS_LAST, 1, &word), 1);
@@ -426,8 +426,8 @@ static void *work(void *argument)
     for (unsigned step = 0; step < STEPS; step++) {
         unsigned which = (unsigned)prng_below(&prng, CLASSES);
         unsigned class_id = classes[which];
-        uint64_t fresh = hak_word_make(NULL, ANY_ROOM);
-        uint64_t back = hak_word_make(NULL, ANY_ROOM);
+        struct hak_chain fresh = hak_chain_make(NULL, ANY_ROOM);
+        struct hak_chain back = hak_chain_make(NULL, ANY_ROOM);
         unsigned count = take(class_id, 1 + (unsigned)prng_below(&prng, CHAIN), &fresh);
         unsigned returned = 0;
         for (unsigned i = 0; i < count; i++) {

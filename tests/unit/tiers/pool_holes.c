@@ -61,10 +61,10 @@ static void start(size_t size)
     class_id = hak_size_class(size);
     capacity = hak_classes[class_id].capacity;
     for (unsigned slab = 0; slab < SLABS; slab++) {
-        uint64_t word = hak_word_make(NULL, ANY_ROOM + 4096);
+        struct hak_chain word = hak_chain_make(NULL, ANY_ROOM + 4096);
         REQUIRE(hak_pool_take_fresh(&pool, class_id, capacity, &word) == capacity);
         for (unsigned i = 0; i < capacity; i++) {
-            objects[slab][i] = hak_word_object(word);
+            objects[slab][i] = hak_chain_top(word);
             word = hak_link_read(objects[slab][i]);
             memset(objects[slab][i], 0x5a, hak_classes[class_id].size);
         }
@@ -73,9 +73,9 @@ static void start(size_t size)
 
 static void free_object(unsigned slab, unsigned index)
 {
-    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     hak_link_write(objects[slab][index], word);
-    word = hak_word_make(objects[slab][index], ANY_ROOM - 1);
+    word = hak_chain_make(objects[slab][index], ANY_ROOM - 1);
     EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &policy), 1);
     objects[slab][index] = NULL;
 }
@@ -225,16 +225,16 @@ static void taken_from_is_spared(void)
     start(SIZE);
     free_behind(8);
     hak_pool_holes_tick(&pool, &policy, 10 * DECAY);
-    uint64_t word = hak_word_make(NULL, ANY_ROOM);
+    struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     REQUIRE(hak_pool_take(&pool, class_id, 1, &word) == 1);
-    char *object = hak_word_object(word);
+    char *object = hak_chain_top(word);
     struct hak_slab *slab = hak_slab_of(object, hak_page_find(object));
     while (hak_pool_holes_tick(&pool, &policy, 12 * DECAY))
         ;
     EXPECT_EQ(slab->hole_count, 0);
     EXPECT(calls() > 0);
-    hak_link_write(object, hak_word_make(NULL, ANY_ROOM));
-    word = hak_word_make(object, ANY_ROOM - 1);
+    hak_link_write(object, hak_chain_make(NULL, ANY_ROOM));
+    word = hak_chain_make(object, ANY_ROOM - 1);
     EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &policy), 1);
     while (hak_pool_holes_tick(&pool, &policy, 14 * DECAY))
         ;
@@ -324,7 +324,7 @@ static int near_the_limit_child(void)
     int good = EXPECT(made > 0);
     good &= EXPECT_EQ(missing - hak_headroom_shortfall(), made * hak_os_page_size());
     for (unsigned i = 0; i < SLABS * capacity && pool.bins[class_id - 1].open != 0; i++) {
-        uint64_t word = hak_word_make(NULL, ANY_ROOM);
+        struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
         good &= EXPECT_EQ(hak_pool_take(&pool, class_id, 1, &word), 1);
     }
     good &= EXPECT_EQ(hak_headroom_shortfall(), missing);

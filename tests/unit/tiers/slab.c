@@ -80,14 +80,14 @@ static void look_at_holes(void)
 static void take(unsigned count)
 {
     static uint64_t sentinel[2];
-    uint64_t below = hak_word_make(sentinel, 1000);
-    uint64_t word = hak_slab_take(&slab, count, below);
+    struct hak_chain below = hak_chain_make(sentinel, 1000);
+    struct hak_chain word = hak_slab_take(&slab, count, below);
     for (unsigned i = 0; i < count; i++) {
-        char *object = hak_word_object(word);
+        char *object = hak_chain_top(word);
         unsigned index = lowest_free();
         REQUIRE(index < slab.capacity);
         REQUIRE(object == slab.base + (size_t)index * slab.size);
-        EXPECT_EQ(hak_word_room(word), 1000 - count + i);
+        EXPECT_EQ(hak_chain_room(word), 1000 - count + i);
         if (hidden[index])
             look_at_holes();
         taken[index] = 1;
@@ -95,7 +95,7 @@ static void take(unsigned count)
         word = hak_link_read(object);
         memset(object, 0xcc, slab.size); /* ours now: nothing of the slab may hang on it */
     }
-    EXPECT_EQ(word, below);
+    EXPECT_EQ(word.word, below.word);
 }
 
 static void give(unsigned index)
