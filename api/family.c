@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/heaps.h"
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
+#include "api/own_objects.h"
 #include "api/quick.h"
 #include "hakmem.h"
 #include "os/bits.h"
@@ -105,6 +107,8 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
     size_t usable = hak_usable_size(object);
     if (hak_unlikely(usable == 0))
         return resize_nothing(object, size);
+    if (hak_unlikely(hak_owned_knows(object)))
+        return hak_heaps_resize(object, usable, size);
     if (size == 0) {
         release(object);
         return NULL;

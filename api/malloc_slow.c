@@ -26,6 +26,7 @@
 
 #include "api/crowd.h"
 #include "api/misuse.h"
+#include "api/own_objects.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/exchange.h"
@@ -323,6 +324,10 @@ static void release_other(void *object, struct hak_page page)
         return;
     if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))
         return;
+    if (hak_page_is_own(page)) {
+        hak_owned_release(object);
+        return;
+    }
     hak_misuse("free", object,
                page.offset == HAK_PAGE_FOREIGN ? HAK_MISUSE_FOREIGN : HAK_MISUSE_FREED);
 }
@@ -488,6 +493,8 @@ size_t hak_usable_size(const void *object)
         return hak_large_size(object);
     if (page.offset == HAK_PAGE_WHALE)
         return whale_size(object);
+    if (hak_page_is_own(page))
+        return hak_owned_usable_size(object);
     return page.offset == HAK_PAGE_SIDE ? hak_beside_size(object) : 0;
 }
 

@@ -13,6 +13,7 @@ static const char *const reasons[] = {
     [HAK_MISUSE_FOREIGN] = "hakmem did not allocate it",
     [HAK_MISUSE_INTERIOR] = "it points into hakmem's memory, but not to the start of an object",
     [HAK_MISUSE_FREED] = "it seems to have been freed already",
+    [HAK_MISUSE_HEAP] = "it belongs to another heap",
     [HAK_MISUSE_WRITTEN] = "it was written to after it had been freed, or freed twice",
 };
 

@@ -11,6 +11,7 @@ enum hak_misuse {
     HAK_MISUSE_FOREIGN,  /* not in memory of this heap */
     HAK_MISUSE_INTERIOR, /* in this heap's memory, but no object begins there */
     HAK_MISUSE_FREED,    /* an object begins there, but it seems to be free */
+    HAK_MISUSE_HEAP,     /* of another heap than the one that it was given to */
     HAK_MISUSE_WRITTEN,  /* a freed object that was written to afterwards */
 };
 

@@ -12,6 +12,7 @@
 
 #include "api/malloc_slow.h"
 #include "api/options.h"
+#include "api/own_objects.h"
 #include "api/placing.h"
 #include "api/threads.h"
 #include "api/wake.h"
@@ -46,7 +47,8 @@ static const struct hak_region_source *source_for(int node)
     hak_lock_acquire(&sources.lock);
     if (source->counters == NULL) {
         struct hak_shard *first = hak_shard_of_id(1);
-        *source = (struct hak_region_source){&first->counters, node, first->id};
+        *source = (struct hak_region_source){
+            .counters = &first->counters, .node = node, .home = first->id};
     }
     hak_lock_release(&sources.lock);
     return source;
@@ -283,7 +285,11 @@ static struct place place_of(const void *object)
 
 HAK_PUBLIC int hakmem_shard_of(const void *object)
 {
+    int node;
+    int own = hak_owned_place_of(object, &node);
     unsigned home = place_of(object).home;
+    if (own >= 0)
+        return own;
     if (home == 0)
         return refuse(EINVAL);
     return (int)hak_shard_map_heir(hak_heap_map(hak_heap_default()), home) - 1;
@@ -301,6 +307,8 @@ static int only_node(void)
 HAK_PUBLIC int hakmem_node_of(const void *object)
 {
     struct place place = place_of(object);
+    if (hak_owned_place_of(object, &place.node) >= 0)
+        place.home = 1;
     if (place.home == 0)
         return refuse(EINVAL);
     if (place.node == HAK_NODE_ANY)

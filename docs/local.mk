@@ -18,6 +18,7 @@ dist_doc_DATA = \
 	SECURITY.md \
 	%D%/counters.md \
 	%D%/glossary.md \
+	%D%/heaps.md \
 	%D%/limits.md \
 	%D%/options.md \
 	%D%/performance.md \

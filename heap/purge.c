@@ -3,6 +3,7 @@
 #include "heap/purge.h"
 
 #include "front/front_cpu.h"
+#include "heap/own_heap.h"
 #include "os/clock.h"
 #include "os/inject.h"
 #include "os/kept.h"
@@ -115,6 +116,8 @@ static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *p
     if (!hak_section_enter_late())
         return 0;
     size_t bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
+    if (!is_enough(purge, bytes))
+        bytes += hak_own_heaps_purge();
     if (!is_enough(purge, bytes))
         hak_cpu_fronts_drain();
     hak_section_leave();

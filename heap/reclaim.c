@@ -5,6 +5,7 @@
 #include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/fronts.h"
+#include "heap/own_heap.h"
 #include "heap/purge.h"
 #include "os/kept.h"
 #include "os/lock.h"
@@ -63,6 +64,7 @@ static void give_back_slabs(bool may_reap)
         hak_shard_drain(hak_shard_of_id(id));
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_shard_purge(hak_shard_of_id(id));
+    hak_own_heaps_purge();
     if (may_reap)
         hak_heap_reap();
 }

@@ -5,6 +5,7 @@
 #include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/fronts.h"
+#include "heap/own_heap.h"
 #include "heap/place.h"
 #include "learn/audit.h"
 #include "os/clock.h"
@@ -29,6 +30,7 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
     bool goes_on = hak_shard_tick(hak_shard_of_id(id), now_ns);
     unsigned next = goes_on ? turn + 1 : turn - turn % TICKS_IN_A_ROW + TICKS_IN_A_ROW;
     __atomic_store_n(&heap->next_tick, next, __ATOMIC_RELAXED);
+    hak_own_heaps_tick_next(now_ns);
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
     if (heap->policy->audit != NULL && hak_audit_waiting(heap->policy->audit) >= HAK_AUDIT_MANY)
         hak_audit_flush(heap->policy->audit);
@@ -44,6 +46,7 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
         for (unsigned ticks = 0; ticks < TICKS_MOST; ticks++)
             if (!hak_shard_tick(hak_shard_of_id(id), now_ns))
                 break;
+    hak_own_heaps_tick(now_ns);
     if (heap->policy->audit != NULL)
         hak_audit_flush(heap->policy->audit);
 }

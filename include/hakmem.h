@@ -166,8 +166,8 @@ HAKMEM_API void *hakmem_malloc_interleaved(size_t size, uint64_t nodemask) HAKME
 HAKMEM_API int hakmem_pin_thread(unsigned shard);
 HAKMEM_API void hakmem_unpin_thread(void);
 
-/* The shard that an object belongs to; -1 with errno EINVAL if it is not the library's. No system
- * call. */
+/* The shard that an object belongs to, of its heap's; -1 with errno EINVAL if it is not the
+ * library's. No system call. */
 HAKMEM_API int hakmem_shard_of(const void *object);
 
 /* The node that the library requested an object's memory from. -1 with errno: EINVAL (not the
@@ -224,6 +224,166 @@ enum {
  * CPU fronts belong to all shards together. The last shard's purge may give back more than
  * requested. Returns the bytes given back; 0 with errno EINVAL: no such shard. Since 0.1. */
 HAKMEM_API size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds);
+
+/* ------------------------------------------------------------------ heaps
+ *
+ * A heap is memory apart from all other memory of the process: in shards of its own, on nodes and
+ * in pages of its own choice, with a limit of its own, and freed as a whole. For databases: a
+ * buffer pool for each node, an arena for each query.
+ *
+ * Any thread may use any heap. free, realloc and malloc_usable_size (with and without prefix) take
+ * its objects, too: realloc keeps an object in its heap. No front and no cache of a thread holds
+ * anything of a heap, so what is freed may be taken again at once, by any thread, and a second free
+ * of the same object is always detected.
+ *
+ * Each heap of one shard costs some 30 KiB; a heap maps at least 2 MiB for objects up to 1 KiB, as
+ * much for those up to 32 KiB, and as much for larger ones, each when the first of them is asked
+ * for. At most 65535 shards of all heaps are alive at once.
+ *
+ * Until another thread's fork is over, at most a second, calls on heaps wait. Since 0.1. */
+
+/* Which CPUs share a shard. More shards: less waiting, more memory that is partly used. */
+enum hakmem_heap_sharding {
+    HAKMEM_HEAP_ONE,     /* one shard for all */
+    HAKMEM_HEAP_NODE,    /* one for each node that has CPUs */
+    HAKMEM_HEAP_L3,
+    HAKMEM_HEAP_CPU
+};
+
+/* On which nodes memory lies. If the kernel does not let memory be bound (hakmem_mode() tells), or
+ * there is one node, it lies where it is touched first. */
+enum hakmem_heap_placement {
+    HAKMEM_HEAP_LOCAL,         /* each shard on its CPUs' node, by the rules of HAKMEM_BIND; the
+                                  only shard of HAKMEM_HEAP_ONE where it is touched first */
+    HAKMEM_HEAP_PREFER,        /* on `nodes`, the shard's own first if it is one of them; if they
+                                  are full, elsewhere */
+    HAKMEM_HEAP_BIND,          /* on `nodes` only: ENOMEM if they are full. Memory is present from
+                                  when it is mapped */
+    HAKMEM_HEAP_INTERLEAVE,    /* page by page over `nodes`, 0: over all that have memory */
+    HAKMEM_HEAP_WEIGHTED       /* the same by the weights that the administrator has set in
+                                  /sys/kernel/mm/mempolicy/weighted_interleave; before Linux 6.9
+                                  as HAKMEM_HEAP_INTERLEAVE */
+};
+
+enum hakmem_heap_pages {
+    HAKMEM_HEAP_PAGES_DEFAULT,    /* as the system is set */
+    HAKMEM_HEAP_PAGES_HUGE,       /* asks for transparent huge pages */
+    HAKMEM_HEAP_PAGES_SMALL,      /* asks for none */
+    HAKMEM_HEAP_PAGES_HUGETLB     /* explicit huge pages for objects above 32 KiB, while the
+                                     administrator's last; then as DEFAULT */
+};
+
+/* Flags. */
+enum {
+    HAKMEM_HEAP_NO_DUMP = 1,     /* not in core dumps */
+    HAKMEM_HEAP_POPULATE = 2     /* memory is present from when it is mapped, and kept until
+                                    hakmem_heap_purge or the heap's end */
+};
+
+struct hakmem_heap;
+
+/* Zero all of it, set `size`, then what is wanted: zero is the default of each field. */
+struct hakmem_heap_options {
+    size_t size;                             /* sizeof (struct hakmem_heap_options) */
+    enum hakmem_heap_sharding sharding;
+    enum hakmem_heap_placement placement;
+    enum hakmem_heap_pages pages;
+    unsigned flags;                          /* HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE */
+    uint64_t nodes;                          /* bit n: node n by the kernel's id, for `placement` */
+    size_t limit;                            /* bytes that the heap may map, in units of 2 MiB; what
+                                                would exceed it is ENOMEM. 0: no limit */
+    size_t soft_limit;                       /* mapped bytes from which soft_limit_reached is
+                                                called, once until there are fewer. 0: never */
+    /* Called by the thread whose call reached the limit, at the end of that call, outside all
+     * locks: it may call any function, also on this heap, but not destroy it. */
+    void (*soft_limit_reached)(struct hakmem_heap *heap, size_t mapped, void *argument);
+    void *argument;                          /* handed to it */
+};
+
+/* A heap, to be passed to hakmem_heap_destroy; `options` NULL: all defaults. NULL with errno:
+ * EINVAL (an unknown value or flag, a node that does not exist or has no memory, LOCAL with nodes,
+ * PREFER or BIND without, a limit below 2 MiB, a soft limit above it or without a function, a size
+ * that this library does not know); ENOMEM (no memory for descriptors, or too many shards). Then
+ * nothing was made. The first heap of each kind of sharding may open files of /sys; memory for
+ * objects is mapped when it is asked for. Since 0.1. */
+HAKMEM_API struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_options *options)
+    HAKMEM_MUST_USE;
+
+/* Frees all objects of a heap and the heap, in a time in proportion to its mappings, however many
+ * objects there are. Calls that other threads have begun on the heap are waited for; calls begun
+ * later are refused (EINVAL), and what they free is gone already, or misuse. Afterwards the heap
+ * must not be used any more: the next heap may have its address. 0; or -1 with errno: EINVAL
+ * (destroyed already, or being destroyed), EBUSY (a call did not end within ten seconds: nothing
+ * has changed). Not from soft_limit_reached. Since 0.1. */
+HAKMEM_API int hakmem_heap_destroy(struct hakmem_heap *heap);
+
+/* As hakmem_malloc and its relatives, from the heap. NULL with errno ENOMEM: the limit, or no
+ * memory; nothing of the heap is lost then. EINVAL: the heap is destroyed, or the alignment is no
+ * power of two. Since 0.1. */
+HAKMEM_API void *hakmem_heap_malloc(struct hakmem_heap *heap, size_t size) HAKMEM_RETURNS_FRESH;
+HAKMEM_API void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size_t size)
+    HAKMEM_RETURNS_FRESH;
+HAKMEM_API void *hakmem_heap_aligned_alloc(struct hakmem_heap *heap, size_t alignment, size_t size)
+    HAKMEM_RETURNS_FRESH;
+
+/* As hakmem_realloc, for an object of this heap or NULL. An object that is none of this heap's is a
+ * program error, as in hakmem_heap_free. Since 0.1. */
+HAKMEM_API void *hakmem_heap_realloc(struct hakmem_heap *heap, void *object, size_t size)
+    HAKMEM_MUST_USE;
+
+/* Frees an object of this heap; ignores NULL. Anything else is a program error, for HAKMEM_MISUSE:
+ * an object of another heap, one that was freed, or whose heap was destroyed. Since 0.1. */
+HAKMEM_API void hakmem_heap_free(struct hakmem_heap *heap, void *object);
+
+/* Usable bytes at an object of any heap, as hakmem_usable_size. Since 0.1. */
+HAKMEM_API size_t hakmem_heap_usable_size(const void *object);
+
+/* The heap that an object belongs to. NULL with errno: ENOENT (the default heap's), EINVAL (none of
+ * this library's). No system call. Since 0.1. */
+HAKMEM_API struct hakmem_heap *hakmem_heap_of(const void *object);
+
+/* Figures of a heap, in bytes where nothing else is said. */
+struct hakmem_heap_stats {
+    size_t mapped;       /* from the kernel, now */
+    size_t peak;         /* and at most so far */
+    size_t used;         /* in objects that the program holds, rounded up to their classes */
+    size_t used_small;   /* of these, in objects of up to 32 KiB */
+    size_t slabs;        /* in slabs, from which these are cut */
+    size_t cached;       /* unused, with pages behind */
+    size_t limit;
+    size_t soft_limit;
+    uint64_t refused;    /* mappings that the limit refused; a call may try several */
+    unsigned shards;
+};
+
+/* Fills in the first `size` bytes of *stats; pass the caller's sizeof *stats. Other threads run
+ * meanwhile, so the figures may be of slightly different moments. 0, or -1 with errno EINVAL: the
+ * heap is destroyed. Since 0.1. */
+HAKMEM_API int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_stats *stats,
+                                 size_t size);
+
+/* Gives all unused memory of a heap back to the kernel, as hakmem_trim does for all heaps. Returns
+ * the bytes given back; 0 with errno EINVAL: the heap is destroyed. May take milliseconds. Since
+ * 0.1. */
+HAKMEM_API size_t hakmem_heap_purge(struct hakmem_heap *heap);
+
+/* How well the memory around an object is used. */
+struct hakmem_page_use {
+    size_t object_size;       /* usable bytes of each object of the slab */
+    unsigned slab_objects;    /* objects that the slab holds */
+    unsigned slab_free;       /* of these free; what lies in fronts and caches counts as used */
+    size_t class_objects;     /* the same of all slabs of the same size in the same shard */
+    size_t class_free;
+};
+
+/* The hint that an active defragmentation wants: 1 if the object (up to 32 KiB, of any heap) lies
+ * in a slab with more free objects than the average slab of its size and shard has, so that a copy
+ * of it would lie in a fuller slab, and this one fall empty; else 0. -1 with errno: EINVAL (not an
+ * object), ENOENT (larger than 32 KiB: it shares its pages with no other). Fills in the first
+ * `size` bytes of *use unless that is NULL. The figures may be a moment old. No system call. Since
+ * 0.1. */
+HAKMEM_API int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use,
+                                       size_t size);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,7 @@ enum {
     ADVICE_HUGEPAGE = 14,
     ADVICE_NOHUGEPAGE = 15,
     ADVICE_DONTDUMP = 16,
+    ADVICE_DODUMP = 17,
     FIXED_NOREPLACE = 0x100000,
     HUGE_2MB = 21 << 26,           /* log2 of the size; without it the system's default size */
 };
@@ -124,6 +125,11 @@ void *hak_os_map_sparse(size_t size)
     return address;
 }
 
+void hak_os_advise_no_dump(void *address, size_t size)
+{
+    advise(address, size, ADVICE_DONTDUMP);
+}
+
 int hak_os_unmap(void *address, size_t size)
 {
     return (int)hak_syscall2(SYS_munmap, (uintptr_t)address, size);
@@ -140,6 +146,7 @@ static HAK_COLD void keep(void *address, size_t size, enum hak_os_pages_kind kin
         return;
     }
     int is_shared = advise(address, size, ADVICE_DOFORK) == 0;
+    advise(address, size, ADVICE_DODUMP);
     int is_zero = hak_os_purge(address, size, HAK_PURGE_NOW) == 0;
     if (is_shared)
         hak_kept_put(address, size, is_zero ? HAK_KEPT_ZERO : HAK_KEPT_DIRTY);

@@ -78,6 +78,9 @@ void *hak_os_map_target(size_t size, size_t alignment);
  * kernel refuses, and does not tell whether the target was unmapped. 1 or 0. */
 int hak_os_can_move(void);
 
+/* Keeps the range out of core dumps; ignores failures. Memory that is released is in them again. */
+void hak_os_advise_no_dump(void *address, size_t size);
+
 /* Advice on transparent huge pages; ignores failures. */
 void hak_os_advise_huge(void *address, size_t size, enum hak_os_huge how);
 

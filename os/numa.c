@@ -37,6 +37,12 @@ int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
                              (uintptr_t)nodes, nodes != NULL ? MASK_BITS : 0, (uintptr_t)pages);
 }
 
+int hak_os_bind_home(void *address, size_t size, unsigned node)
+{
+    enum { CALL = 450 };    /* set_mempolicy_home_node, of the same number everywhere */
+    return (int)hak_syscall4(CALL, (uintptr_t)address, size, node, 0);
+}
+
 /* Faults the page in if it is absent. */
 static int ask_policy(const void *address)
 {

@@ -31,6 +31,8 @@ enum hak_os_policy {
     HAK_OS_POLICY_PREFERRED = 1,     /* one node; when it is full, the nearest that is not */
     HAK_OS_POLICY_BIND = 2,          /* these nodes only; the OOM killer may act */
     HAK_OS_POLICY_INTERLEAVE = 3,    /* these nodes in turn, page by page */
+    HAK_OS_POLICY_PREFERRED_MANY = 5,    /* these nodes, when they are full others; Linux 5.15 */
+    HAK_OS_POLICY_WEIGHTED = 6,      /* these in turn, by the weights of sysfs; Linux 6.9 */
 };
 
 enum hak_os_pages {
@@ -43,6 +45,10 @@ enum hak_os_pages {
  * costs nothing before they are touched. */
 int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
                 const struct hak_os_nodes *nodes, enum hak_os_pages pages);
+
+/* Of several nodes in a policy of the range, the one to begin with, and the others by the distance
+ * from it; Linux 5.17. */
+int hak_os_bind_home(void *address, size_t size, unsigned node);
 
 /* The node of the page at the address; -ENOENT if no page is present. Touches nothing, unless only
  * get_mempolicy is allowed here. */

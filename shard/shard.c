@@ -28,7 +28,8 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
     if (id < HAK_SHARD_IDS) {
         shard->id = (uint16_t)id;
         shard->policy = policy;
-        shard->source = (struct hak_region_source){ &shard->counters, node, (uint16_t)id };
+        shard->source = (struct hak_region_source){
+            .counters = &shard->counters, .node = node, .home = (uint16_t)id };
         hak_pool_init(&shard->tiny, &shard->source, 1, HAK_CLASS_TINY_LAST);
         hak_pool_init(&shard->mid, &shard->source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
         hak_learner_start(&shard->learner, policy, id);

@@ -17,6 +17,7 @@ unit_tests = \
 	%D%/unit/tiers/page_map \
 	%D%/unit/tiers/meta \
 	%D%/unit/tiers/region \
+	%D%/unit/tiers/terms \
 	%D%/unit/tiers/slab \
 	%D%/unit/tiers/pool \
 	%D%/unit/tiers/pool_space \
@@ -25,6 +26,8 @@ unit_tests = \
 	%D%/unit/shard/inbox \
 	%D%/unit/front/fronts \
 	%D%/unit/heap/beside \
+	%D%/unit/heap/own_heap \
+	%D%/unit/heap/own_shard \
 	%D%/unit/front/front_cpu_answers \
 	%D%/unit/shard/found \
 	%D%/unit/front/front_shared \
@@ -208,6 +211,7 @@ conform_tests = \
 	%D%/conform/sized.modes \
 	%D%/conform/inform.modes \
 	%D%/conform/placement.modes \
+	%D%/conform/heaps.modes \
 	%D%/conform/control.modes \
 	%D%/conform/rseq.modes \
 	%D%/conform/vfork.modes \
@@ -257,6 +261,8 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_sized_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_inform_modes_SOURCES = %D%/conform/inform.c
 %C%_conform_inform_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_heaps_modes_SOURCES = %D%/conform/heaps.c
+%C%_conform_heaps_modes_LDADD = %D%/lib/libtest.la
 %C%_conform_placement_modes_SOURCES = %D%/conform/placement.c
 %C%_conform_placement_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_control_modes_SOURCES = %D%/conform/control.c

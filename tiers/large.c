@@ -474,6 +474,18 @@ void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages)
     hak_lock_release(&cache->lock);
 }
 
+void hak_large_end(struct hak_large_cache *cache)
+{
+    hak_headroom_give((cache->used_units + cache->dirty_units) << HAK_LARGE_UNIT_SHIFT);
+    while (cache->segments != NULL) {
+        struct hak_large_segment *segment = cache->segments;
+        cache->segments = segment->next;
+        enum hak_os_pages_kind kind = segment->is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN;
+        hak_large_segment_withdraw(segment);
+        hak_region_unmap_large(cache->source, segment, segment->size, kind);
+    }
+}
+
 struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache)
 {
     hak_lock_acquire(&cache->lock);

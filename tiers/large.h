@@ -122,4 +122,7 @@ void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages);
 
 struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache);
 
+/* Unmaps all segments, in use or not: the cache is at its end. No other thread is in the cache. */
+void hak_large_end(struct hak_large_cache *cache);
+
 #endif

@@ -17,6 +17,9 @@ enum {
     REGION_PAGES = HAK_REGION_SIZE >> HAK_PAGE_SHIFT,
 };
 
+_Static_assert(HAK_PAGE_OWN_LARGE + HAK_LARGE_SEGMENT_MAX / HAK_REGION_SIZE <= HAK_PAGE_KINDS,
+               "the page map has a kind for each region of a segment");
+
 static size_t words_for(size_t units)
 {
     return (units + WORD_BITS - 1) / WORD_BITS;
@@ -52,7 +55,11 @@ void hak_large_segment_publish(struct hak_large_segment *segment)
     unsigned regions = (unsigned)(segment->size >> HAK_REGION_SHIFT);
     for (unsigned back = 0; back < regions; back++) {
         char *region = (char *)segment + (size_t)back * HAK_REGION_SIZE;
-        hak_page_map_set_kind(region, REGION_PAGES, HAK_PAGE_LARGE, back);
+        if (hak_unlikely(segment->cache->source->terms != NULL))
+            hak_page_map_set_kind(region, REGION_PAGES, HAK_PAGE_OWN_LARGE + back,
+                                  segment->cache->source->home);
+        else
+            hak_page_map_set_kind(region, REGION_PAGES, HAK_PAGE_LARGE, back);
     }
 }
 
@@ -64,10 +71,13 @@ void hak_large_segment_withdraw(struct hak_large_segment *segment)
 struct hak_large_segment *hak_large_segment_find(const void *address)
 {
     struct hak_page page = hak_page_find(address);
-    if (page.class_id != 0 || page.offset != HAK_PAGE_LARGE)
+    uintptr_t back = page.home;
+    if (page.class_id == 0 && page.offset >= HAK_PAGE_OWN_LARGE)
+        back = page.offset - (uintptr_t)HAK_PAGE_OWN_LARGE;
+    else if (page.class_id != 0 || page.offset != HAK_PAGE_LARGE)
         return NULL;
     uintptr_t region = hak_align_down((uintptr_t)address, HAK_REGION_SIZE);
-    return (struct hak_large_segment *)(region - (uintptr_t)page.home * HAK_REGION_SIZE);
+    return (struct hak_large_segment *)(region - back * HAK_REGION_SIZE);
 }
 
 /* relaxed: hak_large_size may read the kind of a run that a faulty program is freeing; whoever

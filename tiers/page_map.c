@@ -61,6 +61,13 @@ void hak_page_map_set_slab(const void *address, unsigned pages, unsigned class_i
         write_entry(index + offset, hak_page_pack(class_id, offset, home));
 }
 
+void hak_page_map_set_own_slab(const void *address, unsigned pages, unsigned home)
+{
+    uintptr_t index = (uintptr_t)address >> HAK_PAGE_SHIFT;
+    for (unsigned offset = 0; offset < pages; offset++)
+        write_entry(index + offset, hak_page_pack(0, HAK_PAGE_OWN_SLAB + offset, home));
+}
+
 void hak_page_map_set_kind(const void *address, size_t pages, enum hak_page_kind kind,
                            unsigned home)
 {

@@ -52,6 +52,13 @@ enum hak_page_kind {
     HAK_PAGE_WHALE_NUMBER = 3,    /* second page of a whale; home: high 16 bits of its number */
     HAK_PAGE_RESERVED = 4,        /* ours, but never handed out (headers) */
     HAK_PAGE_SIDE = 5,            /* made while a thread forked (heap/beside.h); home: how */
+    /* Of heaps that the program made (heap/own_shard.h); home: number of the shard. These too are
+     * class 0, so no front, transfer cache or inbox of another heap ever has room for them. */
+    HAK_PAGE_OWN = 64,
+    HAK_PAGE_OWN_SLAB = 64,       /* and pages back to the slab's first: 64 .. 71 */
+    HAK_PAGE_OWN_ALONE = 72,      /* first page of an object with a mapping of its own */
+    HAK_PAGE_OWN_LARGE = 128,     /* and 2 MiB units back to the segment's start: 128 .. 255 */
+    HAK_PAGE_KINDS = 256,
 };
 
 struct hak_page {
@@ -116,6 +123,12 @@ static inline struct hak_page hak_page_find(const void *address)
     return hak_page_unpack(hak_page_entry(address));
 }
 
+/* Whether a page belongs to a heap that the program made. */
+static inline bool hak_page_is_own(struct hak_page page)
+{
+    return page.class_id == 0 && page.offset >= HAK_PAGE_OWN;
+}
+
 /* The leaf of an address that is ours, for callers that look up many addresses of the same 4 GiB.
  * A leaf is never unmapped. */
 static inline const uint32_t *hak_page_leaf(const void *address)
@@ -139,6 +152,9 @@ int hak_page_map_cover(const void *address, size_t size);
 /* Writes the entries of a slab: its pages get the offsets 0, 1, 2, ... Here and below, the memory
  * must be covered. */
 void hak_page_map_set_slab(const void *address, unsigned pages, unsigned class_id, unsigned home);
+
+/* The same for a slab of a heap that the program made: kinds HAK_PAGE_OWN_SLAB and up. */
+void hak_page_map_set_own_slab(const void *address, unsigned pages, unsigned home);
 
 /* Writes the entries of pages that belong to another tier, or erases them (HAK_PAGE_FOREIGN, 0). */
 void hak_page_map_set_kind(const void *address, size_t pages, enum hak_page_kind kind,

@@ -15,6 +15,12 @@ static struct hak_pool_bin *bin_of(struct hak_pool *pool, unsigned class_id)
     return &pool->bins[class_id - pool->first_class];
 }
 
+/* Whether it belongs to a heap that the program made: the page map tells its slabs apart. */
+static bool is_own(const struct hak_pool *pool)
+{
+    return pool->source->terms != NULL;
+}
+
 void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source,
                    unsigned first_class, unsigned last_class)
 {
@@ -177,7 +183,10 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     unsigned first = (unsigned)((uintptr_t)base >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;
     struct hak_slab *slab = &hak_region_of(base)->slabs[first];
     hak_slab_build(slab, base, class_id);
-    hak_page_map_set_slab(base, pages, class_id, pool->source->home);
+    if (hak_unlikely(is_own(pool)))
+        hak_page_map_set_own_slab(base, pages, pool->source->home);
+    else
+        hak_page_map_set_slab(base, pages, class_id, pool->source->home);
     hak_count(pool->source->counters, HAK_COUNTER_SLABS_MADE, 1);
 
     unsigned part = count < slab->free_count ? count : slab->free_count;
@@ -242,9 +251,12 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chai
     struct hak_slab *empty = NULL;
     unsigned given = 0;
     struct hak_chain rest = *chain;
+    bool own = is_own(pool);
     hak_lock_acquire(&bin->lock);
     for (void *object; (object = hak_chain_top(rest)) != NULL; given++) {
         struct hak_page page = hak_page_find(object);
+        if (hak_unlikely(own))
+            page = hak_slab_own_page(object, page);
         if (page.class_id != class_id || page.home != pool->source->home)
             break;
         struct hak_chain below = hak_link_read(object);
@@ -308,6 +320,11 @@ size_t hak_pool_purge(struct hak_pool *pool)
 struct hak_region *hak_pool_collect_empty(struct hak_pool *pool)
 {
     return hak_pool_space_collect(&pool->space);
+}
+
+struct hak_region *hak_pool_end(struct hak_pool *pool)
+{
+    return hak_pool_space_end(&pool->space);
 }
 
 void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages)

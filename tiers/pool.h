@@ -93,6 +93,14 @@ static inline size_t hak_pool_free_objects(const struct hak_pool *pool, unsigned
                            __ATOMIC_RELAXED);
 }
 
+/* All objects of a class in slabs, a moment ago. */
+static inline size_t hak_pool_objects(const struct hak_pool *pool, unsigned class_id)
+{
+    /* relaxed: as above */
+    return (size_t)__atomic_load_n(&pool->bins[class_id - pool->first_class].slabs,
+                                   __ATOMIC_RELAXED) * hak_classes[class_id].capacity;
+}
+
 /* As hak_pool_take, from a new slab. Returns 0 if the kernel refused memory. */
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
                              struct hak_chain *chain);
@@ -116,6 +124,10 @@ size_t hak_pool_purge(struct hak_pool *pool);
  * unmaps them once nobody can be reading in them. Its work grows with what it collects. */
 struct hak_region *hak_pool_collect_empty(struct hak_pool *pool);
 
+/* Takes all regions away, in use or not, and returns them as a list by `next`: the pool is at its
+ * end. No other thread is in the pool. */
+struct hak_region *hak_pool_end(struct hak_pool *pool);
+
 /* Binds all regions to the source's node. `pages` says whether their pages stay where they are or
  * move, which may take milliseconds for each region. */
 void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages);
@@ -137,6 +149,19 @@ static inline struct hak_slab *hak_slab_of(const void *object, struct hak_page p
 {
     unsigned index = (unsigned)((uintptr_t)object >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;
     return &hak_region_of(object)->slabs[index - page.offset];
+}
+
+/* The page of a slab of a heap that the program made, as that of another slab reads; of any other
+ * page class 0. */
+static inline struct hak_page hak_slab_own_page(const void *object, struct hak_page page)
+{
+    if (page.class_id != HAK_CLASS_NONE || page.offset < HAK_PAGE_OWN_SLAB ||
+        page.offset >= HAK_PAGE_OWN_ALONE)
+        return (struct hak_page){0, 0, 0};
+    page.offset -= HAK_PAGE_OWN_SLAB;
+    /* relaxed: constant while an object of the slab is out */
+    page.class_id = __atomic_load_n(&hak_slab_of(object, page)->class_id, __ATOMIC_RELAXED);
+    return page;
 }
 
 #endif

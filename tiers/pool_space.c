@@ -527,6 +527,18 @@ struct hak_region *hak_pool_space_collect(struct hak_pool_space *space)
     return collected;
 }
 
+struct hak_region *hak_pool_space_end(struct hak_pool_space *space)
+{
+    struct hak_region *regions = NULL;
+    while (space->all.first != NULL) {
+        struct hak_region *region = detach(space, space->all.first);
+        region->next = regions;
+        regions = region;
+    }
+    hak_headroom_give(space->used_bytes);
+    return regions;
+}
+
 /* Moves the first region to the end of the list, and binds it if it stands on another node:
  * true. */
 static bool settle_first(struct hak_pool_space *space, enum hak_os_pages pages)

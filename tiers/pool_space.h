@@ -127,6 +127,10 @@ size_t hak_pool_space_purge(struct hak_pool_space *space);
 /* Unlinks and purges all empty regions, and returns them as a list by `next`. */
 struct hak_region *hak_pool_space_collect(struct hak_pool_space *space);
 
+/* Unlinks all regions, in use or not, and returns them as a list by `next`. No other thread is in
+ * the space. */
+struct hak_region *hak_pool_space_end(struct hak_pool_space *space);
+
 /* Binds all regions to the source's node, one for each time that it takes the lock. */
 void hak_pool_space_settle(struct hak_pool_space *space, enum hak_os_pages pages);
 

@@ -3,6 +3,7 @@
 #include "tiers/region.h"
 
 #include "tiers/page_map.h"
+#include "tiers/terms.h"
 #include "topology/bind.h"
 
 /* Written by the starting thread only. */
@@ -84,8 +85,26 @@ static void *map_advised(const struct hak_region_source *source, size_t size,
     return cover(source, region, size, HAK_OS_PLAIN);
 }
 
+/* By the terms of a heap that the program made. */
+static HAK_COLD void *map_on_terms(const struct hak_region_source *source, size_t size,
+                                   enum hak_terms_huge huge, bool *is_hugetlb)
+{
+    struct hak_terms_memory memory =
+        hak_terms_map(source->terms, hak_region_source_node(source), size, huge);
+    *is_hugetlb = memory.kind == HAK_OS_HUGETLB;
+    void *region = memory.address;
+    if (region != NULL)
+        region = cover(source, region, size, memory.kind);
+    if (region == NULL && memory.address != NULL)
+        hak_terms_give_back(source->terms, size);
+    return region;
+}
+
 void *hak_region_map(const struct hak_region_source *source, size_t size)
 {
+    bool is_hugetlb;
+    if (hak_unlikely(source->terms != NULL))
+        return map_on_terms(source, size, HAK_TERMS_NO_HUGETLB, &is_hugetlb);
     return map_advised(source, size, HAK_HUGE_DEFAULT);
 }
 
@@ -107,6 +126,8 @@ void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t siz
 void *hak_region_map_large(const struct hak_region_source *source, size_t size,
                            enum hak_os_huge huge, bool *is_hugetlb)
 {
+    if (hak_unlikely(source->terms != NULL))
+        return map_on_terms(source, size, HAK_TERMS_MAY_HUGETLB, is_hugetlb);
     void *region = hak_region_take_hugetlb(source, size);
     *is_hugetlb = region != NULL;
     return region != NULL ? cover(source, region, size, HAK_OS_HUGETLB)
@@ -117,6 +138,8 @@ void hak_region_unmap_large(const struct hak_region_source *source, void *region
                             enum hak_os_pages_kind kind)
 {
     hak_os_release(region, size, kind);
+    if (hak_unlikely(source->terms != NULL))
+        hak_terms_give_back(source->terms, size);
     hak_count(source->counters, HAK_COUNTER_REGIONS_UNMAPPED, size >> HAK_REGION_SHIFT);
     hak_count(source->counters, HAK_COUNTER_BYTES_UNMAPPED, size);
 }

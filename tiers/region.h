@@ -11,6 +11,8 @@
 #include "os/memory.h"
 #include "stats/counters.h"
 
+struct hak_terms;
+
 enum {
     HAK_REGION_SHIFT = 21,
     HAK_REGION_SIZE = 1 << HAK_REGION_SHIFT
@@ -21,6 +23,7 @@ struct hak_region_source {
     struct hak_counters *counters;   /* of the shard */
     int node;                        /* NUMA node by the kernel's id, or HAK_NODE_ANY */
     uint16_t home;                   /* id of the shard */
+    struct hak_terms *terms;         /* of a heap that the program made (terms.h); else NULL */
 };
 
 /* Sets what regions mapped from now on ask for: transparent huge pages, none, or nothing. Only the

@@ -266,3 +266,78 @@ enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak
         hak_os_bind(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes, HAK_OS_PAGES_LEAVE);
     return refused ? note_refusal(refused, HAK_NODE_ANY) : HAK_BIND_DONE;
 }
+
+/* ---- several nodes of the program's choice --------------------------------------------------- */
+
+/* Policies that this kernel does not know: bits by enum hak_os_policy; relaxed, for they only say
+ * what to try. */
+static uint32_t unknown_policies;
+
+/* As hak_os_bind, but a policy that the kernel once did not know is not tried again. */
+static int bind_as(void *memory, size_t size, enum hak_os_policy policy,
+                   const struct hak_os_nodes *nodes)
+{
+    uint32_t bit = UINT32_C(1) << policy;
+    if ((__atomic_load_n(&unknown_policies, __ATOMIC_RELAXED) & bit) != 0)
+        return -EINVAL;
+    int refused = hak_os_bind(memory, size, policy, nodes, HAK_OS_PAGES_LEAVE);
+    /* EINVAL may also be due to the nodes: then the simpler policy, tried next, is refused, too. */
+    if (refused == -EINVAL)
+        __atomic_fetch_or(&unknown_policies, bit, __ATOMIC_RELAXED);
+    return refused;
+}
+
+static int has_node(const struct hak_os_nodes *nodes, int node)
+{
+    return node >= 0 && node < HAK_OS_NODES && (nodes->word[node / 64] >> node % 64 & 1) != 0;
+}
+
+/* The own node, if it is among them, else the first. */
+static unsigned begin_with(const struct hak_os_nodes *nodes, int node)
+{
+    unsigned first = 0;
+    if (has_node(nodes, node))
+        return (unsigned)node;
+    while (first < HAK_OS_NODES - 1 && !has_node(nodes, (int)first))
+        first++;
+    return first;
+}
+
+static int prefer(void *memory, size_t size, const struct hak_os_nodes *nodes, unsigned first)
+{
+    struct hak_os_nodes one = only(first);
+    int refused = bind_as(memory, size, HAK_OS_POLICY_PREFERRED_MANY, nodes);
+    if (refused == -EINVAL)
+        return hak_os_bind(memory, size, HAK_OS_POLICY_PREFERRED, &one, HAK_OS_PAGES_LEAVE);
+    if (refused == 0)
+        hak_os_bind_home(memory, size, first);    /* refused: the kernel begins where we run */
+    return refused;
+}
+
+/* As bind_strictly. */
+static enum hak_bind_result confine(void *memory, size_t size, const struct hak_os_nodes *nodes,
+                                    unsigned first)
+{
+    if (hak_os_populate(memory, size) != 0 ||
+        hak_os_bind(memory, size, HAK_OS_POLICY_BIND, nodes, HAK_OS_PAGES_MUST_MOVE) != 0)
+        return HAK_BIND_FULL;
+    return prefer(memory, size, nodes, first) == 0 ? HAK_BIND_DONE : HAK_BIND_REFUSED;
+}
+
+enum hak_bind_result hak_bind_among(void *memory, size_t size, const struct hak_os_nodes *nodes,
+                                    enum hak_bind_manner manner, int node)
+{
+    if (step_now() != HAK_BIND_STEP_BOUND)
+        return HAK_BIND_LEFT;
+    unsigned first = begin_with(nodes, node);
+    int refused = -EINVAL;
+    if (manner == HAK_BIND_MANNER_WEIGHTED)
+        refused = bind_as(memory, size, HAK_OS_POLICY_WEIGHTED, nodes);
+    if (refused == -EINVAL && manner >= HAK_BIND_MANNER_INTERLEAVE)
+        refused = bind_as(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes);
+    if (manner < HAK_BIND_MANNER_INTERLEAVE)
+        refused = prefer(memory, size, nodes, first);
+    if (refused != 0)
+        return note_refusal(refused, HAK_NODE_ANY);
+    return manner == HAK_BIND_MANNER_ONLY ? confine(memory, size, nodes, first) : HAK_BIND_DONE;
+}

@@ -80,6 +80,21 @@ enum hak_bind_result hak_bind_fresh(void *memory, size_t size, int node);
  * present pages stay or move. */
 enum hak_bind_result hak_bind_to(void *memory, size_t size, int node, enum hak_os_pages pages);
 
+/* How memory lies among several nodes. */
+enum hak_bind_manner {
+    HAK_BIND_MANNER_PREFER,        /* there, the own node first; when they are full, others */
+    HAK_BIND_MANNER_ONLY,          /* there, or nowhere */
+    HAK_BIND_MANNER_INTERLEAVE,    /* page by page in turn */
+    HAK_BIND_MANNER_WEIGHTED,      /* by the weights that the administrator set; equal ones before
+                                      Linux 6.9 */
+};
+
+/* Binds untouched memory to these nodes whatever the policy, because the program asked for it.
+ * `node`: the one to begin with, if it is one of them. FULL: of ONLY alone. An older kernel prefers
+ * one node instead of several. */
+enum hak_bind_result hak_bind_among(void *memory, size_t size, const struct hak_os_nodes *nodes,
+                                    enum hak_bind_manner manner, int node);
+
 /* Interleaves page by page over the nodes; NULL: all that have memory. */
 enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak_os_nodes *nodes);
 

@@ -26,7 +26,7 @@ enum {
 static const uint64_t ms_ns = 1000 * 1000;
 
 static struct hak_counters counters;
-static const struct hak_region_source source = {&counters, -1, 0};
+static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 0};
 static struct hak_learner learner;
 static struct hak_policy policy;
 static struct hak_large_cache *cache;

@@ -17,12 +17,12 @@ enum {
 };
 
 static struct hak_counters counters;
-static const struct hak_region_source source = { &counters, -1, 0 };
+static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 0};
 static struct hak_large_cache cache;
 
 static struct hak_large_segment *new_segment(size_t size)
 {
-    memset(&cache, 0, sizeof cache);
+    cache = (struct hak_large_cache){.source = &source};
     struct hak_large_segment *segment = hak_region_map(&source, size);
     hak_large_segment_start(segment, &cache, size);
     return segment;

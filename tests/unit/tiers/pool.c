@@ -20,7 +20,7 @@
 enum { HOME = 7, OTHER_HOME = 8, ANY_ROOM = 1000 };
 
 static struct hak_counters counters;
-static const struct hak_region_source source = {&counters, -1, HOME};
+static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = HOME};
 static struct hak_pool tiny;
 static struct hak_pool mid;
 static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX,
@@ -169,7 +169,8 @@ static void chains_of_mixed_homes(void)
 {
     start();
     static struct hak_counters other_counters;
-    static const struct hak_region_source other_source = {&other_counters, -1, OTHER_HOME};
+    static const struct hak_region_source other_source = {
+        .counters = &other_counters, .node = -1, .home = OTHER_HOME};
     static struct hak_pool other;
     hak_pool_init(&other, &other_source, 1, HAK_CLASS_TINY_LAST);
     struct hak_chain ours = hak_chain_make(NULL, ANY_ROOM);

@@ -23,7 +23,7 @@ enum { SIZE = 256, SLABS = 100, ANY_ROOM = 1000 };
 static const uint64_t DECAY = 1000;
 static const struct hak_policy policy = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 1000};
 static struct hak_counters counters;
-static const struct hak_region_source source = {&counters, -1, 7};
+static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 7};
 static struct hak_pool pool;
 static unsigned class_id;
 static unsigned capacity;

@@ -19,7 +19,7 @@
 enum { FREE_PAGES = HAK_REGION_PAGES - 1, MANY = 200, TAKEN_MAX = MANY * FREE_PAGES };
 
 static struct hak_counters counters;
-static const struct hak_region_source source = {&counters, -1, 7};
+static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 7};
 static struct hak_pool_space space;
 static const uint64_t DECAY = 60000000000;
 static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 60000000000};

@@ -28,7 +28,7 @@ static const char *const pages_file = "/proc/sys/vm/nr_hugepages";
 static const uint64_t second_ns = 1000u * 1000 * 1000;
 
 static struct hak_counters counters;
-static const struct hak_region_source source = {&counters, -1, 1};
+static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 1};
 
 static uint64_t count_of(enum hak_counter counter)
 {

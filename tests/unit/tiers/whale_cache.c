@@ -12,8 +12,8 @@ enum {
     DESCRIPTORS = 1000,
 };
 
-static const struct hak_region_source here = {NULL, 0, 1};
-static const struct hak_region_source elsewhere = {NULL, 1, 2};
+static const struct hak_region_source here = {.counters = NULL, .node = 0, .home = 1};
+static const struct hak_region_source elsewhere = {.counters = NULL, .node = 1, .home = 2};
 static struct hak_whales whales;
 static struct hak_whale made[8];
 static unsigned made_count;

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+/* Heaps that the program makes. Any thread. What is refused sets errno here.
+ *
+ *   create    options are checked, then turned into terms (tiers/terms.h), a policy and domains
+ *   malloc    a section, the shard of the CPU (heap/own_heap.c); if the kernel refuses, what others
+ *             give back; then the soft limit's function
+ *   free      the page map leads to the shard (api/own_objects.c); free and realloc come there, too
+ *   destroy   heap/own_heap.c */
+#include "api/heaps.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "api/machine.h"
+#include "api/malloc_slow.h"
+#include "api/misuse.h"
+#include "api/options.h"
+#include "api/own_objects.h"
+#include "api/placing.h"
+#include "api/threads.h"
+#include "api/wake.h"
+#include "hakmem.h"
+#include "heap/heap.h"
+#include "heap/own_heap.h"
+#include "os/bits.h"
+#include "os/section.h"
+#include "topology/bind.h"
+
+enum {
+    NODES = 64,
+    SLACK = 64,    /* as in api/family.c */
+};
+
+/* What the options had when the struct had fewer fields: none yet. */
+static const size_t OPTIONS_LEAST = sizeof(struct hakmem_heap_options);
+
+static void *refuse(int error)
+{
+    errno = error;
+    return NULL;
+}
+
+static struct hak_own_heap *inner(struct hakmem_heap *heap)
+{
+    return (struct hak_own_heap *)heap;
+}
+
+static struct hakmem_heap *outer(struct hak_own_heap *heap)
+{
+    return (struct hakmem_heap *)heap;
+}
+
+static bool is_live(struct hakmem_heap *heap)
+{
+    return heap != NULL && hak_own_heap_is_live(inner(heap));
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+/* A newer program's options are known here as far as it left the rest zero. */
+static bool read_options(struct hakmem_heap_options *options,
+                         const struct hakmem_heap_options *from)
+{
+    *options = (struct hakmem_heap_options){.size = sizeof *options};
+    if (from == NULL)
+        return true;
+    if (from->size < OPTIONS_LEAST)
+        return false;
+    for (size_t byte = sizeof *options; byte < from->size; byte++)
+        if (((const unsigned char *)from)[byte] != 0)
+            return false;
+    *options = *from;
+    return true;
+}
+
+static bool are_nodes_known(uint64_t nodes)
+{
+    for (int node = 0; node < NODES; node++)
+        if ((nodes >> node & 1) != 0 && !hak_bind_has_memory(node))
+            return false;
+    return true;
+}
+
+static bool is_placement_sound(const struct hakmem_heap_options *options)
+{
+    bool wants_none = options->placement == HAKMEM_HEAP_LOCAL;
+    bool wants_some =
+        options->placement == HAKMEM_HEAP_PREFER || options->placement == HAKMEM_HEAP_BIND;
+    if ((unsigned)options->placement > HAKMEM_HEAP_WEIGHTED)
+        return false;
+    return options->nodes == 0 ? !wants_some : !wants_none && are_nodes_known(options->nodes);
+}
+
+static bool are_limits_sound(const struct hakmem_heap_options *options)
+{
+    if (options->limit != 0 && options->limit < HAK_REGION_SIZE)
+        return false;
+    if (options->soft_limit == 0)
+        return true;
+    return options->soft_limit_reached != NULL &&
+           (options->limit == 0 || options->soft_limit <= options->limit);
+}
+
+static bool are_sound(const struct hakmem_heap_options *options)
+{
+    return (unsigned)options->sharding <= HAKMEM_HEAP_CPU &&
+           (unsigned)options->pages <= HAKMEM_HEAP_PAGES_HUGETLB &&
+           (options->flags & ~(unsigned)(HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE)) == 0 &&
+           is_placement_sound(options) && are_limits_sound(options);
+}
+
+static enum hak_os_huge huge_of(enum hakmem_heap_pages pages)
+{
+    switch (pages) {
+    case HAKMEM_HEAP_PAGES_HUGE:
+        return HAK_HUGE_ALWAYS;
+    case HAKMEM_HEAP_PAGES_SMALL:
+        return HAK_HUGE_NEVER;
+    default:
+        return HAK_HUGE_DEFAULT;
+    }
+}
+
+static enum hak_bind_manner manner_of(enum hakmem_heap_placement placement)
+{
+    switch (placement) {
+    case HAKMEM_HEAP_BIND:
+        return HAK_BIND_MANNER_ONLY;
+    case HAKMEM_HEAP_INTERLEAVE:
+        return HAK_BIND_MANNER_INTERLEAVE;
+    case HAKMEM_HEAP_WEIGHTED:
+        return HAK_BIND_MANNER_WEIGHTED;
+    default:
+        return HAK_BIND_MANNER_PREFER;
+    }
+}
+
+static struct hak_terms terms_of(const struct hakmem_heap_options *options)
+{
+    struct hak_terms terms = {
+        .limit = hak_align_down(options->limit, HAK_REGION_SIZE),
+        .soft_limit = options->soft_limit,
+        .manner = manner_of(options->placement),
+        .chooses_nodes = options->placement != HAKMEM_HEAP_LOCAL,
+        .wants_hugetlb = options->pages == HAKMEM_HEAP_PAGES_HUGETLB,
+        .is_dumped = (options->flags & HAKMEM_HEAP_NO_DUMP) == 0,
+        .populates = (options->flags & HAKMEM_HEAP_POPULATE) != 0,
+        .huge = huge_of(options->pages),
+    };
+    for (unsigned node = 0; node < NODES; node++)
+        if (options->nodes == 0 ? hak_bind_has_memory((int)node)
+                                : (options->nodes >> node & 1) != 0)
+            hak_os_nodes_add(&terms.nodes, node);
+    return terms;
+}
+
+/* A heap learns nothing, and keeps unused what the default heap may keep; with pages made present
+ * for good it keeps all. */
+static struct hak_policy policy_of(const struct hakmem_heap_options *options, unsigned shards)
+{
+    enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
+    struct hak_policy policy = *hak_heap_default()->policy;
+    size_t slab_share = hak_heap_default()->retain_bytes / SLAB_PART / shards;
+    policy.mode = HAK_LEARN_OFF;
+    policy.audit = NULL;
+    policy.saved = NULL;
+    policy.credit = NULL;
+    policy.learns_huge = 0;
+    policy.by_site = 0;
+    policy.slab_lend_bytes = 0;
+    policy.slab_retain_bytes = slab_share > SLAB_LEAST ? slab_share : SLAB_LEAST;
+    if ((options->flags & HAKMEM_HEAP_POPULATE) != 0) {
+        policy.large_arm = HAK_ARM_KEEP;
+        policy.slab_retain_bytes = SIZE_MAX;
+        policy.large_retain_bytes = SIZE_MAX;
+        policy.decay_ns = UINT64_MAX;
+    } else if (policy.decay_ns == 0) {
+        policy.slab_retain_bytes = 0;
+    }
+    return policy;
+}
+
+/* ---- domains --------------------------------------------------------------------------------- */
+
+/* What was built for a kind of sharding: once, and kept, for heaps refer to it. */
+static const struct hak_domains *known_domains[HAK_DOMAIN_COUNT];
+
+static enum hak_domain_mode mode_of(enum hakmem_heap_sharding sharding)
+{
+    switch (sharding) {
+    case HAKMEM_HEAP_NODE:
+        return HAK_DOMAIN_NODE;
+    case HAKMEM_HEAP_L3:
+        return HAK_DOMAIN_L3;
+    case HAKMEM_HEAP_CPU:
+        return HAK_DOMAIN_CPU;
+    default:
+        return HAK_DOMAIN_SINGLE;
+    }
+}
+
+static const struct hak_domains *build_domains(enum hak_domain_mode mode)
+{
+    struct hak_domain_request request = {.mode = mode, .nodes = hak_options.nodes};
+    const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request), NULL);
+    if (topology == NULL)
+        return NULL;
+    const struct hak_domains *domains = hak_domains_build(topology, &request);
+    hak_machine_put(topology);
+    return domains;
+}
+
+/* NULL: no memory. */
+static const struct hak_domains *domains_for(enum hak_domain_mode mode)
+{
+    /* acquire: pairs with the release below; it is built when it is seen */
+    const struct hak_domains *domains = __atomic_load_n(&known_domains[mode], __ATOMIC_ACQUIRE);
+    if (domains != NULL)
+        return domains;
+    const struct hak_domains *built = build_domains(mode);
+    /* release: as said; acquire: another was quicker, whose domains we use */
+    if (built == NULL || __atomic_compare_exchange_n(&known_domains[mode], &domains, built, 0,
+                                                     __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+        return built;
+    hak_domains_free(built);
+    return domains;
+}
+
+/* ---- coming and going ------------------------------------------------------------------------ */
+
+/* The machine is known. */
+static void know_machine(void)
+{
+    hak_start();
+    hak_thread_place_shards_and_wait();
+    if (!hak_machine_was_placed())
+        hak_place_by_options(hak_options.shard);
+}
+
+/* One shard stands on the node that is asked for, if that is one. */
+static int only_node(uint64_t nodes)
+{
+    return hak_is_power_of_two(nodes) ? (int)hak_log2(nodes) : HAK_NODE_ANY;
+}
+
+static struct hak_own_heap *make(const struct hakmem_heap_options *options)
+{
+    const struct hak_domains *domains = NULL;
+    enum hak_domain_mode mode = mode_of(options->sharding);
+    if (mode != HAK_DOMAIN_SINGLE && (domains = domains_for(mode)) == NULL)
+        return NULL;
+    struct hak_terms terms = terms_of(options);
+    struct hak_policy policy = policy_of(options, domains != NULL ? domains->shards : 1);
+    if (!hak_section_enter_late())
+        return NULL;
+    struct hak_own_heap *heap =
+        hak_own_heap_make(&terms, &policy, domains, only_node(options->nodes));
+    hak_section_leave();
+    return heap;
+}
+
+HAK_PUBLIC struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_options *from)
+{
+    struct hakmem_heap_options options;
+    int saved = errno;
+    know_machine();
+    if (!read_options(&options, from) || !are_sound(&options))
+        return refuse(EINVAL);
+    struct hak_own_heap *heap = make(&options);
+    if (heap == NULL)
+        return refuse(ENOMEM);
+    heap->argument = options.argument;
+    heap->exceeded = options.soft_limit_reached;
+    errno = saved;
+    return outer(heap);
+}
+
+HAK_PUBLIC int hakmem_heap_destroy(struct hakmem_heap *heap)
+{
+    enum hak_own_end end = heap != NULL ? hak_own_heap_end(inner(heap)) : HAK_OWN_NOT_LIVE;
+    if (end == HAK_OWN_ENDED)
+        return 0;
+    errno = end == HAK_OWN_BUSY ? EBUSY : EINVAL;
+    return -1;
+}
+
+/* ---- taking ---------------------------------------------------------------------------------- */
+
+static void *take_once(struct hak_own_heap *heap, const struct hak_own_request *request)
+{
+    if (!hak_owned_enter())
+        return NULL;
+    void *object = hak_own_heap_take(heap, request);
+    hak_section_leave();
+    return object;
+}
+
+static uint64_t refusals(struct hak_own_heap *heap)
+{
+    return __atomic_load_n(&heap->terms.refused, __ATOMIC_RELAXED);    /* relaxed: a figure */
+}
+
+/* Where the kernel refused, and not the limit, others give back what they do not use. */
+static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own_request *request)
+{
+    struct hak_reclaim call = {0};
+    void *object = NULL;
+    uint64_t before = refusals(heap);
+    while (object == NULL && hak_own_heap_is_live(heap)) {
+        object = take_once(heap, request);
+        if (object == NULL && (refusals(heap) != before || !hak_give_back(&call)))
+            break;
+    }
+    if (object == NULL)
+        errno = hak_own_heap_is_live(heap) ? ENOMEM : EINVAL;
+    return object;
+}
+
+static void *take(struct hakmem_heap *heap, const struct hak_own_request *request)
+{
+    struct hak_own_heap *own = inner(heap);
+    void *object = take_once(own, request);
+    if (hak_unlikely(object == NULL))
+        object = take_again(own, request);
+    if (hak_unlikely(hak_terms_must_tell(&own->terms)))
+        own->exceeded(heap, hak_terms_mapped(&own->terms), own->argument);
+    return object;
+}
+
+static void *take_size(struct hakmem_heap *heap, size_t size, enum hak_zero zero)
+{
+    if (hak_unlikely(!is_live(heap)))
+        return refuse(EINVAL);
+    if (hak_unlikely(size > PTRDIFF_MAX))
+        return refuse(ENOMEM);
+    unsigned class_id = size <= HAK_MID_MAX ? hak_size_class(size) : HAK_CLASS_NONE;
+    const struct hak_own_request request = {size, 1, class_id, zero};
+    return take(heap, &request);
+}
+
+HAK_PUBLIC void *hakmem_heap_malloc(struct hakmem_heap *heap, size_t size)
+{
+    return take_size(heap, size, HAK_ZERO_NO);
+}
+
+HAK_PUBLIC void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size_t size)
+{
+    size_t total;
+    if (hak_unlikely(__builtin_mul_overflow(count, size, &total)))
+        return refuse(ENOMEM);
+    void *object = take_size(heap, total, HAK_ZERO_YES);
+    if (object != NULL && total <= HAK_MID_MAX)
+        memset(object, 0, total);
+    return object;
+}
+
+HAK_PUBLIC void *hakmem_heap_aligned_alloc(struct hakmem_heap *heap, size_t alignment, size_t size)
+{
+    if (hak_unlikely(!is_live(heap) || !hak_is_power_of_two(alignment)))
+        return refuse(EINVAL);
+    if (hak_unlikely(alignment > PTRDIFF_MAX || size > PTRDIFF_MAX - alignment))
+        return refuse(ENOMEM);
+    unsigned class_id = hak_size_class_aligned(size, alignment);
+    if (class_id == HAK_CLASS_NONE && size <= HAK_MID_MAX)
+        size = HAK_MID_MAX + 1;
+    const struct hak_own_request request = {size, alignment, class_id, HAK_ZERO_NO};
+    return take(heap, &request);
+}
+
+/* ---- giving ---------------------------------------------------------------------------------- */
+
+HAK_PUBLIC void hakmem_heap_free(struct hakmem_heap *heap, void *object)
+{
+    if (object == NULL)
+        return;
+    enum hak_own_object what = hak_owned_give(inner(heap), object);
+    if (hak_likely(what == HAK_OWN_LIVE))
+        return;
+    if (what == HAK_OWN_ELSEWHERE || (!hak_owned_knows(object) && hak_usable_size(object) != 0))
+        hak_misuse("hakmem_heap_free", object, HAK_MISUSE_HEAP);
+    else
+        hak_owned_misused("hakmem_heap_free", object, what);
+}
+
+/* ---- resizing -------------------------------------------------------------------------------- */
+
+/* As in api/family.c. */
+static bool fits(size_t usable, size_t size)
+{
+    return size - 1 < usable && size + SLACK >= usable / 2;
+}
+
+/* The heap of an object; *in_place: it holds `size` bytes now, by growing or shrinking. */
+static struct hak_own_heap *resize_in_place(void *object, size_t size, bool *in_place)
+{
+    struct hak_own_heap *heap = NULL;
+    struct hak_page page;
+    if (!hak_owned_enter())
+        return NULL;
+    struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
+    if (shard != NULL) {
+        heap = shard->heap;
+        *in_place = page.offset >= HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
+                    hak_own_shard_resize(shard, object, page, size);
+        hak_own_shard_leave(shard);
+    }
+    hak_section_leave();
+    return heap;
+}
+
+void *hak_heaps_resize(void *object, size_t usable, size_t size)
+{
+    bool in_place = false;
+    if (size == 0) {
+        hak_owned_release(object);
+        return NULL;
+    }
+    struct hak_own_heap *heap = resize_in_place(object, size, &in_place);
+    if (heap == NULL)
+        return refuse(ENOMEM);
+    if (in_place || fits(usable, size))
+        return object;
+    int saved = errno;
+    void *fresh = take_size(outer(heap), size, HAK_ZERO_NO);
+    if (fresh == NULL) {
+        if (size > usable)
+            return NULL;
+        errno = saved;    /* large enough as it is */
+        return object;
+    }
+    memcpy(fresh, object, size < usable ? size : usable);
+    hak_owned_release(object);
+    return fresh;
+}
+
+HAK_PUBLIC void *hakmem_heap_realloc(struct hakmem_heap *heap, void *object, size_t size)
+{
+    if (object == NULL)
+        return hakmem_heap_malloc(heap, size);
+    size_t usable = hak_owned_knows(object) ? hak_owned_usable_size(object) : 0;
+    if (usable == 0 || hakmem_heap_of(object) != heap) {
+        if (usable != 0 || hak_usable_size(object) != 0)
+            hak_misuse("hakmem_heap_realloc", object, HAK_MISUSE_HEAP);
+        else
+            hak_owned_misused("hakmem_heap_realloc", object, HAK_OWN_FREE);
+        return refuse(EINVAL);
+    }
+    return hak_heaps_resize(object, usable, size);
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+HAK_PUBLIC size_t hakmem_heap_usable_size(const void *object)
+{
+    return hak_usable_size(object);
+}
+
+HAK_PUBLIC struct hakmem_heap *hakmem_heap_of(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    if (hak_page_is_own(page) && hak_owned_usable_size(object) != 0)
+        return outer(hak_own_shards[page.home]->heap);
+    return refuse(hak_usable_size(object) != 0 ? ENOENT : EINVAL);
+}
+
+HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_stats *stats,
+                                 size_t size)
+{
+    if (!is_live(heap) || !hak_owned_enter()) {
+        errno = EINVAL;
+        return -1;
+    }
+    struct hak_own_heap *own = inner(heap);
+    struct hak_own_bytes bytes = hak_own_heap_bytes(own);
+    hak_section_leave();
+    struct hakmem_heap_stats told = {
+        .mapped = hak_terms_mapped(&own->terms),
+        .peak = __atomic_load_n(&own->terms.peak, __ATOMIC_RELAXED),    /* relaxed: a figure */
+        .used = bytes.small + bytes.runs + bytes.alone,
+        .used_small = bytes.small,
+        .slabs = bytes.slabs,
+        .cached = bytes.cached,
+        .limit = own->terms.limit,
+        .soft_limit = own->terms.soft_limit,
+        .refused = refusals(own),
+        .shards = own->count,
+    };
+    memcpy(stats, &told, size < sizeof told ? size : sizeof told);
+    return 0;
+}
+
+HAK_PUBLIC size_t hakmem_heap_purge(struct hakmem_heap *heap)
+{
+    if (!is_live(heap) || !hak_owned_enter()) {
+        errno = EINVAL;
+        return 0;
+    }
+    size_t bytes = hak_own_heap_purge(inner(heap));
+    hak_section_leave();
+    return bytes;
+}
+
+/* ---- defragmentation ------------------------------------------------------------------------- */
+
+/* The page of an object of a slab of any heap, as that of the default heap reads. */
+static struct hak_page slab_page(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    return hak_page_is_own(page) ? hak_slab_own_page(object, page) : page;
+}
+
+/* A figure that the holder of the bin's lock may be writing. */
+__attribute__((no_sanitize("thread"))) static unsigned free_in(const struct hak_slab *slab)
+{
+    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED);    /* relaxed: as said */
+}
+
+HAK_PUBLIC int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use, size_t size)
+{
+    struct hak_page page = slab_page(object);
+    if (hak_usable_size(object) == 0 || page.class_id == HAK_CLASS_NONE) {
+        errno = hak_usable_size(object) == 0 ? EINVAL : ENOENT;
+        return -1;
+    }
+    const struct hak_slab *slab = hak_slab_of(object, page);
+    const struct hak_pool *pool = hak_region_of(object)->pool;
+    struct hakmem_page_use told = {
+        .object_size = hak_classes[page.class_id].size,
+        .slab_objects = hak_classes[page.class_id].capacity,
+        .slab_free = free_in(slab),
+        .class_objects = hak_pool_objects(pool, page.class_id),
+        .class_free = hak_pool_free_objects(pool, page.class_id),
+    };
+    if (use != NULL)
+        memcpy(use, &told, size < sizeof told ? size : sizeof told);
+    return told.slab_free * told.class_objects > told.class_free * told.slab_objects;
+}

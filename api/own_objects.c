@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects of heaps that the program made, by whatever name they are freed: a page of such a heap is
+ * class 0, which no front serves, so free and realloc come here by the branch that large memory
+ * takes, too. The page map leads to the shard. Any thread. */
+#include "api/own_objects.h"
+
+#include "api/misuse.h"
+#include "heap/own_heap.h"
+
+void hak_owned_misused(const char *function, const void *object, enum hak_own_object what)
+{
+    if (what == HAK_OWN_INTERIOR)
+        hak_misuse(function, object, HAK_MISUSE_INTERIOR);
+    else
+        hak_misuse(function, object,
+                   hak_owned_knows(object) ? HAK_MISUSE_FREED : HAK_MISUSE_FOREIGN);
+}
+
+/* Where a fork does not end, the object is left to the end of its heap. */
+enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
+{
+    enum hak_own_object what = HAK_OWN_FREE;
+    struct hak_page page;
+    if (hak_unlikely(!hak_owned_enter()))
+        return HAK_OWN_LIVE;
+    struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
+    if (hak_likely(shard != NULL)) {
+        what = HAK_OWN_ELSEWHERE;
+        if (hak_likely(heap == NULL || shard->heap == heap))
+            what = hak_own_shard_give(shard, object, page);
+        hak_own_shard_visit(shard);
+        hak_own_shard_leave(shard);
+    }
+    hak_section_leave();
+    return what;
+}
+
+void hak_owned_release(void *object)
+{
+    enum hak_own_object what = hak_owned_give(NULL, object);
+    if (hak_unlikely(what != HAK_OWN_LIVE))
+        hak_owned_misused("free", object, what);
+}
+
+/* A live object and its heap stay while they are asked about; who asks about others sees 0, or the
+ * size that an object there would have. */
+size_t hak_owned_usable_size(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    if (!hak_page_is_own(page))
+        return 0;
+    return hak_own_shard_size(object, page);
+}
+
+int hak_owned_place_of(const void *object, int *node)
+{
+    struct hak_page page = hak_page_find(object);
+    if (!hak_page_is_own(page) || hak_owned_usable_size(object) == 0)
+        return -1;
+    const struct hak_own_shard *shard = hak_own_shards[page.home];
+    *node = hak_region_source_node(&shard->source);
+    if (*node < 0 && shard->heap->terms.chooses_nodes)
+        *node = HAK_NODE_SPREAD;
+    return (int)hak_own_heap_index(shard->heap, shard);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* Heaps that the program makes: see the header. Descriptors are taken again, never unmapped: one
+ * for each power of two of shards that it has room for. */
+#include "heap/own_heap.h"
+
+#include "os/bits.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/inject.h"
+#include "os/section.h"
+#include "tiers/meta.h"
+
+enum {
+    ROOMS = 13,    /* 1, 2, 4 .. 4096 shards */
+};
+
+static const uint64_t END_WAIT_NS = 10ul * 1000 * 1000 * 1000;
+static const uint64_t END_NAP_NS = 20 * 1000;
+
+static struct {
+    struct hak_lock lock;
+    struct hak_own_heap *unused[ROOMS];
+    uint32_t next_tick;    /* relaxed: turns */
+} heaps;
+
+_Static_assert(HAK_DOMAINS_MAX_SHARDS == 1 << (ROOMS - 1), "the largest heap has a descriptor");
+
+/* ---- coming and going ------------------------------------------------------------------------ */
+
+static struct hak_own_heap *descriptor(unsigned count)
+{
+    unsigned order = count == 1 ? 0 : hak_log2(count - 1) + 1;
+    hak_lock_acquire(&heaps.lock);
+    struct hak_own_heap *heap = heaps.unused[order];
+    if (heap != NULL)
+        heaps.unused[order] = heap->next;
+    hak_lock_release(&heaps.lock);
+    if (heap != NULL)
+        return heap;
+    size_t size = sizeof *heap + ((size_t)1 << order) * sizeof(struct hak_own_shard *);
+    heap = hak_meta_alloc(size, HAK_CACHE_LINE);
+    if (heap != NULL)
+        heap->room = 1u << order;
+    return heap;
+}
+
+static void drop_descriptor(struct hak_own_heap *heap)
+{
+    hak_lock_acquire(&heaps.lock);
+    struct hak_own_heap **unused = &heaps.unused[hak_log2(heap->room)];
+    heap->next = *unused;
+    *unused = heap;
+    hak_lock_release(&heaps.lock);
+}
+
+/* A shard of several nodes' CPUs has none of its own. */
+static int node_of(const struct hak_domains *domains, unsigned index, int node)
+{
+    if (domains == NULL)
+        return node;
+    const struct hak_domain_shard *domain = &domains->shard[index];
+    return domain->spans ? HAK_NODE_ANY : domain->memory_id;
+}
+
+/* All of them, or none. */
+static bool make_shards(struct hak_own_heap *heap, int node)
+{
+    for (unsigned index = 0; index < heap->count; index++) {
+        heap->shards[index] = hak_own_shard_make(heap, &heap->terms, &heap->policy,
+                                                 node_of(heap->domains, index, node));
+        if (heap->shards[index] != NULL)
+            continue;
+        while (index-- != 0)
+            hak_own_shard_drop(heap->shards[index]);
+        return false;
+    }
+    return true;
+}
+
+struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
+                                       const struct hak_policy *policy,
+                                       const struct hak_domains *domains, int node)
+{
+    unsigned count = domains != NULL ? domains->shards : 1;
+    struct hak_own_heap *heap = descriptor(count);
+    if (heap == NULL)
+        return NULL;
+    heap->count = count;
+    heap->domains = count > 1 ? domains : NULL;
+    heap->terms = *terms;
+    heap->policy = *policy;
+    heap->exceeded = NULL;
+    if (!make_shards(heap, count > 1 || domains == NULL ? node : node_of(domains, 0, node))) {
+        drop_descriptor(heap);
+        return NULL;
+    }
+    for (unsigned index = 0; index < count; index++)
+        hak_own_shard_open(heap->shards[index]);
+    /* release: pairs with the acquire in hak_own_heap_is_live */
+    __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE);
+    return heap;
+}
+
+/* Callers leave by themselves, but for one whose thread sleeps, or forks in a handler. No section
+ * is held meanwhile: that one may be waiting for it. */
+static bool wait_until_empty(const struct hak_own_heap *heap)
+{
+    uint64_t deadline = hak_os_now_ns() + END_WAIT_NS;
+    for (unsigned index = 0; index < heap->count; index++)
+        while (!hak_own_shard_is_empty(heap->shards[index])) {
+            if (hak_os_now_ns() > deadline)
+                return false;
+            hak_os_sleep_ns(END_NAP_NS);
+        }
+    return true;
+}
+
+static void reopen(struct hak_own_heap *heap)
+{
+    for (unsigned index = 0; index < heap->count; index++)
+        hak_own_shard_open(heap->shards[index]);
+    __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE);    /* release: as in hak_own_heap_make */
+}
+
+/* The child of a fork that comes in between has the rest of the heap, and no use for it. */
+static void end_shards(struct hak_own_heap *heap)
+{
+    for (unsigned index = 0; index < heap->count; index++) {
+        bool is_inside = hak_section_enter_late();
+        hak_own_shard_end(heap->shards[index]);
+        hak_own_shard_drop(heap->shards[index]);
+        if (is_inside)
+            hak_section_leave();
+    }
+}
+
+enum hak_own_end hak_own_heap_end(struct hak_own_heap *heap)
+{
+    uint32_t live = 1;
+    /* acq_rel: one thread ends it, having seen it built */
+    if (!__atomic_compare_exchange_n(&heap->live, &live, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return HAK_OWN_NOT_LIVE;
+    for (unsigned index = 0; index < heap->count; index++)
+        hak_own_shard_close(heap->shards[index]);
+    hak_inject();
+    if (!wait_until_empty(heap)) {
+        reopen(heap);
+        return HAK_OWN_BUSY;
+    }
+    end_shards(heap);
+    bool is_inside = hak_section_enter_late();
+    drop_descriptor(heap);
+    if (is_inside)
+        hak_section_leave();
+    return HAK_OWN_ENDED;
+}
+
+/* ---- objects --------------------------------------------------------------------------------- */
+
+static struct hak_own_shard *shard_here(const struct hak_own_heap *heap)
+{
+    if (heap->domains == NULL)
+        return heap->shards[0];
+    return heap->shards[hak_domains_shard_of(heap->domains, hak_os_cpu(), 0)];
+}
+
+static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
+                       const struct hak_own_request *request)
+{
+    if (!hak_own_shard_enter(shard))
+        return NULL;
+    /* What was another heap's descriptor a moment ago may be open as somebody else's by now. */
+    void *object = hak_likely(shard->heap == heap) ? hak_own_shard_take(shard, request) : NULL;
+    if (hak_likely(object != NULL))
+        hak_own_shard_visit(shard);
+    hak_own_shard_leave(shard);
+    return object;
+}
+
+/* Each shard once, another first each time. */
+static HAK_COLD void *take_from_any(struct hak_own_heap *heap,
+                                    const struct hak_own_request *request)
+{
+    void *object = NULL;
+    unsigned count = heap->count;
+    /* relaxed: a turn */
+    unsigned start = __atomic_fetch_add(&heap->probe, 1, __ATOMIC_RELAXED);
+    for (unsigned probe = 0; probe < count && object == NULL; probe++)
+        object = take_from(heap->shards[(start + probe) % count], heap, request);
+    return object;
+}
+
+void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request *request)
+{
+    void *object = take_from(shard_here(heap), heap, request);
+    if (hak_likely(object != NULL))
+        return object;
+    object = take_from_any(heap, request);
+    if (object != NULL)
+        return object;
+    hak_own_heap_purge(heap);
+    return take_from_any(heap, request);
+}
+
+/* ---- upkeep ---------------------------------------------------------------------------------- */
+
+static void tick(unsigned number, uint64_t now_ns)
+{
+    struct hak_own_shard *shard = hak_own_shards[number];
+    if (!hak_own_shard_enter(shard))
+        return;
+    hak_own_shard_tick(shard, now_ns);
+    hak_own_shard_leave(shard);
+}
+
+void hak_own_heaps_tick_next(uint64_t now_ns)
+{
+    unsigned last = hak_own_shard_last();
+    if (last == 0)
+        return;
+    /* relaxed: turns, which two threads may share */
+    uint32_t turn = __atomic_fetch_add(&heaps.next_tick, 1, __ATOMIC_RELAXED);
+    tick(turn % last + 1, now_ns);
+}
+
+void hak_own_heaps_tick(uint64_t now_ns)
+{
+    unsigned last = hak_own_shard_last();
+    for (unsigned number = 1; number <= last; number++)
+        tick(number, now_ns);
+}
+
+static size_t purge(struct hak_own_shard *shard)
+{
+    if (!hak_own_shard_enter(shard))
+        return 0;
+    size_t bytes = hak_own_shard_purge(shard);
+    hak_own_shard_leave(shard);
+    return bytes;
+}
+
+size_t hak_own_heap_purge(struct hak_own_heap *heap)
+{
+    size_t bytes = 0;
+    for (unsigned index = 0; index < heap->count; index++)
+        bytes += purge(heap->shards[index]);
+    return bytes;
+}
+
+size_t hak_own_heaps_purge(void)
+{
+    unsigned last = hak_own_shard_last();
+    size_t bytes = 0;
+    for (unsigned number = 1; number <= last; number++)
+        bytes += purge(hak_own_shards[number]);
+    return bytes;
+}
+
+struct hak_own_bytes hak_own_heap_bytes(struct hak_own_heap *heap)
+{
+    struct hak_own_bytes sum = {0};
+    for (unsigned index = 0; index < heap->count; index++) {
+        struct hak_own_shard *shard = heap->shards[index];
+        if (!hak_own_shard_enter(shard))
+            continue;
+        struct hak_own_bytes bytes = hak_own_shard_bytes(shard);
+        hak_own_shard_leave(shard);
+        sum.small += bytes.small;
+        sum.slabs += bytes.slabs;
+        sum.runs += bytes.runs;
+        sum.alone += bytes.alone;
+        sum.cached += bytes.cached;
+    }
+    return sum;
+}
+
+unsigned hak_own_heap_index(const struct hak_own_heap *heap, const struct hak_own_shard *shard)
+{
+    unsigned index = 0;
+    while (index + 1 < heap->count && heap->shards[index] != shard)
+        index++;
+    return index;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* heap/own_heap.c: shards by CPU, memory of any shard before there is none, ends, descriptors that
+ * serve again. */
+#include "heap/own_heap.h"
+
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/section.h"
+#include "tests/lib/threads.h"
+#include "tests/unit/world.h"
+
+enum { REGION = HAK_REGION_SIZE };
+
+static const struct hak_terms unlimited = {.is_dumped = 1};
+
+static void *take(struct hak_own_heap *heap, size_t size)
+{
+    struct hak_own_request request = {size, 1, HAK_CLASS_NONE, HAK_ZERO_NO};
+    if (size <= HAK_MID_MAX)
+        request.class_id = hak_size_class(size);
+    return hak_own_heap_take(heap, &request);
+}
+
+static void give(void *object)
+{
+    struct hak_page page;
+    struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
+    REQUIRE(shard != NULL);
+    EXPECT_EQ(hak_own_shard_give(shard, object, page), HAK_OWN_LIVE);
+    hak_own_shard_leave(shard);
+}
+
+static void shards_as_the_domains_say(void)
+{
+    const struct world_machine machine = {8, 4, 8, "cpu"};
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL);
+    struct hak_own_heap *heap =
+        hak_own_heap_make(&unlimited, &hak_policy_fixed, map->domains, HAK_NODE_ANY);
+    REQUIRE(heap != NULL);
+    EXPECT_EQ(heap->count, 8);
+    for (unsigned index = 0; index < heap->count; index++) {
+        EXPECT(heap->shards[index]->heap == heap);
+        EXPECT_EQ(hak_own_heap_index(heap, heap->shards[index]), index);
+    }
+    void *object = take(heap, 100);
+    REQUIRE(object != NULL);
+    EXPECT_EQ(hak_own_heap_bytes(heap).small, 112);
+    give(object);
+    EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
+    EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_NOT_LIVE);
+    struct hak_own_heap *again =
+        hak_own_heap_make(&unlimited, &hak_policy_fixed, map->domains, HAK_NODE_ANY);
+    EXPECT(again == heap);
+    EXPECT_EQ(hak_own_heap_end(again), HAK_OWN_ENDED);
+}
+
+/* The limit lets one region be mapped: whichever shard has it serves all. */
+static void any_shard_serves(void)
+{
+    const struct world_machine machine = {8, 4, 8, "cpu"};
+    const struct hak_shard_map *map = world_place(&machine);
+    struct hak_terms terms = {.limit = REGION, .is_dumped = 1};
+    REQUIRE(map != NULL);
+    struct hak_own_heap *heap =
+        hak_own_heap_make(&terms, &hak_policy_fixed, map->domains, HAK_NODE_ANY);
+    REQUIRE(heap != NULL);
+    /* Another shard than the caller's has taken it. */
+    struct hak_own_request request = {100, 1, hak_size_class(100), HAK_ZERO_NO};
+    unsigned own = hak_domains_shard_of(map->domains, hak_os_cpu(), 0);
+    void *first = hak_own_shard_take(heap->shards[(own + 3) % 8], &request);
+    REQUIRE(first != NULL);
+    void *second = take(heap, 100);
+    EXPECT(second != NULL);
+    EXPECT(take(heap, 5000) == NULL);
+    give(first);
+    give(second);
+    /* What is unused of one size is given back for another. */
+    void *third = take(heap, 5000);
+    EXPECT(third != NULL);
+    EXPECT_EQ(hak_terms_mapped(&heap->terms), REGION);
+    EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
+}
+
+static struct hak_own_heap *shared;
+static uint32_t is_over;
+
+static void *take_and_give(void *unused)
+{
+    while (!__atomic_load_n(&is_over, __ATOMIC_ACQUIRE)) {
+        if (!hak_section_enter())
+            continue;
+        void *object = take(__atomic_load_n(&shared, __ATOMIC_ACQUIRE), 100);
+        hak_section_leave();
+        if (object == NULL)
+            break;
+    }
+    return unused;
+}
+
+static void *end_it(void *unused)
+{
+    for (unsigned i = 0; i < 100; i++)
+        take(shared, 64);
+    EXPECT_EQ(hak_own_heap_end(shared), HAK_OWN_ENDED);
+    __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
+    return unused;
+}
+
+static void *act(void *argument)
+{
+    return *(int *)argument ? end_it(NULL) : take_and_give(NULL);
+}
+
+static void calls_are_waited_for(void)
+{
+    int roles[4] = {0, 0, 0, 1};
+    world_start();
+    for (unsigned round = 0; round < 50; round++) {
+        is_over = 0;
+        shared = hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY);
+        REQUIRE(shared != NULL);
+        threads_run(4, act, roles, sizeof roles[0]);
+    }
+    EXPECT_LE(hak_own_shard_last(), 8 + 1);
+}
+
+static void upkeep_reaches_all(void)
+{
+    enum { MIB = 1024 * 1024, RUN = 4 * MIB };
+    struct hak_own_heap *heaps[3];
+    world_start();
+    for (unsigned i = 0; i < 3; i++) {
+        heaps[i] = hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY);
+        REQUIRE(heaps[i] != NULL);
+        void *run = take(heaps[i], RUN);
+        REQUIRE(run != NULL);
+        memset(run, 1, RUN);
+        give(run);
+    }
+    uint64_t now = hak_os_coarse_now_ns();
+    for (unsigned tick = 0; tick < 3000; tick++)
+        hak_own_heaps_tick_next(now += 20ul * 1000 * 1000);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_LE(hak_own_heap_bytes(heaps[i]).cached, MIB);
+    void *object = take(heaps[1], 100);
+    REQUIRE(object != NULL);
+    give(object);
+    hak_own_heaps_purge();
+    EXPECT_LE(hak_terms_mapped(&heaps[1]->terms), 4 * MIB);
+    hak_own_heaps_tick(now);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_EQ(hak_own_heap_end(heaps[i]), HAK_OWN_ENDED);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"shards as the domains say, descriptors that serve again", shards_as_the_domains_say},
+        {"any shard serves before there is no memory", any_shard_serves},
+        {"an end waits for calls", calls_are_waited_for},
+        {"upkeep reaches all heaps", upkeep_reaches_all},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
