@@ -229,11 +229,13 @@ conform_tests = \
 	%D%/conform/early.modes
 direct_tests = \
 	%D%/conform/linked.direct \
+	%D%/conform/pmr.direct \
 	%D%/conform/static.direct \
 	%D%/conform/dlopen.direct
 conform_scripts = \
 	%D%/conform/closed.sh \
 	%D%/conform/elf.sh \
+	%D%/conform/examples.sh \
 	%D%/conform/learn.sh \
 	%D%/conform/learning.sh \
 	%D%/conform/options.sh \
@@ -262,7 +264,7 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_inform_modes_SOURCES = %D%/conform/inform.c
 %C%_conform_inform_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_heaps_modes_SOURCES = %D%/conform/heaps.c
-%C%_conform_heaps_modes_LDADD = %D%/lib/libtest.la
+%C%_conform_heaps_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_placement_modes_SOURCES = %D%/conform/placement.c
 %C%_conform_placement_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_control_modes_SOURCES = %D%/conform/control.c
@@ -316,6 +318,10 @@ check_LTLIBRARIES += %D%/conform/layer.la
 %C%_conform_layer_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 
 # -no-install: no wrapper script, but an absolute run path, which setuid programs obey too.
+%C%_conform_pmr_direct_SOURCES = %D%/conform/pmr.cc
+%C%_conform_pmr_direct_LDADD = %D%/lib/libtest.la libhakmem.la -lpthread
+%C%_conform_pmr_direct_LDFLAGS = -no-install
+%D%/conform/examples.log: examples/buffer_pool
 %C%_conform_linked_direct_SOURCES = %D%/conform/linked.c %D%/conform/linking.h
 %C%_conform_linked_direct_LDADD = %D%/lib/libtest.la libhakmem.la -lpthread
 %C%_conform_linked_direct_LDFLAGS = -no-install
@@ -406,7 +412,7 @@ stress_scripts = %D%/stress/storm.sh %D%/stress/prefixed.sh \
 stress_engine = %D%/stress/engine.c %D%/stress/engine.h %D%/stress/allocator.h
 check_PROGRAMS += $(stress_tests) $(stress_programs)
 TESTS += $(stress_tests) $(stress_scripts)
-EXTRA_DIST += $(stress_scripts)
+EXTRA_DIST += $(stress_scripts) %D%/stress/heaps.sh
 
 %C%_stress_random_modes_SOURCES = %D%/stress/random.c $(stress_engine)
 %C%_stress_random_modes_LDADD = %D%/lib/libtest.la -lpthread
@@ -440,9 +446,9 @@ check-storm: libhakmem.la %D%/stress/storm
 	HAKMEM_TEST_INJECT=$$inject $(SHELL) $(abs_srcdir)/%D%/stress/storm.sh --long
 
 # What `make check` has no time for: the same tests, longer.
-long_tests = %D%/stress/drift.sh %D%/stress/blowup.sh
+long_tests = %D%/stress/drift.sh %D%/stress/blowup.sh %D%/stress/heaps.sh
 .PHONY: check-long
-check-long: libhakmem.la $(stress_programs)
+check-long: libhakmem.la $(stress_programs) %D%/conform/heaps.modes
 	@status=0; for test in $(long_tests); do \
 	  $(AM_TESTS_ENVIRONMENT) \
 	  HAKMEM_CHECK_LONG=1 $(SHELL) $(abs_srcdir)/$$test || status=1; \
