@@ -402,7 +402,7 @@ static struct hak_own_heap *resize_in_place(void *object, size_t size, bool *in_
     struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
     if (shard != NULL) {
         heap = shard->heap;
-        *in_place = page.offset >= HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
+        *in_place = page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
                     hak_own_shard_resize(shard, object, page, size);
         hak_own_shard_leave(shard);
     }

@@ -438,6 +438,20 @@ void hak_options_read(struct hak_options *options, char *const *environment,
         complain_of_unknown(environment, complaints);
 }
 
+static bool is_privileged(void)
+{
+    int saved = errno;
+    bool is_secure = getauxval(AT_SECURE) != 0;
+    errno = saved;
+    return is_secure;
+}
+
+bool hak_options_ask_for_random_places(void)
+{
+    const char *value = environ != NULL ? look_up(environ, "ASLR") : NULL;
+    return value == NULL || strcmp(value, "0") != 0 || is_privileged();
+}
+
 /* As the loader does with its own variables: a program that this one starts may have more rights
  * than the user, without being marked as such. In place, since main's third argument is the same
  * array. */
@@ -455,9 +469,7 @@ void hak_options_start(void)
     char buffer[512];
     hak_os_look_for_stderr();
     struct hak_writer complaints = hak_writer_to_stderr(buffer, sizeof buffer);
-    int saved = errno;
-    bool is_secure = getauxval(AT_SECURE) != 0;
-    errno = saved;
+    bool is_secure = is_privileged();
     if (is_secure && environ != NULL)
         forget_all(environ);
     hak_options_read(&hak_options, is_secure ? NULL : environ, &complaints);

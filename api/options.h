@@ -8,6 +8,7 @@
 #ifndef HAK_API_OPTIONS_H
 #define HAK_API_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,11 @@ enum hak_huge_choice {
     HAK_HUGE_CHOICE_LEARN,
 };
 
+enum hak_aslr_choice {
+    HAK_ASLR_CHOICE_NO,
+    HAK_ASLR_CHOICE_YES,
+};
+
 enum hak_hugetlb_choice {
     HAK_HUGETLB_CHOICE_NO,
     HAK_HUGETLB_CHOICE_YES,
@@ -97,6 +103,7 @@ struct hak_options {
     enum hak_huge_choice huge;
     enum hak_hugetlb_choice hugetlb;
     enum hak_misuse_choice misuse;
+    enum hak_aslr_choice aslr;
     enum hak_stats_choice stats;
     unsigned verbose; /* 0..2 */
 };
@@ -155,5 +162,9 @@ void hak_options_put_shown(struct hak_writer *writer, const char *text);
  * has more rights than its caller (AT_SECURE) obeys none of it, and loses all HAKMEM_ entries. Does
  * not change errno. */
 void hak_options_start(void);
+
+/* HAKMEM_ASLR, for the first call, which comes before: whether it is not 0. Where libc has not set
+ * up the environment yet, it is not. */
+bool hak_options_ask_for_random_places(void);
 
 #endif

@@ -20,6 +20,7 @@
 #include "api/wake.h"
 #include "front/front_cpu.h"
 #include "heap/heap.h"
+#include "os/apart.h"
 #include "os/section.h"
 #include "shard/grace.h"
 #include "tiers/region.h"
@@ -34,6 +35,8 @@ static void obey_options(struct hak_heap *heap)
     hak_region_set_huge(hak_options.huge == HAK_HUGE_CHOICE_LEARN
                             ? HAK_HUGE_DEFAULT
                             : (enum hak_os_huge)hak_options.huge);
+    if (hak_options.aslr == HAK_ASLR_CHOICE_NO)
+        hak_apart_start(HAK_APART_ALIKE);    /* again, if the first call came before libc's start */
     hak_region_set_hugetlb(hak_options.hugetlb == HAK_HUGETLB_CHOICE_YES);
     hak_learning_start(heap);
 }

@@ -6,7 +6,9 @@
 
 #include <stdint.h>
 
+#include "api/options.h"
 #include "heap/heap.h"
+#include "os/apart.h"
 #include "os/compiler.h"
 #include "os/lock.h"
 #include "os/secret.h"
@@ -24,7 +26,11 @@ static HAK_COLD void first_stage(void)
     if (!waking.ready) {
         struct hak_heap *heap = hak_heap_default();
         hak_size_class_start();
-        hak_link_start(hak_os_secret());
+        hak_link_start(hak_os_secret(HAK_SECRET_OF_LINKS));
+        if (hak_options_ask_for_random_places())
+            hak_apart_start(hak_os_secret(HAK_SECRET_OF_PLACES));
+        else
+            hak_apart_start(HAK_APART_ALIKE);
         int refused = hak_heap_start(heap, &hak_policy_fixed);
         if (refused)
             __builtin_trap();    /* the kernel refuses even 1 MiB: no program can run */

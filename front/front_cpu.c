@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "front/fronts.h"
+#include "os/apart.h"
 #include "os/bits.h"
 #include "os/cpu.h"
 #include "os/inject.h"
@@ -125,11 +126,11 @@ int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map)
     if (patience_ms == 0)
         return -EBUSY;
     size_t size = hak_align_up((size_t)ids * STRIDE, hak_os_page_size());
-    fronts.base = hak_os_map(size, STRIDE);
+    fronts.base = hak_apart_map_meta(size, STRIDE);
     if (fronts.base == NULL)
         return -ENOMEM;
     if (!sequences_restart(&fronts, patience_ms)) {
-        hak_os_release(fronts.base, size, HAK_OS_PLAIN);
+        hak_apart_release_meta(fronts.base, size, STRIDE);
         return -EPROTO;
     }
     make_fronts(fronts.base, ids, map);
@@ -184,7 +185,8 @@ int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map)
         return -EAGAIN;
     int refused = 0;
     if (!trusted) {
-        char *base = hak_os_map(hak_align_up((size_t)ids * STRIDE, hak_os_page_size()), STRIDE);
+        size_t size = hak_align_up((size_t)ids * STRIDE, hak_os_page_size());
+        char *base = hak_apart_map_meta(size, STRIDE);
         refused = base != NULL ? 0 : -ENOMEM;
         if (base != NULL) {
             /* relaxed: the release in publish is what it is found by */

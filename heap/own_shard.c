@@ -11,9 +11,11 @@
 
 #include <string.h>
 
+#include "os/apart.h"
 #include "os/bits.h"
 #include "os/clock.h"
 #include "os/inject.h"
+#include "os/memory.h"
 #include "shard/magazine.h"
 #include "tiers/headroom.h"
 #include "tiers/large_purge.h"
@@ -55,8 +57,11 @@ unsigned hak_own_shard_last(void)
 static struct hak_own_shard *fresh(void)
 {
     enum { TABLE_BYTES = (HAK_OWN_SHARDS_MAX + 1) * sizeof(struct hak_own_shard *) };
-    if (hak_own_shards == NULL)
-        hak_own_shards = hak_os_map_sparse(TABLE_BYTES);
+    if (hak_own_shards == NULL) {
+        hak_own_shards = hak_apart_map_meta(TABLE_BYTES, hak_os_page_size());
+        if (hak_own_shards != NULL)
+            hak_os_advise_sparse(hak_own_shards, TABLE_BYTES);
+    }
     if (hak_own_shards == NULL || table.last == HAK_OWN_SHARDS_MAX)
         return NULL;
     struct hak_own_shard *shard = hak_meta_alloc(sizeof *shard, HAK_CACHE_LINE);
@@ -116,13 +121,12 @@ bool hak_own_shard_is_empty(const struct hak_own_shard *shard)
     return __atomic_load_n(&shard->inside, __ATOMIC_SEQ_CST) == 0;    /* seq_cst: as above */
 }
 
-static void unmap_regions(struct hak_own_shard *shard, struct hak_region *regions)
+static void unmap_regions(struct hak_region *regions)
 {
     while (regions != NULL) {
         struct hak_region *region = regions;
         regions = region->next;
-        hak_page_map_set_kind(region, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
-        hak_region_unmap(&shard->source, region, HAK_REGION_SIZE);
+        hak_pool_unmap_region(region);
     }
 }
 
@@ -136,8 +140,8 @@ static void unmap_alone(struct hak_own_shard *shard, struct hak_alone *alone)
 
 void hak_own_shard_end(struct hak_own_shard *shard)
 {
-    unmap_regions(shard, hak_pool_end(&shard->tiny));
-    unmap_regions(shard, hak_pool_end(&shard->mid));
+    unmap_regions(hak_pool_end(&shard->tiny));
+    unmap_regions(hak_pool_end(&shard->mid));
     hak_large_end(&shard->large);
     while (shard->alone != NULL) {
         struct hak_alone *alone = shard->alone;
@@ -290,7 +294,7 @@ size_t hak_own_shard_size(const void *object, struct hak_page page)
 int hak_own_shard_resize(struct hak_own_shard *shard, void *object, struct hak_page page,
                          size_t size)
 {
-    if (page.offset >= HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX)
+    if (page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX)
         return hak_large_resize(object, size, shard->policy);
     return size <= hak_own_shard_size(object, page);
 }
@@ -323,8 +327,8 @@ size_t hak_own_shard_purge(struct hak_own_shard *shard)
 {
     size_t bytes = hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
                    hak_large_trim(&shard->large);
-    unmap_regions(shard, hak_pool_collect_empty(&shard->tiny));
-    unmap_regions(shard, hak_pool_collect_empty(&shard->mid));
+    unmap_regions(hak_pool_collect_empty(&shard->tiny));
+    unmap_regions(hak_pool_collect_empty(&shard->mid));
     return bytes;
 }
 

@@ -5,7 +5,7 @@
  * once.
  *
  *     pages of slabs    HAK_PAGE_OWN_SLAB + pages back     the page map says for each page that it
- *     of segments       HAK_PAGE_OWN_LARGE + units back    is an own heap's, and the number of the
+ *     of segments       HAK_PAGE_OWN_LARGE                 is an own heap's, and the number of the
  *     of a mapping      HAK_PAGE_OWN_ALONE                 shard; hak_own_shards leads to it
  *
  * A call enters before it touches anything but the page map, and looks again at the page then: what

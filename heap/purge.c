@@ -68,9 +68,7 @@ static void unmap_regions(struct hak_region **list)
     while (*list != NULL) {
         struct hak_region *region = *list;
         *list = region->next;
-        const struct hak_region_source *source = region->pool->source;
-        hak_page_map_set_kind(region, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
-        hak_region_unmap(source, region, HAK_REGION_SIZE);
+        hak_pool_unmap_region(region);
     }
 }
 

@@ -82,16 +82,19 @@ static HAK_COLD void *map_and_trim(size_t size, size_t alignment, int protection
     return raw + head;
 }
 
-void *hak_os_map(size_t size, size_t alignment)
+void *hak_os_map_near(uintptr_t place, size_t size, size_t alignment)
 {
-    void *address = hak_kept_take(size, alignment);
-    if (hak_unlikely(address != NULL))
-        return address;
-    address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
+    void *address = map_anonymous((void *)place, size, PROT_READ | PROT_WRITE, 0);
     if (address == NULL || ((uintptr_t)address & (alignment - 1)) == 0)
         return address;
     hak_os_release(address, size, HAK_OS_PLAIN);
     return map_and_trim(size, alignment, PROT_READ | PROT_WRITE, 0);
+}
+
+void *hak_os_map(size_t size, size_t alignment)
+{
+    void *address = hak_kept_take(size, alignment);
+    return hak_unlikely(address != NULL) ? address : hak_os_map_near(0, size, alignment);
 }
 
 void *hak_os_map_target(size_t size, size_t alignment)
@@ -114,15 +117,16 @@ void *hak_os_map_at(void *address, size_t size)
     return NULL;
 }
 
-void *hak_os_map_sparse(size_t size)
+void hak_os_advise_sparse(void *address, size_t size)
 {
-    void *address = map_anonymous(NULL, size, PROT_READ | PROT_WRITE, 0);
-    if (address == NULL)
-        return NULL;
     /* If refused, touched pages may cost more and appear in a core dump. */
     advise(address, size, ADVICE_NOHUGEPAGE);
     advise(address, size, ADVICE_DONTDUMP);
-    return address;
+}
+
+void hak_os_forbid(void *address, size_t size)
+{
+    hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_NONE);
 }
 
 void hak_os_advise_no_dump(void *address, size_t size)

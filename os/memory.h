@@ -36,9 +36,15 @@ void *hak_os_map_huge(size_t size);
 /* As hak_os_map at exactly `address`; NULL if something is mapped there or the kernel refuses. */
 void *hak_os_map_at(void *address, size_t size);
 
-/* Zero memory of which few pages will be touched: no huge pages, excluded from core dumps. NULL
- * when refused. */
-void *hak_os_map_sparse(size_t size);
+/* The same from the kernel alone, at `place` (a multiple of the alignment; 0: anywhere) if nothing
+ * is mapped there, else anywhere. */
+void *hak_os_map_near(uintptr_t place, size_t size, size_t alignment);
+
+/* Of fresh memory of which few pages will be touched: no huge pages, excluded from core dumps. */
+void hak_os_advise_sparse(void *address, size_t size);
+
+/* Makes pages inaccessible that only hak_os_unmap will see again; ignores a failure. */
+void hak_os_forbid(void *address, size_t size);
 
 /* 0 or -errno. The range must be a mapping or a part of one. */
 int hak_os_unmap(void *address, size_t size);

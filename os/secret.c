@@ -10,15 +10,14 @@
 
 static const uint64_t GOLDEN = UINT64_C(0x9E3779B97F4A7C15);
 
-/* Each bit of the result depends on each of the word. */
-static uint64_t stir(uint64_t word)
+uint64_t hak_os_stir(uint64_t word)
 {
     word = (word ^ word >> 32) * GOLDEN;
     word = (word ^ word >> 29) * GOLDEN;
     return word ^ word >> 32;
 }
 
-uint64_t hak_os_secret(void)
+uint64_t hak_os_secret(enum hak_secret purpose)
 {
     int saved = errno;    /* getauxval() tells a missing entry by it */
     const void *given = (const void *)getauxval(AT_RANDOM);
@@ -27,5 +26,5 @@ uint64_t hak_os_secret(void)
     uint64_t halves[2] = {(uintptr_t)&GOLDEN, (uintptr_t)&errno};
     if (given != NULL)
         memcpy(halves, given, sizeof halves);
-    return stir(stir(halves[0]) + halves[1]) | 1;
+    return hak_os_stir(hak_os_stir(halves[0] + purpose * GOLDEN) + halves[1]) | 1;
 }

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A number that differs from process to process and that nobody outside knows. */
+/* Numbers that differ from process to process and that nobody outside knows. */
 #ifndef HAK_OS_SECRET_H
 #define HAK_OS_SECRET_H
 
 #include <stdint.h>
 
+/* What for: who finds one out knows no other. */
+enum hak_secret { HAK_SECRET_OF_LINKS, HAK_SECRET_OF_PLACES };
+
 /* Always the same within a process and its children of fork, never 0. Costs no system call. */
-uint64_t hak_os_secret(void);
+uint64_t hak_os_secret(enum hak_secret purpose);
+
+/* A number each bit of which depends on each of the word. */
+uint64_t hak_os_stir(uint64_t word);
 
 #endif

@@ -15,6 +15,7 @@ unit_tests = \
 	%D%/unit/tiers/size_class \
 	%D%/unit/tiers/object \
 	%D%/unit/tiers/page_map \
+	%D%/unit/tiers/header \
 	%D%/unit/tiers/meta \
 	%D%/unit/tiers/region \
 	%D%/unit/tiers/terms \
@@ -72,6 +73,7 @@ unit_tests = \
 	%D%/unit/os/section \
 	%D%/unit/os/owner \
 	%D%/unit/os/memory \
+	%D%/unit/os/apart \
 	%D%/unit/os/kept \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
@@ -336,6 +338,7 @@ check_LTLIBRARIES += %D%/conform/layer.la
 # What surrounds a process, and what it does to itself after its start.
 environment_tests = \
 	%D%/environment/addresses.modes \
+	%D%/environment/apart.modes \
 	%D%/environment/files.modes \
 	%D%/environment/forks.modes \
 	%D%/environment/late_threads.modes \
@@ -345,6 +348,8 @@ TESTS += $(environment_tests)
 
 %C%_environment_addresses_modes_SOURCES = %D%/environment/addresses.c %D%/conform/sizes.h
 %C%_environment_addresses_modes_LDADD = %D%/lib/libtest.la
+%C%_environment_apart_modes_SOURCES = %D%/environment/apart.c %D%/conform/sizes.h
+%C%_environment_apart_modes_LDADD = %D%/lib/libtest.la
 %C%_environment_files_modes_SOURCES = %D%/environment/files.c
 %C%_environment_files_modes_LDADD = %D%/lib/libtest.la
 %C%_environment_forks_modes_SOURCES = %D%/environment/forks.c

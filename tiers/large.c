@@ -21,13 +21,31 @@ enum {
 
 /* ---- segments ---- */
 
-/* No lock held. */
 static size_t segment_size(size_t wanted, uint32_t units)
 {
-    size_t size = hak_align_up(wanted, HAK_REGION_SIZE);
-    while ((size >> HAK_LARGE_UNIT_SHIFT) - hak_large_segment_overhead(size) < units)
-        size += HAK_REGION_SIZE;
-    return size;
+    size_t least = (size_t)units << HAK_LARGE_UNIT_SHIFT;
+    return hak_align_up(wanted > least ? wanted : least, HAK_REGION_SIZE);
+}
+
+/* Memory for a run of `units`, and a header for it; NULL: refused. No lock held. */
+static struct hak_large_segment *map_segment(struct hak_large_cache *cache, size_t size,
+                                             enum hak_os_huge huge)
+{
+    /* Read before the memory is bound, as in pool_space.c. */
+    int node = hak_region_source_node(cache->source);
+    bool is_hugetlb;
+    void *memory = hak_region_map_large(cache->source, size, huge, &is_hugetlb);
+    if (memory == NULL)
+        return NULL;
+    struct hak_large_segment *segment = hak_large_segment_start(cache, memory, size);
+    if (segment == NULL) {
+        hak_region_unmap_large(cache->source, memory, size,
+                               is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN);
+        return NULL;
+    }
+    segment->is_hugetlb = is_hugetlb;
+    segment->node = node;
+    return segment;
 }
 
 /* Whether a new segment shall ask for huge pages. No lock held. */
@@ -56,24 +74,15 @@ static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak
         wanted = most;
     if (wanted < FIRST_SEGMENT)
         wanted = FIRST_SEGMENT;
-    size_t size = segment_size(wanted, units);
-    int node = hak_region_source_node(cache->source);    /* read before it is bound, as in pool.c */
     bool asks_huge = choose_huge(cache, policy);
     enum hak_os_huge huge = asks_huge ? HAK_HUGE_ALWAYS : HAK_HUGE_DEFAULT;
-    bool is_hugetlb;
-    struct hak_large_segment *segment =
-        hak_region_map_large(cache->source, size, huge, &is_hugetlb);
-    if (segment == NULL) {
-        size = segment_size(HAK_REGION_SIZE, units);
-        segment = hak_region_map_large(cache->source, size, huge, &is_hugetlb);
-    }
+    struct hak_large_segment *segment = map_segment(cache, segment_size(wanted, units), huge);
+    if (segment == NULL)
+        segment = map_segment(cache, segment_size(HAK_REGION_SIZE, units), huge);
     if (segment == NULL)
         return false;
-    hak_headroom_grow(size);
-    hak_large_segment_start(segment, cache, size);
-    segment->is_hugetlb = is_hugetlb;
+    hak_headroom_grow(segment->size);
     segment->asks_huge = asks_huge;
-    segment->node = node;
     hak_large_segment_publish(segment);
 
     hak_lock_acquire(&cache->lock);
@@ -82,8 +91,9 @@ static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak
         segment->next->previous = segment;
     cache->segments = segment;
     /* relaxed: see above */
-    __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes + size, __ATOMIC_RELAXED);
-    hak_large_file(cache, segment, segment->first, segment->units - segment->first, 0, NULL);
+    __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes + segment->size,
+                     __ATOMIC_RELAXED);
+    hak_large_file(cache, segment, 0, segment->units, 0, NULL);
     hak_lock_release(&cache->lock);
     return true;
 }
@@ -328,7 +338,7 @@ static struct hak_unit *find_used(const void *object)
     struct hak_large_segment *segment = hak_large_segment_find(object);
     if (segment == NULL || (uintptr_t)object % HAK_LARGE_UNIT != 0)
         return NULL;
-    size_t index = (size_t)((const char *)object - (const char *)segment) >> HAK_LARGE_UNIT_SHIFT;
+    size_t index = (size_t)((const char *)object - segment->base) >> HAK_LARGE_UNIT_SHIFT;
     struct hak_unit *run = &segment->unit[index];
     /* relaxed: nobody else changes the kind of a live run */
     return __atomic_load_n(&run->kind, __ATOMIC_RELAXED) == HAK_UNIT_USED ? run : NULL;
@@ -465,7 +475,7 @@ void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages)
     for (struct hak_large_segment *segment = cache->segments; segment != NULL;
          segment = segment->next) {
         if (segment->node == node ||
-            hak_bind_to(segment, segment->size, node, pages) != HAK_BIND_DONE)
+            hak_bind_to(segment->base, segment->size, node, pages) != HAK_BIND_DONE)
             continue;
         /* relaxed: who asks for the node of a run reads it without the lock */
         __atomic_store_n(&segment->node, node, __ATOMIC_RELAXED);
@@ -482,7 +492,8 @@ void hak_large_end(struct hak_large_cache *cache)
         cache->segments = segment->next;
         enum hak_os_pages_kind kind = segment->is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN;
         hak_large_segment_withdraw(segment);
-        hak_region_unmap_large(cache->source, segment, segment->size, kind);
+        hak_region_unmap_large(cache->source, segment->base, segment->size, kind);
+        hak_large_segment_end(segment);
     }
 }
 

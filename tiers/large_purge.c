@@ -76,11 +76,12 @@ static void release_segment(struct hak_large_cache *cache, struct hak_large_segm
         cache->segments = segment->next;
     /* relaxed: see grow in large.c */
     __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes - segment->size, __ATOMIC_RELAXED);
-    tell_if_watched(cache, segment, segment->first, segment->units - segment->first, GONE);
+    tell_if_watched(cache, segment, 0, segment->units, GONE);
     hak_lock_release(&cache->lock);
     hak_large_segment_withdraw(segment);
-    hak_region_unmap_large(cache->source, segment, segment->size,
+    hak_region_unmap_large(cache->source, segment->base, segment->size,
                            segment->is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN);
+    hak_large_segment_end(segment);
     hak_lock_acquire(&cache->lock);
 }
 
@@ -119,7 +120,7 @@ static uint32_t whole_steps(const struct hak_large_segment *segment, uint32_t *i
     start = hak_align_up(start, step);
     if (start >= end)
         return 0;
-    *index = (uint32_t)((start - (uintptr_t)segment) >> HAK_LARGE_UNIT_SHIFT);
+    *index = (uint32_t)((start - (uintptr_t)segment->base) >> HAK_LARGE_UNIT_SHIFT);
     return (uint32_t)((end - start) >> HAK_LARGE_UNIT_SHIFT);
 }
 
@@ -556,7 +557,7 @@ void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_poli
 static bool release_one(struct hak_large_cache *cache)
 {
     for (struct hak_large_segment *segment = cache->segments; segment; segment = segment->next) {
-        struct hak_unit *run = &segment->unit[segment->first];
+        struct hak_unit *run = &segment->unit[0];
         if (run->kind != HAK_UNIT_FREE || !hak_large_segment_is_whole(segment, run->number))
             continue;
         purge_run(cache, run, SIZE_MAX, ALL);

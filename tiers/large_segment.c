@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "tiers/header.h"
 #include "tiers/large.h"
 #include "tiers/page_map.h"
 
@@ -14,77 +15,68 @@ enum {
     BINS_SHIFT = 4,                /* log2 of the bins of a doubling */
     BINS_LINEAR = 1 << BINS_SHIFT, /* units: one bin for each shorter length */
     PROBES = 16,                   /* runs looked at in one bin */
-    REGION_PAGES = HAK_REGION_SIZE >> HAK_PAGE_SHIFT,
 };
-
-_Static_assert(HAK_PAGE_OWN_LARGE + HAK_LARGE_SEGMENT_MAX / HAK_REGION_SIZE <= HAK_PAGE_KINDS,
-               "the page map has a kind for each region of a segment");
 
 static size_t words_for(size_t units)
 {
     return (units + WORD_BITS - 1) / WORD_BITS;
 }
 
-/* The descriptors follow both sets of bits, from the next cache line on. */
-static size_t descriptors_offset(size_t units)
+static size_t header_size(size_t units)
 {
-    return hak_align_up(sizeof(struct hak_large_segment) + 2 * words_for(units) * sizeof(uint64_t),
-                        HAK_CACHE_LINE);
+    return sizeof(struct hak_large_segment) + units * sizeof(struct hak_unit) +
+           2 * words_for(units) * sizeof(uint64_t);
 }
 
-uint32_t hak_large_segment_overhead(size_t size)
+struct hak_large_segment *hak_large_segment_start(struct hak_large_cache *cache, void *memory,
+                                                  size_t size)
 {
     size_t units = size >> HAK_LARGE_UNIT_SHIFT;
-    size_t bytes = descriptors_offset(units) + units * sizeof(struct hak_unit);
-    return (uint32_t)(hak_align_up(bytes, HAK_LARGE_UNIT) >> HAK_LARGE_UNIT_SHIFT);
+    struct hak_large_segment *segment = hak_header_take(header_size(units));
+    if (segment == NULL)
+        return NULL;
+    segment->cache = cache;
+    segment->base = memory;
+    segment->size = size;
+    segment->units = (uint32_t)units;
+    segment->dirty = (uint64_t *)&segment->unit[units];
+    segment->watched = segment->dirty + words_for(units);
+    return segment;
 }
 
-void hak_large_segment_start(struct hak_large_segment *segment, struct hak_large_cache *cache,
-                             size_t size)
+void hak_large_segment_end(struct hak_large_segment *segment)
 {
-    segment->cache = cache;
-    segment->size = size;
-    segment->units = (uint32_t)(size >> HAK_LARGE_UNIT_SHIFT);
-    segment->first = hak_large_segment_overhead(size);
-    segment->unit = (struct hak_unit *)((char *)segment + descriptors_offset(segment->units));
-    segment->watched = segment->dirty + words_for(segment->units);
+    hak_header_give(segment, header_size(segment->units));
 }
 
 void hak_large_segment_publish(struct hak_large_segment *segment)
 {
-    unsigned regions = (unsigned)(segment->size >> HAK_REGION_SHIFT);
-    for (unsigned back = 0; back < regions; back++) {
-        char *region = (char *)segment + (size_t)back * HAK_REGION_SIZE;
-        if (hak_unlikely(segment->cache->source->terms != NULL))
-            hak_page_map_set_kind(region, REGION_PAGES, HAK_PAGE_OWN_LARGE + back,
-                                  segment->cache->source->home);
-        else
-            hak_page_map_set_kind(region, REGION_PAGES, HAK_PAGE_LARGE, back);
-    }
+    const struct hak_region_source *source = segment->cache->source;
+    enum hak_page_kind kind = source->terms != NULL ? HAK_PAGE_OWN_LARGE : HAK_PAGE_LARGE;
+    hak_page_map_set_header(segment->base, segment->size, segment);
+    hak_page_map_set_kind(segment->base, segment->size >> HAK_PAGE_SHIFT, kind,
+                          source->terms != NULL ? source->home : 0);
 }
 
 void hak_large_segment_withdraw(struct hak_large_segment *segment)
 {
-    hak_page_map_set_kind(segment, segment->size >> HAK_PAGE_SHIFT, HAK_PAGE_FOREIGN, 0);
+    hak_page_map_set_kind(segment->base, segment->size >> HAK_PAGE_SHIFT, HAK_PAGE_FOREIGN, 0);
+    hak_page_map_set_header(segment->base, segment->size, NULL);
 }
 
 struct hak_large_segment *hak_large_segment_find(const void *address)
 {
     struct hak_page page = hak_page_find(address);
-    uintptr_t back = page.home;
-    if (page.class_id == 0 && page.offset >= HAK_PAGE_OWN_LARGE)
-        back = page.offset - (uintptr_t)HAK_PAGE_OWN_LARGE;
-    else if (page.class_id != 0 || page.offset != HAK_PAGE_LARGE)
-        return NULL;
-    uintptr_t region = hak_align_down((uintptr_t)address, HAK_REGION_SIZE);
-    return (struct hak_large_segment *)(region - back * HAK_REGION_SIZE);
+    bool is_large = page.class_id == 0 &&
+                    (page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_OWN_LARGE);
+    return is_large ? hak_page_header(address) : NULL;
 }
 
 /* relaxed: hak_large_size may read the kind of a run that a faulty program is freeing; whoever
  * acts upon a kind holds the lock */
 static void set_kind(struct hak_unit *unit, enum hak_unit_kind kind)
 {
-    __atomic_store_n(&unit->kind, (uint32_t)kind, __ATOMIC_RELAXED);
+    __atomic_store_n(&unit->kind, (uint16_t)kind, __ATOMIC_RELAXED);
 }
 
 void hak_large_segment_mark(struct hak_large_segment *segment, uint32_t index, uint32_t units,
@@ -96,9 +88,11 @@ void hak_large_segment_mark(struct hak_large_segment *segment, uint32_t index, u
     bool is_free = kind == HAK_UNIT_FREE || kind == HAK_UNIT_SLIVER;
     if (is_free && index + units < segment->units) {
         struct hak_unit *end = &segment->unit[index + units - 1];
+        end->index = (uint16_t)(index + units - 1);
         end->number = units;
         set_kind(end, kind == HAK_UNIT_FREE ? HAK_UNIT_FREE_END : HAK_UNIT_SLIVER);
     }
+    head->index = (uint16_t)index;
     head->number = units;
     set_kind(head, kind);
 }
@@ -114,7 +108,7 @@ void hak_large_segment_unmark(struct hak_large_segment *segment, uint32_t index)
 
 struct hak_unit *hak_large_segment_free_before(struct hak_large_segment *segment, uint32_t index)
 {
-    if (index == segment->first)
+    if (index == 0)
         return NULL;
     const struct hak_unit *end = &segment->unit[index - 1];
     if (end->kind != HAK_UNIT_FREE_END && end->kind != HAK_UNIT_SLIVER)

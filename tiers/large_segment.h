@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Large segments: whole regions cut into runs of 4 KiB units, with a header at their start that
- * describes the runs. The lock of the cache that owns the segment guards all of it; hak_large_size
- * alone reads one `kind` without the lock.
+/* Large segments: whole regions cut into runs of 4 KiB units, with a header elsewhere (header.h)
+ * that describes the runs. The lock of the cache that owns the segment guards all of it;
+ * hak_large_size alone reads one `kind` without the lock.
  *
- *    segment, a multiple of 2 MiB
- *   +--------+-----------+---------------------+--------+------------+--------------------+
- *   | fields | dirty,    | unit[0 .. units)    |  run   |    run     |        run         |
- *   |        | watched:  | 16 bytes/unit       |        |            |                    |
- *   |        | 1 bit/unit|                     |        |            |                    |
- *   +--------+-----------+---------------------+--------+------------+--------------------+
- *    header: units [0, first)                   units [first, units)
+ *    segment, a multiple of 2 MiB: units [0, units)
+ *   +---------+------------+--------------------------------------+
+ *   |   run   |    run     |                 run                  |
+ *   +---------+------------+--------------------------------------+
+ *    header
+ *   +--------+-------------------+---------------------------+
+ *   | fields | unit[0 .. units)  | dirty, watched: 1 bit/unit|
+ *   |        | 16 bytes/unit     |                           |
+ *   +--------+-------------------+---------------------------+
  *
  * Only the descriptors at both ends of a run are written: header pages are first touched as the
  * segment fills, and bookkeeping never touches the program's memory or purged pages:
@@ -49,7 +51,7 @@ enum {
     HAK_LARGE_UNIT_SHIFT = 12,
     HAK_LARGE_UNIT = 1 << HAK_LARGE_UNIT_SHIFT,
     HAK_LARGE_RUN_MIN = 4, /* units of the shortest run in the lists */
-    HAK_LARGE_SEGMENT_MAX = 256 * 1024 * 1024, /* keeps the header within the first region */
+    HAK_LARGE_SEGMENT_MAX = 256 * 1024 * 1024, /* units that struct hak_unit can number */
 };
 
 enum hak_unit_kind {
@@ -62,7 +64,8 @@ enum hak_unit_kind {
 };
 
 struct hak_unit {
-    uint32_t kind; /* enum hak_unit_kind */
+    uint16_t kind;  /* enum hak_unit_kind */
+    uint16_t index; /* its own, where a run begins or ends: the header is found by it */
     uint32_t number;
     struct hak_unit *link;
 };
@@ -76,24 +79,24 @@ struct hak_large_segment {
     struct hak_large_cache *cache;      /* whose lock guards the rest; constant */
     struct hak_large_segment *next;     /* in the cache's list */
     struct hak_large_segment *previous;
-    size_t size;                        /* bytes mapped; constant, as the next two */
+    char *base;                         /* unit 0; constant, as the next two */
+    size_t size;                        /* bytes mapped */
     uint32_t units;
-    uint32_t first;                     /* unit behind the header */
     bool is_hugetlb;                    /* consists of explicit huge pages; constant */
     bool asks_huge;                     /* asked for transparent huge pages; constant */
     int node;                           /* that it is bound to; written under the lock, read
                                            relaxed without it */
-    struct hak_unit *unit;
+    uint64_t *dirty;                    /* one bit a unit */
     uint64_t *watched;                  /* one bit a unit */
-    uint64_t dirty[];                   /* one bit a unit */
+    struct hak_unit unit[];
 };
 
-/* Units of the header of a segment of `size` bytes. */
-uint32_t hak_large_segment_overhead(size_t size);
+/* A header for fresh memory; no run is made yet. NULL: refused. */
+struct hak_large_segment *hak_large_segment_start(struct hak_large_cache *cache, void *memory,
+                                                  size_t size);
 
-/* Fills in the header of fresh memory; no run is made yet. */
-void hak_large_segment_start(struct hak_large_segment *segment, struct hak_large_cache *cache,
-                             size_t size);
+/* Gives the header back, of a segment that was withdrawn or never published. */
+void hak_large_segment_end(struct hak_large_segment *segment);
 
 /* Enters the segment in the page map, or takes it out. */
 void hak_large_segment_publish(struct hak_large_segment *segment);
@@ -131,10 +134,11 @@ void hak_large_segment_unwatch(struct hak_large_segment *segment, uint32_t index
 void hak_large_segment_clear(const struct hak_large_segment *segment, uint32_t index,
                              uint32_t units);
 
-/* The segment of a descriptor: all descriptors lie within its first region. */
+/* The segment of a descriptor that begins a run. */
 static inline struct hak_large_segment *hak_large_segment_of(const struct hak_unit *run)
 {
-    return (struct hak_large_segment *)hak_align_down((uintptr_t)run, HAK_REGION_SIZE);
+    return (struct hak_large_segment *)((uintptr_t)(run - run->index) -
+                                        offsetof(struct hak_large_segment, unit));
 }
 
 static inline uint32_t hak_large_segment_index(const struct hak_large_segment *segment,
@@ -147,13 +151,13 @@ static inline uint32_t hak_large_segment_index(const struct hak_large_segment *s
 static inline bool hak_large_segment_is_whole(const struct hak_large_segment *segment,
                                              uint32_t units)
 {
-    return units == segment->units - segment->first;
+    return units == segment->units;
 }
 
 static inline void *hak_large_segment_address(const struct hak_large_segment *segment,
                                               uint32_t index)
 {
-    return (char *)segment + ((size_t)index << HAK_LARGE_UNIT_SHIFT);
+    return segment->base + ((size_t)index << HAK_LARGE_UNIT_SHIFT);
 }
 
 /* ---- the lists of free runs (large_segment.c); the caller holds the lock ---- */

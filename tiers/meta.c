@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/apart.h"
 #include "os/bits.h"
 #include "os/memory.h"
 
@@ -41,7 +42,7 @@ static void *take_from_chunk(struct chunk *chunk, size_t size, size_t alignment)
 static void *map_own(size_t size)
 {
     size_t whole = hak_align_up(size, hak_os_page_size());
-    void *memory = hak_os_map(whole, hak_os_page_size());
+    void *memory = hak_apart_map_meta(whole, hak_os_page_size());
     if (memory != NULL)
         __atomic_fetch_add(&meta.bytes, whole, __ATOMIC_RELAXED);    /* relaxed: a figure */
     return memory;
@@ -56,9 +57,10 @@ static bool replace_chunk(struct chunk *old)
     fresh->used = sizeof *fresh;
     /* release: pairs with the acquire in hak_meta_alloc; who finds the chunk sees its header */
     if (!__atomic_compare_exchange_n(&meta.chunk, &old, fresh, 0, __ATOMIC_RELEASE,
-                                     __ATOMIC_RELAXED) &&
-        hak_os_unmap(fresh, CHUNK_SIZE) == 0)
+                                     __ATOMIC_RELAXED)) {
+        hak_apart_release_meta(fresh, CHUNK_SIZE, hak_os_page_size());
         __atomic_fetch_sub(&meta.bytes, CHUNK_SIZE, __ATOMIC_RELAXED);    /* relaxed: as above */
+    }
     return true;
 }
 

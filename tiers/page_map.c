@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "os/apart.h"
+#include "os/bits.h"
 #include "os/memory.h"
 
 struct hak_page_map hak_page_map __attribute__((aligned(HAK_CACHE_LINE)));
@@ -13,17 +15,19 @@ struct hak_page_map hak_page_map __attribute__((aligned(HAK_CACHE_LINE)));
  * between, the child keeps a leaf that nothing uses. */
 static HAK_COLD int map_leaf(uint64_t *root)
 {
-    enum { LEAF_BYTES = HAK_PAGE_LEAF_ENTRIES * sizeof(uint32_t) };
-    uint32_t *leaf = hak_os_map_sparse(LEAF_BYTES);
+    size_t page = hak_os_page_size();
+    size_t size = hak_align_up(sizeof(struct hak_page_leaf), page);
+    struct hak_page_leaf *leaf = hak_apart_map_meta(size, page);
     if (leaf == NULL)
         return -ENOMEM;
+    hak_os_advise_sparse(leaf, size);
     uint64_t none = 0;
     uint64_t distance = (uintptr_t)leaf - (uintptr_t)hak_page_map.nothing;
     /* release: pairs with the acquire in hak_page_map_cover. Readers load relaxed; page_map.h says
      * why. */
     if (!__atomic_compare_exchange_n(root, &none, distance, 0, __ATOMIC_RELEASE,
                                      __ATOMIC_RELAXED))
-        hak_os_unmap(leaf, LEAF_BYTES);    /* if refused, 256 KiB of untouched addresses stay */
+        hak_apart_release_meta(leaf, size, page);
     return 0;
 }
 
@@ -42,16 +46,21 @@ int hak_page_map_cover(const void *address, size_t size)
     return 0;
 }
 
-static void write_entry(uintptr_t index, uint32_t entry)
+/* relaxed, here and below: the caller covered the memory, or got it from the thread that did; and
+ * nobody looks the page up before the program holds an object of it */
+static struct hak_page_leaf *leaf_of(uintptr_t address)
 {
-    /* relaxed, both: the caller covered the memory, or got it from the thread that did; and nobody
-     * looks the page up before the program holds an object of it */
-    uint64_t distance = __atomic_load_n(&hak_page_map.root[index / HAK_PAGE_LEAF_ENTRIES],
+    uint64_t distance = __atomic_load_n(&hak_page_map.root[address >> HAK_PAGE_LEAF_SHIFT],
                                         __ATOMIC_RELAXED);
     if (hak_unlikely(distance == 0))
         __builtin_trap();    /* not covered: never write to `nothing` */
-    uint32_t *leaf = (uint32_t *)((uintptr_t)hak_page_map.nothing + distance);
-    __atomic_store_n(&leaf[index % HAK_PAGE_LEAF_ENTRIES], entry, __ATOMIC_RELAXED);
+    return (struct hak_page_leaf *)((uintptr_t)hak_page_map.nothing + distance);
+}
+
+static void write_entry(uintptr_t index, uint32_t entry)
+{
+    struct hak_page_leaf *leaf = leaf_of(index << HAK_PAGE_SHIFT);
+    __atomic_store_n(&leaf->entry[index % HAK_PAGE_LEAF_ENTRIES], entry, __ATOMIC_RELAXED);
 }
 
 void hak_page_map_set_slab(const void *address, unsigned pages, unsigned class_id, unsigned home)
@@ -74,4 +83,15 @@ void hak_page_map_set_kind(const void *address, size_t pages, enum hak_page_kind
     uintptr_t index = (uintptr_t)address >> HAK_PAGE_SHIFT;
     for (size_t page = 0; page < pages; page++)
         write_entry(index + page, hak_page_pack(0, kind, home));
+}
+
+void hak_page_map_set_header(const void *address, size_t size, void *header)
+{
+    uintptr_t region = (uintptr_t)address >> HAK_PAGE_HEADER_SHIFT;
+    uintptr_t end = region + (size >> HAK_PAGE_HEADER_SHIFT);
+    for (; region < end; region++) {
+        struct hak_page_leaf *leaf = leaf_of(region << HAK_PAGE_HEADER_SHIFT);
+        /* relaxed: as above */
+        __atomic_store_n(&leaf->header[region % HAK_PAGE_LEAF_HEADERS], header, __ATOMIC_RELAXED);
+    }
 }

@@ -17,9 +17,13 @@
  * leaf: static zeros. An entry of the root is the distance from `nothing` to the leaf. So a root of
  * zeros is an empty map: it needs no initialization, and no reader tests for a missing leaf.
  *
- * Memory: 512 KiB of .bss, of which the kernel backs the pages that are written; 256 KiB of
+ * Behind its entries a leaf has a pointer for each region of 2 MiB: to the header of the region, or
+ * of the large segment that the region is part of. Slow paths follow it, for an address whose entry
+ * says that it lies in a slab or a large segment.
+ *
+ * Memory: 512 KiB of .bss, of which the kernel backs the pages that are written; 272 KiB of
  * addresses for each 4 GiB in which the heap ever had memory, of which the kernel backs 4 KiB for
- * each 64 MiB of heap. A leaf is never unmapped, since a reader may be late.
+ * each 64 MiB of heap and 4 KiB for each GiB. A leaf is never unmapped, since a reader may be late.
  *
  * An entry changes only while the program holds no object of its page, so a free reads what the
  * allocation wrote: the program passed the pointer from one to the other, which orders them. The
@@ -43,11 +47,13 @@ enum {
     HAK_PAGE_LEAF_SHIFT = 32,
     HAK_PAGE_LEAVES = 1 << (HAK_OS_ADDRESS_BITS - HAK_PAGE_LEAF_SHIFT),
     HAK_PAGE_LEAF_ENTRIES = 1 << (HAK_PAGE_LEAF_SHIFT - HAK_PAGE_SHIFT),
+    HAK_PAGE_HEADER_SHIFT = 21,    /* a header describes regions of 2 MiB */
+    HAK_PAGE_LEAF_HEADERS = 1 << (HAK_PAGE_LEAF_SHIFT - HAK_PAGE_HEADER_SHIFT),
 };
 
 enum hak_page_kind {
     HAK_PAGE_FOREIGN = 0,         /* not ours */
-    HAK_PAGE_LARGE = 1,           /* inside a large segment; home: 2 MiB units back to its start */
+    HAK_PAGE_LARGE = 1,           /* inside a large segment */
     HAK_PAGE_WHALE = 2,           /* first page of a whale; home: low 16 bits of its number */
     HAK_PAGE_WHALE_NUMBER = 3,    /* second page of a whale; home: high 16 bits of its number */
     HAK_PAGE_RESERVED = 4,        /* ours, but never handed out (headers) */
@@ -57,8 +63,7 @@ enum hak_page_kind {
     HAK_PAGE_OWN = 64,
     HAK_PAGE_OWN_SLAB = 64,       /* and pages back to the slab's first: 64 .. 71 */
     HAK_PAGE_OWN_ALONE = 72,      /* first page of an object with a mapping of its own */
-    HAK_PAGE_OWN_LARGE = 128,     /* and 2 MiB units back to the segment's start: 128 .. 255 */
-    HAK_PAGE_KINDS = 256,
+    HAK_PAGE_OWN_LARGE = 73,      /* inside a large segment */
 };
 
 struct hak_page {
@@ -67,7 +72,13 @@ struct hak_page {
     uint16_t home;
 };
 
-/* One object, so that one base register reaches both parts. `nothing` is never written. */
+struct hak_page_leaf {
+    uint32_t entry[HAK_PAGE_LEAF_ENTRIES];
+    void *header[HAK_PAGE_LEAF_HEADERS];    /* atomic */
+};
+
+/* One object, so that one base register reaches both parts. `nothing` is never written, and has no
+ * headers. */
 struct hak_page_map {
     uint32_t nothing[HAK_PAGE_LEAF_ENTRIES];
     uint64_t root[HAK_PAGE_LEAVES];    /* bytes from `nothing` to the leaf; atomic */
@@ -144,6 +155,15 @@ static inline uint32_t hak_page_entry_of_leaf(const uint32_t *leaf, const void *
     return __atomic_load_n(&leaf[page], __ATOMIC_RELAXED);    /* relaxed: as above */
 }
 
+/* The header of an address whose entry says that it lies in a slab or a large segment. */
+static inline void *hak_page_header(const void *address)
+{
+    const struct hak_page_leaf *leaf = (const struct hak_page_leaf *)hak_page_leaf(address);
+    /* relaxed: ordered as the entry is, which is written later and erased before */
+    return __atomic_load_n(&leaf->header[(uint32_t)(uintptr_t)address >> HAK_PAGE_HEADER_SHIFT],
+                           __ATOMIC_RELAXED);
+}
+
 /* Maps the missing leaves of [address, address + size). Returns 0, or -ENOMEM if the memory is
  * beyond user space or the kernel refuses a leaf: the memory cannot be used then. Takes no lock:
  * any thread, also while another forks. Its work is one test for each 4 GiB. */
@@ -159,5 +179,8 @@ void hak_page_map_set_own_slab(const void *address, unsigned pages, unsigned hom
 /* Writes the entries of pages that belong to another tier, or erases them (HAK_PAGE_FOREIGN, 0). */
 void hak_page_map_set_kind(const void *address, size_t pages, enum hak_page_kind kind,
                            unsigned home);
+
+/* Enters the header of `size` bytes from `address` on, both multiples of 2 MiB; NULL forgets it. */
+void hak_page_map_set_header(const void *address, size_t size, void *header);
 
 #endif

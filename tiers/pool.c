@@ -6,9 +6,12 @@
 
 #include "os/inject.h"
 #include "os/memory.h"
+#include "tiers/header.h"
 #include "tiers/headroom.h"
 #include "tiers/object.h"
 #include "tiers/pool_holes.h"
+
+_Static_assert(sizeof(struct hak_region) <= HAK_HEADER_SLOT, "the header fits a slot");
 
 static struct hak_pool_bin *bin_of(struct hak_pool *pool, unsigned class_id)
 {
@@ -34,18 +37,42 @@ void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
+struct hak_region *hak_pool_map_region(const struct hak_region_source *source)
+{
+    struct hak_region *region = hak_header_take(sizeof *region);
+    if (region == NULL)
+        return NULL;
+    /* Read before the memory is bound: if the shard moves meanwhile, the region counts as bound to
+     * the old node, and is settled again. */
+    region->node = hak_region_source_node(source);
+    region->source = source;
+    region->base = hak_region_map(source, HAK_REGION_SIZE);
+    if (region->base == NULL) {
+        hak_header_give(region, sizeof *region);
+        return NULL;
+    }
+    hak_page_map_set_header(region->base, HAK_REGION_SIZE, region);
+    hak_page_map_set_kind(region->base, 1, HAK_PAGE_RESERVED, 0);
+    return region;
+}
+
+void hak_pool_unmap_region(struct hak_region *region)
+{
+    char *base = region->base;
+    const struct hak_region_source *source = region->source;
+    hak_page_map_set_kind(base, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
+    hak_page_map_set_header(base, HAK_REGION_SIZE, NULL);
+    hak_header_give(region, sizeof *region);
+    hak_region_unmap(source, base, HAK_REGION_SIZE);
+}
+
 /* Maps a region, and returns its first `count` pages; the others are free. */
 static void *take_pages_of_new_region(struct hak_pool *pool, unsigned count)
 {
-    /* Read before the memory is bound: if the shard moves meanwhile, the region counts as bound to
-     * the old node, and is settled again. */
-    int node = hak_region_source_node(pool->source);
-    struct hak_region *region = hak_region_map(pool->source, HAK_REGION_SIZE);
+    struct hak_region *region = hak_pool_map_region(pool->source);
     if (region == NULL)
         return NULL;
-    hak_page_map_set_kind(region, 1, HAK_PAGE_RESERVED, 0);
     region->pool = pool;
-    region->node = node;
     return hak_pool_space_add(&pool->space, region, count);
 }
 
@@ -53,7 +80,7 @@ static void *take_pages_of_new_region(struct hak_pool *pool, unsigned count)
 static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
                          const struct hak_policy *policy)
 {
-    struct hak_region *region = hak_region_of(slab);
+    struct hak_region *region = hak_region_of(slab->base);
     unsigned first = (unsigned)(slab - region->slabs);
     /* This comes first: the next owner of the pages writes its own entries. */
     hak_page_map_set_kind(slab->base, slab->pages, HAK_PAGE_RESERVED, 0);

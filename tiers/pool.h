@@ -63,6 +63,12 @@ struct hak_pool {
     uint32_t tick_bin;           /* the bin with which the next tick begins */
 };
 
+/* A region and its header, or NULL if the kernel refuses. No lock. */
+struct hak_region *hak_pool_map_region(const struct hak_region_source *source);
+
+/* Unmaps a region that is in no space, and gives back its header. No lock. */
+void hak_pool_unmap_region(struct hak_region *region);
+
 void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source,
                    unsigned first_class, unsigned last_class);
 
@@ -139,9 +145,10 @@ size_t hak_pool_slab_bytes(struct hak_pool *pool);
  * unused ends do not count. */
 size_t hak_pool_taken_bytes(struct hak_pool *pool);
 
+/* The region of an address whose page says class > 0. */
 static inline struct hak_region *hak_region_of(const void *address)
 {
-    return (struct hak_region *)((uintptr_t)address & ~(uintptr_t)(HAK_REGION_SIZE - 1));
+    return hak_page_header(address);
 }
 
 /* The slab of an object; the class of its page is not 0. */

@@ -10,7 +10,7 @@
 #include "topology/bind.h"
 
 enum {
-    HEADER_PAGE = 1u,                      /* bit of the header's page */
+    GAP_PAGE = 1u,                         /* bit of the page that is never used */
     DEGREE_PAGES = 4,                      /* free pages outside the longest run, for each degree */
     COLLECTED_AT_ONCE = 64,                /* regions, until the lock is released */
     SETTLED_AT_ONCE = 64,                  /* regions visited, one of them bound, per lock */
@@ -18,7 +18,6 @@ enum {
     REFUSED_NS = 1000 * 1000 * 1000,       /* for so long gives try nothing after a refusal */
 };
 
-_Static_assert(sizeof(struct hak_region) <= HAK_PAGE_SIZE, "the header fits its page");
 _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
 
 /* Dirty bytes that all spaces keep beyond slab_retain_bytes; relaxed. A space that keeps more than
@@ -173,12 +172,11 @@ static void enter_fits(struct hak_pool_space *space, struct hak_region *region)
     space->fitting[region->fit / 64] |= UINT64_C(1) << region->fit % 64;
 }
 
-/* If the unit of purges is a huge page, only the free pages of an empty region are purged. Its
- * header stays for readers without a lock, so its huge page is broken up. */
+/* If the unit of purges is a huge page, only the free pages of an empty region are purged. */
 static bool can_purge(const struct hak_region *region)
 {
     return hak_region_purge_step() < HAK_REGION_SIZE ||
-           region->free_pages == ~(uint32_t)HEADER_PAGE;
+           region->free_pages == ~(uint32_t)GAP_PAGE;
 }
 
 static void leave_dirty(struct hak_region *region)
@@ -252,7 +250,7 @@ static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, 
     region->free_pages &= ~pages;
     enter_fits(space, region);
     update_dirty(space, region, region->given_ns);
-    return (char *)region + (size_t)first * HAK_PAGE_SIZE;
+    return region->base + (size_t)first * HAK_PAGE_SIZE;
 }
 
 /* The region with the shortest longest run that is long enough; of several the fullest. */
@@ -281,7 +279,7 @@ void *hak_pool_space_take(struct hak_pool_space *space, unsigned count)
 
 void *hak_pool_space_add(struct hak_pool_space *space, struct hak_region *region, unsigned count)
 {
-    region->free_pages = ~(uint32_t)HEADER_PAGE;
+    region->free_pages = ~(uint32_t)GAP_PAGE;
     hak_lock_acquire(&space->lock);
     link_last(&space->all, region, HAK_REGION_ALL);
     void *pages = cut_pages(space, region, 1, count);
@@ -308,7 +306,7 @@ static enum purged purge_pages(struct hak_pool_space *space, struct hak_region *
             return PURGED_PART;
         unsigned first = hak_lowest_bit(pages);
         unsigned count = run_length(pages, first);
-        char *run = (char *)region + (size_t)first * HAK_PAGE_SIZE;
+        char *run = region->base + (size_t)first * HAK_PAGE_SIZE;
         budget->calls--;
         hak_count(counters, HAK_COUNTER_SLAB_PURGES, 1);
         if (hak_os_purge(run, (size_t)count * HAK_PAGE_SIZE, HAK_PURGE_NOW) != 0) {
@@ -492,9 +490,8 @@ static struct hak_region *detach(struct hak_pool_space *space, struct hak_region
  * the region is unmapped. */
 static void purge_detached(struct hak_region *region)
 {
-    if (region->dirty_pages != 0 && hak_os_purge((char *)region + HAK_PAGE_SIZE,
-                                                 HAK_REGION_SIZE - HAK_PAGE_SIZE,
-                                                 HAK_PURGE_NOW) == 0)
+    if (region->dirty_pages != 0 &&
+        hak_os_purge(region->base, HAK_REGION_SIZE, HAK_PURGE_NOW) == 0)
         region->dirty_pages = 0;
 }
 
@@ -549,7 +546,7 @@ static bool settle_first(struct hak_pool_space *space, enum hak_os_pages pages)
     link_last(&space->all, region, HAK_REGION_ALL);
     if (region->node == node)
         return false;
-    if (hak_bind_to(region, HAK_REGION_SIZE, node, pages) == HAK_BIND_DONE) {
+    if (hak_bind_to(region->base, HAK_REGION_SIZE, node, pages) == HAK_BIND_DONE) {
         /* relaxed: see pool_space.h */
         __atomic_store_n(&region->node, node, __ATOMIC_RELAXED);
         hak_count(space->source->counters, HAK_COUNTER_BINDS, 1);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool's space: its regions, and which of their 64 KiB pages belong to no slab.
  *
- *   region (2 MiB):  | header: 32 slab descriptors | page 1 | page 2 | ... | page 31 |
+ *   region (2 MiB):  | gap | page 1 | page 2 | ... | page 31 |
+ *   header, elsewhere (header.h): struct hak_region with 32 slab descriptors
+ *
+ * The gap is never touched: what overflows the memory below a region meets no object at once.
  *
  *   fits: lists of regions by the length of their longest free run, then by how full they are. A
  *         bit says that a list is not empty, so the tightest fit is found by counting zeros.
@@ -21,8 +24,8 @@
  * Any thread, under the space's lock, which is never held over mmap. Bounds: a take or a give is a
  * few steps, however many regions there are; a tick or a give calls madvise at most as often as
  * stated below; longer tasks (purge, collect, settle) release the lock between portions. Memory: a
- * header page for each region; a region is mapped only if no region has a run that is long enough.
- * Pages that madvise refuses stay dirty until they are due the next time. */
+ * header for each region; a region is mapped only if no region has a run that is long enough. Pages
+ * that madvise refuses stay dirty until they are due the next time. */
 #ifndef HAK_TIERS_POOL_SPACE_H
 #define HAK_TIERS_POOL_SPACE_H
 
@@ -53,7 +56,9 @@ enum {
 enum hak_region_role { HAK_REGION_FITS, HAK_REGION_DIRTY, HAK_REGION_ALL, HAK_REGION_ROLES };
 
 struct hak_region {
-    struct hak_pool *pool;
+    struct hak_pool *pool;       /* constant, as the next two */
+    char *base;
+    const struct hak_region_source *source;
     struct hak_region *next;     /* in the list that hak_pool_space_collect returns */
     struct {
         struct hak_region *next;
@@ -61,7 +66,7 @@ struct hak_region {
     } links[HAK_REGION_ROLES];
     int node;                    /* that it is bound to, or HAK_NODE_ANY; written under the lock,
                                     read relaxed without it */
-    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0, the header, is 0 */
+    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0, the gap, is 0 */
     uint32_t dirty_pages;        /* free pages that the kernel still backs */
     uint32_t aged_pages;         /* dirty pages that were dirty at the last visit, too */
     uint64_t looked_ns;          /* the last visit, or when the region became dirty */

@@ -2,6 +2,7 @@
 /* Regions: maps and unmaps whole 2 MiB units for a shard, and counts them. Any thread. */
 #include "tiers/region.h"
 
+#include "os/apart.h"
 #include "tiers/page_map.h"
 #include "tiers/terms.h"
 #include "topology/bind.h"
@@ -71,10 +72,10 @@ static void *cover(const struct hak_region_source *source, void *region, size_t 
     return region;
 }
 
-static void *map_advised(const struct hak_region_source *source, size_t size,
-                         enum hak_os_huge huge)
+/* Advises, binds and enters fresh memory; NULL: that was refused, and it is gone. */
+static void *prepare(const struct hak_region_source *source, void *region, size_t size,
+                     enum hak_os_huge huge)
 {
-    void *region = hak_os_map(size, HAK_REGION_SIZE);
     if (region == NULL)
         return NULL;
     hak_os_advise_huge(region, size, huge_pages != HAK_HUGE_DEFAULT ? huge_pages : huge);
@@ -105,7 +106,7 @@ void *hak_region_map(const struct hak_region_source *source, size_t size)
     bool is_hugetlb;
     if (hak_unlikely(source->terms != NULL))
         return map_on_terms(source, size, HAK_TERMS_NO_HUGETLB, &is_hugetlb);
-    return map_advised(source, size, HAK_HUGE_DEFAULT);
+    return prepare(source, hak_os_map(size, HAK_REGION_SIZE), size, HAK_HUGE_DEFAULT);
 }
 
 void *hak_region_take_hugetlb(const struct hak_region_source *source, size_t size)
@@ -131,7 +132,7 @@ void *hak_region_map_large(const struct hak_region_source *source, size_t size,
     void *region = hak_region_take_hugetlb(source, size);
     *is_hugetlb = region != NULL;
     return region != NULL ? cover(source, region, size, HAK_OS_HUGETLB)
-                          : map_advised(source, size, huge);
+                          : prepare(source, hak_apart_map(size, HAK_REGION_SIZE), size, huge);
 }
 
 void hak_region_unmap_large(const struct hak_region_source *source, void *region, size_t size,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "learn/match.h"
+#include "os/apart.h"
 #include "os/clock.h"
 #include "tiers/headroom.h"
 #include "tiers/page_map.h"
@@ -117,7 +118,7 @@ static void *map_fresh(size_t size, size_t alignment)
 {
     if (alignment > PTRDIFF_MAX - size)
         return NULL;
-    void *address = hak_os_map(size, alignment);
+    void *address = hak_apart_map(size, alignment);
     if (address == NULL || hak_page_map_cover(address, SIZE_MIN) == 0)
         return address;
     hak_os_release(address, size, HAK_OS_PLAIN);

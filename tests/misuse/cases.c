@@ -46,8 +46,10 @@ static unsigned char *at(void *object, long offset)
 
 static void write_word(void *object, long offset, uint64_t word)
 {
+    misuse_is_writing = 1;
     memcpy(hide(at(object, offset)), &word, sizeof word);
     hide(object);
+    misuse_is_writing = 0;
 }
 
 static uint64_t read_word(void *object, long offset)

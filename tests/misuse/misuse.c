@@ -13,8 +13,8 @@
  *   overlap    bytes that somebody owns already, or an address that is not aligned
  *   attacker   the attacker's memory, or what is no memory
  *
- * then, if so, what ended it or was told: caught (a line, an abort), crash (SIGSEGV and the like),
- * hang. "caught" alone was caught before anything wrong was handed out.
+ * then, if so, what ended it or was told: caught (a line, an abort, a page that cannot be written
+ * where the case writes), crash (SIGSEGV and the like elsewhere), hang. "caught" alone was caught before anything wrong was handed out.
  */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
@@ -22,6 +22,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@ struct range {
 };
 
 unsigned char *misuse_target;
+
+volatile int misuse_is_writing;
 
 static struct range held[HELD_MAX];
 static unsigned held_count;
@@ -136,6 +139,14 @@ static void aftermath(size_t size)
     }
 }
 
+static void on_fault(int number)
+{
+    signal(number, SIG_DFL);
+    if (misuse_is_writing)
+        abort();
+    raise(number);
+}
+
 static int run_case(unsigned number)
 {
     cpu_set_t here;
@@ -150,6 +161,8 @@ static int run_case(unsigned number)
     if (misuse_target == MAP_FAILED)
         return 3;
     const struct misuse_case *misuse = &misuse_cases[number];
+    signal(SIGSEGV, on_fault);
+    signal(SIGBUS, on_fault);
     misuse->run(misuse->size, misuse->number);
     aftermath(misuse->size);
     tell("end");

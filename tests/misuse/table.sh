@@ -61,7 +61,8 @@ own; \`make check\` holds the columns of hakmem to what they are.
 
 First what malloc handed out when the program went on: **twice** an address that somebody owns,
 **overlap** bytes that somebody owns, **attacker** the memory that an attacker chose. Then what
-ended it: **caught** by a line or an abort, **crash** by the processor. A dash: nothing of all that.
+ended it: **caught** by a line, an abort, or a page without memory where the program wrote; **crash**
+elsewhere by the processor. A dash: nothing of all that.
 cpu is \`HAKMEM_SHARD=cpu\`; warn and ignore are \`HAKMEM_MISUSE\`. \`as hakmem links\` means an attacker who
 knows this library: others have no such case.
 

@@ -59,8 +59,9 @@ static void at_address(void)
 static void sparse(void)
 {
     size_t size = (size_t)8 << 20;
-    char *memory = hak_os_map_sparse(size);
+    char *memory = hak_os_map(size, hak_os_page_size());
     REQUIRE(memory != NULL);
+    hak_os_advise_sparse(memory, size);
     EXPECT_EQ(memory[size / 2], 0);
     memory[size / 2] = 1;
     if (smaps_has_flag(memory, " dd") < 0)

@@ -14,12 +14,12 @@ static const char *self;
 
 static void stays_within_a_process(void)
 {
-    uint64_t secret = hak_os_secret();
+    uint64_t secret = hak_os_secret(HAK_SECRET_OF_LINKS);
     EXPECT(secret != 0);
-    EXPECT_EQ(hak_os_secret(), secret);
+    EXPECT_EQ(hak_os_secret(HAK_SECRET_OF_LINKS), secret);
     pid_t child = process_fork();
     if (child == 0)
-        _exit(hak_os_secret() == secret ? 0 : 1);
+        _exit(hak_os_secret(HAK_SECRET_OF_LINKS) == secret ? 0 : 1);
     EXPECT_EQ(process_wait(child, 10), 0);
 }
 
@@ -27,8 +27,9 @@ static void is_not_what_the_kernel_gave(void)
 {
     uint64_t halves[2];
     memcpy(halves, (const void *)getauxval(AT_RANDOM), sizeof halves);
-    EXPECT(hak_os_secret() != halves[0]);
-    EXPECT(hak_os_secret() != halves[1]);
+    EXPECT(hak_os_secret(HAK_SECRET_OF_LINKS) != halves[0]);
+    EXPECT(hak_os_secret(HAK_SECRET_OF_LINKS) != halves[1]);
+    EXPECT(hak_os_secret(HAK_SECRET_OF_LINKS) != hak_os_secret(HAK_SECRET_OF_PLACES));
 }
 
 static uint64_t secret_of_another(void)
@@ -49,7 +50,7 @@ static void differs_between_processes(void)
     uint64_t one = secret_of_another();
     uint64_t other = secret_of_another();
     EXPECT(one != other);
-    EXPECT(one != hak_os_secret());
+    EXPECT(one != hak_os_secret(HAK_SECRET_OF_LINKS));
 }
 
 int main(int argc, char **argv)
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
         {"it differs between processes", differs_between_processes},
     };
     if (argc == 2 && strcmp(argv[1], "secret") == 0) {
-        printf("%llx\n", (unsigned long long)hak_os_secret());
+        printf("%llx\n", (unsigned long long)hak_os_secret(HAK_SECRET_OF_LINKS));
         return 0;
     }
     self = argv[0];

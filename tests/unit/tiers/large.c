@@ -63,7 +63,7 @@ struct sums {
 
 static void walk_segment(struct hak_large_segment *segment, struct sums *sums)
 {
-    uint32_t index = segment->first;
+    uint32_t index = 0;
     int was_free = 0;
     while (index < segment->units) {
         const struct hak_unit *run = &segment->unit[index];
@@ -451,7 +451,7 @@ static void huge_pages_are_tried(void)
     EXPECT(hak_counter_read(&counters, HAK_COUNTER_HUGE_WISHES) > wishes);
     EXPECT(learner.huge.ucb1.plays[HAK_HUGE_ARM_ASK] > 0);
     if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
-        EXPECT(smaps_has_flag(huge, " hg") != 0);
+        EXPECT(smaps_has_flag(huge->base, " hg") != 0);
     for (unsigned i = 0; i < SLOTS; i++)
         EXPECT_EQ(hak_large_give(runs[i], &policy), 1);
     EXPECT_EQ(hak_large_give(first, &policy), 1);

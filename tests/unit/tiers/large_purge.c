@@ -344,7 +344,7 @@ static void neighbours_of_a_batch_merge(void)
         EXPECT_EQ(resident(runs[4], 4 * RUN), 0);
         struct hak_large_segment *segment = hak_large_segment_find(runs[4]);
         struct hak_unit *run =
-            &segment->unit[(size_t)(runs[4] - (unsigned char *)segment) / HAK_LARGE_UNIT];
+            &segment->unit[(size_t)(runs[4] - (unsigned char *)segment->base) / HAK_LARGE_UNIT];
         EXPECT_EQ(run->kind, HAK_UNIT_FREE);
         EXPECT_EQ((size_t)run->number * HAK_LARGE_UNIT, 4 * RUN);
         for (unsigned j = 0; j < RUNS; j++) {

@@ -168,7 +168,8 @@ static void run_race(uintptr_t first)
  * time. The first race is for the stacks, which libc keeps. */
 static void threads_map_each_leaf_once(void)
 {
-    const long leaf_pages = HAK_PAGE_LEAF_ENTRIES * 4L / (long)hak_os_page_size();
+    const long page = (long)hak_os_page_size();
+    const long leaf_pages = ((long)sizeof(struct hak_page_leaf) + page - 1) / page;
     const long others = LEAVES / 8 * leaf_pages; /* what a sanitizer maps meanwhile */
     run_race(FIRST_LEAF);
     long before = pages_mapped();
@@ -275,6 +276,25 @@ static void fast_look_agrees(void)
     }
 }
 
+/* Of one region, of many, over the edge of a leaf; strangers' entries lead to none. */
+static void headers_are_found(void)
+{
+    static char one, many;
+    char *edge = low(70) - 2 * (size_t)REGION;
+    REQUIRE(hak_page_map_cover(edge, 5 * (size_t)REGION) == 0);
+    hak_page_map_set_header(edge, REGION, &one);
+    hak_page_map_set_header(edge + REGION, 4 * (size_t)REGION, &many);
+    EXPECT(hak_page_header(edge) == &one);
+    EXPECT(hak_page_header(edge + REGION - 1) == &one);
+    for (size_t at = REGION; at < 5 * (size_t)REGION; at += 100000)
+        EXPECT(hak_page_header(edge + at) == &many);
+    EXPECT(hak_page_header(edge + 5 * (size_t)REGION) == NULL);
+    EXPECT(hak_page_header(edge - 1) == NULL);
+    EXPECT_EQ(hak_page_entry(edge), 0);    /* beside the entries, not among them */
+    hak_page_map_set_header(edge, 5 * (size_t)REGION, NULL);
+    EXPECT(hak_page_header(edge + REGION) == NULL);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -282,10 +302,11 @@ int main(int argc, char **argv)
         {"only user space is covered", only_user_space_is_covered},
         {"no bit of an address is lost", high_bits_count},
         {"a slab may lie over the edge of a leaf", over_the_edge_of_a_leaf},
-        {"threads map each leaf once", threads_map_each_leaf_once},
-        {"a refused leaf is told, and mapped later", refused},
         {"the map serves in 256 MiB of addresses", little_space},
         {"the map serves in 256 MiB of data", little_data},
+        {"threads map each leaf once", threads_map_each_leaf_once},
+        {"a refused leaf is told, and mapped later", refused},
+        {"headers are found", headers_are_found},
         {"entries keep their parts", entries_keep_their_parts},
         {"the fast look agrees with the safe one", fast_look_agrees},
     };

@@ -111,8 +111,7 @@ static void finish(void)
     struct hak_region *region = hak_pool_collect_empty(&pool);
     while (region != NULL) {
         struct hak_region *next = region->next;
-        hak_page_map_set_kind(region, HAK_REGION_PAGES, HAK_PAGE_FOREIGN, 0);
-        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        hak_pool_unmap_region(region);
         region = next;
     }
 }

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
+#include "tiers/pool.h"
 
 enum { FREE_PAGES = HAK_REGION_PAGES - 1, MANY = 200, TAKEN_MAX = MANY * FREE_PAGES };
 
@@ -32,7 +33,7 @@ static void start(void)
 
 static struct hak_region *region_of(const void *page)
 {
-    return (struct hak_region *)hak_align_down((uintptr_t)page, HAK_REGION_SIZE);
+    return hak_page_header(page);
 }
 
 static unsigned index_of(const void *page)
@@ -45,8 +46,7 @@ static char *take(unsigned count)
 {
     char *pages = hak_pool_space_take(&space, count);
     struct hak_region *region;
-    if (pages == NULL && (region = hak_region_map(&source, HAK_REGION_SIZE)) != NULL) {
-        region->node = -1;
+    if (pages == NULL && (region = hak_pool_map_region(&source)) != NULL) {
         pages = hak_pool_space_add(&space, region, count);
     }
     return pages;
@@ -60,13 +60,13 @@ static void give(void *pages, unsigned count, const struct hak_policy *policy)
 /* A region of its own, all of it taken but the pages of the mask, which are free and dirty. */
 static struct hak_region *region_with(uint32_t free_pages)
 {
-    struct hak_region *region = hak_region_map(&source, HAK_REGION_SIZE);
+    struct hak_region *region = hak_pool_map_region(&source);
     if (region == NULL)
         abort();
     hak_pool_space_add(&space, region, FREE_PAGES);
     for (unsigned page = 1; page < HAK_REGION_PAGES; page++)
         if (free_pages >> page & 1) {
-            memset((char *)region + (size_t)page * HAK_PAGE_SIZE, 1, HAK_PAGE_SIZE);
+            memset(region->base + (size_t)page * HAK_PAGE_SIZE, 1, HAK_PAGE_SIZE);
             hak_pool_space_give(&space, region, page, 1, &keep_all);
         }
     return region;
@@ -132,7 +132,7 @@ static void finish(void)
     struct hak_region *region = hak_pool_space_collect(&space);
     while (region != NULL) {
         struct hak_region *next = region->next;
-        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        hak_pool_unmap_region(region);
         regions--;
         region = next;
     }
@@ -410,7 +410,7 @@ static void lent_once(void)
     other = (struct hak_pool_space){.source = &source, .taken_ns = hak_os_coarse_now_ns()};
     struct hak_region *regions[2];
     for (unsigned i = 0; i < 2; i++) {
-        regions[i] = hak_region_map(&source, HAK_REGION_SIZE);
+        regions[i] = hak_pool_map_region(&source);
         hak_pool_space_add(&other, regions[i], FREE_PAGES);
     }
     give_to(&other, regions[0], 1, RETAIN + LEND, &lends);
@@ -426,7 +426,7 @@ static void lent_once(void)
     struct hak_region *region = hak_pool_space_collect(&other);
     while (region != NULL) {
         struct hak_region *next = region->next;
-        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        hak_pool_unmap_region(region);
         region = next;
     }
     finish();
@@ -485,11 +485,11 @@ static void collects_what_is_free(void)
         struct hak_region *next = region->next;
         unsigned char resident[HAK_REGION_SIZE / 4096];
         unsigned pages = 0;
-        EXPECT_EQ(mincore(region, HAK_REGION_SIZE, resident), 0);
-        for (size_t page = HAK_PAGE_SIZE / 4096; page < sizeof resident; page++)
+        EXPECT_EQ(mincore(region->base, HAK_REGION_SIZE, resident), 0);
+        for (size_t page = 0; page < sizeof resident; page++)
             pages += resident[page] & 1;
         EXPECT_EQ(pages, 0);
-        hak_region_unmap(&source, region, HAK_REGION_SIZE);
+        hak_pool_unmap_region(region);
         collected++;
         region = next;
     }
