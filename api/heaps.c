@@ -150,7 +150,7 @@ static struct hak_terms terms_of(const struct hakmem_heap_options *options)
         .huge = huge_of(options->pages),
     };
     for (unsigned node = 0; node < NODES; node++)
-        if (options->nodes == 0 ? hak_bind_has_memory((int)node)
+        if (options->nodes == 0 ? hak_bind_is_near((int)node)
                                 : (options->nodes >> node & 1) != 0)
             hak_os_nodes_add(&terms.nodes, node);
     return terms;

@@ -88,7 +88,7 @@ static int place_on(const struct hak_topology *topology, const struct hak_domain
         return -ENOMEM;
     int refused = -EAGAIN;
     if (hak_section_enter()) {
-        hak_bind_start(topology, hak_options.bind);
+        hak_bind_start(topology, hak_options.bind, &hak_options.nodes);
         refused = hak_heap_place(hak_heap_default(), topology, request);
         hak_section_leave();
     }
@@ -126,7 +126,7 @@ static int look_again(const struct hak_cpu_set *also)
         return -ENOMEM;
     int refused = -EAGAIN;
     if (hak_section_enter()) {
-        hak_bind_start(topology, hak_options.bind);
+        hak_bind_start(topology, hak_options.bind, &hak_options.nodes);
         refused = hak_heap_refresh(hak_heap_default(), topology, &request);
         hak_section_leave();
     }

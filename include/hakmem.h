@@ -154,8 +154,9 @@ HAKMEM_API void *hakmem_malloc_on_shard(size_t size, unsigned shard) HAKMEM_RETU
 HAKMEM_API void *hakmem_malloc_on_node(size_t size, int node) HAKMEM_RETURNS_FRESH;
 
 /* An object whose kernel pages alternate between nodes: bit n of `nodemask` is node n; 0: all that
- * have memory. It is a mapping of its own (at least 128 KiB), aligned to 2 MiB; where the kernel
- * uses huge pages, these alternate. EINVAL: none of the nodes has memory. */
+ * have memory and CPUs, or stand in HAKMEM_NODES. It is a mapping of its own (at least 128 KiB),
+ * aligned to 2 MiB; where the kernel uses huge pages, these alternate. EINVAL: none of the nodes
+ * has memory. */
 HAKMEM_API void *hakmem_malloc_interleaved(size_t size, uint64_t nodemask) HAKMEM_RETURNS_FRESH;
 
 /* Makes the calling thread allocate from this shard, whatever CPU it runs on (if fronts are per
@@ -259,7 +260,8 @@ enum hakmem_heap_placement {
                                   are full, elsewhere */
     HAKMEM_HEAP_BIND,          /* on `nodes` only: ENOMEM if they are full. Memory is present from
                                   when it is mapped */
-    HAKMEM_HEAP_INTERLEAVE,    /* page by page over `nodes`, 0: over all that have memory */
+    HAKMEM_HEAP_INTERLEAVE,    /* page by page over `nodes`, 0: over all that have
+                                  memory and CPUs */
     HAKMEM_HEAP_WEIGHTED       /* the same by the weights that the administrator has set in
                                   /sys/kernel/mm/mempolicy/weighted_interleave; before Linux 6.9
                                   as HAKMEM_HEAP_INTERLEAVE */

@@ -467,13 +467,15 @@ check_PROGRAMS += %D%/fault/refuse
 
 # ------------------------------------------------------------------ vm
 # Machines of several nodes, as guests, by `make check-numa`.
-check_PROGRAMS += %D%/vm/placement
+check_PROGRAMS += %D%/vm/placement %D%/vm/heaps
+%C%_vm_heaps_SOURCES = %D%/vm/heaps.c
+%C%_vm_heaps_LDADD = %D%/lib/libtest.la -lpthread
 EXTRA_DIST += %D%/vm/guest %D%/vm/inside.sh %D%/vm/numa.sh
 %C%_vm_placement_SOURCES = %D%/vm/placement.c
 %C%_vm_placement_LDADD = %D%/lib/libtest.la -lpthread
 
 .PHONY: check-numa
-check-numa: libhakmem.la %D%/vm/placement %D%/fault/refuse %D%/stress/storm %D%/conform/habits
+check-numa: libhakmem.la %D%/vm/placement %D%/vm/heaps %D%/fault/refuse %D%/stress/storm %D%/conform/habits
 	@$(AM_TESTS_ENVIRONMENT) \
 	HAKMEM_TEST_PLACEMENT='$(abs_builddir)/%D%/vm/placement' \
 	  $(SHELL) $(abs_srcdir)/%D%/vm/numa.sh

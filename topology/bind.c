@@ -14,7 +14,9 @@
 
 static struct {
     struct hak_lock lock;             /* over start */
-    struct hak_os_nodes memory;       /* nodes with memory; written by start only */
+    struct hak_os_nodes memory;       /* nodes with memory; written by start only, as the next */
+    struct hak_os_nodes near;         /* those of them that are used unasked: see bind.h */
+    uint32_t has_far;                 /* there are others; relaxed */
     struct hak_os_nodes unbindable;   /* nodes refused by EINVAL (cpuset); relaxed */
     unsigned memory_nodes;
     enum hak_bind_policy policy;
@@ -139,22 +141,33 @@ static int has_spilled(void *memory, int node)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-static void learn_nodes(const struct hak_topology *topology)
+static void learn_nodes(const struct hak_topology *topology, const struct hak_cpu_set *asked)
 {
     struct hak_os_nodes memory = {{0}};
+    struct hak_os_nodes near = {{0}};
     unsigned count = 0;
+    unsigned near_count = 0;
     for (unsigned index = 0; index < topology->nodes && !topology->imagined; index++) {
         const struct hak_topology_node *node = &topology->node[index];
         if (!node->has_memory || node->id >= HAK_OS_NODES)
             continue;
         hak_os_nodes_add(&memory, node->id);
         count++;
+        if (node->cpus == 0 && !hak_cpu_set_has(asked, node->id))
+            continue;
+        hak_os_nodes_add(&near, node->id);
+        near_count++;
     }
+    if (near_count == 0)
+        near = memory;
     /* relaxed, all: a later start finds the same machine, or one that has changed meanwhile */
     for (unsigned word = 0; word < HAK_OS_NODE_WORDS; word++) {
         __atomic_store_n(&binding.memory.word[word], memory.word[word], __ATOMIC_RELAXED);
+        __atomic_store_n(&binding.near.word[word], near.word[word], __ATOMIC_RELAXED);
         __atomic_store_n(&binding.unbindable.word[word], 0, __ATOMIC_RELAXED);
     }
+    uint32_t has_far = near_count != 0 && near_count < count;
+    __atomic_store_n(&binding.has_far, has_far, __ATOMIC_RELAXED);
     __atomic_store_n(&binding.memory_nodes, count, __ATOMIC_RELAXED);
 }
 
@@ -187,12 +200,13 @@ static void find_step(const struct hak_topology *topology)
         set_step(HAK_BIND_STEP_BOUND, NULL);
 }
 
-void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy)
+void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy,
+                    const struct hak_cpu_set *asked)
 {
     hak_lock_acquire(&binding.lock);
     /* relaxed: always the same value, since options are read once */
     __atomic_store_n(&binding.policy, policy, __ATOMIC_RELAXED);
-    learn_nodes(topology);
+    learn_nodes(topology, asked);
     find_step(topology);
     hak_lock_release(&binding.lock);
 }
@@ -216,6 +230,11 @@ unsigned hak_bind_memory_nodes(void)
 int hak_bind_has_memory(int node)
 {
     return node >= 0 && node < HAK_OS_NODES && read_bit(&binding.memory, (unsigned)node);
+}
+
+bool hak_bind_is_near(int node)
+{
+    return node >= 0 && node < HAK_OS_NODES && read_bit(&binding.near, (unsigned)node);
 }
 
 /* ---- binding --------------------------------------------------------------------------------- */
@@ -244,30 +263,18 @@ static enum hak_bind_result bind_strictly(void *memory, size_t size, int node)
     return hak_bind_to(memory, size, node, HAK_OS_PAGES_LEAVE);
 }
 
-enum hak_bind_result hak_bind_fresh(void *memory, size_t size, int node)
-{
-    if (step_now() != HAK_BIND_STEP_BOUND || policy_now() == HAK_BIND_NONE)
-        return HAK_BIND_LEFT;
-    if (policy_now() == HAK_BIND_INTERLEAVE && node != HAK_NODE_SPREAD)
-        return hak_bind_spread(memory, size, NULL);
-    if (policy_now() == HAK_BIND_STRICT && node >= 0)
-        return bind_strictly(memory, size, node);
-    enum hak_bind_result result = hak_bind_to(memory, size, node, HAK_OS_PAGES_LEAVE);
-    return result == HAK_BIND_DONE && has_spilled(memory, node) ? HAK_BIND_SPILLED : result;
-}
-
 enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak_os_nodes *nodes)
 {
     if (step_now() != HAK_BIND_STEP_BOUND)
         return HAK_BIND_LEFT;
     if (nodes == NULL)
-        nodes = &binding.memory;
+        nodes = &binding.near;
     int refused =
         hak_os_bind(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes, HAK_OS_PAGES_LEAVE);
     return refused ? note_refusal(refused, HAK_NODE_ANY) : HAK_BIND_DONE;
 }
 
-/* ---- several nodes of the program's choice --------------------------------------------------- */
+/* ---- several nodes --------------------------------------------------------------------------- */
 
 /* Policies that this kernel does not know: bits by enum hak_os_policy; relaxed, for they only say
  * what to try. */
@@ -312,6 +319,29 @@ static int prefer(void *memory, size_t size, const struct hak_os_nodes *nodes, u
     if (refused == 0)
         hak_os_bind_home(memory, size, first);    /* refused: the kernel begins where we run */
     return refused;
+}
+
+/* To the node, and from there to near ones before all others, where there are others. */
+static enum hak_bind_result spill_near(void *memory, size_t size, int node)
+{
+    /* relaxed: see learn_nodes */
+    if (!__atomic_load_n(&binding.has_far, __ATOMIC_RELAXED) || !hak_bind_is_near(node) ||
+        is_unbindable((unsigned)node))
+        return hak_bind_to(memory, size, node, HAK_OS_PAGES_LEAVE);
+    int refused = prefer(memory, size, &binding.near, (unsigned)node);
+    return refused != 0 ? note_refusal(refused, node) : HAK_BIND_DONE;
+}
+
+enum hak_bind_result hak_bind_fresh(void *memory, size_t size, int node)
+{
+    if (step_now() != HAK_BIND_STEP_BOUND || policy_now() == HAK_BIND_NONE)
+        return HAK_BIND_LEFT;
+    if (policy_now() == HAK_BIND_INTERLEAVE && node != HAK_NODE_SPREAD)
+        return hak_bind_spread(memory, size, NULL);
+    if (policy_now() == HAK_BIND_STRICT && node >= 0)
+        return bind_strictly(memory, size, node);
+    enum hak_bind_result result = spill_near(memory, size, node);
+    return result == HAK_BIND_DONE && has_spilled(memory, node) ? HAK_BIND_SPILLED : result;
 }
 
 /* As bind_strictly. */

@@ -11,6 +11,7 @@
 #ifndef HAK_TOPOLOGY_BIND_H
 #define HAK_TOPOLOGY_BIND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,8 +53,12 @@ enum {
     HAK_NODE_SPREAD = -2,    /* over several, as its owner told the kernel */
 };
 
-/* Learns the machine and tests what the kernel allows. Before it runs, nothing is bound. */
-void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy);
+/* Learns the machine and tests what the kernel allows. Before it runs, nothing is bound. Nodes that
+ * have memory and no CPUs are slower or scarcer (CXL, HBM): memory does not spill there before all
+ * others are full, nor is it interleaved over them, unless they are in `asked`, or the program
+ * names them. The others are near. */
+void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy,
+                    const struct hak_cpu_set *asked);
 
 
 struct hak_bind_state hak_bind_state(void);
@@ -71,6 +76,9 @@ int hak_bind_is_strict(void);
 /* Nodes of this machine that have memory; 0 while unknown. */
 unsigned hak_bind_memory_nodes(void);
 int hak_bind_has_memory(int node);
+
+/* Whether a node is near. */
+bool hak_bind_is_near(int node);
 
 /* Binds untouched memory of a shard on `node` by the policy. Address and size are multiples of the
  * kernel's page size. Touches only the first page (STRICT: all). */
@@ -95,7 +103,7 @@ enum hak_bind_manner {
 enum hak_bind_result hak_bind_among(void *memory, size_t size, const struct hak_os_nodes *nodes,
                                     enum hak_bind_manner manner, int node);
 
-/* Interleaves page by page over the nodes; NULL: all that have memory. */
+/* Interleaves page by page over the nodes; NULL: all near ones. */
 enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak_os_nodes *nodes);
 
 #endif

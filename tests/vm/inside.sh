@@ -185,6 +185,12 @@ for part in "$@"; do
         cases cpu HAKMEM_SHARD=cpu HAKMEM_FRONT=cpu
         ;;
     auto) cases auto HAKMEM_SHARD=auto ;;
+    heaps)
+        placement=$program
+        program=$(dirname "$program")/heaps
+        cases heaps HAKMEM_SHARD=node
+        program=$placement
+        ;;
     full)
         cases preferred PLACEMENT=spill HAKMEM_SHARD=node
         cases bind PLACEMENT=refuse HAKMEM_SHARD=node HAKMEM_BIND=bind

@@ -67,9 +67,10 @@ machine() { # NAME "GUEST OPTIONS" PART...
 }
 
 machine "4 nodes, 8 CPUs" "--nodes 4 --cpus 8 --mem 512 --limit 600" \
-    places auto full refused changes limit figures
+    places auto full refused changes limit heaps figures
 machine "3 nodes, one without memory, one without CPUs" \
     "--nodes 3 --cpus 4 --mem 512 --memless 1 --cpuless 2" places refused
+machine "4 nodes, one of memory alone" "--nodes 4 --cpus 6 --mem 384 --cpuless 3" heaps
 if [ -n "${HAKMEM_CHECK_HEAVY:-}" ]; then
     machine "8 nodes, 64 CPUs" "--nodes 8 --cpus 64 --mem 512 --boot 300 --limit 600" places
 else

@@ -26,10 +26,12 @@ static struct hak_topology *machine(unsigned nodes, unsigned imagined)
     return topology;
 }
 
+static const struct hak_cpu_set none;
+
 static struct hak_bind_state started(unsigned nodes, unsigned imagined, enum hak_bind_policy policy)
 {
     struct hak_topology *topology = machine(nodes, imagined);
-    hak_bind_start(topology, policy);
+    hak_bind_start(topology, policy, &none);
     hak_topology_unmap(topology);
     return hak_bind_state();
 }
