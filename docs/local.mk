@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# hakmem(7) is made from api/options.def in the build folder. docs/options.md and docs/counters.md,
-# which people read where the source is read, are kept: `make tables` makes them anew; docs/security.md
-# is made by `make security-table`, which runs what it tells of.
+# The build makes hakmem(7) from api/options.def and hakmem(3) from include/hakmem.h. git keeps
+# docs/options.md and docs/counters.md, since people read them where they read the source: `make
+# tables` makes them. `make security-table` makes docs/security.md by running what it lists.
 
 options_sources = \
 	$(top_srcdir)/%D%/options.cpp \
@@ -11,6 +11,7 @@ options_records = $(CPP) -P -I$(top_srcdir) $(top_srcdir)/%D%/options.cpp
 print_options = $(AWK) -f $(top_srcdir)/%D%/options.awk
 
 dist_man1_MANS = %D%/hakmem.1
+nodist_man3_MANS = %D%/hakmem.3
 nodist_man7_MANS = %D%/hakmem.7
 dist_doc_DATA = \
 	README.md \
@@ -35,8 +36,19 @@ dist_doc_DATA = \
 	  cat $(top_srcdir)/%D%/hakmem.7.tail; } >$@.new && \
 	rm -f $@.records && mv $@.new $@
 
-CLEANFILES += %D%/hakmem.7
+print_header = $(AWK) -f $(top_srcdir)/%D%/header.awk
+%D%/hakmem.3: $(top_srcdir)/include/hakmem.h $(top_srcdir)/%D%/header.awk \
+	$(top_srcdir)/%D%/hakmem.3.head $(top_srcdir)/%D%/hakmem.3.tail
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	{ $(SED) 's/VERSION_OF_HAKMEM/$(PACKAGE_VERSION)/' $(top_srcdir)/%D%/hakmem.3.head && \
+	  $(print_header) $(top_srcdir)/include/hakmem.h && \
+	  cat $(top_srcdir)/%D%/hakmem.3.tail; } >$@.new && mv $@.new $@
+
+CLEANFILES += %D%/hakmem.3 %D%/hakmem.7
 EXTRA_DIST += \
+	%D%/hakmem.3.head \
+	%D%/hakmem.3.tail \
+	%D%/header.awk \
 	%D%/hakmem.7.head \
 	%D%/hakmem.7.tail \
 	%D%/options.awk \
