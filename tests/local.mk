@@ -140,8 +140,9 @@ check_LTLIBRARIES += %D%/lib/libtest.la
 	%D%/lib/prng.h \
 	%D%/lib/process.h \
 	%D%/lib/smaps.h \
-	%D%/lib/threads.h
-EXTRA_DIST += %D%/lib/modes.sh
+	%D%/lib/threads.h \
+	%D%/lib/weak.h
+EXTRA_DIST += %D%/lib/modes.sh %D%/lib/tap.sh
 
 # The longest ones begin first, so that none of them runs alone in the end.
 longest_tests = %D%/fault/refused.sh %D%/stress/blowup.sh %D%/real/run.sh %D%/environment/filters.sh

@@ -38,6 +38,7 @@ enum {
     HAK_LARGE_BINS = 224,                        /* up to 2^17 units, more than any segment has */
     HAK_LARGE_BIN_WORDS = (HAK_LARGE_BINS + 63) / 64,
     HAK_LARGE_BATCH_MAX = 32,                    /* runs in a batch */
+    HAK_LARGE_TICK_SHIFT = 20,                   /* a tick is 2^20 ns, about a millisecond */
 };
 
 enum hak_zero { HAK_ZERO_NO, HAK_ZERO_YES };

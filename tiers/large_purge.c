@@ -10,7 +10,6 @@
 #include "tiers/headroom.h"
 
 enum {
-    TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
     CLAIM_STEP = 1024 * 1024,      /* bytes */
     PURGE_STEP = 64,               /* units; the smallest part of a run that is purged */
     PURGES_AT_ONCE = 16,           /* runs, so that no call takes long */
@@ -434,7 +433,7 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
 /* Shards that were busy together must not purge together, so each has its own length of window. */
 static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
-    uint32_t ticks = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
+    uint32_t ticks = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 
@@ -521,10 +520,11 @@ void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *p
 void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
                     uint64_t now_ns)
 {
-    uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
+    uint32_t now = (uint32_t)(now_ns >> HAK_LARGE_TICK_SHIFT);
     /* relaxed: estimates; under the lock a thread with an older time does nothing */
     uint32_t since = now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED);
-    uint32_t gate = (uint32_t)(policy->decay_ns >> TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS;
+    uint32_t gate =
+        (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS;
     hak_headroom_refresh(now_ns);
     if (since < (gate < GATE_MOST ? gate : GATE_MOST) &&
         __atomic_load_n(&cache->batched, __ATOMIC_RELAXED) == 0)

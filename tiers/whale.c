@@ -18,7 +18,6 @@
 #include "topology/bind.h"
 
 enum {
-    TICK_SHIFT = 20,               /* a tick is 2^20 ns, about a millisecond */
     MAP_PAGES = 2,                 /* entries of the page map */
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
@@ -528,15 +527,15 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
 
 void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, uint64_t now_ns)
 {
-    uint32_t now = (uint32_t)(now_ns >> TICK_SHIFT);
-    uint32_t look = (uint32_t)(policy->decay_ns >> TICK_SHIFT) / HAK_WHALE_CACHED_MAX;
+    uint32_t now = (uint32_t)(now_ns >> HAK_LARGE_TICK_SHIFT);
+    uint32_t look = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT) / HAK_WHALE_CACHED_MAX;
     look = look < LOOK_MOST ? look : LOOK_MOST;
     /* relaxed: an estimate; under the lock a thread with an older time does nothing */
     if (now - __atomic_load_n(&whales->now, __ATOMIC_RELAXED) < look)
         return;
     struct hak_whale *old = NULL;
     hak_lock_acquire(&whales->lock);
-    uint32_t decay = (uint32_t)(policy->decay_ns >> TICK_SHIFT);
+    uint32_t decay = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT);
     if (whales->now == 0 || (int32_t)(now - whales->now) >= 0) {
         __atomic_store_n(&whales->now, now, __ATOMIC_RELAXED); /* relaxed: as above */
         while (whales->oldest != NULL && now - whales->oldest->freed >= decay) {

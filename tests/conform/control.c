@@ -9,6 +9,7 @@
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/weak.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -16,17 +17,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "hakmem.h"
-
-/* In the mode `reference` there are none. */
-extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
-extern __typeof__(hakmem_shard_count) hakmem_shard_count __attribute__((weak));
-extern __typeof__(hakmem_shard_of) hakmem_shard_of __attribute__((weak));
-extern __typeof__(hakmem_stats_print) hakmem_stats_print __attribute__((weak));
-extern __typeof__(hakmem_thread_flush) hakmem_thread_flush __attribute__((weak));
-extern __typeof__(hakmem_topology_print) hakmem_topology_print __attribute__((weak));
-extern __typeof__(hakmem_topology_refresh) hakmem_topology_refresh __attribute__((weak));
 
 static int has_none(void)
 {

@@ -10,16 +10,12 @@
  */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
+#include "tests/lib/weak.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "hakmem.h"
-
-extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
-extern __typeof__(hakmem_stats_print) hakmem_stats_print __attribute__((weak));
 
 enum {
     THREADS = 2,

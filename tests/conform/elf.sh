@@ -4,20 +4,10 @@
 # elf.sh - what the linker sees of the shared library: thread-local data of at most 64 bytes in the
 # static block, no access that calls the loader, and no name but malloc's family, operators, ours.
 
-library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
-count=0
-bad=0
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
 
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        bad=1
-    fi
-}
+library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 
 if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
     echo "1..0 # SKIP a sanitizer brings its own thread-local data and names"
@@ -49,8 +39,7 @@ if [ -n "$none" ]; then
     [ "$none" = .data.rel.ro ]
     report $? "the front of threads without one is read-only"
 else
-    count=$((count + 1))
-    echo "ok $count - the front of threads without one is read-only # SKIP the library is stripped"
+    skip "the front of threads without one is read-only" "the library is stripped"
 fi
 
 exported=$(readelf --dyn-syms -W "$library" |
@@ -83,5 +72,4 @@ printf '%s\n' "$needed" | sed 's/^/# needs /'
 ! printf '%s\n' "$needed" | grep -q -E 'libstdc|libhwloc|libnuma'
 report $? "it loads neither the C++ library nor hwloc nor libnuma"
 
-echo "1..$count"
-exit $bad
+tap_end

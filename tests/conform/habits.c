@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/lib/prng.h"
+#include "tests/lib/weak.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -21,10 +22,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "hakmem.h"
-
-extern __typeof__(hakmem_purge) hakmem_purge __attribute__((weak));
 
 enum {
     KIB = 1024,

@@ -4,36 +4,20 @@
 # learn.sh - `hakmem learn`: exact sums from the log beside this file, whose costs are the same in
 # each match of a phase, so that they can be added up by hand; damaged logs; bounded pictures.
 
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
 tool=${HAKMEM_TEST_TOOL:?is to name the built program hakmem}
 log=${HAKMEM_TEST_SOURCE:?is to name the source tree}/tests/conform/learn.jsonl
-count=0
-bad=0
 
 if ! command -v python3 >/dev/null; then
     echo "1..0 # SKIP hakmem learn needs python3"
     exit 0
 fi
 
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/err"
-        bad=1
-    fi
-}
-
-skip() # NAME WHY
-{
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
-
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+tap_details="$work/err"
 
 learn() # ARGUMENT...: what it prints goes to $work/out and $work/err; its status
 {
@@ -279,5 +263,4 @@ learn "$work/log" --json --svg="$work/b.svg" && well_formed "$work/b.svg" &&
         END { exit uneven || NR < 250 || NR > 513 || last < 300 }'
 report $? "pictures and lists of switches are bounded, sums are not"
 
-echo "1..$count"
-exit $bad
+tap_end

@@ -8,31 +8,18 @@
 # HAKMEM_TEST_LIBRARY, HAKMEM_TEST_TOOL: the built library and program, absolute
 # HAKMEM_CHECK_HEAVY=1: bursts of 1 GiB instead of 256 MiB
 
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_sanitizer_build
+
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 tool=${HAKMEM_TEST_TOOL:?is to name the built program hakmem}
 program=${HAKMEM_TEST_HABITS:-tests/conform/habits}
 burst=256
 [ -z "$HAKMEM_CHECK_HEAVY" ] || burst=1024
-number=0
-failed=0
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
-
-# verdict NAME CONDITION: CONDITION is arithmetic
-verdict() {
-    number=$((number + 1))
-    if [ $(($2)) -ne 0 ]; then
-        echo "ok $number - $1"
-    else
-        echo "not ok $number - $1: does not hold: $2"
-        sed 's/^/# /' "$work/out" "$work/err"
-        failed=1
-    fi
-}
+tap_details="$work/out $work/err"
 
 # habits OPTION=VALUE... -- ARGUMENT...: its lines go to $work/out; sets status
 habits() {
@@ -130,5 +117,4 @@ habits HAKMEM_MEMORY_LIMIT=none HAKMEM_LEARN=off HAKMEM_RETAIN=4G -- purge $burs
 verdict "hakmem_purge gives back what was asked for, then all" \
     "$status == 0 && $(figure some) > 0 && $(figure rest_kib) < 24576 && \
      $(figure freed_kib) > $half && $(figure nothing) < 1048576 && $(figure no_such_shard) == 0"
-echo "1..$number"
-exit $failed
+tap_end

@@ -6,28 +6,15 @@
 # effect that a small program with threads tells (effect.c); and the modes that modes.sh leaves out
 # pass the tests of malloc, threads and fork.
 
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_sanitizer_build
+
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
-count=0
-bad=0
 
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/err"
-        bad=1
-    fi
-}
-
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+tap_details="$work/err"
 LC_ALL=C # a locale that is not installed is told on standard error
 export LC_ALL
 
@@ -83,8 +70,7 @@ if command -v perl >/dev/null && perl -MJSON::PP -e 1 2>/dev/null; then
     perl -MJSON::PP -0777 -ne 'decode_json($_)' "$work/err" 2>"$work/err2"
     report $? "HAKMEM_STATS=json prints one JSON value"
 else
-    count=$((count + 1))
-    echo "ok $count - HAKMEM_STATS=json prints one JSON value # SKIP perl has no JSON::PP"
+    skip "HAKMEM_STATS=json prints one JSON value" "perl has no JSON::PP"
 fi
 
 # Fronts that are not as asked for say why. (Where there are restartable sequences at all.)
@@ -120,12 +106,6 @@ sort "$work/expected" | cmp -s - "$work/sorted"
 report $? "with stderr closed, statistics do not land in the program's files"
 
 # ------------------------------------------------------------------ effects
-skip() # NAME WHY
-{
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
-
 effect() # [-ARG] NAME=VALUE...: runs effect.c with all else by default; sets status
 {
     argument=
@@ -259,5 +239,4 @@ for name in malloc threads fork; do
     done
 done
 
-echo "1..$count"
-exit $bad
+tap_end

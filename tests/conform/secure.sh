@@ -4,27 +4,10 @@
 # secure.sh - setuid programs ignore the environment. The program is linked with the library by
 # an absolute path (the loader itself drops LD_PRELOAD), and made setuid in a copy.
 
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
 program=${HAKMEM_TEST_LINKED:?is to name the program linked with the library}
-count=0
-bad=0
-
-skip_all() # REASON
-{
-    echo "1..0 # SKIP $1"
-    exit 0
-}
-
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/err"
-        bad=1
-    fi
-}
 
 [ -z "$HAKMEM_TEST_SANITIZE" ] || skip_all "sanitizers and setuid do not go together"
 [ "$(id -u)" -eq 0 ] || skip_all "only root can make a setuid program of another user"
@@ -32,6 +15,7 @@ command -v setpriv >/dev/null || skip_all "setpriv is not installed"
 
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+tap_details="$work/err"
 chmod 755 "$work"
 cp "$program" "$work/program" && chmod 4755 "$work/program"
 
@@ -76,9 +60,7 @@ if command -v setcap >/dev/null && chmod 755 "$work/program" &&
     ! grep -q '^HAKMEM_' "$work/out" && grep -q '^LAST=1$' "$work/out" && [ ! -s "$work/err" ]
     report $? "so it is with capabilities of the file"
 else
-    count=$((count + 1))
-    echo "ok $count - so it is with capabilities of the file # SKIP setcap is not installed, or refused"
+    skip "so it is with capabilities of the file" "setcap is not installed, or refused"
 fi
 
-echo "1..$count"
-exit $bad
+tap_end

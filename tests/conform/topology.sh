@@ -5,36 +5,17 @@
 # nonsense is answered by one line; hwloc is loaded by nobody who did not ask, and leaves neither
 # variables nor plugins with the program. And the tool: `hakmem topo`, `hakmem run`.
 
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_sanitizer_build
+
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 tool=${HAKMEM_TEST_TOOL:?is to name the built program hakmem}
 machines=$HAKMEM_TEST_SOURCE/tests/topologies
-count=0
-bad=0
 
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/err"
-        bad=1
-    fi
-}
-
-skip() # NAME WHY
-{
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
-
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+tap_details="$work/err"
 : >"$work/err"
 
 # Sorts, with two threads, some megabytes whose order is known.
@@ -183,5 +164,4 @@ report $? "plain lists pass as they are, for machines that are not this one"
 [ $? -eq 2 ]
 report $? "hakmem refuses what is no command"
 
-echo "1..$count"
-exit $bad
+tap_end

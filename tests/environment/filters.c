@@ -12,6 +12,7 @@
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/weak.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -23,11 +24,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/syscall.h>
-
-#include "hakmem.h"
-
-/* In the mode `reference` there is none. */
-extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
 
 enum {
     CALLS_MAX = 32,

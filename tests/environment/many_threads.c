@@ -11,6 +11,7 @@
 #include "tests/lib/prng.h"
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/weak.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -18,14 +19,6 @@
 #include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "hakmem.h"
-
-/* In the mode `reference` there is none. */
-extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
-extern __typeof__(hakmem_pin_thread) hakmem_pin_thread __attribute__((weak));
-extern __typeof__(hakmem_unpin_thread) hakmem_unpin_thread __attribute__((weak));
-extern __typeof__(hakmem_shard_of) hakmem_shard_of __attribute__((weak));
 
 enum {
     SLEEPERS_PER_CPU = 17,    /* more than have fronts of their own */

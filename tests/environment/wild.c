@@ -6,10 +6,10 @@
  * The options are read at the start, so the program executes itself anew.
  */
 #define _GNU_SOURCE
-#include "hakmem.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/weak.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +19,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-extern __typeof__(hakmem_shard_of) hakmem_shard_of __attribute__((weak));
-extern __typeof__(hakmem_move) hakmem_move __attribute__((weak));
 
 enum { RANDOM_COUNT = 20000 };
 

@@ -16,6 +16,10 @@
 # The files that are read in call the functions and use the variables of this one.
 # shellcheck disable=SC2317,SC2034
 
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_sanitizer_build
+
 here=$(cd "$(dirname "$0")" && pwd)
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 modes=${HAKMEM_TEST_MODES:-single node cpu 4}
@@ -23,25 +27,6 @@ light="scripts git sqlite"
 heavy="redis python compilers postgres"
 loader_log= # set while a probe runs
 limit=240 # seconds for one run of one program
-count=0
-bad=0
-
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        bad=1
-    fi
-}
-
-skip() # NAME REASON
-{
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
 
 # Runs a command with the malloc of the present mode. Our own shell keeps libc's.
 under() # COMMAND...
@@ -169,10 +154,6 @@ check_program() # NAME
     done
 }
 
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
 unset LD_PRELOAD HAKMEM_SHARD HAKMEM_STATS HAKMEM_VERBOSE
 LC_ALL=C
 TZ=UTC
@@ -209,5 +190,4 @@ for name in ${asked:-$light $heavy}; do
         check_program "$name"
     fi
 done
-echo "1..$count"
-exit $bad
+tap_end

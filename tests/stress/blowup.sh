@@ -12,21 +12,14 @@
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_BLOWUP   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
 
-# The same was run by another part of the check.
-if [ -n "$HAKMEM_CHECK_QUICK" ]; then
-    echo "1..0 # SKIP long, and run by the part of the check that runs all"
-    exit 0
-fi
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_quick_check
+skip_all_in_sanitizer_build
 
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
 library=$(realpath "${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}")
 program=${HAKMEM_TEST_BLOWUP:-tests/stress/blowup}
 modes="cpu 64 single"
-number=0
-failed=0
 
 if [ -n "$HAKMEM_CHECK_HEAVY$HAKMEM_CHECK_LONG" ]; then
     walk="--stops 16 --turnovers 3"
@@ -48,17 +41,6 @@ figure() {
     printf '%s\n' "$line" | awk -v name="$1" '{
         for (i = 1; i <= NF; i++) if (index($i, name "=") == 1) value = substr($i, length(name) + 2)
     } END { print value + 0 }'
-}
-
-# verdict NAME CONDITION: CONDITION is arithmetic
-verdict() {
-    number=$((number + 1))
-    if [ $(($2)) -ne 0 ]; then
-        echo "ok $number - $1"
-    else
-        echo "not ok $number - $1: does not hold: $2"
-        failed=1
-    fi
 }
 
 # measure MODE SCENARIO OPTION...: sets line. In no mode (reference) it is glibc's.
@@ -121,4 +103,4 @@ echo "1..24"
             "$first > 0 && $later <= $first + $allowed"
     done
 }
-exit $failed
+exit $tap_failed

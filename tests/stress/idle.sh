@@ -8,21 +8,14 @@
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_IDLE   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
 
-# The same was run by another part of the check.
-if [ -n "$HAKMEM_CHECK_QUICK" ]; then
-    echo "1..0 # SKIP long, and run by the part of the check that runs all"
-    exit 0
-fi
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_quick_check
+skip_all_in_sanitizer_build
 
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 program=${HAKMEM_TEST_IDLE:-bench/workloads/threads_idle}
 threads=2000
-number=0
-failed=0
 
 # measure NAME SERVED VARIABLE=VALUE...: sets resident, in KiB; 0 where SERVED did not serve
 measure() {
@@ -42,17 +35,6 @@ measure() {
         echo "# $name: $resident KiB"
     else
         echo "# $name: no figures: $line"
-    fi
-}
-
-# verdict NAME CONDITION: CONDITION is arithmetic
-verdict() {
-    number=$((number + 1))
-    if [ $(($2)) -ne 0 ]; then
-        echo "ok $number - $1"
-    else
-        echo "not ok $number - $1: does not hold: $2"
-        failed=1
     fi
 }
 
@@ -83,4 +65,4 @@ verdict "$threads idle threads: at most 1.1 times glibc with one arena" \
     "$by_cpu > 0 && $glibc > 0 && $by_cpu * 10 <= $glibc * 11"
 verdict "$threads idle threads: at most half of what thread fronts take" \
     "$by_cpu > 0 && $by_thread > 0 && $by_cpu * 2 <= $by_thread"
-exit $failed
+exit $tap_failed

@@ -20,23 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hakmem.h"
 #include "tests/lib/tap.h"
-
-/* Only ours has them. */
-extern __typeof__(hakmem_malloc_on_node) hakmem_malloc_on_node __attribute__((weak));
-extern __typeof__(hakmem_malloc_on_shard) hakmem_malloc_on_shard __attribute__((weak));
-extern __typeof__(hakmem_malloc_interleaved) hakmem_malloc_interleaved __attribute__((weak));
-extern __typeof__(hakmem_pin_thread) hakmem_pin_thread __attribute__((weak));
-extern __typeof__(hakmem_unpin_thread) hakmem_unpin_thread __attribute__((weak));
-extern __typeof__(hakmem_shard_of) hakmem_shard_of __attribute__((weak));
-extern __typeof__(hakmem_node_of) hakmem_node_of __attribute__((weak));
-extern __typeof__(hakmem_node_resident) hakmem_node_resident __attribute__((weak));
-extern __typeof__(hakmem_move) hakmem_move __attribute__((weak));
-extern __typeof__(hakmem_move_shard) hakmem_move_shard __attribute__((weak));
-extern __typeof__(hakmem_shard_info) hakmem_shard_info __attribute__((weak));
-extern __typeof__(hakmem_shard_count) hakmem_shard_count __attribute__((weak));
-extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
+#include "tests/lib/weak.h"
 
 enum {
     NODES = 64,
