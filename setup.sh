@@ -24,23 +24,26 @@ check_packages="binutils clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross shell
 # ------------------------------------------------------------------ the parts of a check
 # A new part is one line here and one function part_NAME below. A part fails by its status, skips
 # by status 77, and counts as one test unless its output holds a summary of its own.
+#
+# The second column is the lane. A part of lane - uses all CPUs and runs alone. The others leave CPUs
+# idle: neighbours of different lanes run side by side, those of one lane one after another.
 parts() {
     cat <<'END'
-build           the build that ./setup.sh run uses, in build/
-demo            redis-server under hakmem, beside the same on glibc
-tests           make check, the real programs too
-model           Spin searches the model of the bundle protocol, and its mutations
-lint            layers, headers, lengths, tests, shell scripts
-aarch64         every source through the cross-compiler
-gcc             no warning from gcc
-clang           no warning from clang
-debug           make check with --enable-debug --enable-inject, in mode cpu, without the longest tests
-asan            make check with the address and undefined sanitizers
-tsan            make check with the thread sanitizer
-fuzz            libFuzzer at what is read from outside, ten seconds a target
-numa            placement, changes under load, a limit of memory, in guests of 3 and 4 nodes
-install         make install, and a program linked by hakmem.pc
-distcheck       make distcheck, in mode single, without the longest tests
+build      -  the build that ./setup.sh run uses, in build/
+demo       -  redis-server under hakmem, beside the same on glibc
+tests      -  make check, the real programs too
+lint       -  layers, headers, lengths, tests, shell scripts
+aarch64    -  every source through the cross-compiler
+gcc        -  no warning from gcc
+clang      -  no warning from clang
+debug      -  make check with --enable-debug --enable-inject, in mode cpu, without the longest tests
+asan       -  make check with the address and undefined sanitizers
+tsan       -  make check with the thread sanitizer
+numa       a  placement, changes under load, a limit of memory, in guests of 3 and 4 nodes
+model      b  Spin searches the models of the protocols, and their mutations
+fuzz       b  libFuzzer at what is read from outside, ten seconds a target
+install    -  make install, and a program linked by hakmem.pc
+distcheck  -  make distcheck, with the tests that read the tree
 END
 }
 
@@ -284,6 +287,47 @@ show_failure() {
     echo "    ... the whole output: $1"
 }
 
+# run_lane PART...: one after another; status and seconds of each are left beside its log.
+run_lane() {
+    for name in "$@"; do
+        began=$(date +%s)
+        timeout 1800 "$self" part "$name" >"$logs/$name.log" 2>&1
+        echo "$? $(($(date +%s) - began))" >"$logs/$name.status"
+    done
+}
+
+run_group() { # GROUP: its lanes side by side, if there are CPUs for that
+    if [ "$jobs" -eq 1 ] || [ "${1#*;}" = "$1" ]; then
+        # shellcheck disable=SC2046  # names of parts
+        run_lane $(printf '%s\n' "$1" | tr ';' ' ')
+        return
+    fi
+    need_build >"$logs/group.log" 2>&1
+    rest=$1
+    while [ -n "$rest" ]; do
+        # shellcheck disable=SC2086  # names of parts
+        run_lane ${rest%%;*} &
+        case $rest in *";"*) rest=${rest#*;} ;; *) rest= ;; esac
+    done
+    wait
+}
+
+tell_part() { # NAME: its line, and what failed
+    name=$1
+    read -r status seconds <"$logs/$name.status"
+    # shellcheck disable=SC2046  # three numbers
+    set -- $(tally "$status" "$logs/$name.log")
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    skipped=$((skipped + $3))
+    printf '%-10s %4d passed %4d failed %4d skipped  %4d s\n' "$name" "$1" "$2" "$3" "$seconds"
+    if [ "$2" -gt 0 ]; then
+        show_failure "$logs/$name.log"
+    elif [ "$name" = demo ]; then
+        cat "$logs/$name.log"
+    fi
+}
+
 check() {
     # shellcheck disable=SC2086  # a list of names
     install_packages required $build_packages || exit 1
@@ -294,23 +338,22 @@ check() {
     skipped=0
     logs=$top/build/check
     mkdir -p "$logs"
-    for name in $(parts | awk '{ print $1 }'); do
-        began=$(date +%s)
-        printf '%-10s ' "$name"
-        timeout 1800 "$self" part "$name" >"$logs/$name.log" 2>&1
-        status=$?
-        # shellcheck disable=SC2046  # three numbers
-        set -- $(tally $status "$logs/$name.log")
-        passed=$((passed + $1))
-        failed=$((failed + $2))
-        skipped=$((skipped + $3))
-        printf '%4d passed %4d failed %4d skipped  %4d s\n' "$1" "$2" "$3" $(($(date +%s) - began))
-        if [ "$2" -gt 0 ]; then
-            show_failure "$logs/$name.log"
-        elif [ "$name" = demo ]; then
-            cat "$logs/$name.log"
-        fi
-    done
+    # Each group on a line: lanes, and in them parts, as "numa;model fuzz". A group of one runs alone.
+    parts | awk '
+        function flush(    line, lane) {
+            for (lane in lanes) line = line (line == "" ? "" : ";") lanes[lane]
+            if (line != "") print line
+            split("", lanes)
+        }
+        $2 == "-" { flush(); print $1; next }
+        { lanes[$2] = lanes[$2] (lanes[$2] == "" ? "" : " ") $1 }
+        END { flush() }' >"$logs/groups"
+    while IFS= read -r group <&3; do
+        run_group "$group"
+        for name in $(printf '%s\n' "$group" | tr ';' ' '); do
+            tell_part "$name"
+        done
+    done 3<"$logs/groups"
     printf '%d passed, %d failed, %d skipped\n' $passed $failed $skipped
     [ $failed -eq 0 ]
 }
