@@ -100,6 +100,18 @@ unit_tests = \
 	%D%/unit/tiers/whale \
 	%D%/unit/tiers/whale_cache
 
+# Tests that read files of the tree, and one of each kind: distcheck runs these.
+tree_tests = \
+	%D%/unit/topology/from_hwloc \
+	%D%/unit/topology/from_sysfs \
+	%D%/unit/topology/discover \
+	%D%/conform/malloc.modes \
+	%D%/conform/linked.direct \
+	%D%/conform/topology.sh \
+	%D%/conform/wholly_static.sh \
+	%D%/golden/check.sh \
+	bench/smoke.sh
+
 TEST_EXTENSIONS += .modes .direct
 MODES_LOG_DRIVER = $(TAP_DRIVER)
 MODES_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/lib/modes.sh
@@ -451,10 +463,12 @@ check-storm: libhakmem.la %D%/stress/storm
 	$(AM_TESTS_ENVIRONMENT) \
 	HAKMEM_TEST_INJECT=$$inject $(SHELL) $(abs_srcdir)/%D%/stress/storm.sh --long
 
-# What `make check` has no time for: the same tests, longer.
-long_tests = %D%/stress/drift.sh %D%/stress/blowup.sh %D%/stress/heaps.sh
+# What `make check` has no time for: the same tests, longer, or in more modes.
+long_tests = %D%/stress/drift.sh %D%/stress/blowup.sh %D%/stress/heaps.sh %D%/fault/refused.sh \
+  %D%/real/run.sh
 .PHONY: check-long
-check-long: libhakmem.la $(stress_programs) %D%/conform/heaps.modes
+check-long: libhakmem.la $(stress_programs) $(conform_tests) $(direct_tests) %D%/fault/refuse \
+  %D%/environment/limits
 	@status=0; for test in $(long_tests); do \
 	  $(AM_TESTS_ENVIRONMENT) \
 	  HAKMEM_CHECK_LONG=1 $(SHELL) $(abs_srcdir)/$$test || status=1; \

@@ -10,6 +10,9 @@
 #   NAME_run      the work; what it prints is compared. Its notes go to "$work/notes".
 # and starts what it tests by `under`. A mode is "bare", or a value of HAKMEM_SHARD.
 #
+# Each program runs in mode cpu and in one of the others, by turns: so each mode meets several
+# programs. HAKMEM_CHECK_LONG=1 (`make check-long`) runs each program in each mode.
+#
 # HAKMEM_CHECK_HEAVY=1  also the programs that take long       HAKMEM_TEST_MODES  which modes
 # HAKMEM_TEST_LIBRARY   the library, absolute
 
@@ -22,7 +25,7 @@ skip_all_in_sanitizer_build
 
 here=$(cd "$(dirname "$0")" && pwd)
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
-modes=${HAKMEM_TEST_MODES:-single node cpu 4}
+others="single node 4" # modes beside cpu, of which a program gets the first; they turn
 light="scripts git sqlite"
 heavy="redis python compilers postgres"
 loader_log= # set while a probe runs
@@ -171,6 +174,15 @@ if ! cp -L "$library" "$preload"; then
 fi
 chmod 755 "$preload"
 
+modes_for_next() # sets modes
+{
+    modes=${HAKMEM_TEST_MODES:-$others cpu}
+    [ -z "$HAKMEM_TEST_MODES$HAKMEM_CHECK_LONG" ] || return
+    modes="${others%% *} cpu"
+    others="${others#* } ${others%% *}"
+}
+
+[ -z "${HAKMEM_CHECK_LONG:-}" ] || HAKMEM_CHECK_HEAVY=1
 asked=$*
 for name in ${asked:-$light $heavy}; do
     # shellcheck source=/dev/null
@@ -187,6 +199,7 @@ for name in ${asked:-$light $heavy}; do
     if [ -n "$reason" ]; then
         skip "$name" "$reason"
     else
+        modes_for_next
         check_program "$name"
     fi
 done

@@ -26,8 +26,11 @@ if [ -n "$HAKMEM_CHECK_HEAVY$HAKMEM_CHECK_LONG" ]; then
     hand_on="--stops 70 --turnovers 2"
     remote="--stops 40 --turnovers 1"
     queue="--seconds 12 --settle 4"
-    [ -z "$HAKMEM_CHECK_LONG" ] || queue="--seconds 60 --settle 5"
-    short_queue="--seconds 12 --settle 4"
+    short_queue="--seconds 4 --settle 2"
+    if [ -n "$HAKMEM_CHECK_LONG" ]; then
+        short_queue=$queue
+        queue="--seconds 60 --settle 5"
+    fi
 else
     walk="--stops 4 --turnovers 2"
     hand_on="--stops 12 --turnovers 1"
