@@ -26,7 +26,8 @@ const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS] = {
     "64K", "128K", "256K", "512K", "1M", "2M", "4M", "8M", "16M", "32M", "64M", "64M+",
 };
 
-/* First costs are what 2020's machines take, about. */
+/* First costs are about what machines of 2020 take. */
+_Static_assert(HAK_ARM_NAMES == 4, "a new arm needs a row in this table; then correct the number");
 const struct hak_arm_row hak_arms[HAK_ARM_NAMES] = {
     [HAK_ARM_KEEP] = {"keep", HAK_HOLD_DECAY, 80, HAK_ACT_NONE},
     [HAK_ARM_DONTNEED] = {"dontneed", HAK_HOLD_NONE, 80, HAK_ACT_PURGE},
