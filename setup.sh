@@ -155,7 +155,7 @@ part_distcheck() {
     archive=$(find build -maxdepth 1 -name 'hakmem-*.tar.xz' | head -n 1)
     git ls-files | LC_ALL=C sort >build/known
     tar -tf "$archive" | sed 's|^[^/]*/||' | LC_ALL=C sort >build/distributed
-    missing=$(LC_ALL=C comm -23 build/known build/distributed | grep -v -x -e '\.gitignore')
+    missing=$(LC_ALL=C comm -23 build/known build/distributed | grep -v '^\.git')
     [ -z "$missing" ] || {
         printf 'not in the archive: %s\n' "$missing"
         return 1
