@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The public functions as weak references, for programs that are not linked with the library: where
+/* Made from include/hakmem.h by scripts/make-weak: make tables.
+ *
+ * The public functions as weak references, for programs that are not linked with the library: where
  * it is not preloaded they are NULL. */
 #ifndef TESTS_LIB_WEAK_H
 #define TESTS_LIB_WEAK_H
@@ -37,5 +39,17 @@ extern __typeof__(hakmem_shard_info) hakmem_shard_info __attribute__((weak));
 extern __typeof__(hakmem_thread_flush) hakmem_thread_flush __attribute__((weak));
 extern __typeof__(hakmem_trim) hakmem_trim __attribute__((weak));
 extern __typeof__(hakmem_purge) hakmem_purge __attribute__((weak));
+extern __typeof__(hakmem_heap_create) hakmem_heap_create __attribute__((weak));
+extern __typeof__(hakmem_heap_destroy) hakmem_heap_destroy __attribute__((weak));
+extern __typeof__(hakmem_heap_malloc) hakmem_heap_malloc __attribute__((weak));
+extern __typeof__(hakmem_heap_calloc) hakmem_heap_calloc __attribute__((weak));
+extern __typeof__(hakmem_heap_aligned_alloc) hakmem_heap_aligned_alloc __attribute__((weak));
+extern __typeof__(hakmem_heap_realloc) hakmem_heap_realloc __attribute__((weak));
+extern __typeof__(hakmem_heap_free) hakmem_heap_free __attribute__((weak));
+extern __typeof__(hakmem_heap_usable_size) hakmem_heap_usable_size __attribute__((weak));
+extern __typeof__(hakmem_heap_of) hakmem_heap_of __attribute__((weak));
+extern __typeof__(hakmem_heap_stats) hakmem_heap_stats __attribute__((weak));
+extern __typeof__(hakmem_heap_purge) hakmem_heap_purge __attribute__((weak));
+extern __typeof__(hakmem_page_utilisation) hakmem_page_utilisation __attribute__((weak));
 
 #endif
