@@ -266,7 +266,7 @@ static void none_unasked(void)
     void *region = hak_region_map_large(&source, HAK_REGION_SIZE, HAK_HUGE_DEFAULT,
                                         &is_hugetlb);
     REQUIRE(region != NULL);
-    EXPECT_EQ(is_hugetlb, 0);
+    EXPECT(!is_hugetlb);
     EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS), tries);
     hak_region_unmap(&source, region, HAK_REGION_SIZE);
 }
