@@ -17,6 +17,7 @@
 #include "api/background.h"
 #include "api/learning.h"
 #include "api/placing.h"
+#include "api/profiler.h"
 #include "heap/child.h"
 #include "heap/heap.h"
 #include "os/section.h"
@@ -37,6 +38,7 @@ static void after_in_child(void)
     hak_heap_start_child(hak_heap_default());
     hak_placing_after_fork();
     hak_learning_after_fork(hak_heap_default());
+    hak_profiler_after_fork();
     hak_background_after_fork();
 }
 

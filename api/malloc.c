@@ -6,10 +6,11 @@
  *         |        hak_size_class, hak_front_pop       |      |    hak_page_entry, push
  *         |- its spare magazine, or the CPU's front    |      |- spare, foreign, or the CPU's front
  *         `- n > 32 KiB, or all of them empty:         |      `- large, or all of them full:
- *            hak_malloc_slow (api/malloc_slow.c)       |         hak_free_slow
+ *            hak_malloc_slow (api/counted.c)           |         hak_free_slow
  */
 #include "config.h"
 
+#include "api/counted.h"
 #include "api/malloc_slow.h"
 #include "api/mine.h"
 #include "api/quick.h"

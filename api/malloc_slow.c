@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The slow paths of malloc and free. Any thread, before, during and after start-up.
  *
- *   hak_malloc_slow             errno
+ *   hak_malloc_from_heap        errno
  *     hak_allocate
  *       small   front            its own, or made now; refill (front/exchange.c)
  *               the CPU's front  where fronts are kept per CPU (front/front_cpu.c)
@@ -27,6 +27,7 @@
 #include "api/crowd.h"
 #include "api/misuse.h"
 #include "api/own_objects.h"
+#include "api/profiler.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/exchange.h"
@@ -306,6 +307,7 @@ static bool release_large(void *object, struct hak_page page)
 {
     struct hak_heap *heap = hak_heap_default();
     struct hak_front *front = hak_thread_front();
+    hak_profiler_freed(object);
     if (hak_unlikely(!hak_heap_enter()))
         return hak_usable_size(object) != 0 && hak_beside_defer(object);
     bool is_given = page.offset == HAK_PAGE_LARGE
@@ -390,8 +392,29 @@ static HAK_COLD void *out_of_memory(void)
     return NULL;
 }
 
+/* An object that the profile wants has a run to itself, by which free knows it. NULL: it goes
+ * without being noted. */
+static HAK_COLD void *serve_noted(const struct request *request)
+{
+    struct request run = *request;
+    if (run.class_id != HAK_CLASS_NONE) {
+        run.alignment = run.alignment > HAK_LARGE_UNIT ? run.alignment : HAK_LARGE_UNIT;
+        run.runs_most = HAK_LARGE_MAX;
+        run.class_id = HAK_CLASS_NONE;
+    }
+    void *object = large(&run);
+    if (object != NULL)
+        hak_profiler_note(object, run.size);
+    return object;
+}
+
 static void *serve(const struct request *request)
 {
+    if (hak_unlikely(hak_profiler_wants(request->size))) {
+        void *noted = serve_noted(request);
+        if (noted != NULL)
+            return noted;
+    }
     void *object = try_once(request);
     if (hak_unlikely(object == NULL))
         object = serve_refused(request);
@@ -417,7 +440,7 @@ void *hak_allocate(size_t size)
 {
     hak_start();
     if (size <= HAK_MID_MAX)
-        return serve_small(hak_size_class(size), 1);
+        return serve_small(hak_size_class_known(size), 1);
     return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_NO);
 }
 
@@ -519,6 +542,8 @@ void *hak_resize(void *object, size_t new_size)
         return NULL;
     void *resized = resize_large(object, page, new_size);
     hak_heap_leave();
+    if (resized != NULL)
+        hak_profiler_resized(object, resized, new_size);
     return resized;
 }
 
@@ -526,7 +551,7 @@ void *hak_resize(void *object, size_t new_size)
 
 /* malloc and malloc_again end in jumps, so the return address is in malloc's caller. (If a compiler
  * makes calls of them instead, the learner sees fewer different sites.) */
-void *hak_malloc_slow(size_t size)
+void *hak_malloc_from_heap(size_t size)
 {
     void *object = hak_allocate(size);
     hak_note_site(object, size, __builtin_return_address(0));

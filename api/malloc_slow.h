@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The slow paths of malloc and free, and the functions behind the exported names: each of those is
- * a few lines around one of these. Any thread. Only hak_malloc_slow sets errno; the exported
+ * a few lines around one of these. Any thread. Only hak_malloc_from_heap sets errno; the exported
  * functions set it after the others. */
 #ifndef HAK_API_MALLOC_SLOW_H
 #define HAK_API_MALLOC_SLOW_H
@@ -51,8 +51,8 @@ static inline void hak_note_site(void *object, size_t size, const void *site)
  * Returns whether the caller should try again. */
 HAK_COLD bool hak_give_back(struct hak_reclaim *call);
 
-/* malloc after the fast path failed; sets errno. */
-HAK_COLD void *hak_malloc_slow(size_t size);
+/* malloc out of the heap, after nothing was found at hand; sets errno. */
+void *hak_malloc_from_heap(size_t size);
 
 /* free after the fast path failed. */
 HAK_COLD void hak_free_slow(void *object);

@@ -72,6 +72,11 @@ enum hak_learn_site_choice {
     HAK_LEARN_SITE_CHOICE_YES,
 };
 
+enum hak_profile_leaks_choice {
+    HAK_PROFILE_LEAKS_CHOICE_NO,
+    HAK_PROFILE_LEAKS_CHOICE_YES,
+};
+
 /* For each size bucket an enum hak_arm + 1, or 0 if it is not pinned. */
 struct hak_learn_pins {
     uint8_t arm[HAK_LEARN_BUCKETS];
@@ -105,6 +110,10 @@ struct hak_options {
     enum hak_misuse_choice misuse;
     enum hak_aslr_choice aslr;
     enum hak_stats_choice stats;
+    size_t profile_bytes;     /* between two samples; 0: no profile */
+    const char *profile_file; /* in the environment: NULL, none. For the start */
+    unsigned profile_signal;
+    enum hak_profile_leaks_choice profile_leaks;
     unsigned verbose; /* 0..2 */
 };
 

@@ -140,7 +140,7 @@ static void *take_small(struct hak_shard *shard, unsigned class_id)
 static void *take_on_once(struct hak_shard *shard, size_t size)
 {
     if (size <= HAK_MID_MAX)
-        return take_small(shard, hak_size_class(size));
+        return take_small(shard, hak_size_class_known(size));
     return hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->policy);
 }
 

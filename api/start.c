@@ -16,6 +16,7 @@
 #include "api/misuse.h"
 #include "api/options.h"
 #include "api/placing.h"
+#include "api/profiler.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/front_cpu.h"
@@ -46,6 +47,7 @@ __attribute__((constructor)) static void second_stage(void)
     hak_start();
     hak_grace_start();
     hak_options_start();
+    hak_profiler_start();
     struct hak_heap *heap = hak_heap_default();
     bool is_inside = hak_section_enter_late();
     obey_options(heap);
@@ -68,6 +70,7 @@ __attribute__((constructor)) static void second_stage(void)
 __attribute__((destructor)) static void at_exit(void)
 {
     hak_inform_exit();
+    hak_profiler_exit();
     if (hak_section_enter_late()) {
         hak_learning_exit(hak_heap_default());
         hak_section_leave();

@@ -23,6 +23,7 @@ dist_doc_DATA = \
 	%D%/limits.md \
 	%D%/options.md \
 	%D%/performance.md \
+	%D%/profiling.md \
 	%D%/security.md \
 	%D%/system-calls.md \
 	%D%/tuning.md \

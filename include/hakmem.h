@@ -114,6 +114,14 @@ enum hakmem_format {
  * may be of slightly different moments. Allocates nothing from the heap. */
 HAKMEM_API void hakmem_stats_print(int fd, enum hakmem_format format);
 
+/* Writes the heap profile of a process that was started with HAKMEM_PROFILE=RATE to a file
+ * descriptor: for each call stack the objects and bytes that live and that were ever allocated,
+ * estimated from one sample in RATE bytes, in the text format of gperftools that pprof,
+ * google-pprof, jeprof and `hakmem profile` read. Other threads run meanwhile. 0; or -1 with errno:
+ * ENOTSUP (started without HAKMEM_PROFILE), or why write(2) failed. Any thread, also in a signal
+ * handler; allocates nothing. Since 0.1. */
+HAKMEM_API int hakmem_profile_dump(int fd);
+
 /* Builds the shards of the running process anew; `mode` is a value of HAKMEM_SHARD. Objects keep
  * their addresses and stay valid; the other shards take over what is freed of shards that serve no
  * CPU any more. Threads switch at their next refill; fronts stay per thread or per CPU. 0, or -1

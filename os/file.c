@@ -37,15 +37,26 @@ void hak_os_close(int descriptor)
         hak_syscall1(SYS_close, (uintptr_t)descriptor);
 }
 
+long hak_os_read_on(int descriptor, char *buffer, size_t capacity)
+{
+    long got;
+    do {
+        got = hak_syscall3(SYS_read, (uintptr_t)descriptor, (uintptr_t)buffer, capacity);
+    } while (got == -EINTR);
+    return got;
+}
+
+int hak_os_open_to_read(const char *path)
+{
+    return (int)open_at(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
 /* Reads to the end or to the capacity; files of sysfs come in pieces of a page. */
 static long read_all(int descriptor, char *buffer, size_t capacity)
 {
     size_t length = 0;
     while (length < capacity) {
-        long got = hak_syscall3(SYS_read, (uintptr_t)descriptor, (uintptr_t)(buffer + length),
-                                capacity - length);
-        if (got == -EINTR)
-            continue;
+        long got = hak_os_read_on(descriptor, buffer + length, capacity - length);
         if (got < 0)
             return got;
         if (got == 0)

@@ -18,6 +18,12 @@ enum {
  * ends them by NUL. Bytes read or -errno. */
 long hak_os_read_file(int folder, const char *path, char *buffer, size_t capacity);
 
+/* Reads on from an open file: bytes read, 0 at its end, or -errno. */
+long hak_os_read_on(int descriptor, char *buffer, size_t capacity);
+
+/* Opens a file to read, close-on-exec. Descriptor or -errno. */
+int hak_os_open_to_read(const char *path);
+
 /* ---- files that an option names: somebody else may have put something there. Regular files alone
  * are read and written; for a link, a pipe or a device the answer is -EMEDIUMTYPE. */
 

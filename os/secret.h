@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* What for: who finds one out knows no other. */
-enum hak_secret { HAK_SECRET_OF_LINKS, HAK_SECRET_OF_PLACES };
+enum hak_secret { HAK_SECRET_OF_LINKS, HAK_SECRET_OF_PLACES, HAK_SECRET_OF_SAMPLES };
 
 /* Always the same within a process and its children of fork, never 0. Costs no system call. */
 uint64_t hak_os_secret(enum hak_secret purpose);

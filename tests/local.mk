@@ -70,6 +70,8 @@ unit_tests = \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
 	%D%/unit/os/secret \
+	%D%/unit/os/shared \
+	%D%/unit/os/stack \
 	%D%/unit/os/section \
 	%D%/unit/os/owner \
 	%D%/unit/os/memory \
@@ -78,6 +80,8 @@ unit_tests = \
 	%D%/unit/os/numa \
 	%D%/unit/os/print \
 	%D%/unit/os/write \
+	%D%/unit/stats/chance \
+	%D%/unit/stats/profile \
 	%D%/unit/stats/counters \
 	%D%/unit/stats/render_json \
 	%D%/unit/stats/render_text \
@@ -212,6 +216,8 @@ EXTRA_DIST += $(topology_machines) %D%/lib/described.h %D%/lib/machine.h
 %C%_unit_api_options_SOURCES = %D%/unit/api/options.c api/options.c
 # Own flags give the object a name of its own beside the library's.
 %C%_unit_api_options_CPPFLAGS = $(AM_CPPFLAGS)
+# libm is what the library's own arithmetic is compared with.
+%C%_unit_stats_chance_LDADD = $(LDADD) -lm
 # Of all programs that name no libraries of their own.
 LDADD = %D%/lib/libtest.la libhakmem-core.la -lpthread
 
@@ -254,13 +260,15 @@ conform_scripts = \
 	%D%/conform/learn.sh \
 	%D%/conform/learning.sh \
 	%D%/conform/options.sh \
+	%D%/conform/profile.sh \
 	%D%/conform/secure.sh \
 	%D%/conform/topology.sh \
 	%D%/conform/valgrind.sh \
 	%D%/conform/wholly_static.sh
-check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect %D%/conform/habits
+check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect %D%/conform/habits \
+	%D%/conform/profiled
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
-EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
+EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_estimates.py
 
 %C%_conform_malloc_modes_SOURCES = %D%/conform/malloc.c %D%/conform/sizes.h
 %C%_conform_malloc_modes_LDADD = %D%/lib/libtest.la
@@ -323,6 +331,11 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl
 %C%_conform_effect_LDADD = -lpthread
 %D%/conform/options.log: %D%/conform/effect $(conform_tests)
 %D%/conform/valgrind.log: %D%/conform/effect
+# Its functions are to be found by their names, each with a frame of its own.
+%C%_conform_profiled_SOURCES = %D%/conform/profiled.c
+%C%_conform_profiled_CFLAGS = $(AM_CFLAGS) -g -O1 -fno-builtin -fno-optimize-sibling-calls
+%C%_conform_profiled_LDADD = -lpthread
+%D%/conform/profile.log: %D%/conform/profiled
 
 # A shared library that only tests load: without an -rpath libtool would make an archive.
 check_LTLIBRARIES += %D%/conform/plugin.la

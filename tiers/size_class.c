@@ -3,8 +3,11 @@
  * that numbers and tables always agree. Only the starting thread writes them. */
 #include "tiers/size_class.h"
 
+#include <string.h>
+
 #include "os/bits.h"
 #include "os/compiler.h"
+#include "tiers/meta.h"
 #include "tiers/page_map.h"
 
 enum {
@@ -43,6 +46,7 @@ _Static_assert(SLAB_PAGES_MAX * HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >
 
 struct hak_class hak_classes[HAK_CLASS_COUNT];
 uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
+const uint8_t *hak_class_of_size_known = hak_class_of_size;
 
 static unsigned size_of_class(unsigned class_id)
 {
@@ -97,13 +101,27 @@ void hak_size_class_start(void)
     }
 }
 
+int hak_size_class_hide(void)
+{
+    uint8_t *copy = hak_meta_alloc(sizeof hak_class_of_size, HAK_CACHE_LINE);
+    if (copy == NULL)
+        return -1;
+    memcpy(copy, hak_class_of_size, sizeof hak_class_of_size);
+    /* release: pairs with the acquire in hak_size_class_known */
+    __atomic_store_n(&hak_class_of_size_known, copy, __ATOMIC_RELEASE);
+    /* relaxed: a thread that finds the old value is not counted this time */
+    for (size_t i = 0; i < HAK_ARRAY_LENGTH(hak_class_of_size); i++)
+        __atomic_store_n(&hak_class_of_size[i], HAK_CLASS_NONE, __ATOMIC_RELAXED);
+    return 0;
+}
+
 unsigned hak_size_class_aligned(size_t size, size_t alignment)
 {
     if (size > HAK_MID_MAX || alignment > HAK_MID_MAX)
         return HAK_CLASS_NONE;
     /* Slabs begin at multiples of 64 KiB, so an object is aligned as its class's size is. */
     size_t least = size < alignment ? alignment : size;
-    unsigned class_id = hak_size_class(least);
+    unsigned class_id = hak_size_class_known(least);
     while (class_id <= HAK_CLASS_LAST &&
            (hak_classes[class_id].size < least || hak_classes[class_id].size % alignment != 0))
         class_id++;

@@ -54,14 +54,31 @@ extern HAK_HIDDEN uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
 /* Fills the tables. The starting thread calls this; a second call does nothing. */
 void hak_size_class_start(void);
 
-/* Smallest class whose objects hold `size` bytes; size <= HAK_MID_MAX (0 counts as 1). */
+/* The same table, or its copy where the first is hidden. */
+extern HAK_HIDDEN const uint8_t *hak_class_of_size_known;
+
+/* Hides the classes from the fast paths: as before start every size is of class 0, so that every
+ * allocation is slow, and seen by who counts them (api/profile.c). Frees stay as fast as they are.
+ * 0, or -1: no memory. Once, by the thread that starts the library; others may allocate. */
+int hak_size_class_hide(void);
+
+/* For the fast paths. Smallest class whose objects hold size bytes; size <= HAK_MID_MAX (0 counts
+ * as 1). Class 0: not now. */
 static inline unsigned hak_size_class(size_t size)
 {
     return hak_class_of_size[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
 }
 
-/* Smallest class whose objects hold `size` bytes and all begin at a multiple of `alignment` (a
- * power of two); HAK_CLASS_NONE if there is none. */
+/* The same for all others, who know it always. */
+static inline unsigned hak_size_class_known(size_t size)
+{
+    /* acquire: pairs with the release in hak_size_class_hide */
+    const uint8_t *known = __atomic_load_n(&hak_class_of_size_known, __ATOMIC_ACQUIRE);
+    return known[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
+}
+
+/* Smallest class whose objects hold size bytes and all begin at a multiple of alignment (a power
+ * of two), HAK_CLASS_NONE if there is none up to HAK_MID_MAX. */
 unsigned hak_size_class_aligned(size_t size, size_t alignment);
 
 #endif

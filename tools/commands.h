@@ -15,10 +15,11 @@ enum {
 int hak_command_topo(int argc, char **argv);
 int hak_command_run(int argc, char **argv);
 int hak_command_learn(int argc, char **argv);
+int hak_command_profile(int argc, char **argv);
 
-/* Executes the script that draws and reports, with a NULL-terminated list of arguments; the first
- * is the script's command. Returns only if that fails, after a message. */
-int hak_run_pictures(char **arguments);
+/* Executes a script of tools/ with a NULL-terminated list of arguments. Returns only if that fails,
+ * after a message. */
+int hak_run_script(const char *name, char **arguments);
 
 /* The path of this program's file. 0 or -1. */
 int hak_own_path(char path[PATH_MAX]);

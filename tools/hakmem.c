@@ -17,6 +17,10 @@ static const char usage[] =
     "    nodes and CPUs may be numactl's lists: --nodes=netdev:eth0, --shard=cpu:+0-3\n"
     "hakmem learn LOG [--json] [--svg FILE]\n"
     "    shows the decisions in a log of HAKMEM_LEARN_LOG, and what each arm would have cost\n"
+    "hakmem profile PID|FILE [--raw] [--live|--total] [--objects] [--by shard|node] [--top N]\n"
+    "    [--folded] [--svg FILE] [--diff FILE]\n"
+    "    shows which call stacks allocated what, of a process started with HAKMEM_PROFILE=512K or of\n"
+    "    a file that it wrote; a table, folded stacks, or a flame graph\n"
     "hakmem --help | --version\n";
 
 static const struct {
@@ -26,6 +30,7 @@ static const struct {
     {"topo", hak_command_topo},
     {"run", hak_command_run},
     {"learn", hak_command_learn},
+    {"profile", hak_command_profile},
 };
 
 int hak_usage(const char *what, const char *argument)

@@ -15,7 +15,7 @@ int hak_command_learn(int argc, char **argv)
     }
     for (int i = 0; i < argc; i++)
         arguments[i] = argv[i];
-    int status = hak_run_pictures(arguments);
+    int status = hak_run_script("pictures.py", arguments);
     free(arguments);
     return status;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The program hakmem: shows what the library sees, runs programs under it. It uses the library only
-# through hakmem.h.
+# through hakmem.h, but for the layout of what processes publish.
 #
 # A new subcommand needs a file, a row in hakmem.c, a line here and one in docs/hakmem.1.
 
@@ -12,18 +12,21 @@ bin_PROGRAMS += %D%/hakmem
 	%D%/run.c \
 	%D%/lists.c \
 	%D%/learn.c \
+	%D%/profile.c \
 	%D%/pictures.c
 %C%_hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAK_LIBRARY_FOLDER='"$(libdir)"' \
 	-DHAK_SCRIPT_FOLDER='"$(pkgdatadir)"'
-%C%_hakmem_LDADD = libhakmem.la $(NUMA_LIBS)
+# What reads the tables of another process is the code that writes them here.
+%C%_hakmem_LDADD = libhakmem-core.la libhakmem.la $(NUMA_LIBS)
 
-# Reports and pictures. Before installation the script is beside the program.
-dist_pkgdata_DATA = %D%/pictures.py
-noinst_DATA = %D%/pictures.stamp
-CLEANFILES += %D%/pictures.stamp
-%D%/pictures.stamp: $(srcdir)/%D%/pictures.py
-	$(AM_V_at)test "$(srcdir)" -ef . || cp -f $(srcdir)/%D%/pictures.py %D%/
+# Reports and pictures. Before installation the scripts are beside the program.
+dist_pkgdata_DATA = %D%/pictures.py %D%/profile.py
+noinst_DATA = %D%/scripts.stamp
+CLEANFILES += %D%/scripts.stamp
+%D%/scripts.stamp: $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py
+	$(AM_V_at)test "$(srcdir)" -ef . || \
+	  cp -f $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py %D%/
 	$(AM_V_at)touch $@
 distclean-local: distclean-pictures
 distclean-pictures:
-	test "$(srcdir)" -ef . || rm -f %D%/pictures.py
+	test "$(srcdir)" -ef . || rm -f %D%/pictures.py %D%/profile.py

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs the script that draws and reports, tools/pictures.py: from beside this program in a build
- * tree, else from where it was installed. One thread. */
+/* Runs the scripts that draw and report, tools/NAME.py: from beside this program in a build tree, else
+ * from where they were installed. One thread. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
@@ -15,8 +15,6 @@ enum {
     ARGUMENTS_MAX = 64
 };
 
-static const char script_name[] = "pictures.py";
-
 int hak_own_path(char path[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
@@ -27,7 +25,7 @@ int hak_own_path(char path[PATH_MAX])
 }
 
 /* In a build tree the program is in the build folder or in its .libs. */
-static int find_script(char path[PATH_MAX])
+static int find_script(const char *script_name, char path[PATH_MAX])
 {
     static const char *const places[] = {"", "../"};
     char own[PATH_MAX];
@@ -42,12 +40,12 @@ static int find_script(char path[PATH_MAX])
     return access(path, R_OK);
 }
 
-int hak_run_pictures(char **arguments)
+int hak_run_script(const char *name, char **arguments)
 {
     char script[PATH_MAX];
     char *all[ARGUMENTS_MAX + 3] = {(char[]){"python3"}, script};
     size_t count = 0;
-    if (find_script(script) != 0) {
+    if (find_script(name, script) != 0) {
         fprintf(stderr, "hakmem: no script at %s\n", script);
         return HAK_STATUS_FAILED;
     }
@@ -57,6 +55,6 @@ int hak_run_pictures(char **arguments)
         all[count + 2] = arguments[count];
     }
     execvp(all[0], all);
-    fprintf(stderr, "hakmem: %s needs python3: %s\n", arguments[0], strerror(errno));
+    fprintf(stderr, "hakmem: %s needs python3: %s\n", name, strerror(errno));
     return HAK_STATUS_FAILED;
 }

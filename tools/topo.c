@@ -30,7 +30,7 @@ static int draw(void)
         perror("hakmem: topo");
         return HAK_STATUS_FAILED;
     }
-    return hak_run_pictures(arguments);
+    return hak_run_script("pictures.py", arguments);
 }
 
 int hak_command_topo(int argc, char **argv)

@@ -125,6 +125,22 @@ static void reciprocals_find_objects(void)
     }
 }
 
+/* Last: it cannot be undone. */
+static void classes_can_be_hidden(void)
+{
+    uint8_t before[HAK_MID_MAX + 1];
+    for (size_t size = 0; size <= HAK_MID_MAX; size++)
+        before[size] = (uint8_t)hak_size_class(size);
+    unsigned aligned = hak_size_class_aligned(100, 64);
+    EXPECT_EQ(hak_size_class_hide(), 0);
+    unsigned wrong = 0;
+    for (size_t size = 0; size <= HAK_MID_MAX; size++)
+        wrong += hak_size_class(size) != HAK_CLASS_NONE ||
+                 hak_size_class_known(size) != before[size];
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(hak_size_class_aligned(100, 64), aligned);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -133,6 +149,7 @@ int main(int argc, char **argv)
         {"alignment is given by the class", aligned_classes},
         {"slabs and bundles add up", slabs_and_bundles},
         {"reciprocals find every object and no other", reciprocals_find_objects},
+        {"classes can be hidden from the fast paths", classes_can_be_hidden},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* The heap profiler: see the header. The tables are made at the first sample of a process, under
+ * the lock; they are read without it (stats/profile.h). */
+#define _GNU_SOURCE
+#include "api/profiler.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "api/options.h"
+#include "api/wake.h"
+#include "hakmem.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
+#include "os/file.h"
+#include "os/lock.h"
+#include "os/secret.h"
+#include "os/shared.h"
+#include "os/stack.h"
+#include "stats/chance.h"
+#include "tiers/meta.h"
+#include "tiers/size_class.h"
+
+enum {
+    PATH_BYTES = 1024,
+    LEAKS_SHOWN = 20,    /* stacks */
+    FRAMES_SHOWN = 16,
+};
+
+static struct {
+    struct hak_lock lock;
+    struct hak_profile tables;     /* .header is published: release, acquire */
+    int descriptor;
+    const char *path;              /* as the option has it; NULL: none */
+    uint32_t written;              /* files, by signals */
+    bool is_child;
+} profile = {.descriptor = -1};
+
+HAK_TLS int64_t hak_profiler_left;
+uint64_t hak_profiler_rate;
+
+/* ---- notes ---------------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static bool make_tables(void)
+{
+    if (profile.tables.header != NULL)
+        return true;
+    size_t size = hak_profile_size();
+    void *memory = hak_os_map_shared("hakmem-profile", size, &profile.descriptor);
+    if (memory == NULL)
+        return false;
+    struct hak_profile made = hak_profile_lay_out(memory, hak_profiler_rate);
+    profile.tables.rows = made.rows;
+    profile.tables.frames = made.frames;
+    /* release: pairs with the acquire in tables_now */
+    __atomic_store_n(&profile.tables.header, made.header, __ATOMIC_RELEASE);
+    return true;
+}
+
+static struct hak_profile tables_now(void)
+{
+    struct hak_profile now = {NULL, NULL, NULL};
+    /* acquire: pairs with the release in make_tables */
+    now.header = __atomic_load_n(&profile.tables.header, __ATOMIC_ACQUIRE);
+    if (now.header != NULL) {
+        now.rows = profile.tables.rows;
+        now.frames = profile.tables.frames;
+    }
+    return now;
+}
+
+/* Bytes to the next wanted one, at least 1. relaxed: draws of two threads may come in any order */
+static int64_t draw(void)
+{
+    enum { LEAST = 1 };
+    static uint64_t draws;
+    uint64_t state = hak_os_secret(HAK_SECRET_OF_SAMPLES);
+    state += __atomic_add_fetch(&draws, 1, __ATOMIC_RELAXED);
+    double bytes = hak_chance_bytes(hak_chance_scatter(&state), (double)hak_profiler_rate);
+    return (int64_t)bytes + LEAST;
+}
+
+bool hak_profiler_reached(size_t size)
+{
+    if (hak_profiler_left == 0) {
+        hak_profiler_left = draw();
+        if (hak_profiler_lets_pass(size))
+            return false;
+    }
+    /* Where the next one lies is counted from the end of this object: the process has no memory. */
+    hak_profiler_left = draw();
+    return true;
+}
+
+static void note(const struct hak_profile_sample *sample)
+{
+    if (!hak_heap_enter())
+        return;    /* another thread forks: this one goes unseen */
+    hak_lock_acquire(&profile.lock);
+    if (make_tables())
+        hak_profile_add(&profile.tables, sample);
+    hak_lock_release(&profile.lock);
+    hak_heap_leave();
+}
+
+void hak_profiler_note(const void *object, size_t size)
+{
+    uint64_t stack[HAK_PROFILE_DEPTH_MAX];
+    const struct hak_shard *shard = hak_heap_shard_here(hak_heap_default());
+    struct hak_profile_sample sample = {
+        .object = object,
+        .size = size,
+        .scale = 1 / hak_chance_of(size, (double)hak_profiler_rate),
+        .stack = stack,
+        .shard = shard->id,
+        .node = hak_shard_node(shard),
+    };
+    int saved = errno;
+    int64_t left = hak_profiler_left;
+    hak_profiler_left = INT64_MAX;    /* what the unwinder allocates is not wanted */
+    sample.depth = hak_os_stack(stack, HAK_PROFILE_DEPTH_MAX);
+    hak_profiler_left = left;
+    note(&sample);
+    errno = saved;
+}
+
+void hak_profiler_note_free(const void *object)
+{
+    if (!hak_heap_enter())
+        return;
+    hak_lock_acquire(&profile.lock);
+    if (profile.tables.header != NULL)
+        hak_profile_remove(&profile.tables, object);
+    hak_lock_release(&profile.lock);
+    hak_heap_leave();
+}
+
+void hak_profiler_note_resize(const void *old, const void *now, size_t size)
+{
+    if (hak_profile_may_hold(old))
+        hak_profiler_note_free(old);
+    if (hak_profiler_wants(size))
+        hak_profiler_note(now, size);
+}
+
+/* ---- what comes of it ----------------------------------------------------------------------- */
+
+static int write_to(int descriptor, enum hak_os_patience patience)
+{
+    char buffer[4096];
+    struct hak_profile tables = tables_now();
+    struct hak_writer writer = hak_writer_to_fd(descriptor, buffer, sizeof buffer);
+    writer.patience = patience;
+    int maps = hak_os_open_to_read("/proc/self/maps");
+    hak_profile_write(&tables, maps, &writer);
+    hak_os_close(maps);
+    return writer.refused;
+}
+
+/* "%p" becomes the process's id; files that signals ask for are numbered from 1 on. */
+static int name_file(char *name, unsigned number)
+{
+    struct hak_writer writer = hak_writer_to_buffer(name, PATH_BYTES);
+    const char *mark = strstr(profile.path, "%p");
+    size_t length = mark != NULL ? (size_t)(mark - profile.path) : strlen(profile.path);
+    hak_put_bytes(&writer, profile.path, length);
+    if (mark != NULL)
+        hak_put(&writer, "%u%s", hak_os_process_id(), mark + 2);
+    if (number != 0)
+        hak_put(&writer, ".%u", number);
+    hak_writer_flush(&writer);
+    return writer.total < PATH_BYTES ? 0 : -ENAMETOOLONG;
+}
+
+static int write_file(unsigned number)
+{
+    char name[PATH_BYTES];
+    struct hak_os_beside beside;
+    int refused = name_file(name, number);
+    if (refused != 0)
+        return refused;
+    int descriptor = hak_os_open_beside(&beside, name);
+    if (descriptor < 0)
+        return descriptor;
+    return hak_os_close_beside(&beside, descriptor, write_to(descriptor, HAK_WRITE_WAITS));
+}
+
+static void complain(const char *what, int refused)
+{
+    char text[512];
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
+    hak_put_text(&writer, "hakmem: HAKMEM_PROFILE_FILE=");
+    hak_options_put_shown(&writer, profile.path);
+    hak_put(&writer, ": %s; error %d\n", what, -refused);
+    hak_writer_flush(&writer);
+}
+
+/* Whatever the thread was doing: the tables are read without a lock, the rest is system calls. */
+static void on_signal(int unused)
+{
+    (void)unused;
+    /* relaxed: a number for a name */
+    unsigned number = __atomic_add_fetch(&profile.written, 1, __ATOMIC_RELAXED);
+    int saved = errno;
+    write_file(number);
+    errno = saved;
+}
+
+HAK_PUBLIC int hakmem_profile_dump(int fd)
+{
+    hak_start();
+    if (!hak_profiler_is_on()) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    int refused = write_to(fd, HAK_WRITE_WAITS);
+    if (refused == 0)
+        return 0;
+    errno = -refused;
+    return -1;
+}
+
+/* ---- the report of leaks -------------------------------------------------------------------- */
+
+static void put_frame(struct hak_writer *writer, uint64_t address)
+{
+    /* A return address: the call lies before it. */
+    struct hak_os_symbol symbol = hak_os_symbol_of(address - 1);
+    hak_put(writer, "        0x%lx %s%s%s+0x%lx\n", (unsigned long)address,
+            symbol.function != NULL ? symbol.function : "",
+            symbol.function != NULL ? " in " : "", symbol.file != NULL ? symbol.file : "?",
+            (unsigned long)symbol.offset);
+}
+
+static void put_leak(struct hak_writer *writer, const struct hak_profile *tables,
+                     const struct hak_profile_row *row)
+{
+    hak_put(writer, "    about %lu bytes in %lu objects (%lu sampled) of shard %u, from\n",
+            (unsigned long)hak_profile_figure(row, HAK_PROFILE_LIVE_BYTES),
+            (unsigned long)hak_profile_figure(row, HAK_PROFILE_LIVE_OBJECTS),
+            (unsigned long)hak_profile_figure(row, HAK_PROFILE_SAMPLED), row->shard);
+    for (uint32_t i = 0; i < row->depth && i < FRAMES_SHOWN; i++)
+        put_frame(writer, tables->frames[row->first + i]);
+}
+
+static void report_leaks(void)
+{
+    char text[1024];
+    struct hak_profile tables = tables_now();
+    struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
+    const struct hak_profile_row *row = NULL;
+    hak_put(&writer, "hakmem: still allocated at exit, by one sample in %lu bytes:\n",
+            (unsigned long)hak_profiler_rate);
+    unsigned shown = 0;
+    while (tables.header != NULL && shown < LEAKS_SHOWN &&
+           (row = hak_profile_next(&tables, row)) != NULL) {
+        put_leak(&writer, &tables, row);
+        shown++;
+    }
+    if (shown == 0)
+        hak_put_text(&writer, "    nothing that was sampled\n");
+    hak_writer_flush(&writer);
+}
+
+/* ---- start, exit, fork ---------------------------------------------------------------------- */
+
+/* The environment may be another text by the time of exit. */
+static const char *keep(const char *path)
+{
+    size_t length = strlen(path) + 1;
+    char *own = hak_meta_alloc(length, 1);
+    return own != NULL ? memcpy(own, path, length) : NULL;
+}
+
+/* A handler that the program has, or sets later, stays. */
+static void obey_signal(unsigned number)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction old;
+    if (number == 0)
+        return;
+    if (profile.path == NULL || sigaction((int)number, NULL, &old) != 0 ||
+        old.sa_handler != SIG_DFL || sigaction((int)number, &action, NULL) != 0) {
+        char text[256];
+        struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
+        hak_put(&writer, "hakmem: HAKMEM_PROFILE_SIGNAL=%u: ignored; allowed: a signal that has no "
+                         "handler and can have one, and HAKMEM_PROFILE_FILE to be written to\n",
+                number);
+        hak_writer_flush(&writer);
+    }
+}
+
+void hak_profiler_start(void)
+{
+    if (hak_options.profile_bytes == 0)
+        return;
+    hak_os_stack_prepare();
+    if (hak_options.profile_file != NULL)
+        profile.path = keep(hak_options.profile_file);
+    obey_signal(hak_options.profile_signal);
+    if (hak_size_class_hide() == 0)
+        /* relaxed: as in hak_profiler_is_on */
+        __atomic_store_n(&hak_profiler_rate, hak_options.profile_bytes, __ATOMIC_RELAXED);
+}
+
+void hak_profiler_exit(void)
+{
+    if (!hak_profiler_is_on())
+        return;
+    if (profile.path != NULL) {
+        int refused = write_file(0);
+        if (refused != 0)
+            complain("cannot be written, left as it was", refused);
+    }
+    if (hak_options.profile_leaks == HAK_PROFILE_LEAKS_CHOICE_YES && !profile.is_child)
+        report_leaks();
+}
+
+void hak_profiler_after_fork(void)
+{
+    if (!hak_profiler_is_on())
+        return;
+    profile.is_child = true;
+    hak_profile_forget();
+    hak_os_forget_shared(profile.descriptor, hak_profile_size());
+    profile.descriptor = -1;
+    profile.tables = (struct hak_profile){NULL, NULL, NULL};
+    /* One file has one writer. */
+    if (profile.path != NULL && strstr(profile.path, "%p") == NULL)
+        profile.path = NULL;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* The heap profiler (HAKMEM_PROFILE): which allocations it notes, and where what it knows goes.
+ *
+ * Each thread counts the bytes that it allocates down to the next that is wanted (stats/chance.h).
+ * So that every allocation is seen, the classes of sizes are hidden from the fast paths
+ * (hak_size_class_hide), which then find nothing; frees stay as fast as they are.
+ *
+ * An object that is noted gets a run of the large tier, however small it is: so its free is slow,
+ * and looks here, while the frees of all others pay nothing. In exchange a noted object takes 4 KiB
+ * at least, less than a hundredth of the heap at a rate of 512 KiB.
+ *
+ * Off, it costs a look at a word in slow calls. */
+#ifndef HAK_API_PROFILER_H
+#define HAK_API_PROFILER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/compiler.h"
+#include "stats/profile.h"
+
+/* By the thread that starts the library, before the options' others are obeyed. */
+void hak_profiler_start(void);
+
+/* At exit: the file and the report that options ask for. */
+void hak_profiler_exit(void);
+
+/* In the child of a fork: it profiles what it allocates itself. */
+void hak_profiler_after_fork(void);
+
+/* Notes a wanted object with the stack of its caller. Outside the heap, under no lock. */
+HAK_COLD void hak_profiler_note(const void *object, size_t size);
+
+/* An object above HAK_MID_MAX, or a run, may have been noted and is about to be freed. */
+HAK_COLD void hak_profiler_note_free(const void *object);
+
+/* The same of one that was resized, and perhaps moved: to who reads a profile, realloc frees and
+ * allocates. */
+HAK_COLD void hak_profiler_note_resize(const void *old, const void *now, size_t size);
+
+/* Bytes that the calling thread may allocate before it reaches the wanted one; 0: it has not begun.
+ * No more than that is thread-local: there is little room for such data in a library that may be
+ * opened late. */
+extern HAK_HIDDEN HAK_TLS int64_t hak_profiler_left;
+
+/* Written by the thread that starts the library; 0: off. */
+extern HAK_HIDDEN uint64_t hak_profiler_rate;
+
+/* The wanted byte has been reached: true, and the next one is drawn; or the thread begins. */
+HAK_COLD bool hak_profiler_reached(size_t size);
+
+static inline bool hak_profiler_is_on(void)
+{
+    /* relaxed: publishes nothing */
+    return __atomic_load_n(&hak_profiler_rate, __ATOMIC_RELAXED) != 0;
+}
+
+/* Counts an object of `size` bytes that need not be noted; false: uncounted, it may have to be. */
+static inline bool hak_profiler_lets_pass(size_t size)
+{
+    int64_t left = hak_profiler_left - (int64_t)size;
+    if (hak_unlikely(left <= 0))
+        return false;
+    hak_profiler_left = left;
+    return true;
+}
+
+/* It was not handed out, after all. */
+static inline void hak_profiler_uncount(size_t size)
+{
+    hak_profiler_left += (int64_t)size;
+}
+
+/* Counts an object: whether it is to be noted. */
+static inline bool hak_profiler_wants(size_t size)
+{
+    return hak_unlikely(hak_profiler_is_on()) && !hak_profiler_lets_pass(size) &&
+           hak_profiler_reached(size);
+}
+
+static inline void hak_profiler_freed(const void *object)
+{
+    if (hak_unlikely(hak_profile_may_hold(object)))
+        hak_profiler_note_free(object);
+}
+
+static inline void hak_profiler_resized(const void *old, const void *now, size_t size)
+{
+    if (hak_unlikely(hak_profiler_is_on()))
+        hak_profiler_note_resize(old, now, size);
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Logarithm, exponential and random numbers for sampling: see the header. */
+#include "stats/chance.h"
+
+#include <string.h>
+
+static const double LN_2 = 0.693147180559945309417;
+static const double SQRT_2 = 1.41421356237309504880;
+static const double STEPS = 0x1p53;    /* of a random number in [0, 1) */
+
+enum {
+    MANTISSA_BITS = 52,
+    EXPONENT_BIAS = 1023,
+    HALVINGS = 6,
+};
+
+static const double FAR = 40;    /* exp(-40) is nothing beside 1 */
+
+double hak_chance_ln(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int exponent = (int)(bits >> MANTISSA_BITS) - EXPONENT_BIAS;
+    bits = (bits & ((UINT64_C(1) << MANTISSA_BITS) - 1)) | (uint64_t)EXPONENT_BIAS << MANTISSA_BITS;
+    double mantissa;
+    memcpy(&mantissa, &bits, sizeof mantissa);
+    if (mantissa > SQRT_2) {
+        mantissa /= 2;
+        exponent++;
+    }
+    /* ln m = 2 artanh((m - 1) / (m + 1)), whose argument is at most 0.172 */
+    double z = (mantissa - 1) / (mantissa + 1);
+    double square = z * z;
+    double sum = 0;
+    for (int power = 15; power >= 1; power -= 2)
+        sum = sum * square + 1.0 / power;
+    return 2 * z * sum + exponent * LN_2;
+}
+
+/* 1 - exp(-x) = 2 y - y^2 for y = 1 - exp(-x/2): halved until a short series serves. */
+double hak_chance_of(size_t bytes, double rate)
+{
+    double x = (double)bytes / rate;
+    if (x > FAR)
+        return 1;
+    double small = x / (1 << HALVINGS);
+    double term = small;
+    double chance = 0;
+    for (int power = 2; power <= 14; power++) {
+        chance += term;
+        term *= -small / power;
+    }
+    for (int i = 0; i < HALVINGS; i++)
+        chance = chance * (2 - chance);
+    return chance;
+}
+
+uint64_t *hak_chance_scatter(uint64_t *state)
+{
+    uint64_t x = *state * UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+    x ^= x >> 31;
+    *state = x != 0 ? x : 1;
+    return state;
+}
+
+uint64_t hak_chance_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+double hak_chance_bytes(uint64_t *state, double rate)
+{
+    double uniform = ((double)(hak_chance_random(state) >> 11) + 1) / STEPS;    /* (0, 1] */
+    return -hak_chance_ln(uniform) * rate;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of the heap profile: see the header. */
+#include "stats/profile.h"
+
+#include <string.h>
+
+#include "os/bits.h"
+#include "os/file.h"
+#include "os/memory.h"
+
+static const char magic[8] = "hakprof";
+
+enum {
+    ROWS_AT = 4096,
+    BUCKETS = HAK_PROFILE_SAMPLES / 2,
+    PROBES = 64,                  /* of rows, before a stack counts as lost */
+};
+
+static const size_t FRAMES_AT =
+    ROWS_AT + (size_t)HAK_PROFILE_ROWS * sizeof(struct hak_profile_row);
+
+size_t hak_profile_size(void)
+{
+    return FRAMES_AT + (size_t)HAK_PROFILE_FRAMES * sizeof(uint64_t);
+}
+
+static struct hak_profile lay_out(void *memory)
+{
+    char *begin = memory;
+    return (struct hak_profile){memory, (void *)(begin + ROWS_AT), (void *)(begin + FRAMES_AT)};
+}
+
+struct hak_profile hak_profile_lay_out(void *memory, uint64_t rate)
+{
+    struct hak_profile profile = lay_out(memory);
+    struct hak_profile_header *header = profile.header;
+    header->version = HAK_PROFILE_VERSION;
+    header->process = hak_os_process_id();
+    header->size = hak_profile_size();
+    header->rate = rate;
+    memcpy(header->magic, magic, sizeof header->magic);
+    return profile;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+/* Which row a stack has: 0, or its number and one. Found by hash; private, since no reader needs
+ * it. Under the caller's lock, as everything that writes. */
+static struct {
+    uint32_t *row_of;                     /* 2 * HAK_PROFILE_ROWS slots */
+    struct live *live;
+    uint32_t *buckets;
+    uint32_t used;                        /* entries of `live` ever used; 0 is nobody's */
+    uint32_t unused;                      /* a list of those that are free again */
+} tables;
+
+enum { SLOTS = 2 * HAK_PROFILE_ROWS };
+
+static uint64_t hash_stack(const struct hak_profile_sample *sample)
+{
+    uint64_t hash = sample->shard + UINT64_C(0x9E3779B97F4A7C15);
+    for (unsigned i = 0; i < sample->depth; i++) {
+        hash = (hash ^ sample->stack[i]) * UINT64_C(0xFF51AFD7ED558CCD);
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+static bool is_row_of(const struct hak_profile *profile, const struct hak_profile_row *row,
+                      const struct hak_profile_sample *sample, uint64_t hash)
+{
+    return row->hash == hash && row->depth == sample->depth && row->shard == sample->shard &&
+           memcmp(&profile->frames[row->first], sample->stack,
+                  sample->depth * sizeof(uint64_t)) == 0;
+}
+
+/* NULL: no room. */
+static struct hak_profile_row *add_row(struct hak_profile *profile,
+                                       const struct hak_profile_sample *sample, uint64_t hash)
+{
+    struct hak_profile_header *header = profile->header;
+    if (header->rows == HAK_PROFILE_ROWS ||
+        sample->depth > HAK_PROFILE_FRAMES - header->frames)
+        return NULL;
+    struct hak_profile_row *row = &profile->rows[header->rows];
+    row->hash = hash;
+    row->first = header->frames;
+    row->depth = sample->depth;
+    row->shard = sample->shard;
+    row->node = sample->node;
+    memcpy(&profile->frames[row->first], sample->stack, sample->depth * sizeof(uint64_t));
+    header->frames += sample->depth;
+    /* release: pairs with the acquire in count_rows; a row that is counted is whole */
+    __atomic_store_n(&header->rows, header->rows + 1, __ATOMIC_RELEASE);
+    return row;
+}
+
+static struct hak_profile_row *find_row(struct hak_profile *profile,
+                                        const struct hak_profile_sample *sample)
+{
+    uint64_t hash = hash_stack(sample);
+    for (unsigned probe = 0; probe < PROBES; probe++) {
+        uint32_t *slot = &tables.row_of[(hash + probe) % SLOTS];
+        if (*slot == 0) {
+            struct hak_profile_row *row = add_row(profile, sample, hash);
+            *slot = row != NULL ? (uint32_t)(row - profile->rows) + 1 : 0;
+            return row;
+        }
+        if (is_row_of(profile, &profile->rows[*slot - 1], sample, hash))
+            return &profile->rows[*slot - 1];
+    }
+    return NULL;
+}
+
+/* relaxed: each figure by itself; one writer, under the lock */
+static void add_to(struct hak_profile_row *row, enum hak_profile_figure figure, uint64_t amount)
+{
+    __atomic_store_n(&row->figures[figure], row->figures[figure] + amount, __ATOMIC_RELAXED);
+}
+
+/* ---- samples that live ---------------------------------------------------------------------- */
+
+struct live {
+    const void *object;
+    uint64_t objects;    /* what it added to its row, */
+    uint64_t bytes;
+    uint32_t row;
+    uint32_t next;       /* in its bucket, or among the unused */
+};
+
+static uint32_t *bucket_of(const void *object)
+{
+    uint64_t hash = (uintptr_t)object / 16 * UINT64_C(0x9E3779B97F4A7C15);
+    return &tables.buckets[(hash >> 40) % BUCKETS];
+}
+
+static void *map(size_t size)
+{
+    void *memory = hak_os_map(size, hak_os_page_size());
+    if (memory != NULL)
+        hak_os_advise_sparse(memory, size);
+    return memory;
+}
+
+static bool make_tables(void)
+{
+    if (tables.row_of == NULL)
+        tables.row_of = map(SLOTS * sizeof *tables.row_of);
+    if (tables.live == NULL)
+        tables.live = map(HAK_PROFILE_SAMPLES * sizeof *tables.live);
+    if (tables.row_of == NULL || tables.live == NULL)
+        return false;
+    if (tables.buckets != NULL)
+        return true;
+    uint32_t *buckets = map(BUCKETS * sizeof *buckets);
+    /* release: pairs with the acquire in hak_profile_may_hold */
+    __atomic_store_n(&tables.buckets, buckets, __ATOMIC_RELEASE);
+    return buckets != NULL;
+}
+
+/* 0: no room. */
+static uint32_t take_entry(void)
+{
+    uint32_t entry = tables.unused;
+    if (entry != 0)
+        tables.unused = tables.live[entry].next;
+    else if (tables.used + 1 < HAK_PROFILE_SAMPLES)
+        entry = ++tables.used;
+    return entry;
+}
+
+void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sample *sample)
+{
+    uint32_t entry = make_tables() ? take_entry() : 0;
+    struct hak_profile_row *row = entry != 0 ? find_row(profile, sample) : NULL;
+    if (row == NULL) {
+        profile->header->lost++;
+        if (entry != 0) {
+            tables.live[entry].next = tables.unused;
+            tables.unused = entry;
+        }
+        return;
+    }
+    uint32_t *bucket = bucket_of(sample->object);
+    struct live *live = &tables.live[entry];
+    *live = (struct live){
+        .object = sample->object,
+        .objects = (uint64_t)(sample->scale * HAK_PROFILE_FRACTION + 0.5),
+        .bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5),
+        .row = (uint32_t)(row - profile->rows),
+        .next = *bucket,
+    };
+    add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
+    add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
+    add_to(row, HAK_PROFILE_TOTAL_OBJECTS, live->objects);
+    add_to(row, HAK_PROFILE_TOTAL_BYTES, live->bytes);
+    add_to(row, HAK_PROFILE_SAMPLED, 1);
+    /* relaxed: whoever frees the object got it from us, and with it this store */
+    __atomic_store_n(bucket, entry, __ATOMIC_RELAXED);
+}
+
+bool hak_profile_may_hold(const void *object)
+{
+    /* acquire: pairs with the release in make_tables */
+    if (__atomic_load_n(&tables.buckets, __ATOMIC_ACQUIRE) == NULL)
+        return false;
+    return __atomic_load_n(bucket_of(object), __ATOMIC_RELAXED) != 0;    /* relaxed: as stored */
+}
+
+void hak_profile_remove(struct hak_profile *profile, const void *object)
+{
+    uint32_t *link = bucket_of(object);
+    while (*link != 0 && tables.live[*link].object != object)
+        link = &tables.live[*link].next;
+    if (*link == 0)
+        return;
+    uint32_t entry = *link;
+    struct live *live = &tables.live[entry];
+    struct hak_profile_row *row = &profile->rows[live->row];
+    add_to(row, HAK_PROFILE_LIVE_OBJECTS, -live->objects);
+    add_to(row, HAK_PROFILE_LIVE_BYTES, -live->bytes);
+    __atomic_store_n(link, live->next, __ATOMIC_RELAXED);    /* relaxed: as in hak_profile_add */
+    live->object = NULL;
+    live->next = tables.unused;
+    tables.unused = entry;
+}
+
+static void unmap(void *memory, size_t size)
+{
+    if (memory != NULL)
+        hak_os_unmap(memory, size);
+}
+
+void hak_profile_forget(void)
+{
+    unmap(tables.row_of, SLOTS * sizeof *tables.row_of);
+    unmap(tables.live, HAK_PROFILE_SAMPLES * sizeof *tables.live);
+    unmap(tables.buckets, BUCKETS * sizeof *tables.buckets);
+    memset(&tables, 0, sizeof tables);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+/* What is read here may be another process's, which may write anything at any time: each number is
+ * read once and bounded. */
+static uint32_t count_rows(const struct hak_profile *profile)
+{
+    /* acquire: pairs with the release in add_row */
+    uint32_t rows = __atomic_load_n(&profile->header->rows, __ATOMIC_ACQUIRE);
+    return rows < HAK_PROFILE_ROWS ? rows : HAK_PROFILE_ROWS;
+}
+
+const char *hak_profile_check(struct hak_profile *profile, const void *memory, size_t size)
+{
+    *profile = lay_out((void *)(uintptr_t)memory);
+    if (size < ROWS_AT)
+        return "it is too short";
+    if (memcmp(profile->header->magic, magic, sizeof magic) != 0)
+        return "it is no profile of hakmem";
+    if (profile->header->version != HAK_PROFILE_VERSION)
+        return "it was made by another version of hakmem";
+    if (profile->header->size != hak_profile_size() || size < hak_profile_size())
+        return "its size is wrong";
+    return NULL;
+}
+
+uint64_t hak_profile_figure(const struct hak_profile_row *row, enum hak_profile_figure figure)
+{
+    uint64_t value = __atomic_load_n(&row->figures[figure], __ATOMIC_RELAXED);    /* as written */
+    bool is_fraction =
+        figure == HAK_PROFILE_LIVE_OBJECTS || figure == HAK_PROFILE_TOTAL_OBJECTS;
+    return is_fraction ? (value + HAK_PROFILE_FRACTION / 2) / HAK_PROFILE_FRACTION : value;
+}
+
+const struct hak_profile_row *hak_profile_next(const struct hak_profile *profile,
+                                               const struct hak_profile_row *last)
+{
+    const struct hak_profile_row *best = NULL;
+    uint64_t most = 0;
+    uint64_t limit = last != NULL ? hak_profile_figure(last, HAK_PROFILE_LIVE_BYTES) : UINT64_MAX;
+    uint32_t rows = count_rows(profile);
+    for (uint32_t i = 0; i < rows; i++) {
+        const struct hak_profile_row *row = &profile->rows[i];
+        uint64_t bytes = hak_profile_figure(row, HAK_PROFILE_LIVE_BYTES);
+        bool is_after = bytes < limit || (bytes == limit && last != NULL && row > last);
+        if (is_after && bytes > most) {
+            most = bytes;
+            best = row;
+        }
+    }
+    return best;
+}
+
+static void put_figures(struct hak_writer *writer, const uint64_t *figures)
+{
+    hak_put(writer, "%lu: %lu [%lu: %lu] @", (unsigned long)figures[HAK_PROFILE_LIVE_OBJECTS],
+            (unsigned long)figures[HAK_PROFILE_LIVE_BYTES],
+            (unsigned long)figures[HAK_PROFILE_TOTAL_OBJECTS],
+            (unsigned long)figures[HAK_PROFILE_TOTAL_BYTES]);
+}
+
+static void read_figures(const struct hak_profile_row *row, uint64_t *figures)
+{
+    for (unsigned figure = 0; figure < HAK_PROFILE_FIGURES; figure++)
+        figures[figure] = hak_profile_figure(row, figure);
+}
+
+/* Readers of the format skip what begins with '#'. */
+static void put_row(struct hak_writer *writer, const struct hak_profile *profile,
+                    const struct hak_profile_row *row)
+{
+    uint64_t figures[HAK_PROFILE_FIGURES];
+    uint32_t first = row->first;
+    uint32_t depth = row->depth;
+    read_figures(row, figures);
+    if (depth > HAK_PROFILE_DEPTH_MAX || first > HAK_PROFILE_FRAMES - depth)
+        return;
+    hak_put(writer, "# shard %u node %d sampled %lu\n", row->shard, row->node,
+            (unsigned long)figures[HAK_PROFILE_SAMPLED]);
+    put_figures(writer, figures);
+    for (uint32_t i = 0; i < depth; i++)
+        hak_put(writer, " 0x%lx", (unsigned long)profile->frames[first + i]);
+    hak_put_text(writer, "\n");
+}
+
+static void put_mappings(struct hak_writer *writer, int maps)
+{
+    char text[2048];
+    long length;
+    hak_put_text(writer, "\nMAPPED_LIBRARIES:\n");
+    while (maps >= 0 && (length = hak_os_read_on(maps, text, sizeof text)) > 0)
+        hak_put_bytes(writer, text, (size_t)length);
+}
+
+void hak_profile_write(const struct hak_profile *profile, int maps, struct hak_writer *writer)
+{
+    uint64_t sums[HAK_PROFILE_FIGURES] = {0};
+    uint32_t rows = profile->header != NULL ? count_rows(profile) : 0;
+    for (uint32_t i = 0; i < rows; i++)
+        for (unsigned figure = 0; figure < HAK_PROFILE_FIGURES; figure++)
+            sums[figure] += hak_profile_figure(&profile->rows[i], figure);
+    hak_put_text(writer, "heap profile: ");
+    put_figures(writer, sums);
+    /* Not "heap_v2": the figures are estimates already, no samples to be scaled by the reader. */
+    hak_put_text(writer, " heapprofile\n");
+    if (profile->header != NULL)
+        hak_put(writer, "# hakmem: one sample in %lu bytes, %lu samples, %lu lost\n",
+                (unsigned long)profile->header->rate,
+                (unsigned long)sums[HAK_PROFILE_SAMPLED], (unsigned long)profile->header->lost);
+    for (uint32_t i = 0; i < rows; i++)
+        put_row(writer, profile, &profile->rows[i]);
+    put_mappings(writer, maps);
+    hak_writer_flush(writer);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of the heap profile: which call stacks allocated what, and what of it lives. They lie
+ * in one piece of memory that another process may read (os/shared.h): it trusts nothing in it
+ * (hak_profile_check), and sees rows that are whole, since a row is written before it is counted.
+ *
+ *     header | rows, one for each stack and shard | frames of the stacks, one after another
+ *
+ * Beside them, for this process alone, the samples that live, found by address. Everything has a
+ * fixed size of address space, and what has no room is counted as lost. Pages are touched as they
+ * are needed.
+ *
+ * A sample stands for more than itself: for `scale` objects (stats/chance.h). Figures are sums of
+ * these estimates, so they need no correction by who reads them. */
+#ifndef HAK_STATS_PROFILE_H
+#define HAK_STATS_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/lock.h"
+#include "os/print.h"
+
+enum {
+    HAK_PROFILE_VERSION = 1,
+    HAK_PROFILE_DEPTH_MAX = 64,          /* frames of a stack */
+    HAK_PROFILE_ROWS = 1 << 16,
+    HAK_PROFILE_FRAMES = 1 << 20,
+    HAK_PROFILE_SAMPLES = 1 << 18,       /* that live */
+    HAK_PROFILE_FRACTION = 1024,         /* objects are counted in such parts */
+};
+
+/* What the rows tell, in order of their words. Atomic, relaxed: each number by itself. */
+enum hak_profile_figure {
+    HAK_PROFILE_LIVE_OBJECTS,    /* 1/HAK_PROFILE_FRACTION of objects */
+    HAK_PROFILE_LIVE_BYTES,
+    HAK_PROFILE_TOTAL_OBJECTS,   /* since the start, likewise */
+    HAK_PROFILE_TOTAL_BYTES,
+    HAK_PROFILE_SAMPLED,         /* objects that were sampled: how good the estimate is */
+    HAK_PROFILE_FIGURES
+};
+
+struct hak_profile_row {
+    uint64_t hash;
+    uint32_t first;              /* frame */
+    uint32_t depth;
+    uint32_t shard;
+    int32_t node;                /* -1: the shard has none */
+    uint64_t figures[HAK_PROFILE_FIGURES];
+};
+
+struct hak_profile_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t process;
+    uint64_t size;               /* bytes of all */
+    uint64_t rate;               /* bytes between two samples on average */
+    uint32_t rows;               /* that are whole; release and acquire */
+    uint32_t frames;
+    uint64_t lost;               /* samples that had no room */
+};
+
+struct hak_profile {
+    struct hak_profile_header *header;    /* NULL: nothing has been sampled yet */
+    struct hak_profile_row *rows;
+    uint64_t *frames;
+};
+
+/* A sampled object, until it is freed. */
+struct hak_profile_sample {
+    const void *object;
+    size_t size;
+    double scale;                /* objects that it stands for */
+    const uint64_t *stack;
+    unsigned depth;
+    unsigned shard;
+    int node;
+};
+
+/* The bytes that the tables take as a whole. */
+size_t hak_profile_size(void);
+
+/* Lays the tables out in zero memory. */
+struct hak_profile hak_profile_lay_out(void *memory, uint64_t rate);
+
+/* Notes a sample; under the caller's lock. */
+void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sample *sample);
+
+/* Whether the object may be one that was sampled. No lock. */
+bool hak_profile_may_hold(const void *object);
+
+/* The object is freed; nothing if it was not sampled. Under the caller's lock. */
+void hak_profile_remove(struct hak_profile *profile, const void *object);
+
+/* In the child of a fork, before it has threads: no sample lives. */
+void hak_profile_forget(void);
+
+/* Looks at tables of another process, `size` bytes that can be read. NULL, or what is wrong. */
+const char *hak_profile_check(struct hak_profile *profile, const void *memory, size_t size);
+
+/* Writes the rows in the text format of gperftools' heap profiles, which pprof, google-pprof and
+ * jeprof read; then the mappings that `maps` (a descriptor of /proc/PID/maps, or -1) tells. Takes
+ * no lock and allocates nothing; safe in a signal handler. */
+void hak_profile_write(const struct hak_profile *profile, int maps, struct hak_writer *writer);
+
+/* The row that has the most live bytes of those after `last` in that order (NULL: of all); of rows
+ * with as many the first comes first. NULL: there is none more that has any. */
+const struct hak_profile_row *hak_profile_next(const struct hak_profile *profile,
+                                               const struct hak_profile_row *last);
+
+/* A figure of a row, as whole objects or bytes. */
+uint64_t hak_profile_figure(const struct hak_profile_row *row, enum hak_profile_figure figure);
+
+#endif

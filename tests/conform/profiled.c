@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * profiled.c - allocates in known ways from known functions, and prints what each of them did:
+ * NAME SIZE*OBJECTS+... of all it ever allocated, and the same of what lives at exit. Sizes are those
+ * of the classes, as the profile tells them. With "wait" it says its process id at its end and
+ * sleeps; with "fork" it has a child that allocates, too; with "signal" it raises signal 12.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { KEPT = 100000, SENT = 2000 };
+
+static void *kept[KEPT];
+static int count;
+static void *sent[SENT];
+
+static void keep(void *object)
+{
+    kept[count++] = object;
+}
+
+/* Frees at once: no magazine is ever empty. */
+__attribute__((noinline)) void hot_loop(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        void *object = malloc(64);
+        __asm__ volatile("" : : "r"(object) : "memory");
+        free(object);
+    }
+}
+
+/* Every second object stays, the others are recycled. */
+__attribute__((noinline)) void slow_leak(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        keep(malloc(208));
+        free(malloc(208));
+    }
+}
+
+__attribute__((noinline)) void large_runs(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        free(malloc(100000));
+        if (i % 8 == 0)
+            keep(calloc(1, 60000));
+    }
+}
+
+static void *free_sent(void *unused)
+{
+    for (int i = 0; i < SENT; i++)
+        free(sent[i]);
+    return unused;
+}
+
+/* Another thread frees. */
+__attribute__((noinline)) void freed_by_others(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        pthread_t thread;
+        for (int j = 0; j < SENT; j++)
+            sent[j] = aligned_alloc(64, 512);
+        if (pthread_create(&thread, NULL, free_sent, NULL) != 0)
+            abort();
+        pthread_join(thread, NULL);
+    }
+}
+
+/* Each step is an object, wherever it lies. */
+__attribute__((noinline)) void grown(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        char *text = NULL;
+        for (size_t size = 65536; size <= 4 * 1024 * 1024; size *= 2) {
+            text = realloc(text, size);
+            text[size - 1] = 1;
+        }
+        free(text);
+    }
+}
+
+static void work(void)
+{
+    enum { HOT = 300000, LEAK = 20000, LARGE = 400, OTHERS = 10, GROWN = 6 };
+    hot_loop(HOT);
+    slow_leak(LEAK);
+    large_runs(LARGE);
+    freed_by_others(OTHERS);
+    grown(GROWN);
+    printf("hot_loop 64*%d\n", HOT);
+    printf("slow_leak 208*%d 208*%d\n", 2 * LEAK, LEAK);
+    printf("large_runs 100000*%d+60000*%d 60000*%d\n", LARGE, LARGE / 8, LARGE / 8);
+    printf("freed_by_others 512*%d\n", OTHERS * SENT);
+    printf("grown ");
+    for (int size = 65536; size <= 4 * 1024 * 1024; size *= 2)
+        printf("%s%d*%d", size != 65536 ? "+" : "", size, GROWN);
+    puts("");
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    pid_t child = 1;
+    /* What standard output allocates is not to be ours to count. */
+    setvbuf(stdout, NULL, _IOLBF, 256);
+    work();
+    if (strcmp(what, "fork") == 0) {
+        child = fork();
+        if (child == 0)
+            hot_loop(100000);
+    }
+    if (strcmp(what, "signal") == 0)
+        raise(12);
+    if (strcmp(what, "wait") == 0) {
+        printf("ready %d\n", (int)getpid());
+        fflush(stdout);
+        alarm(60);
+        pause();
+    }
+    if (child > 1)
+        waitpid(child, NULL, 0);
+    return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* stats/profile.c: rows by stack and shard, samples that live, what has no room, what others wrote. */
+#include "stats/profile.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tests/lib/tap.h"
+
+static const uint64_t here[] = {0x1000, 0x2000, 0x3000};
+static const uint64_t there[] = {0x1000, 0x2000, 0x4000};
+
+static struct hak_profile profile;
+static char *memory;
+
+static void begin(void)
+{
+    if (memory != NULL)
+        munmap(memory, hak_profile_size());
+    hak_profile_forget();
+    memory = mmap(NULL, hak_profile_size(), PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    profile = hak_profile_lay_out(memory, 4096);
+}
+
+static void add(uintptr_t object, size_t size, double scale, const uint64_t *stack, unsigned shard)
+{
+    struct hak_profile_sample sample = {
+        .object = (const void *)object, .size = size, .scale = scale,
+        .stack = stack, .depth = 3, .shard = shard, .node = -1,
+    };
+    hak_profile_add(&profile, &sample);
+}
+
+static uint64_t figure(unsigned row, enum hak_profile_figure which)
+{
+    return hak_profile_figure(&profile.rows[row], which);
+}
+
+static void rows_by_stack_and_shard(void)
+{
+    begin();
+    EXPECT(!hak_profile_may_hold((void *)0x10000));
+    add(0x10000, 100, 10, here, 1);
+    add(0x20000, 50, 10, here, 1);
+    add(0x30000, 50, 10, there, 1);
+    add(0x40000, 50, 10, here, 2);
+    EXPECT_EQ(profile.header->rows, 3);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 1500);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 20);
+    EXPECT(hak_profile_may_hold((void *)0x10000));
+    hak_profile_remove(&profile, (void *)0x10000);
+    hak_profile_remove(&profile, (void *)0x10000);
+    hak_profile_remove(&profile, (void *)0x50000);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 500);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 10);
+    EXPECT_EQ(figure(0, HAK_PROFILE_TOTAL_BYTES), 1500);
+    EXPECT_EQ(figure(0, HAK_PROFILE_SAMPLED), 2);
+    EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 500);
+}
+
+static void what_has_no_room_is_lost_and_told(void)
+{
+    begin();
+    for (uintptr_t i = 1; i <= HAK_PROFILE_SAMPLES + 10; i++)
+        add(i << 12, 1, 1, here, 1);
+    EXPECT_EQ(profile.header->lost, 11);    /* entry 0 is nobody's */
+    for (uintptr_t i = 1; i <= HAK_PROFILE_SAMPLES + 10; i++)
+        hak_profile_remove(&profile, (void *)(i << 12));
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 0);
+    add(4096, 1, 1, here, 1);
+    EXPECT_EQ(profile.header->lost, 11);
+    begin();
+    for (uint64_t i = 0; i < HAK_PROFILE_ROWS + 100; i++) {
+        const uint64_t stack[] = {i, 2, 3};
+        add((i + 1) << 12, 1, 1, stack, 1);
+        hak_profile_remove(&profile, (void *)((i + 1) << 12));
+    }
+    EXPECT_EQ(profile.header->rows, HAK_PROFILE_ROWS);
+    EXPECT_EQ(profile.header->lost, 100);
+}
+
+static void largest_first(void)
+{
+    const struct hak_profile_row *row = NULL;
+    begin();
+    add(0x10000, 100, 1, here, 1);
+    add(0x20000, 300, 1, there, 1);
+    add(0x30000, 100, 1, here, 2);
+    add(0x40000, 1, 1, there, 2);
+    hak_profile_remove(&profile, (void *)0x40000);
+    const unsigned order[] = {1, 0, 2};
+    for (unsigned i = 0; i < 3; i++) {
+        row = hak_profile_next(&profile, row);
+        EXPECT(row == &profile.rows[order[i]]);
+    }
+    EXPECT(hak_profile_next(&profile, row) == NULL);
+}
+
+static char text[1 << 16];
+
+static const char *written(void)
+{
+    struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
+    hak_profile_write(&profile, -1, &writer);
+    return text;
+}
+
+static void is_written_as_gperftools_does(void)
+{
+    begin();
+    add(0x10000, 100, 2, here, 3);
+    EXPECT_EQ(strcmp(written(), "heap profile: 2: 200 [2: 200] @ heapprofile\n"
+                                "# hakmem: one sample in 4096 bytes, 1 samples, 0 lost\n"
+                                "# shard 3 node -1 sampled 1\n"
+                                "2: 200 [2: 200] @ 0x1000 0x2000 0x3000\n"
+                                "\nMAPPED_LIBRARIES:\n"), 0);
+    profile.header = NULL;
+    EXPECT_EQ(strcmp(written(), "heap profile: 0: 0 [0: 0] @ heapprofile\n"
+                                "\nMAPPED_LIBRARIES:\n"), 0);
+}
+
+/* Whatever another process published: an answer, and no access beyond what was mapped. */
+static void nothing_published_is_trusted(void)
+{
+    struct hak_profile seen;
+    begin();
+    add(0x10000, 100, 2, here, 3);
+    EXPECT(hak_profile_check(&seen, memory, hak_profile_size()) == NULL);
+    EXPECT(hak_profile_check(&seen, memory, 100) != NULL);
+    EXPECT(hak_profile_check(&seen, memory, hak_profile_size() - 1) != NULL);
+    profile.header->size++;
+    EXPECT(hak_profile_check(&seen, memory, hak_profile_size()) != NULL);
+    profile.header->size--;
+    profile.header->version++;
+    EXPECT(hak_profile_check(&seen, memory, hak_profile_size()) != NULL);
+    profile.header->version--;
+    profile.header->magic[0]++;
+    EXPECT(hak_profile_check(&seen, memory, hak_profile_size()) != NULL);
+    profile.header->magic[0]--;
+    profile.header->rows = UINT32_MAX;
+    profile.rows[0].depth = UINT32_MAX;
+    profile.rows[1].first = UINT32_MAX;
+    profile.rows[2].first = HAK_PROFILE_FRAMES;
+    profile.rows[2].depth = 1;
+    EXPECT(hak_profile_check(&seen, memory, hak_profile_size()) == NULL);
+    EXPECT(strstr(written(), "0x1000") == NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tap_case cases[] = {
+        {"a row for each stack and shard; what lives and what ever did", rows_by_stack_and_shard},
+        {"what has no room is lost, and told", what_has_no_room_is_lost_and_told},
+        {"the largest first, equal ones in order", largest_first},
+        {"it is written as gperftools does", is_written_as_gperftools_does},
+        {"nothing that is published is trusted", nothing_published_is_trusted},
+    };
+    return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
+}
