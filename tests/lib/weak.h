@@ -22,6 +22,7 @@ extern __typeof__(hakmem_version) hakmem_version __attribute__((weak));
 extern __typeof__(hakmem_shard_count) hakmem_shard_count __attribute__((weak));
 extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
 extern __typeof__(hakmem_stats_print) hakmem_stats_print __attribute__((weak));
+extern __typeof__(hakmem_profile_dump) hakmem_profile_dump __attribute__((weak));
 extern __typeof__(hakmem_reshard) hakmem_reshard __attribute__((weak));
 extern __typeof__(hakmem_topology_refresh) hakmem_topology_refresh __attribute__((weak));
 extern __typeof__(hakmem_topology_print) hakmem_topology_print __attribute__((weak));
