@@ -230,11 +230,16 @@ void hak_own_heaps_tick(uint64_t now_ns)
         tick(number, now_ns);
 }
 
-static size_t purge(struct hak_own_shard *shard)
+/* Whose heap the program wants populated keeps its pages unless that heap is asked. */
+enum asked { HEAP_IS_ASKED, ALL_ARE_ASKED };
+
+static size_t purge(struct hak_own_shard *shard, enum asked asked)
 {
     if (!hak_own_shard_enter(shard))
         return 0;
-    size_t bytes = hak_own_shard_purge(shard);
+    size_t bytes = 0;
+    if (asked == HEAP_IS_ASKED || !shard->source.terms->populates)
+        bytes = hak_own_shard_purge(shard);
     hak_own_shard_leave(shard);
     return bytes;
 }
@@ -243,7 +248,7 @@ size_t hak_own_heap_purge(struct hak_own_heap *heap)
 {
     size_t bytes = 0;
     for (unsigned index = 0; index < heap->count; index++)
-        bytes += purge(heap->shards[index]);
+        bytes += purge(heap->shards[index], HEAP_IS_ASKED);
     return bytes;
 }
 
@@ -252,7 +257,7 @@ size_t hak_own_heaps_purge(void)
     unsigned last = hak_own_shard_last();
     size_t bytes = 0;
     for (unsigned number = 1; number <= last; number++)
-        bytes += purge(hak_own_shards[number]);
+        bytes += purge(hak_own_shards[number], ALL_ARE_ASKED);
     return bytes;
 }
 

@@ -63,7 +63,8 @@ void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request 
 void hak_own_heaps_tick_next(uint64_t now_ns);
 void hak_own_heaps_tick(uint64_t now_ns);
 
-/* Gives back what is unused of one heap, or of all; bytes. Inside a section. */
+/* Gives back what is unused of one heap, or of all that are not populated; bytes. Inside a
+ * section. */
 size_t hak_own_heap_purge(struct hak_own_heap *heap);
 size_t hak_own_heaps_purge(void);
 

@@ -287,7 +287,8 @@ enum hakmem_heap_pages {
 enum {
     HAKMEM_HEAP_NO_DUMP = 1,     /* not in core dumps */
     HAKMEM_HEAP_POPULATE = 2     /* memory is present from when it is mapped, and kept until
-                                    hakmem_heap_purge or the heap's end */
+                                    hakmem_heap_purge, the heap's end, or a call that would
+                                    exceed its limit */
 };
 
 struct hakmem_heap;

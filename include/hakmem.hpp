@@ -147,9 +147,9 @@ private:
     unsigned shard_;
 };
 
-/* Memory of one node (hakmem_malloc_on_node). On a node without CPUs each object is a mapping of its
- * own of at least 128 KiB: put a pool in front (std::pmr::unsynchronized_pool_resource), or use a
- * heap with HAKMEM_HEAP_BIND. */
+/* Memory of one node (hakmem_malloc_on_node). On a node without CPUs each object is a mapping of
+ * its own of at least 128 KiB: put a pool in front (std::pmr::unsynchronized_pool_resource), or use
+ * a heap with HAKMEM_HEAP_BIND. */
 class node_resource : public placed_resource {
 public:
     explicit node_resource(int node) noexcept : node_(node) {}
@@ -166,8 +166,8 @@ private:
     int node_;
 };
 
-/* An allocator for containers that take none of std::pmr. Of a heap, or of the default heap if it is
- * made from nothing. */
+/* An allocator for containers that take none of std::pmr. Of a heap, or of the default heap if it
+ * is made from nothing. */
 template <class T> class allocator {
 public:
     using value_type = T;

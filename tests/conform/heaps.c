@@ -159,6 +159,12 @@ static void test_populated(void)
     void *object = hakmem_heap_malloc(heap, 8 * MIB);
     REQUIRE(object != NULL);
     EXPECT_GE(process_resident(), before + 7 * MIB);
+    /* A trim of all leaves it its pages; by name it gives them back. */
+    release(object);
+    hakmem_trim();
+    EXPECT_GE(process_resident(), before + 7 * MIB);
+    EXPECT_GE(hakmem_heap_purge(heap), 7 * MIB);
+    EXPECT_LE(process_resident(), before + MIB);
     EXPECT_EQ(hakmem_heap_destroy(heap), 0);
     EXPECT_LE(process_resident(), before + MIB);
 }

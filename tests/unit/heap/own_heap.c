@@ -3,6 +3,7 @@
  * serve again. */
 #include "heap/own_heap.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "os/clock.h"
@@ -126,6 +127,70 @@ static void calls_are_waited_for(void)
     EXPECT_LE(hak_own_shard_last(), 8 + 1);
 }
 
+/* ---- objects that others free, of heaps that end --------------------------------------------- */
+
+enum { FREERS = 8, SLOTS = 256, ROUNDS = 20 };
+
+static void *slots[SLOTS];
+static uint32_t freers;      /* that hold an object */
+static uint32_t is_open;     /* objects may be taken */
+static uint32_t is_played;
+
+static void *free_for_others(void *unused)
+{
+    for (unsigned turn = 0; !__atomic_load_n(&is_played, __ATOMIC_ACQUIRE); turn++) {
+        if (!__atomic_load_n(&is_open, __ATOMIC_SEQ_CST)) {
+            sched_yield();
+            continue;
+        }
+        __atomic_fetch_add(&freers, 1, __ATOMIC_SEQ_CST);
+        void *object = NULL;
+        if (__atomic_load_n(&is_open, __ATOMIC_SEQ_CST))
+            object = __atomic_exchange_n(&slots[turn % SLOTS], NULL, __ATOMIC_SEQ_CST);
+        if (object != NULL)
+            give(object);
+        __atomic_fetch_sub(&freers, 1, __ATOMIC_SEQ_CST);
+    }
+    return unused;
+}
+
+/* What nobody has freed goes with the heap. */
+static void make_and_end(void)
+{
+    struct hak_own_heap *heap =
+        hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY);
+    REQUIRE(heap != NULL);
+    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST);
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        void *object = take(heap, slot % 20 == 0 ? 40000 : slot * 8 + 1);
+        REQUIRE(object != NULL);
+        __atomic_store_n(&slots[slot], object, __ATOMIC_SEQ_CST);
+    }
+    __atomic_store_n(&is_open, 0, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&freers, __ATOMIC_SEQ_CST) != 0)
+        sched_yield();
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        __atomic_store_n(&slots[slot], NULL, __ATOMIC_SEQ_CST);
+    EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
+}
+
+static void *play(void *argument)
+{
+    if (!*(int *)argument)
+        return free_for_others(NULL);
+    for (unsigned round = 0; round < ROUNDS; round++)
+        make_and_end();
+    __atomic_store_n(&is_played, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void others_free_meanwhile(void)
+{
+    int roles[FREERS + 1] = {1};
+    world_start();
+    threads_run(FREERS + 1, play, roles, sizeof roles[0]);
+}
+
 static void upkeep_reaches_all(void)
 {
     enum { MIB = 1024 * 1024, RUN = 4 * MIB };
@@ -160,6 +225,7 @@ int main(int argc, char **argv)
         {"shards as the domains say, descriptors that serve again", shards_as_the_domains_say},
         {"any shard serves before there is no memory", any_shard_serves},
         {"an end waits for calls", calls_are_waited_for},
+        {"eight threads free while a ninth ends and creates", others_free_meanwhile},
         {"upkeep reaches all heaps", upkeep_reaches_all},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
