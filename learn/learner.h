@@ -102,6 +102,8 @@ struct hak_learner {
     double missed;                    /* units handed out without pages, of those evicted */
     double reused;                    /* units handed out with theirs, lately */
     size_t retain_bytes;              /* the cache may keep; 0: not yet said */
+    size_t refused_bytes;             /* of these, what the heap's credit had no room for when it
+                                         was last asked; the cache writes */
     size_t drawn_units;               /* of what was kept or missed, the most that was in use at
                                          once since drawn_ns, */
     size_t drawn_before;              /* and in as long a time before */

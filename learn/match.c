@@ -239,6 +239,13 @@ static int grow_retain(struct hak_learner *learner, const struct hak_policy *pol
     return 1;
 }
 
+/* What the cache really may keep: many caches share what is allowed before anything is known, and
+ * a part of that may not be enough though the bound of each is far away. */
+static size_t held_bytes(const struct hak_learner *learner, size_t found)
+{
+    return found - (learner->refused_bytes < found ? learner->refused_bytes : found);
+}
+
 static double kept_price(const struct hak_learner *learner, size_t bytes)
 {
     return learner->cost.price * (double)(bytes / UNIT) * RETAIN_SPAN_NS;
@@ -259,7 +266,7 @@ static int may_grow(struct hak_learner *learner, const struct hak_policy *policy
  * that is too small is so again and again. */
 static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
-    size_t from = found_retain(learner, policy, most);
+    size_t from = held_bytes(learner, found_retain(learner, policy, most));
     double spared = learner->missed;
     size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
     if (spared_ns(learner, spared) * RETAIN_TRUST <= kept_price(learner, step))
@@ -276,7 +283,7 @@ static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *
  * half as much again, before it is missed. A program that ends by freeing all gets one step. */
 static int grow_by_use(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
-    size_t from = found_retain(learner, policy, most);
+    size_t from = held_bytes(learner, found_retain(learner, policy, most));
     int is_drawn_on = learner->least_units < from / UNIT / 2;
     if (!is_drawn_on || spared_ns(learner, learner->reused) <= kept_price(learner, from))
         return 0;
@@ -304,7 +311,8 @@ static void shrink_retain(struct hak_learner *learner, const struct hak_policy *
         learner->peak_before = learner->peak_units;
         learner->peak_units = 0;
     }
-    if (peak * UNIT < from / 2)
+    /* Of many caches each may have found less than all may keep at first. */
+    if (peak * UNIT < from / 2 && peak * UNIT < from - least)
         to = from - from / RETAIN_SHRINK_SHARE;
     learner->retain_bytes = to > least ? to : least;
     if (learner->retain_bytes != from)

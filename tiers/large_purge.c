@@ -391,9 +391,15 @@ static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *po
     size_t has = cache->claim.bytes < retain ? cache->claim.bytes : retain;
     if (hak_likely(wanted <= has) || has == retain)
         return has >> HAK_LARGE_UNIT_SHIFT;
-    /* In large steps, so that the heap's credit is seldom written. */
-    wanted = hak_align_up(wanted, CLAIM_STEP) < retain ? hak_align_up(wanted, CLAIM_STEP) : retain;
-    hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
+    wanted = wanted < retain ? wanted : retain;
+    /* In large steps, so that the heap's credit is seldom written; in small ones where no large one
+     * is left. */
+    size_t step = hak_align_up(wanted, CLAIM_STEP);
+    step = step < retain ? step : retain;
+    int is_granted =
+        hak_credit_claim(policy, &cache->claim, step - cache->claim.bytes, retain) ||
+        hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
+    cache->learner->refused_bytes = is_granted ? 0 : retain - cache->claim.bytes;
     return cache->claim.bytes >> HAK_LARGE_UNIT_SHIFT;
 }
 

@@ -314,6 +314,27 @@ static void retention_grows_by_use(void)
     EXPECT(!excess(&one, 1000, 1));
 }
 
+/* Of many caches none reaches its own bound: steps are measured by what it has, and what it found
+ * is not forgotten because the bound is far away. */
+static void retention_grows_in_parts(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    EXPECT_EQ(tick(&one, 2, 2, 2), first);     /* too little to make half as much again of 16 MiB */
+    one.learner.refused_bytes = first - 2 * MIB;
+    size_t found = tick(&one, 2, 2, 2);
+    EXPECT_LE(first + MIB, found);
+    EXPECT_LE(found, first + 8 * MIB);
+    size_t retain = one.learner.retain_bytes;
+    one.learner.refused_bytes = 0;
+    for (unsigned i = 0; i < 100; i++)
+        tick(&one, 0, 0, 8);
+    EXPECT_EQ(one.learner.retain_bytes, retain);
+    for (unsigned i = 0; i < 1000; i++)
+        tick(&one, 0, 0, 0);
+    EXPECT_EQ(one.learner.retain_bytes, first);
+}
+
 static void retention_shrinks(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
@@ -435,6 +456,7 @@ int main(int argc, char **argv)
         {"arms that a cache does not know are never chosen", unknown_arms_are_not_chosen},
         {"retention grows where that spares faults", retention_grows},
         {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},
+        {"retention grows in parts where many share", retention_grows_in_parts},
         {"retention shrinks when less was there", retention_shrinks},
         {"retention follows what is asked for again", retention_follows_demand},
         {"retention stays within its limits", retention_has_limits},

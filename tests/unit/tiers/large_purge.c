@@ -565,6 +565,30 @@ static void what_is_kept_is_claimed(void)
     end_cache();
 }
 
+/* Others hold all that is allowed at first. What this one misses is allowed in addition, however
+ * little that is beside the bound of a cache, and no longer than it is asked for. */
+static void a_small_part_grows(void)
+{
+    struct hak_credit credit = {.most = 256 * MIB, .claimed = HAK_CREDIT_FIRST, .holders = 1};
+    new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
+    policy.credit = &credit;
+    policy.large_retain_bytes = credit.most;
+    policy.pinned[hak_learn_bucket(MIB)] = HAK_ARM_KEEP + 1;
+    void *fence = take(RUN);
+    burst(2 * MIB);
+    EXPECT_LE(hak_large_bytes(cache).dirty, MIB);
+    burst(2 * MIB);
+    EXPECT_GE(hak_large_bytes(cache).dirty, 2 * MIB);
+    EXPECT_LE(credit.claimed, HAK_CREDIT_FIRST + 4 * MIB);
+    uint64_t now = hak_os_coarse_now_ns();
+    for (unsigned i = 0; i < 100; i++)
+        hak_large_tick(cache, &policy, now += policy.decay_ns * 3 / 100);
+    EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
+    EXPECT_EQ(credit.claimed, HAK_CREDIT_FIRST);
+    give(fence);
+    end_cache();
+}
+
 static void decay_is_obeyed(void)
 {
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
@@ -672,6 +696,7 @@ int main(int argc, char **argv)
         {"what was let stay may go later", what_may_stay_may_go_later},
         {"with a decay of nothing none is kept, whatever the arm", no_decay_keeps_nothing},
         {"what is kept is claimed of the heap's credit", what_is_kept_is_claimed},
+        {"a small part grows where others hold the first", a_small_part_grows},
         {"decay is as the policy says, learner or none", decay_is_obeyed},
         {"payloads stay intact while threads purge around them", payloads_stay},
     };
