@@ -113,46 +113,81 @@ static void post(struct hak_shard *sender, unsigned class_id, const struct desti
               (uint64_t)count * hak_classes[class_id].size);
 }
 
-void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
-{
+/* Which objects stay with the shard that freed them. */
+enum stay { NEAR_ONES_STAY, NONE_STAYS };
+
+/* The chains that one chain is sorted into. */
+struct sorted {
     struct destination destinations[DESTINATIONS_MAX];
-    unsigned used = 0;
-    struct hak_chain strays = hak_magazine_empty(class_id);
+    unsigned used;
+    struct hak_chain kept;
+    struct hak_chain strays;    /* of homes beyond DESTINATIONS_MAX */
+};
+
+static bool is_on_node_of(const struct hak_shard *shard, unsigned home_id)
+{
+    const struct hak_shard *home = hak_shard_of_id(home_id);
+    return home != NULL && hak_shard_node(home) == hak_shard_node(shard);
+}
+
+static struct hak_chain *chain_for(struct sorted *sorted, const struct hak_shard *shard,
+                                   unsigned home, unsigned class_id, enum stay stay)
+{
+    if (stay == NEAR_ONES_STAY && is_on_node_of(shard, home))
+        return &sorted->kept;
+    home = heir_of(hak_shard_map_of(shard), home);
+    struct destination *to =
+        destination_of(sorted->destinations, &sorted->used, home, class_id);
+    return to != NULL ? &to->chain : &sorted->strays;
+}
+
+/* One walk, which looks each object up once, and its home's place only where the home changes:
+ * neighbours in a chain mostly have the same. */
+static void sort(struct sorted *sorted, const struct hak_shard *shard, unsigned class_id,
+                 struct hak_chain chain, enum stay stay)
+{
+    sorted->used = 0;
+    sorted->kept = hak_magazine_empty(class_id);
+    sorted->strays = hak_magazine_empty(class_id);
+    struct hak_chain *to = NULL;
+    unsigned home = 0;
     void *object;
     while ((object = pop(class_id, &chain)) != NULL) {
-        unsigned home = heir_of(hak_shard_map_of(shard), hak_page_find(object).home);
-        struct destination *to = destination_of(destinations, &used, home, class_id);
-        hak_magazine_push(to != NULL ? &to->chain : &strays, object);
+        unsigned found = hak_page_find(object).home;
+        if (to == NULL || found != home)
+            to = chain_for(sorted, shard, home = found, class_id, stay);
+        hak_magazine_push(to, object);
     }
-    for (unsigned index = 0; index < used; index++)
-        post(shard, class_id, &destinations[index]);
-    hak_shard_give_to_slabs(class_id, strays);
+}
+
+static void post_all(struct hak_shard *shard, unsigned class_id, const struct sorted *sorted)
+{
+    for (unsigned index = 0; index < sorted->used; index++)
+        post(shard, class_id, &sorted->destinations[index]);
+    hak_shard_give_to_slabs(class_id, sorted->strays);
+}
+
+void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
+{
+    struct sorted sorted;
+    sort(&sorted, shard, class_id, chain, NONE_STAYS);
+    post_all(shard, class_id, &sorted);
 }
 
 /* ---- what was freed away from home ---------------------------------------------------------- */
-
-static bool is_near(const struct hak_shard *shard, const void *object)
-{
-    const struct hak_shard *home = hak_shard_of_id(hak_page_find(object).home);
-    return home != NULL && hak_shard_node(home) == hak_shard_node(shard);
-}
 
 /* Within a node objects may change their shard: the chain goes where the next refill looks first.
  * Only what belongs to another node is sorted out, and sent home. */
 static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    struct hak_chain kept = hak_magazine_empty(class_id);
-    struct hak_chain sent = hak_magazine_empty(class_id);
-    void *object;
-    while ((object = pop(class_id, &chain)) != NULL) {
-        hak_magazine_push(is_near(shard, object) ? &kept : &sent, object);
+    struct sorted sorted;
+    sort(&sorted, shard, class_id, chain, NEAR_ONES_STAY);
+    if (!hak_chain_is_empty(sorted.kept)) {
+        hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED,
+                  hak_chain_length(class_id, sorted.kept));
+        hak_shard_accept(shard, class_id, sorted.kept);
     }
-    if (!hak_chain_is_empty(kept)) {
-        hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, hak_chain_length(class_id, kept));
-        hak_shard_accept(shard, class_id, kept);
-    }
-    if (!hak_chain_is_empty(sent))
-        hak_shard_send_home(shard, class_id, sent);
+    post_all(shard, class_id, &sorted);
 }
 
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
@@ -172,7 +207,8 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct h
 static bool all_are_near(const struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     void *object;
-    while ((object = hak_chain_top(chain)) != NULL && is_near(shard, object))
+    while ((object = hak_chain_top(chain)) != NULL &&
+           is_on_node_of(shard, hak_page_find(object).home))
         if (!hak_found_chain_below(class_id, chain, &chain))
             return false;
     return object == NULL;
