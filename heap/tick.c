@@ -53,6 +53,18 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 
 /* ---- now and then --------------------------------------------------------------------------- */
 
+/* Threads that begin or wake together must not all look through their shard at once: one does, and
+ * whoever comes within an eighth of the time between two ticks has nothing left to find. */
+static bool claims_turn(struct hak_shard *shard, uint64_t now_ns, uint64_t pause_ns)
+{
+    enum { SPREAD = 8 };
+    /* relaxed, both: a turn, which publishes nothing */
+    uint64_t last = __atomic_load_n(&shard->last_look_ns, __ATOMIC_RELAXED);
+    return now_ns - last >= pause_ns / SPREAD &&
+           __atomic_compare_exchange_n(&shard->last_look_ns, &last, now_ns, 0, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
 /* Decay and shrinking, ten times a second at the most, or as HAKMEM_DECAY has it. */
 static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front)
 {
@@ -66,6 +78,8 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front)
     hak_heap_meet_cpu(heap, hak_os_cpu());
     hak_front_shrink(front);
     hak_front_collect();
+    if (!claims_turn(hak_front_shard(front), now, hak_decay_pause_ns(heap->policy)))
+        return;
     hak_shard_tick(hak_front_shard(front), now);
     hak_heap_tick_next(heap, now);
 }

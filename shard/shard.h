@@ -38,7 +38,7 @@ struct hak_shard {
     uint32_t probe;                         /* where stealing begins next; relaxed */
     size_t at_work;                         /* when it last was (rest.h); relaxed */
     uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
-    uint64_t last_look_ns;
+    uint64_t last_look_ns;                  /* when anyone last ticked it */
     uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
     struct hak_counters counters;
     struct hak_pool tiny;                   /* objects up to 1 KiB */

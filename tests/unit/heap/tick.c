@@ -85,6 +85,35 @@ static void large_calls_tick_with_a_front(void)
     hak_front_destroy(front);
 }
 
+/* Visits until the front has looked at the clock, as one that never did. */
+static void look(struct hak_front *front)
+{
+    front->last_tick_ns = 0;
+    for (unsigned call = 0; call < 1000 && front->last_tick_ns == 0; call++)
+        hak_heap_visit(hak_heap_default(), front);
+    EXPECT_GE(front->last_tick_ns, 1);
+}
+
+static void one_of_many_looks_through_the_shard(void)
+{
+    struct hak_heap *heap = world_start();
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    struct hak_shard *shard = hak_front_shard(front);
+    shard->last_look_ns = 0;
+    look(front);    /* nobody did yet */
+    uint64_t ticked = shard->tiny.ticked_ns;
+    EXPECT_GE(ticked, 1);
+    EXPECT_EQ(shard->last_look_ns, ticked);
+    uint64_t now = hak_os_coarse_now_ns();
+    shard->last_look_ns = now;    /* another front just did */
+    shard->tiny.ticked_ns = 1;
+    look(front);
+    if (hak_os_coarse_now_ns() - now < hak_decay_pause_ns(heap->policy) / 8)
+        EXPECT_EQ(shard->tiny.ticked_ns, 1);
+    hak_front_destroy(front);
+}
+
 static void pauses_follow_decay(void)
 {
     struct hak_policy policy = hak_policy_fixed;
@@ -145,6 +174,7 @@ int main(int argc, char **argv)
         {"nor by a learner", nor_by_a_learner},
         {"large calls make memory decay, without a front", large_calls_tick_without_a_front},
         {"large calls make memory decay, with a front", large_calls_tick_with_a_front},
+        {"of many threads one looks through the shard", one_of_many_looks_through_the_shard},
         {"a shorter decay is looked at more often", pauses_follow_decay},
         {"ticks and reaping reach all shards", ticks_reach_all},
         {"slabs rest when nothing was given for a time of decay", slabs_come_to_rest},
