@@ -215,9 +215,10 @@ void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
  * the cgroups are not read: looking for one missing file costs a short program 4 % of its time. */
 static enum hak_headroom_mode automatic_limit(void)
 {
-    if (secure_getenv("INVOCATION_ID") != NULL)
+    if (hak_options_look_up_other("INVOCATION_ID") != NULL)
         return HAK_HEADROOM_CGROUP;
-    if (secure_getenv("container") != NULL || secure_getenv("KUBERNETES_SERVICE_HOST") != NULL)
+    if (hak_options_look_up_other("container") != NULL ||
+        hak_options_look_up_other("KUBERNETES_SERVICE_HOST") != NULL)
         return HAK_HEADROOM_CONTAINER;
     return HAK_HEADROOM_UNLIMITED;
 }

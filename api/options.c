@@ -112,15 +112,25 @@ static bool parse_number(const char *text, size_t length, const struct unit *uni
     return false;
 }
 
+/* Bytes before the first `end`, or all. libc's own functions of this kind lie in pages that a
+ * short process would touch for them alone. */
+static size_t length_to(const char *text, char end)
+{
+    size_t length = 0;
+    while (text[length] != '\0' && text[length] != end)
+        length++;
+    return length;
+}
+
 /* The same within "least..most" of the allowed values, which have the same units. */
 static bool parse_in_range(const struct hak_option *option, const char *text, uint64_t *number)
 {
     const struct unit *units = units_of_type[option->type];
-    const char *dots = strstr(option->allowed, "..");
+    const char *dots = option->allowed + length_to(option->allowed, '.');
     const char *most = dots + 2;
     uint64_t lower, upper;
     return parse_number(option->allowed, (size_t)(dots - option->allowed), units, &lower) &&
-           parse_number(most, strcspn(most, " "), units, &upper) &&
+           parse_number(most, length_to(most, ' '), units, &upper) &&
            parse_number(text, strlen(text), units, number) && *number >= lower && *number <= upper;
 }
 
@@ -132,13 +142,14 @@ static bool parse_choice(const struct hak_option *option, const char *text, void
 {
     unsigned place = 0;
     for (const char *at = option->allowed; *at != '\0'; place++) {
-        size_t length = strcspn(at, ",");
+        size_t length = length_to(at, ',');
         if (equals(at, length, text)) {
             memcpy(field, &place, sizeof place);
             return true;
         }
         at += length;
-        at += strspn(at, ", ");
+        while (*at == ',' || *at == ' ')
+            at++;
     }
     return false;
 }
@@ -280,7 +291,7 @@ static bool parse_pins(const struct hak_option *option, const char *text, void *
     (void)option;
     struct hak_learn_pins pins = {{0}};
     while (*text != '\0') {
-        size_t length = strcspn(text, ",");
+        size_t length = length_to(text, ',');
         if (!parse_pin(text, length, &pins))
             return false;
         text += length;
@@ -417,7 +428,7 @@ static void complain_of_unknown(char *const *environment, struct hak_writer *com
             is_known = value_of(entry, hak_option_rows[i].name) != NULL;
         if (!is_known)
             complain_of_name(complaints, entry + PREFIX_LENGTH,
-                             strcspn(entry + PREFIX_LENGTH, "="));
+                             length_to(entry + PREFIX_LENGTH, '='));
     }
 }
 
@@ -450,6 +461,17 @@ bool hak_options_ask_for_random_places(void)
 {
     const char *value = environ != NULL ? look_up(environ, "ASLR") : NULL;
     return value == NULL || strcmp(value, "0") != 0 || is_privileged();
+}
+
+const char *hak_options_look_up_other(const char *name)
+{
+    size_t length = strlen(name);
+    if (environ == NULL || is_privileged())
+        return NULL;
+    for (char **entry = environ; *entry != NULL; entry++)
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    return NULL;
 }
 
 /* As the loader does with its own variables: a program that this one starts may have more rights

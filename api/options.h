@@ -167,6 +167,10 @@ void hak_options_read(struct hak_options *options, char *const *environment,
  * one. */
 void hak_options_put_shown(struct hak_writer *writer, const char *text);
 
+/* The value of a variable that is no option, NULL: none, or a program with more rights than its
+ * caller. */
+const char *hak_options_look_up_other(const char *name);
+
 /* Fills hak_options from the process's environment, and reports errors on stderr. A program that
  * has more rights than its caller (AT_SECURE) obeys none of it, and loses all HAKMEM_ entries. Does
  * not change errno. */

@@ -15,7 +15,7 @@
 #include "tiers/object.h"
 #include "tiers/size_class.h"
 
-static struct {
+HAK_EARLY static struct {
     struct hak_lock lock;
     uint32_t ready;    /* release, acquire */
 } waking;

@@ -20,8 +20,6 @@ struct hak_heap {
     unsigned look;                            /* how many at the machine; under the lock */
     struct hak_lock placing;
     uint32_t stale;                           /* a CPU was met that the map does not know */
-    struct hak_cpu_set new_cpus;              /* all such since it was published; relaxed, both */
-    struct hak_whales whales;
     const struct hak_policy *policy;
     struct hak_credit credit;                 /* of what runs and whales may keep unused */
     struct hak_policy policy_store;           /* what options made of the fixed policy */
@@ -30,6 +28,9 @@ struct hak_heap {
     int64_t missing_then;
     uint64_t relieved;                        /* calls without memory that were answered */
     size_t retain_bytes;                      /* that all shards together may keep unused */
+    /* What a start does not touch comes last. */
+    struct hak_cpu_set new_cpus;              /* unknown to the map in force; relaxed, as `stale` */
+    struct hak_whales whales;
 };
 
 struct hak_heap *hak_heap_default(void);

@@ -20,6 +20,10 @@
 /* Thread-local in the static TLS block: one load, never a call that might allocate. */
 #define HAK_TLS __thread __attribute__((tls_model("initial-exec")))
 
+/* Written by every start, and so little that it lies in pages which the loader has written anyway:
+ * of .bss each page that is touched costs a fault. */
+#define HAK_EARLY __attribute__((section(".data")))
+
 #define HAK_PRINTF(format_index, first_index) \
     __attribute__((format(printf, format_index, first_index)))
 

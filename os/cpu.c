@@ -30,7 +30,7 @@ static ptrdiff_t find_rseq_cpu_id(void)
 }
 #endif
 
-ptrdiff_t hak_os_rseq_cpu_id;
+HAK_EARLY ptrdiff_t hak_os_rseq_cpu_id;
 
 HAK_COLD unsigned hak_os_cpu_slow(void)
 {
@@ -40,6 +40,8 @@ HAK_COLD unsigned hak_os_cpu_slow(void)
     ptrdiff_t found = find_rseq_cpu_id();
     if (found != 0 && __atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&hak_os_rseq_cpu_id, found, __ATOMIC_RELAXED);
+    if (found != 0 && hak_os_read_thread_word(found) >= 0)
+        return (unsigned)hak_os_read_thread_word(found);
     int saved = errno; /* sched_getcpu() sets it where getcpu(2) is forbidden or missing */
     int cpu = sched_getcpu();
     errno = saved;

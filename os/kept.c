@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "os/bits.h"
+#include "os/compiler.h"
 #include "os/syscall.h"
 
 struct kept {
@@ -16,7 +17,7 @@ struct kept {
     size_t kind;          /* enum hak_kept_kind */
 };
 
-static struct {
+HAK_EARLY static struct {
     struct kept *list;
     size_t bytes;         /* relaxed: a figure */
 } kept;

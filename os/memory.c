@@ -27,7 +27,7 @@ enum {
     HUGE_2MB = 21 << 26,           /* log2 of the size; without it the system's default size */
 };
 
-static size_t page_size; /* 0 until known; every writer writes the same value */
+HAK_EARLY static size_t page_size; /* 0 until known; every writer writes the same value */
 
 size_t hak_os_page_size(void)
 {

@@ -30,7 +30,7 @@ struct hak_writer hak_writer_to_buffer(char *buffer, size_t capacity)
 /* What the descriptor refuses is lost, and all that comes after it: no text with gaps. */
 static void write_out(struct hak_writer *writer, const char *bytes, size_t count)
 {
-    if (writer->refused == 0)
+    if (writer->refused == 0 && count != 0)
         writer->refused = hak_os_write(writer->fd, bytes, count, writer->patience);
 }
 

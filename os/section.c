@@ -35,7 +35,7 @@ struct stripe {
     uint32_t inside;
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
-static struct {
+HAK_EARLY static struct {
     struct stripe stripes[STRIPES];
     uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
     /* Threads whose handler forks while they are inside. On another line than `frozen`, which each

@@ -30,7 +30,8 @@ enum {
 
 enum { NOT_KNOWN, IS_OPEN, IS_CLOSED };
 
-static uint32_t stderr_state;    /* of the enum above; written by the starting thread. Atomic */
+/* Of the enum above; written by the starting thread. Atomic. */
+HAK_EARLY static uint32_t stderr_state;
 
 /* A descriptor kept us waiting in vain: the next does not, until one takes something. So a full
  * pipe costs a second and not a second a line. Atomic. */

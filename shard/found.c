@@ -14,7 +14,8 @@ enum {
 uint32_t hak_found_waiting;
 
 static uint64_t slots[SLOTS];
-static struct hak_counters *broken;    /* where broken links are counted; written at start */
+/* Where broken links are counted; written at start. */
+HAK_EARLY static struct hak_counters *broken;
 
 void hak_found_start(struct hak_counters *counters)
 {

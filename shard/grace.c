@@ -12,7 +12,7 @@ enum {
 };
 
 struct hak_grace_slot hak_grace_slots[HAK_GRACE_READERS];
-uint32_t hak_grace_readers;
+HAK_EARLY uint32_t hak_grace_readers;
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
@@ -67,7 +67,7 @@ static unsigned readers_wanted(void)
 
 void hak_grace_start(void)
 {
-    static uint32_t started;
+    HAK_EARLY static uint32_t started;
     /* relaxed: constructors run one after the other */
     if (__atomic_exchange_n(&started, 1, __ATOMIC_RELAXED) || !is_memory_to_be_had())
         return;

@@ -2,12 +2,13 @@
 /* Shards: made at start and by re-sharding, found by id. Any thread. */
 #include "shard/shard.h"
 
+#include "os/compiler.h"
 #include "os/lock.h"
 #include "tiers/meta.h"
 
 struct hak_shard *hak_shards[HAK_SHARD_IDS];
 
-static struct {
+HAK_EARLY static struct {
     struct hak_lock lock;
     uint32_t last_id;
 } registry;
@@ -34,7 +35,6 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
         hak_pool_init(&shard->mid, &shard->source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
         hak_learner_start(&shard->learner, policy, id);
         hak_large_init(&shard->large, &shard->source, &shard->learner);
-        hak_transfer_cache_init(&shard->bundles);
         /* release, both: pair with the acquires in hak_shard_of_id and hak_shard_last_id */
         __atomic_store_n(&hak_shards[id], shard, __ATOMIC_RELEASE);
         __atomic_store_n(&registry.last_id, id, __ATOMIC_RELEASE);

@@ -43,11 +43,12 @@ struct hak_shard {
     struct hak_counters counters;
     struct hak_pool tiny;                   /* objects up to 1 KiB */
     struct hak_pool mid;                    /* up to 32 KiB */
-    struct hak_large_cache large;           /* runs from there on, whales apart */
     struct hak_learner learner;             /* what becomes of freed runs; under large's lock */
     struct hak_lock lane_lock;              /* over making lanes */
     uint32_t lane_end;                      /* beyond the last lane; atomic */
     uint32_t lane_turn;                     /* the lane to be ticked next; relaxed */
+    /* Runs from there on, whales apart. */
+    struct hak_large_cache large __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_lane *lanes[HAK_LANES_MAX];  /* other CPUs' large caches: lanes.h; atomic */
     struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
     struct hak_inbox inbox;                 /* bundles that came home */

@@ -84,10 +84,13 @@ static unsigned capacity_of(unsigned class_id)
     return capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
 }
 
-void hak_transfer_cache_init(struct hak_transfer_cache *cache)
+unsigned hak_transfer_cache_capacity(struct hak_transfer_cache *cache, unsigned class_id)
 {
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        cache->bins[class_id].capacity = capacity_of(class_id);
+    uint32_t *capacity = &cache->bins[class_id].capacity;
+    /* relaxed, both: all who come first write the same */
+    if (hak_unlikely(__atomic_load_n(capacity, __ATOMIC_RELAXED) == 0))
+        __atomic_store_n(capacity, capacity_of(class_id), __ATOMIC_RELAXED);
+    return __atomic_load_n(capacity, __ATOMIC_RELAXED);
 }
 
 bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
@@ -95,10 +98,11 @@ bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     struct hak_bundle bundle = hak_bundle_of(class_id, chain);
+    unsigned capacity = hak_transfer_cache_capacity(cache, class_id);
     struct hak_stack_head old;
     do {
         old = load_head(&bin->head);
-        if (bundles_in(old) >= bin->capacity)
+        if (bundles_in(old) >= capacity)
             return false;
         hak_bundle_set_next(hak_bundle_top(bundle), old.top);    /* published by the exchange */
         hak_inject();
@@ -192,7 +196,9 @@ struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsign
 
 bool hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id)
 {
-    return hak_transfer_cache_depth(cache, class_id) >= cache->bins[class_id].capacity;
+    /* relaxed: as above; 0: nothing was ever pushed */
+    unsigned capacity = __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
+    return capacity != 0 && hak_transfer_cache_depth(cache, class_id) >= capacity;
 }
 
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)

@@ -53,7 +53,7 @@ struct hak_stack_head {
 
 struct hak_transfer_bin {
     struct hak_stack_head head;
-    uint32_t capacity;    /* bundles; constant */
+    uint32_t capacity;    /* bundles; 0 until the first push, then constant; relaxed */
     uint64_t seen_tag;    /* at the last look for idle bins; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
@@ -61,7 +61,9 @@ struct hak_transfer_cache {
     struct hak_transfer_bin bins[HAK_CLASS_COUNT];
 };
 
-void hak_transfer_cache_init(struct hak_transfer_cache *cache);
+/* Bundles that a bin has room for. Not told at start: a shard whose memory was never touched is
+ * valid, so that a short process does not pay for what it does not use. */
+unsigned hak_transfer_cache_capacity(struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Pushes a chain that is not empty, as a bundle. Whether the bin had room. */
 bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,

@@ -9,6 +9,7 @@
 
 #include "os/apart.h"
 #include "os/bits.h"
+#include "os/compiler.h"
 #include "os/memory.h"
 
 enum {
@@ -20,7 +21,7 @@ struct chunk {
     uint64_t used;    /* bytes handed out, this header included */
 };
 
-static struct {
+HAK_EARLY static struct {
     struct chunk *chunk;    /* memory is cut from it; release, acquire */
     size_t bytes;           /* mapped so far; relaxed */
 } meta;

@@ -31,8 +31,6 @@ void hak_pool_init(struct hak_pool *pool, const struct hak_region_source *source
     pool->space.source = source;
     pool->first_class = first_class;
     pool->last_class = last_class;
-    for (unsigned bin = 0; bin < HAK_POOL_BINS; bin++)
-        pool->bins[bin].waiting_ns = UINT64_MAX;
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */

@@ -49,18 +49,18 @@ struct hak_pool_bin {
     size_t free_objects;         /* in all slabs */
     struct hak_slab_list lists[HAK_POOL_DEGREES];    /* open ones, the fullest first */
     struct hak_slab_list waiting;    /* slabs to search for free kernel pages (pool_holes.h) */
-    uint64_t waiting_ns;         /* looked_ns of the first, or UINT64_MAX; relaxed */
+    uint64_t awaited;            /* ~looked_ns of the first, 0: none; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_pool {
     const struct hak_region_source *source;
     unsigned first_class;
     unsigned last_class;
-    struct hak_pool_bin bins[HAK_POOL_BINS];
-    struct hak_pool_space space;
     uint64_t ticked_ns;          /* the last tick; relaxed, as the next two fields */
     uint64_t refused_ns;         /* when the kernel last refused a hole; 0: never */
     uint32_t tick_bin;           /* the bin with which the next tick begins */
+    struct hak_pool_space space;
+    struct hak_pool_bin bins[HAK_POOL_BINS];
 };
 
 /* A region and its header, or NULL if the kernel refuses. No lock. */

@@ -51,9 +51,9 @@ static bool is_spent(const struct budget *budget)
 
 static void note_first(struct hak_pool_bin *bin)
 {
-    uint64_t since = bin->waiting.first != NULL ? bin->waiting.first->looked_ns : UINT64_MAX;
+    uint64_t awaited = bin->waiting.first != NULL ? ~bin->waiting.first->looked_ns : 0;
     /* relaxed: ticks read it before they take the lock */
-    __atomic_store_n(&bin->waiting_ns, since, __ATOMIC_RELAXED);
+    __atomic_store_n(&bin->awaited, awaited, __ATOMIC_RELAXED);
 }
 
 static void append(struct hak_pool_bin *bin, struct hak_slab *slab, uint64_t now_ns)
@@ -187,8 +187,8 @@ static enum turn look_at_first(struct round *round, struct hak_pool_bin *bin)
 
 static bool is_due(const struct hak_pool_bin *bin, uint64_t now_ns, uint64_t decay_ns)
 {
-    uint64_t since = __atomic_load_n(&bin->waiting_ns, __ATOMIC_RELAXED);
-    return since != UINT64_MAX && now_ns > since && now_ns - since > decay_ns;
+    uint64_t awaited = __atomic_load_n(&bin->awaited, __ATOMIC_RELAXED);
+    return awaited != 0 && now_ns > ~awaited && now_ns - ~awaited > decay_ns;
 }
 
 static enum turn tick_bin(struct round *round, struct hak_pool_bin *bin, uint64_t decay_ns)

@@ -8,8 +8,8 @@
 #include "topology/bind.h"
 
 /* Written by the starting thread only. */
-static enum hak_os_huge huge_pages;
-static bool hugetlb;
+HAK_EARLY static enum hak_os_huge huge_pages;
+HAK_EARLY static bool hugetlb;
 
 void hak_region_set_huge(enum hak_os_huge huge)
 {

@@ -44,8 +44,8 @@ _Static_assert(SLAB_PAGES_MAX * HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >
                    SLAB_OBJECTS_MIN,
                "the longest slab holds enough of the largest objects");
 
-struct hak_class hak_classes[HAK_CLASS_COUNT];
-uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
+HAK_EARLY struct hak_class hak_classes[HAK_CLASS_COUNT];
+HAK_EARLY uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
 const uint8_t *hak_class_of_size_known = hak_class_of_size;
 
 static unsigned size_of_class(unsigned class_id)

@@ -170,7 +170,6 @@ static bool map_whale(struct hak_whale *whale, const struct hak_region_source *s
 void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
 {
     hak_lock_acquire(&whales->lock);
-    whales->learner = (struct hak_learner){0};
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
     hak_learner_start(&whales->learner, policy, 0);
     hak_lock_release(&whales->lock);

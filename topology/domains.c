@@ -50,7 +50,9 @@ static int parse_mode(const char *text, struct hak_domain_request *request)
 int hak_domains_parse(const char *text, struct hak_domain_request *request)
 {
     char word[16] = ""; /* longer than any mode */
-    size_t length = strcspn(text, ":");
+    size_t length = 0;
+    while (text[length] != '\0' && text[length] != ':')
+        length++;
     if (length >= sizeof word)
         return -EINVAL;
     memcpy(word, text, length);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * at_rest.c - what stays resident when the last free has returned, and nobody calls any more.
+ * at_rest.c - what stays resident when the last free has returned, and nobody calls any more; and
+ * what the library has touched before the first call.
  *
  * The program executes itself anew with HAKMEM_DECAY=0 or the default, so that nothing from before
  * is there. No time is measured. On glibc nothing is claimed.
@@ -133,12 +134,72 @@ static void after_a_burst(void)
             rests(&loads[i], "1h", 1, FIRST + SLACK);
 }
 
+/* ---- before the first call ---- */
+
+/* Kernel pages that the process has written, told without an allocation; 0: the kernel does not. */
+static unsigned pages_touched(void)
+{
+    static char text[4096];
+    int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    const char *line = length > 0 ? strstr(text, "Anonymous:") : NULL;
+    unsigned long kib = line != NULL ? strtoul(line + sizeof "Anonymous:" - 1, NULL, 10) : 0;
+    return (unsigned)(kib * KIB / (size_t)sysconf(_SC_PAGESIZE));
+}
+
+/* The second life of the program: the number, or whether it is within the bound. */
+static int count_inside(unsigned allowed)
+{
+    unsigned touched = pages_touched();
+    if (allowed == 0)
+        return (int)touched;
+    if (touched <= allowed)
+        return 0;
+    fprintf(stderr, "# %u pages touched, %u allowed\n", touched, allowed);
+    return 1;
+}
+
+static int start_anew(const char *shards, unsigned allowed)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%u", allowed);
+    pid_t child = process_fork();
+    if (child == 0) {
+        setenv("HAKMEM_SHARD", shards, 1);
+        if (allowed == 0)
+            unsetenv("LD_PRELOAD");
+        execl("/proc/self/exe", "at_rest", "count", number, NULL);
+        _exit(125);
+    }
+    return process_wait(child, 60);
+}
+
+/* A short process pays for each page that its start touches. What is valid as zeros is left alone:
+ * of a shard the words that say where it stands. */
+static void few_pages_at_start(void)
+{
+    enum { LIBRARY_MOST = 24, SHARD_MOST = 6, SHARDS = 64 };
+    if (!is_ours())
+        return;
+    int without = start_anew("single", 0);
+    if (without == 0) {
+        tap_skip("the kernel has no smaps_rollup");
+        return;
+    }
+    EXPECT_LE(without, 100);
+    EXPECT_EQ(start_anew("single", (unsigned)without + LIBRARY_MOST), 0);
+    EXPECT_EQ(start_anew("64", (unsigned)without + LIBRARY_MOST + SHARDS * SHARD_MOST), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"with HAKMEM_DECAY=0 nothing stays of any tier", at_once},
         {"after one burst no more than 16 MiB stay", after_a_burst},
+        {"before the first call few pages were touched", few_pages_at_start},
     };
+    if (argc == 3 && strcmp(argv[1], "count") == 0)
+        return count_inside((unsigned)atoi(argv[2]));
     if (argc == 5 && strcmp(argv[1], "inside") == 0)
         return live_inside(argv[2], (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10));
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

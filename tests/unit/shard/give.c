@@ -17,7 +17,7 @@ static void accepted(void)
     const struct hak_shard_map *map = world_by_turns("4");
     REQUIRE(map != NULL);
     struct hak_shard *shard = map->shards[1];
-    unsigned capacity = shard->bundles.bins[CLASS].capacity;
+    unsigned capacity = hak_transfer_cache_capacity(&shard->bundles, CLASS);
     uint64_t bundles = world_count(shard, HAK_COUNTER_FLUSH_BUNDLES);
     uint64_t to_slabs = world_count(shard, HAK_COUNTER_FLUSH_TO_SLABS);
     unsigned bundle = hak_classes[CLASS].bundle;

@@ -59,7 +59,6 @@ static void start(void)
     EXPECT_EQ(hak_page_map_cover(objects, sizeof objects), 0);
     hak_page_map_set_slab(objects, 2, CLASS, 1);
     memset(&cache, 0, sizeof cache);
-    hak_transfer_cache_init(&cache);
     memset(owners, 0, sizeof owners);
     memset(workers, 0, sizeof workers);
 }
@@ -232,7 +231,7 @@ static void capacity_holds(void)
 {
     start();
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        unsigned capacity = cache.bins[class_id].capacity;
+        unsigned capacity = hak_transfer_cache_capacity(&cache, class_id);
         EXPECT_GE(capacity, 4);
         EXPECT_LE(capacity, 64);
         size_t bundle = (size_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
@@ -285,8 +284,8 @@ static void taken_all_and_put_back(void)
     hak_page_map_set_slab(memory, 2, MID, 1);
     borrow_all(1); /* needs none */
     for (unsigned class_id = MID; class_id <= HAK_CLASS_LAST; class_id++)
-        EXPECT_LE(cache.bins[class_id].capacity, HAK_TRANSFER_MID_MAX);
-    EXPECT_EQ(cache.bins[MID].capacity, HAK_TRANSFER_MID_MAX);
+        EXPECT_LE(hak_transfer_cache_capacity(&cache, class_id), HAK_TRANSFER_MID_MAX);
+    EXPECT_EQ(hak_transfer_cache_capacity(&cache, MID), HAK_TRANSFER_MID_MAX);
     for (unsigned i = 0; i < HAK_TRANSFER_MID_MAX; i++) {
         words[i] = hak_magazine_empty(MID);
         hak_magazine_push(&words[i], memory[i]);
