@@ -18,7 +18,7 @@ build_packages="gcc g++ libc6-dev make autoconf automake libtool pkg-config xz-u
 # Without one of these a test says so and is skipped.
 check_packages="binutils clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross shellcheck
     spin universal-ctags valgrind git perl python3 libpython3.11-testsuite sqlite3 libsqlite3-dev
-    postgresql google-perftools libjemalloc-dev
+    postgresql google-perftools libjemalloc-dev debhelper
     qemu-system-x86 qemu-user busybox-static cpio nodejs libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 libtbbmalloc2"
 
 # ------------------------------------------------------------------ the parts of a check
@@ -43,6 +43,7 @@ numa       a  placement, changes under load, a limit of memory, in guests of 3 a
 model      b  Spin searches the models of the protocols, and their mutations
 fuzz       b  libFuzzer at what is read from outside, ten seconds a target
 install    -  make install, and a program linked by hakmem.pc
+packages   -  Debian's packages: built, installed in a root of their own, used, purged
 distcheck  -  make distcheck, with the tests that read the tree
 END
 }
@@ -146,6 +147,11 @@ part_install() {
 
 # The tests have run elsewhere. Here those run that read files of the tree, and one of each kind; the
 # archive must hold every file that git knows.
+part_packages() {
+    command -v dh >/dev/null || return 77
+    need_build && make -C build --no-print-directory check-packages
+}
+
 part_distcheck() {
     need_build || return 1
     # shellcheck disable=SC2016  # make expands it
