@@ -17,6 +17,7 @@ dist_doc_DATA = \
 	README.md \
 	CHANGELOG.md \
 	SECURITY.md \
+	%D%/coming-from.md \
 	%D%/counters.md \
 	%D%/glossary.md \
 	%D%/heaps.md \
@@ -26,6 +27,7 @@ dist_doc_DATA = \
 	%D%/profiling.md \
 	%D%/security.md \
 	%D%/system-calls.md \
+	%D%/troubleshooting.md \
 	%D%/tuning.md \
 	%D%/walk.md
 

@@ -256,6 +256,7 @@ direct_tests = \
 conform_scripts = \
 	%D%/conform/closed.sh \
 	%D%/conform/elf.sh \
+	%D%/conform/documents.sh \
 	%D%/conform/examples.sh \
 	%D%/conform/learn.sh \
 	%D%/conform/learning.sh \
@@ -336,6 +337,7 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_est
 %C%_conform_profiled_CFLAGS = $(AM_CFLAGS) -g -O1 -fno-builtin -fno-optimize-sibling-calls
 %C%_conform_profiled_LDADD = -lpthread
 %D%/conform/profile.log: %D%/conform/profiled
+%D%/conform/documents.log: %D%/conform/profiled
 
 # A shared library that only tests load: without an -rpath libtool would make an archive.
 check_LTLIBRARIES += %D%/conform/plugin.la

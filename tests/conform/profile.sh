@@ -6,44 +6,24 @@
 #
 # HAKMEM_CHECK_PROFILE_RUNS: runs of the comparison in each mode (4).
 
+. "$(dirname "$0")/../lib/tap.sh"
+
 tool=${HAKMEM_TEST_TOOL:?is to name the built program hakmem}
 library=${HAKMEM_TEST_LIBRARY:?is to name the built library}
 source=${HAKMEM_TEST_SOURCE:?is to name the source tree}/tests/conform
 program=tests/conform/profiled
 runs=${HAKMEM_CHECK_PROFILE_RUNS:-4}
-count=0
-bad=0
 
-if [ -n "${HAKMEM_TEST_SANITIZE:-}" ]; then
-    echo "1..0 # SKIP a sanitizer's malloc is not ours to be profiled"
-    exit 0
-fi
+skip_all_in_sanitizer_build
 for needed in python3 addr2line; do
-    command -v "$needed" >/dev/null || { echo "1..0 # SKIP no $needed"; exit 0; }
+    command -v "$needed" >/dev/null || skip_all "no $needed"
 done
 
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 : >"$work/err"
 
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/err"
-        bad=1
-    fi
-    : >"$work/err"
-}
-
-skip() # NAME WHY
-{
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
+tap_details=$work/err
 
 profiled() # FILE ARGUMENT...: the program runs with a profile
 {
@@ -171,5 +151,4 @@ report $? "a profile whose figures need correction"
 timeout 60 "$tool" profile "$work/hostile" >"$work/out" 2>"$work/err" && [ -s "$work/out" ]
 report $? "impossible numbers and mappings"
 
-echo "1..$count"
-exit $bad
+tap_end
