@@ -15,6 +15,7 @@ command -v python3 >/dev/null || skip_all "no python3"
 
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+# shellcheck disable=SC2034  # tests/lib/tap.sh reads it
 tap_details=$work/out
 
 # The program, by a name of its own: others run it, too.
@@ -35,6 +36,7 @@ block() {
 }
 
 # Between the start of a program and the first look at it a person lets it run.
+# shellcheck disable=SC2016  # for the shell that runs the block
 await='i=0; while [ $i -lt 300 ] \&\& ! grep -q ready out; do sleep 0.1; i=$((i+1)); done'
 
 run_block() # DOCUMENT NUMBER TEXT: it runs, and prints the text

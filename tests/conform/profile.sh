@@ -23,6 +23,7 @@ work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 : >"$work/err"
 
+# shellcheck disable=SC2034  # tests/lib/tap.sh reads it
 tap_details=$work/err
 
 profiled() # FILE ARGUMENT...: the program runs with a profile

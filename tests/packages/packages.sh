@@ -19,6 +19,7 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 
+# shellcheck disable=SC2034  # tests/lib/tap.sh reads it
 tap_details=$work/log
 
 there() # PATH...: each is in the root
@@ -70,7 +71,8 @@ report $? "a program is built by hakmem.pc, and needs the library by its soname"
 package_manager --purge hakmem libhakmem-dev libhakmem0
 status=$?
 find "$root" -type f ! -path "$root/var/lib/dpkg/*" >"$work/left"
-[ $status -eq 0 ] && [ ! -s "$work/left" ] || { cat "$work/left" >>"$work/log"; status=1; }
+cat "$work/left" >>"$work/log"
+[ ! -s "$work/left" ] || status=1
 report $status "they are purged without a trace"
 
 tap_end
