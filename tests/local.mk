@@ -426,12 +426,14 @@ security-table: libhakmem.la %D%/misuse/misuse
 # ------------------------------------------------------------------ fuzz
 # Compiled by clang, which need not be there, and with its sanitizers: so not by these rules.
 EXTRA_DIST += \
+	%D%/fuzz/fuzz_calls.c \
 	%D%/fuzz/fuzz_lists.c \
 	%D%/fuzz/fuzz_options.c \
 	%D%/fuzz/fuzz_saved.c \
 	%D%/fuzz/fuzz_sysfs.c \
 	%D%/fuzz/fuzz_xml.c \
-	%D%/fuzz/run.sh
+	%D%/fuzz/run.sh \
+	%D%/fuzz/calls
 
 .PHONY: fuzz
 fuzz: config.h
