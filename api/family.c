@@ -109,6 +109,11 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
         return resize_nothing(object, size);
     if (hak_unlikely(hak_owned_knows(object)))
         return hak_heaps_resize(object, usable, size);
+    if (usable <= HAK_MID_MAX && (hak_link_is_likely(object) || hak_misuse_is_checked()) &&
+        hak_unlikely(hak_seems_freed(object))) {
+        hak_misuse("realloc", object, HAK_MISUSE_FREED);
+        return fail(EINVAL);
+    }
     if (size == 0) {
         release(object);
         return NULL;
@@ -131,7 +136,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
 
 void *hakmem_realloc(void *object, size_t size)
 {
-    if (hak_likely(fits(hak_quick_usable_size(object), size)))
+    if (hak_likely(fits(hak_quick_usable_size(object), size) && !hak_link_is_likely(object)))
         return object;
     return resize(object, size);
 }
@@ -168,17 +173,26 @@ int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
 
 /* ------------------------------------------------------------------ freed, asked */
 
+/* realloc may have left more than `size` asks for, but never less. */
+static void release_sized(void *object, size_t size)
+{
+    if (hak_unlikely(hak_misuse_is_checked()) && object != NULL) {
+        size_t usable = hak_usable_size(object);
+        if (usable != 0 && size > usable)
+            hak_misuse("free_sized", object, HAK_MISUSE_SIZE);
+    }
+    release(object);
+}
+
 void hakmem_free_sized(void *object, size_t size)
 {
-    (void)size; /* the page map tells it */
-    release(object);
+    release_sized(object, size);
 }
 
 void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size)
 {
     (void)alignment;
-    (void)size;
-    release(object);
+    release_sized(object, size);
 }
 
 size_t hakmem_usable_size(const void *object)

@@ -486,6 +486,40 @@ void hak_release(void *object)
         release_other(object, page);
 }
 
+bool hak_seems_freed(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    const struct hak_front *front = hak_mine_front();
+    struct hak_shard *home = hak_shard_of_id(page.home);
+    if (page.class_id == HAK_CLASS_NONE || home == NULL)
+        return false;
+    if (front != NULL && hak_front_holds(front, page.class_id, object))
+        return true;
+    if (!hak_misuse_is_checked() || !hak_heap_enter())
+        return false;
+    bool is_free = hak_pool_says_free(hak_shard_pool(home, page.class_id), page.class_id, object);
+    hak_heap_leave();
+    return is_free;
+}
+
+/* Small requests may have got a run when memory was short. */
+static bool suits(struct hak_page page, size_t usable, size_t size, size_t alignment)
+{
+    if (usable == 0 || page.class_id == HAK_CLASS_NONE)
+        return usable == 0 || size <= usable;
+    if (alignment != 0)
+        return page.class_id == hak_size_class_aligned(size, alignment);
+    return size <= HAK_MID_MAX && page.class_id == hak_size_class(size);
+}
+
+void hak_release_sized(void *object, size_t size, size_t alignment)
+{
+    if (hak_unlikely(hak_misuse_is_checked()) && object != NULL &&
+        !suits(hak_page_find(object), hak_usable_size(object), size, alignment))
+        hak_misuse("free_sized", object, HAK_MISUSE_SIZE);
+    hak_release(object);
+}
+
 void hak_note_site_of_large(void *object, const void *site)
 {
     uint64_t hash = (uint64_t)(uintptr_t)site * UINT64_C(0x9E3779B97F4A7C15) >> 32;

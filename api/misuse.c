@@ -15,6 +15,7 @@ static const char *const reasons[] = {
     [HAK_MISUSE_FREED] = "it seems to have been freed already",
     [HAK_MISUSE_HEAP] = "it belongs to another heap",
     [HAK_MISUSE_WRITTEN] = "it was written to after it had been freed, or freed twice",
+    [HAK_MISUSE_SIZE] = "it is an object of another size",
 };
 
 void hak_misuse(const char *function, const void *pointer, enum hak_misuse what)
@@ -27,7 +28,7 @@ void hak_misuse(const char *function, const void *pointer, enum hak_misuse what)
     hak_put(&writer, "hakmem: %s(%p): invalid pointer: %s%s\n", function, pointer, reasons[what],
             choice == HAK_MISUSE_CHOICE_WARN ? "; ignored" : "");
     hak_writer_flush(&writer);
-    if (choice == HAK_MISUSE_CHOICE_ABORT)
+    if (choice != HAK_MISUSE_CHOICE_WARN)
         abort();
 }
 

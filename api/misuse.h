@@ -3,6 +3,9 @@
 #ifndef HAK_API_MISUSE_H
 #define HAK_API_MISUSE_H
 
+#include <stdbool.h>
+
+#include "api/options.h"
 #include "os/compiler.h"
 #include "shard/found.h"
 
@@ -13,12 +16,20 @@ enum hak_misuse {
     HAK_MISUSE_FREED,    /* an object begins there, but it seems to be free */
     HAK_MISUSE_HEAP,     /* of another heap than the one that it was given to */
     HAK_MISUSE_WRITTEN,  /* a freed object that was written to afterwards */
+    HAK_MISUSE_SIZE,     /* a live object of another size than the caller says */
 };
 
 /* Writes one line on stderr and aborts, unless HAKMEM_MISUSE says otherwise. If it returns, the
  * caller ignores the pointer. function: the name that the program called. Takes no lock, and the
  * caller holds none; does not change errno. */
 HAK_COLD void hak_misuse(const char *function, const void *pointer, enum hak_misuse what);
+
+/* Whether each pointer is looked at when it is freed (HAKMEM_MISUSE=check): threads then have no
+ * fronts, so that slabs know of each object whether it is free. */
+static inline bool hak_misuse_is_checked(void)
+{
+    return hak_options.misuse == HAK_MISUSE_CHOICE_CHECK;
+}
 
 /* The same for all that was found in freed memory and not yet reported. */
 HAK_COLD void hak_misuse_tell_found(void);

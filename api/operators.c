@@ -286,6 +286,12 @@ static inline void release(void *object)
         hak_release(object);
 }
 
+static inline void release_sized(void *object, size_t size, size_t alignment)
+{
+    if (hak_unlikely(!hak_quick_release(object)))
+        hak_release_sized(object, size, alignment);
+}
+
 static void delete_plain(void *object)
 {
     release(object);
@@ -320,18 +326,16 @@ void _ZdaPvSt11align_val_t(void *, size_t) __attribute__((weak, alias("delete_ar
 
 __attribute__((weak)) void _ZdlPvm(void *object, size_t size)
 {
-    (void)size;
     if (hak_likely(_ZdlPv == delete_plain))
-        release(object);
+        release_sized(object, size, 0);
     else
         _ZdlPv(object);
 }
 
 __attribute__((weak)) void _ZdaPvm(void *object, size_t size)
 {
-    (void)size;
-    if (hak_likely(_ZdaPv == delete_array))
-        delete_array(object);
+    if (hak_likely(_ZdaPv == delete_array && _ZdlPv == delete_plain))
+        release_sized(object, size, 0);
     else
         _ZdaPv(object);
 }
@@ -350,8 +354,10 @@ __attribute__((weak)) void _ZdaPvRKSt9nothrow_t(void *object, const struct nothr
 
 __attribute__((weak)) void _ZdlPvmSt11align_val_t(void *object, size_t size, size_t alignment)
 {
-    (void)size;
-    _ZdlPvSt11align_val_t(object, alignment);
+    if (hak_likely(_ZdlPvSt11align_val_t == delete_aligned))
+        release_sized(object, size, alignment);
+    else
+        _ZdlPvSt11align_val_t(object, alignment);
 }
 
 __attribute__((weak)) void _ZdaPvmSt11align_val_t(void *object, size_t size, size_t alignment)

@@ -495,5 +495,7 @@ void hak_options_start(void)
     if (is_secure && environ != NULL)
         forget_all(environ);
     hak_options_read(&hak_options, is_secure ? NULL : environ, &complaints);
+    if (hak_options.misuse == HAK_MISUSE_CHOICE_CHECK)
+        hak_options.front = HAK_FRONT_CHOICE_THREAD;    /* of which threads then have none */
     hak_writer_flush(&complaints);
 }

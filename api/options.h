@@ -37,6 +37,7 @@ enum hak_misuse_choice {
     HAK_MISUSE_CHOICE_ABORT,
     HAK_MISUSE_CHOICE_WARN,
     HAK_MISUSE_CHOICE_IGNORE,
+    HAK_MISUSE_CHOICE_CHECK,
 };
 
 enum hak_stats_choice {

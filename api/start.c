@@ -59,6 +59,8 @@ __attribute__((constructor)) static void second_stage(void)
     if (!hak_placing_may_wait())
         hak_thread_place_shards_and_wait();
     hak_threads_start();
+    if (hak_misuse_is_checked())
+        hak_thread_drop_own_front();    /* made by the first call, before options were read */
     hak_fork_start();
     hak_inform_start();
     if (hak_options.background == HAK_BACKGROUND_CHOICE_YES)

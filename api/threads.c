@@ -111,7 +111,8 @@ static struct hak_front *start_thread(void)
     if (__atomic_fetch_add(&threads.count, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
-    bool shares = hak_fronts_are_per_cpu() || is_one_of_many();
+    bool shares =
+        hak_misuse_is_checked() || hak_fronts_are_per_cpu() || is_one_of_many();
     struct hak_front *front = shares ? NULL : make_front();
     if (front == NULL) {
         hak_thread_state = shares ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
@@ -145,7 +146,7 @@ struct hak_front *hak_thread_own_front(void)
 void hak_thread_earn_front(void)
 {
     if (!hak_thread_has_front() && hak_thread_state == HAK_THREAD_RUNNING &&
-        !hak_fronts_are_per_cpu() && hak_crowd_seems_small())
+        !hak_misuse_is_checked() && !hak_fronts_are_per_cpu() && hak_crowd_seems_small())
         hak_thread_own_front();
 }
 
@@ -168,7 +169,8 @@ static void give_up(struct hak_front *front)
 void hak_thread_drop_own_front(void)
 {
     struct hak_front *front = hak_thread_front();
-    bool shares = hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
+    bool shares =
+        hak_misuse_is_checked() || hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
     if (front == NULL || !shares || hak_thread_state != HAK_THREAD_RUNNING)
         return;
     give_up(front);

@@ -174,3 +174,26 @@ void hak_front_shrink(struct hak_front *front)
             front->fill[class_id] /= 2;
     }
 }
+
+static bool chain_holds(unsigned class_id, struct hak_chain chain, const void *object)
+{
+    for (unsigned steps = hak_classes[class_id].bundle; steps != 0; steps--) {
+        const void *top = hak_chain_top(chain);
+        if (top == NULL || top == object)
+            return top != NULL;
+        if (!hak_found_is_of_class(class_id, top))
+            return false;
+        struct hak_chain below = hak_link_read(top);
+        if (!hak_link_is_sound(chain, below))
+            return false;
+        chain = below;
+    }
+    return false;
+}
+
+bool hak_front_holds(const struct hak_front *front, unsigned class_id, const void *object)
+{
+    return chain_holds(class_id, front->loaded[class_id], object) ||
+           chain_holds(class_id, front->spare[class_id], object) ||
+           chain_holds(class_id, front->foreign[class_id], object);
+}

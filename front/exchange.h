@@ -16,6 +16,11 @@ HAK_COLD void hak_front_overflow(struct hak_front *front, unsigned class_id, voi
 /* Takes back an object of another shard. */
 void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *object);
 
+/* Whether the object, of this class, is in one of the front's magazines: a few steps for each
+ * object in them. */
+HAK_COLD bool hak_front_holds(const struct hak_front *front, unsigned class_id,
+                              const void *object);
+
 /* Gives back all objects. */
 void hak_front_flush(struct hak_front *front);
 

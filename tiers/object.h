@@ -39,6 +39,7 @@
 
 enum {
     HAK_WORD_ROOM_BITS = 16,
+    HAK_LINK_ROOM_MAX = 256,          /* more than any bundle has */
     HAK_LINK_SOUND_MASK = 0xfffff,    /* room, and the four bits of an address that are 0 */
 };
 
@@ -114,6 +115,13 @@ static inline bool hak_link_is_sound(struct hak_chain chain, struct hak_chain be
 static inline bool hak_link_has_room(struct hak_chain chain, struct hak_chain below)
 {
     return (uint16_t)below.word == (uint16_t)(chain.word + 1);
+}
+
+/* Whether an object's first word looks like a link: that of a free object does; of live ones few
+ * do, until the program writes there. */
+static inline bool hak_link_is_likely(const void *object)
+{
+    return (hak_link_read(object).word & HAK_LINK_SOUND_MASK) <= HAK_LINK_ROOM_MAX;
 }
 
 /* ---- bundles, and the second link ----------------------------------------------------------- */

@@ -301,6 +301,17 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chai
     return given;
 }
 
+bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object)
+{
+    struct hak_pool_bin *bin = bin_of(pool, class_id);
+    hak_lock_acquire(&bin->lock);
+    struct hak_page page = hak_page_find(object);
+    bool is_free = page.class_id != class_id || page.home != pool->source->home ||
+                   hak_slab_is_free(hak_slab_of(object, page), object);
+    hak_lock_release(&bin->lock);
+    return is_free;
+}
+
 /* ---- giving back to the kernel -------------------------------------------------------------- */
 
 bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)

@@ -117,6 +117,10 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy);
 
+/* Whether an object of this pool lies free in its slab, and not at hand somewhere. Takes the bin's
+ * lock. */
+bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object);
+
 /* Purges a portion of the free pages that were not used for policy->decay_ns: at most
  * HAK_SPACE_TICK_CALLS calls, and as many for kernel pages inside slabs. Cheap if there are none.
  * Returns whether more is due inside slabs. */

@@ -209,18 +209,32 @@ struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak
     return chain;
 }
 
+static unsigned index_of(const struct hak_slab *slab, const void *object)
+{
+    uint64_t offset = (uint64_t)((const char *)object - slab->base);
+    return (unsigned)(offset * slab->reciprocal >> 32);
+}
+
+static bool is_free_at(const struct hak_slab *slab, unsigned index)
+{
+    return (slab->words[index / WORD_BITS] >> index % WORD_BITS & 1) != 0 ||
+           (slab->hole_count != 0 && is_hidden(slab, index, page_shift()));
+}
+
+bool hak_slab_is_free(const struct hak_slab *slab, const void *object)
+{
+    return is_free_at(slab, index_of(slab, object));
+}
+
 enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object)
 {
     if (hak_unlikely(!hak_slab_is_object(slab, object)))
         return HAK_SLAB_NOT_AN_OBJECT;
-    uint64_t offset = (uint64_t)((const char *)object - slab->base);
-    unsigned index = (unsigned)(offset * slab->reciprocal >> 32);
-    unsigned word = index / WORD_BITS;
-    uint64_t bit = UINT64_C(1) << index % WORD_BITS;
-    if (hak_unlikely((slab->words[word] & bit) != 0 ||
-                     (slab->hole_count != 0 && is_hidden(slab, index, page_shift()))))
+    unsigned index = index_of(slab, object);
+    if (hak_unlikely(is_free_at(slab, index)))
         return HAK_SLAB_ALREADY_FREE;
-    slab->words[word] |= bit;
+    unsigned word = index / WORD_BITS;
+    slab->words[word] |= UINT64_C(1) << index % WORD_BITS;
     slab->summary |= UINT64_C(1) << word;
     slab->free_count++;
     return HAK_SLAB_GIVEN;

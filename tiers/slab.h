@@ -59,6 +59,9 @@ struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak
 
 enum hak_slab_give { HAK_SLAB_GIVEN, HAK_SLAB_NOT_AN_OBJECT, HAK_SLAB_ALREADY_FREE };
 
+/* Whether the object that begins there is free. */
+bool hak_slab_is_free(const struct hak_slab *slab, const void *object);
+
 /* Takes one object back. */
 enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object);
 

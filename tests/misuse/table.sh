@@ -41,6 +41,7 @@ column hakmem LD_PRELOAD="$library"
 column cpu LD_PRELOAD="$library" HAKMEM_SHARD=cpu
 column warn LD_PRELOAD="$library" HAKMEM_MISUSE=warn
 column ignore LD_PRELOAD="$library" HAKMEM_MISUSE=ignore
+column check LD_PRELOAD="$library" HAKMEM_MISUSE=check
 column glibc HAKMEM_NONE=1
 preload jemalloc /usr/lib/*/libjemalloc.so.2
 preload mimalloc /usr/lib/*/libmimalloc.so.2
@@ -63,8 +64,9 @@ First what malloc handed out when the program went on: **twice** an address that
 **overlap** bytes that somebody owns, **attacker** the memory that an attacker chose. Then what
 ended it: **caught** by a line, an abort, or a page without memory where the program wrote; **crash**
 elsewhere by the processor. A dash: nothing of all that.
-cpu is \`HAKMEM_SHARD=cpu\`; warn and ignore are \`HAKMEM_MISUSE\`. \`as hakmem links\` means an attacker who
-knows this library: others have no such case.
+cpu is \`HAKMEM_SHARD=cpu\`; warn, ignore and check are \`HAKMEM_MISUSE\` (with check nothing that is
+free links to anything, so what is written there is not noticed, and harms nobody). \`as hakmem
+links\` means an attacker who knows this library: others have no such case.
 
 END
 printf '| of %s |' "$cases"

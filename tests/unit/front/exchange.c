@@ -235,6 +235,38 @@ static void trimmed_meanwhile(void)
     world_expect_nothing_lost();
 }
 
+/* What lies at hand is found in any of the three magazines, what is out is not. A broken link ends
+ * the search. */
+static void holds(void)
+{
+    world_start();
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    unsigned bundle = hak_classes[CLASS].bundle;
+    struct hak_chain chain = world_chain(front->shard, CLASS, bundle);
+    void *out = world_pop(&chain);
+    struct hak_chain *magazines[] = {front->loaded, front->spare, front->foreign};
+    for (unsigned i = 0; i < 3; i++) {
+        struct hak_chain was = magazines[i][CLASS];
+        magazines[i][CLASS] = chain;
+        for (struct hak_chain rest = chain; !hak_chain_is_empty(rest);
+             rest = hak_link_read(hak_chain_top(rest)))
+            EXPECT(hak_front_holds(front, CLASS, hak_chain_top(rest)));
+        EXPECT(!hak_front_holds(front, CLASS, out));
+        magazines[i][CLASS] = was;
+    }
+    front->loaded[CLASS] = chain;
+    void *second = hak_chain_top(hak_link_read(hak_chain_top(chain)));
+    struct hak_chain link = hak_link_read(second);
+    hak_link_write(second, (struct hak_chain){link.word + 1});
+    EXPECT(hak_front_holds(front, CLASS, second));
+    EXPECT(!hak_front_holds(front, CLASS, hak_chain_top(link)));
+    hak_link_write(second, link);
+    world_give(front, out);
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -243,6 +275,7 @@ int main(int argc, char **argv)
         {"threads of one shard lose nothing", threads_of_one_shard},
         {"threads of many shards lose nothing", threads_of_many_shards},
         {"threads that adopt lose nothing", threads_that_adopt},
+        {"it is known what a front holds", holds},
         {"nothing is lost while others trim", trimmed_meanwhile},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

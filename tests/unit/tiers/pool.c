@@ -140,6 +140,7 @@ static void take_many(unsigned class_id, uintptr_t *objects, unsigned count)
         EXPECT_EQ(page.class_id, class_id);
         EXPECT_EQ(page.home, HOME);
         EXPECT(hak_slab_is_object(hak_slab_of(object, page), object));
+        EXPECT(!hak_pool_says_free(pool_of(class_id), class_id, object));
         if (i > 0)
             EXPECT_GE(objects[i] - objects[i - 1], class->size);
     }

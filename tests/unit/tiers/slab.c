@@ -102,7 +102,9 @@ static void give(unsigned index)
 {
     char *object = slab.base + (size_t)index * slab.size;
     enum hak_slab_give expected = taken[index] ? HAK_SLAB_GIVEN : HAK_SLAB_ALREADY_FREE;
+    EXPECT_EQ(hak_slab_is_free(&slab, object), !taken[index]);
     EXPECT_EQ(hak_slab_give(&slab, object), expected);
+    EXPECT(hak_slab_is_free(&slab, object));
     taken_count -= taken[index] != 0;
     taken[index] = 0;
 }
