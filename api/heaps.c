@@ -169,7 +169,6 @@ static struct hak_policy policy_of(const struct hakmem_heap_options *options, un
     policy.credit = NULL;
     policy.learns_huge = 0;
     policy.by_site = 0;
-    policy.slab_lend_bytes = 0;
     policy.slab_retain_bytes = slab_share > SLAB_LEAST ? slab_share : SLAB_LEAST;
     if ((options->flags & HAKMEM_HEAP_POPULATE) != 0) {
         policy.large_arm = HAK_ARM_KEEP;

@@ -51,8 +51,8 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map);
 /* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
 void hak_front_attach_all(const struct hak_shard_map *map);
 
-/* How often memory was short so far: a front that sees another number gives back all it holds.
- * Written by heap/reclaim.c; relaxed. */
+/* How often memory was short, or trimmed, so far: a front that sees another number gives back all
+ * it holds. Written by heap/reclaim.c and heap/purge.c; relaxed. */
 extern uint32_t hak_front_wishes;
 
 /* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a

@@ -26,34 +26,20 @@ struct hak_shard_map *hak_heap_make_map(unsigned count)
     return map;
 }
 
-/* What the heap may keep unused in slabs is shared out, so that it does not grow with the shards;
- * runs and whales claim theirs of one credit. */
-static void share_out(struct hak_heap *heap, unsigned shards)
-{
-    enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024, LEND_PART = 2 };
-    size_t slab_share = heap->retain_bytes / shards / SLAB_PART;
-    if (heap->retain_bytes != 0 && slab_share < SLAB_LEAST)
-        slab_share = SLAB_LEAST;
-    struct hak_policy *policy = &heap->policy_store;
-    /* What is to decay in no time is not kept at all. */
-    if (policy->decay_ns == 0)
-        slab_share = 0;
-    hak_policy_set_bytes(&policy->whale_retain_bytes, heap->retain_bytes);
-    hak_policy_set_bytes(&policy->large_retain_bytes, heap->retain_bytes);
-    hak_policy_set_bytes(&heap->credit.most, heap->retain_bytes);
-    hak_policy_set_bytes(&policy->slab_retain_bytes, slab_share);
-    hak_policy_set_bytes(&policy->slab_lend_bytes, heap->retain_bytes / LEND_PART);
-}
-
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 {
+    enum { SLAB_PART = 2 };
+    struct hak_policy *policy = &heap->policy_store;
     heap->retain_bytes = bytes;
-    share_out(heap, heap->map->count);
+    hak_policy_set_bytes(&heap->credit.most, bytes);
+    hak_policy_set_bytes(&policy->whale_retain_bytes, bytes);
+    hak_policy_set_bytes(&policy->large_retain_bytes, bytes);
+    /* What is to decay in no time is not kept at all. */
+    hak_policy_set_bytes(&policy->slab_retain_bytes, policy->decay_ns != 0 ? bytes / SLAB_PART : 0);
 }
 
 void hak_heap_set_map(struct hak_heap *heap, const struct hak_shard_map *map)
 {
-    share_out(heap, map->count);
     /* release: pairs with the acquire in hak_heap_map */
     __atomic_store_n(&heap->map, map, __ATOMIC_RELEASE);
 }
@@ -63,7 +49,7 @@ int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
     heap->policy_store = *policy;
     heap->policy = &heap->policy_store;
     heap->policy_store.credit = &heap->credit;
-    heap->retain_bytes = policy->large_retain_bytes;
+    hak_heap_set_retain(heap, policy->large_retain_bytes);
     struct hak_shard_map *map = hak_heap_make_map(1);
     struct hak_shard *shard = hak_shard_create(HAK_NODE_ANY, heap->policy);
     if (map == NULL || shard == NULL)

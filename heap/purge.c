@@ -3,6 +3,7 @@
 #include "heap/purge.h"
 
 #include "front/front_cpu.h"
+#include "front/fronts.h"
 #include "heap/own_heap.h"
 #include "os/clock.h"
 #include "os/inject.h"
@@ -116,8 +117,11 @@ static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *p
     size_t bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
     if (!is_enough(purge, bytes))
         bytes += hak_own_heaps_purge();
-    if (!is_enough(purge, bytes))
+    if (!is_enough(purge, bytes)) {
+        /* relaxed: a wish, which fronts of other threads and CPUs obey at their next slow call */
+        __atomic_fetch_add(&hak_front_wishes, 1, __ATOMIC_RELAXED);
         hak_cpu_fronts_drain();
+    }
     hak_section_leave();
     return bytes;
 }

@@ -105,9 +105,21 @@ void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front)
     count_calls(heap, front, LARGE_CALL);
 }
 
+/* Somebody trims, or memory is short; not even a fence may reach what lies at other CPUs. */
+static void obey_on_cpu(struct hak_front *front)
+{
+    /* relaxed, all: a wish; of two threads that obey at once, one does it in vain */
+    uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
+    if (hak_likely(wishes == __atomic_load_n(&front->wishes_seen, __ATOMIC_RELAXED)))
+        return;
+    __atomic_store_n(&front->wishes_seen, wishes, __ATOMIC_RELAXED);
+    hak_cpu_front_empty();
+}
+
 void hak_heap_visit_on_cpu(struct hak_heap *heap)
 {
     struct hak_front *front = hak_cpu_front_here();
+    obey_on_cpu(front);
     /* relaxed, all: hints; two threads that tick at once do the same twice */
     uint32_t calls = __atomic_load_n(&front->slow_calls, __ATOMIC_RELAXED) + 1;
     __atomic_store_n(&front->slow_calls, calls, __ATOMIC_RELAXED);

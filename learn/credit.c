@@ -72,6 +72,15 @@ void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *cla
         __atomic_fetch_sub(&credit->holders, 1, __ATOMIC_RELAXED);
 }
 
+size_t hak_credit_excess(const struct hak_policy *policy)
+{
+    if (policy->credit == NULL)
+        return 0;
+    size_t claimed = read_bytes(&policy->credit->claimed);
+    size_t most = allowed(policy);
+    return claimed > most ? claimed - most : 0;
+}
+
 size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
 {
     const struct hak_credit *credit = policy->credit;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What all caches of a heap together may keep from the kernel: one number, of which those claim
- * that have unused memory, and to which they give back what they need no longer. So a single busy
- * cache may have all of it, and many idle ones nothing.
+/* What all caches of a heap together may keep from the kernel, runs, whales and empty slabs: one
+ * number, of which those claim that have unused memory, and to which they give back what they need
+ * no longer. So a single busy cache may have all of it, and many idle ones nothing.
  *
- *   allowed = the first 16 MiB, and what the caches' learners found to be asked for again;
+ *   allowed = the first 16 MiB, and what was found to be asked for again;
  *             never more than HAKMEM_RETAIN. Without learners: that.
  *
  * A claim is a cache's alone, under its lock: it is touched when the cache has more than it
@@ -44,6 +44,9 @@ int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, s
 /* Gives back what exceeds so many bytes, and lets the others know what the learner lets it keep. */
 void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
                           size_t retain);
+
+/* Bytes that are claimed beyond what is allowed by now: what was granted is forgotten. */
+size_t hak_credit_excess(const struct hak_policy *policy);
 
 /* Bytes that the cache may hold on to: its claim, or less where others were refused that have less
  * than their part. */

@@ -72,8 +72,7 @@ struct hak_policy {
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
     struct hak_credit *credit;       /* of which caches claim what they keep; NULL: no bound */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
-    size_t slab_retain_bytes;        /* dirty bytes of empty slabs a shard may keep */
-    size_t slab_lend_bytes;          /* that all may keep beyond, where it is taken again */
+    size_t slab_retain_bytes;        /* dirty bytes of empty slabs a pool may keep */
     size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
     uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */
     size_t large_segment_bytes;      /* growth step of the large tier, a multiple of 2 MiB */

@@ -6,6 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+static inline size_t hak_lesser(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What is left, or 0. */
+static inline size_t hak_minus(size_t bytes, size_t taken)
+{
+    return bytes - hak_lesser(bytes, taken);
+}
+
 static inline size_t hak_align_up(size_t value, size_t alignment)
 {
     return (value + alignment - 1) & ~(alignment - 1);

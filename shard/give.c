@@ -61,6 +61,8 @@ void hak_shard_accept(struct hak_shard *shard, unsigned class_id, struct hak_cha
     }
     hak_count(&shard->counters, HAK_COUNTER_FLUSH_TO_SLABS, 1);
     hak_shard_give_to_slabs(class_id, chain);
+    if (hak_unlikely(hak_transfer_cache_is_over(&shard->bundles, class_id)))
+        hak_shard_give_to_slabs(class_id, hak_shard_pop_bundle(shard, class_id));
 }
 
 void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)

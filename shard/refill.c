@@ -168,6 +168,14 @@ static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned c
     return shard;
 }
 
+/* A bundle of the shard's transfer cache, which learns whether it holds enough. */
+static struct hak_chain from_bundles(struct hak_shard *shard, unsigned class_id)
+{
+    struct hak_chain chain = hak_shard_pop_bundle(shard, class_id);
+    hak_transfer_cache_note_demand(&shard->bundles, class_id, !hak_chain_is_empty(chain));
+    return chain;
+}
+
 /* Whether one that is at work keeps its slabs (rest.h). */
 enum slabs { SLABS_ARE_KEPT, SLABS_ARE_FREE };
 
@@ -175,7 +183,7 @@ enum slabs { SLABS_ARE_KEPT, SLABS_ARE_FREE };
 static struct hak_chain from_neighbour(struct hak_shard *neighbour, struct request *request,
                                        enum slabs slabs)
 {
-    struct hak_chain chain = hak_shard_pop_bundle(neighbour, request->class_id);
+    struct hak_chain chain = from_bundles(neighbour, request->class_id);
     if (hak_chain_is_empty(chain))
         chain = sort_inbox(neighbour, request);
     if (hak_chain_is_empty(chain) &&
@@ -263,7 +271,7 @@ struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, un
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
     struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
     hak_rest_end(shard);
-    struct hak_chain chain = hak_shard_pop_bundle(shard, class_id);
+    struct hak_chain chain = from_bundles(shard, class_id);
     if (hak_chain_is_empty(chain)) {
         source = HAK_COUNTER_REFILL_INBOX;
         chain = sort_inbox(shard, &request);

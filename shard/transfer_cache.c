@@ -13,7 +13,9 @@ enum {
     COUNT_BITS = 16,
     CAPACITY_MIN = 4,                   /* bundles */
     CAPACITY_MAX = 64,
-    CAPACITY_BYTES = 1024 * 1024,       /* of one class in one shard */
+    CAPACITY_BYTES = 1024 * 1024,       /* of one class in one shard, */
+    FIRST_BYTES = 64 * 1024,            /* and before any was missed */
+    REFUSED_IN_VAIN = 16,               /* bundles refused, of which none was missed */
 };
 
 typedef unsigned __int128 pair;
@@ -76,21 +78,68 @@ static size_t bundle_bytes(unsigned class_id)
     return (size_t)hak_classes[class_id].size * hak_classes[class_id].bundle;
 }
 
-static unsigned capacity_of(unsigned class_id)
+static unsigned capacity_for(unsigned class_id, size_t bytes)
 {
-    unsigned capacity = (unsigned)(CAPACITY_BYTES / bundle_bytes(class_id));
+    unsigned capacity = (unsigned)(bytes / bundle_bytes(class_id));
     unsigned most = may_be_peeked_at(class_id) ? CAPACITY_MAX : HAK_TRANSFER_MID_MAX;
     capacity = capacity > most ? most : capacity;
     return capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
 }
 
-unsigned hak_transfer_cache_capacity(struct hak_transfer_cache *cache, unsigned class_id)
+unsigned hak_transfer_cache_capacity(const struct hak_transfer_cache *cache, unsigned class_id)
 {
-    uint32_t *capacity = &cache->bins[class_id].capacity;
-    /* relaxed, both: all who come first write the same */
-    if (hak_unlikely(__atomic_load_n(capacity, __ATOMIC_RELAXED) == 0))
-        __atomic_store_n(capacity, capacity_of(class_id), __ATOMIC_RELAXED);
-    return __atomic_load_n(capacity, __ATOMIC_RELAXED);
+    const struct hak_transfer_bin *bin = &cache->bins[class_id];
+    /* relaxed, both: hints, which whoever pushes may see a moment late */
+    unsigned capacity = __atomic_load_n(&bin->capacity, __ATOMIC_RELAXED);
+    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);
+    if (capacity == 0)
+        capacity = capacity_for(class_id, FIRST_BYTES);
+    unsigned in_vain = refused > REFUSED_IN_VAIN ? refused - REFUSED_IN_VAIN : 0;
+    return capacity > in_vain ? capacity - in_vain : 0;
+}
+
+/* 0: as at first. */
+static void set_capacity(struct hak_transfer_bin *bin, unsigned capacity)
+{
+    __atomic_store_n(&bin->capacity, capacity, __ATOMIC_RELAXED);
+    __atomic_store_n(&bin->refused, 0, __ATOMIC_RELAXED);
+}
+
+/* Somebody wants what the bin had no room for: there is room for twice as much from now on. */
+static HAK_COLD void grow(struct hak_transfer_cache *cache, unsigned class_id)
+{
+    unsigned most = capacity_for(class_id, CAPACITY_BYTES);
+    unsigned first = capacity_for(class_id, FIRST_BYTES);
+    unsigned capacity = 2 * hak_transfer_cache_capacity(cache, class_id);
+    capacity = capacity < first ? first : capacity;
+    set_capacity(&cache->bins[class_id], capacity < most ? capacity : most);
+}
+
+/* relaxed, both: of threads that may overtake one another */
+static void note_refusal(struct hak_transfer_bin *bin)
+{
+    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);
+    if (refused < REFUSED_IN_VAIN + CAPACITY_MAX)
+        __atomic_store_n(&bin->refused, refused + 1, __ATOMIC_RELAXED);
+}
+
+void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned class_id,
+                                    bool was_met)
+{
+    struct hak_transfer_bin *bin = &cache->bins[class_id];
+    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);
+    if (hak_likely(refused == 0))
+        return;
+    if (!was_met)
+        grow(cache, class_id);
+    else if (refused > 1)    /* not in vain, but still a sign that there was no room */
+        __atomic_store_n(&bin->refused, 1, __ATOMIC_RELAXED);
+}
+
+bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned class_id)
+{
+    return hak_transfer_cache_depth(cache, class_id) >
+           hak_transfer_cache_capacity(cache, class_id);
 }
 
 bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
@@ -102,8 +151,10 @@ bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id
     struct hak_stack_head old;
     do {
         old = load_head(&bin->head);
-        if (bundles_in(old) >= capacity)
+        if (bundles_in(old) >= capacity) {
+            note_refusal(bin);
             return false;
+        }
         hak_bundle_set_next(hak_bundle_top(bundle), old.top);    /* published by the exchange */
         hak_inject();
     } while (!exchange_head(&bin->head, old, changed(old, bundle, 1)));
@@ -196,9 +247,8 @@ struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsign
 
 bool hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id)
 {
-    /* relaxed: as above; 0: nothing was ever pushed */
-    unsigned capacity = __atomic_load_n(&cache->bins[class_id].capacity, __ATOMIC_RELAXED);
-    return capacity != 0 && hak_transfer_cache_depth(cache, class_id) >= capacity;
+    return hak_transfer_cache_depth(cache, class_id) >=
+           hak_transfer_cache_capacity(cache, class_id);
 }
 
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id)
@@ -221,5 +271,7 @@ bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class
     /* relaxed, both: two threads that ask at once at worst find a busy bin idle */
     uint64_t seen = __atomic_load_n(&bin->seen_tag, __ATOMIC_RELAXED);
     __atomic_store_n(&bin->seen_tag, head.tag, __ATOMIC_RELAXED);
+    if (head.tag == seen)
+        set_capacity(bin, 0);
     return !hak_bundle_is_none(head.top) && head.tag == seen;
 }

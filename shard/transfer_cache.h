@@ -12,6 +12,12 @@
  * number of pops and pushes fails its compare-and-swap, for the count would have to come round
  * within one preemption.
  *
+ * How many bundles a bin holds follows what is missed: 64 KiB of its class at first, four bundles
+ * at least. A bin that is found empty after it had to refuse bundles doubles, up to a MiB. One that
+ * goes on refusing while nobody takes any loses one for each: what is freed in a burst goes back
+ * to its slabs, which can then fall empty, while what comes and goes stays in bundles. A bin that
+ * is left alone for a time of decay begins anew.
+ *
  * Synchronization (any thread against any thread):
  *
  *                      push            pop
@@ -53,7 +59,8 @@ struct hak_stack_head {
 
 struct hak_transfer_bin {
     struct hak_stack_head head;
-    uint32_t capacity;    /* bundles; 0 until the first push, then constant; relaxed */
+    uint32_t capacity;    /* bundles, but for those refused in vain; 0: as at first; relaxed */
+    uint32_t refused;     /* bundles, since one was missed; 1 when one was popped since; relaxed */
     uint64_t seen_tag;    /* at the last look for idle bins; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
@@ -63,7 +70,7 @@ struct hak_transfer_cache {
 
 /* Bundles that a bin has room for. Not told at start: a shard whose memory was never touched is
  * valid, so that a short process does not pay for what it does not use. */
-unsigned hak_transfer_cache_capacity(struct hak_transfer_cache *cache, unsigned class_id);
+unsigned hak_transfer_cache_capacity(const struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Pushes a chain that is not empty, as a bundle. Whether the bin had room. */
 bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
@@ -72,12 +79,21 @@ bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id
 /* Whether a bin has no room, a moment ago. */
 bool hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
 
+/* Somebody wanted a bundle, and got one or not: see above. */
+void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned class_id,
+                                    bool was_met);
+
+/* Whether a bin holds more than it has room for, a moment ago: one that refuses bundles in vain has
+ * room for one less with each. */
+bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned class_id);
+
 /* Pops a bundle, as a chain; HAK_NO_CHAIN when there is none. `*left` is the first of the bundles
  * that were under it and for which the bin has no room any more; each links to the next. */
 struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
                                         struct hak_bundle *left);
 
-/* Whether a bin that is not empty has been left alone since this was last asked of it. */
+/* Whether a bin that is not empty has been left alone since this was last asked of it. One that
+ * was, empty or not, has room for as much as at first. */
 bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Bundles in a bin, a moment ago. */

@@ -3,6 +3,7 @@
  * function holds the space's lock, unless a comment says otherwise. */
 #include "tiers/pool_space.h"
 
+#include "learn/learner.h"
 #include "os/bits.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -16,13 +17,11 @@ enum {
     SETTLED_AT_ONCE = 64,                  /* regions visited, one of them bound, per lock */
     VISITS = 64,                           /* regions visited in a portion */
     REFUSED_NS = 1000 * 1000 * 1000,       /* for so long gives try nothing after a refusal */
+    SHARE = 8,                             /* of the bytes in slabs, may be dirty unclaimed */
+    CLAIM_STEP = 1024 * 1024,              /* bytes */
 };
 
 _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
-
-/* Dirty bytes that all spaces keep beyond slab_retain_bytes; relaxed. A space that keeps more than
- * that writes this once for each slab that it takes or gives. */
-static size_t lent_by_all;
 
 /* What a portion may still do. */
 struct budget {
@@ -225,16 +224,13 @@ static void forget_dirty(struct hak_pool_space *space, struct hak_region *region
 
 /* ---- taking pages --------------------------------------------------------------------------- */
 
-/* Before the lock is released: adds what this space keeps beyond its share to the sum of all. */
-static void settle_lent(struct hak_pool_space *space)
+static void note_taken(struct hak_pool_space *space, size_t bytes, size_t again)
 {
-    size_t keep = space->kept_for_all;
-    size_t lent = space->dirty_bytes > keep ? space->dirty_bytes - keep : 0;
-    if (lent == space->lent_bytes)
-        return;
-    /* relaxed: the sum bounds what is kept only roughly; differences may wrap around */
-    __atomic_fetch_add(&lent_by_all, lent - space->lent_bytes, __ATOMIC_RELAXED);
-    space->lent_bytes = lent;
+    space->used_bytes += bytes;
+    space->again_bytes[0] += again;
+    size_t rise = hak_minus(space->used_bytes, space->least_used);
+    if (space->rise[0] < rise)
+        space->rise[0] = rise;
 }
 
 static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, unsigned first,
@@ -244,9 +240,9 @@ static void *cut_pages(struct hak_pool_space *space, struct hak_region *region, 
     unsigned clean = count - hak_bit_count(region->dirty_pages & pages);
     hak_headroom_take((size_t)clean * HAK_PAGE_SIZE);
     forget_dirty(space, region, pages);
-    space->used_bytes += (size_t)count * HAK_PAGE_SIZE;
-    space->taken_bytes[0] += (size_t)count * HAK_PAGE_SIZE;
-    settle_lent(space);
+    note_taken(space, (size_t)count * HAK_PAGE_SIZE,
+               (size_t)hak_bit_count(region->known_pages & pages) * HAK_PAGE_SIZE);
+    region->known_pages |= pages;
     region->free_pages &= ~pages;
     enter_fits(space, region);
     update_dirty(space, region, region->given_ns);
@@ -373,41 +369,71 @@ static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now
         space->refused_ns = now_ns;
 }
 
-/* Begins a new time of decay when the last one has passed. */
-static void turn_times(struct hak_pool_space *space, uint64_t decay_ns, uint64_t now_ns)
+/* Bytes that the space may claim: the first ones, and those that were lately taken again; all,
+ * where nothing is to be found out. */
+static size_t retained(const struct hak_pool_space *space, const struct hak_policy *policy)
 {
-    if (!is_older(space->taken_ns, now_ns, decay_ns))
-        return;
-    space->taken_bytes[1] = is_older(space->taken_ns + decay_ns, now_ns, decay_ns)
-                                ? 0
-                                : space->taken_bytes[0];
-    space->taken_bytes[0] = 0;
-    space->taken_ns = now_ns;
+    size_t most = hak_policy_bytes(&policy->slab_retain_bytes);
+    size_t rise = space->rise[0] > space->rise[1] ? space->rise[0] : space->rise[1];
+    size_t again = hak_lesser(rise, space->again_bytes[0] + space->again_bytes[1]);
+    if (policy->credit == NULL || !hak_learner_decides(policy))
+        return most;
+    return hak_lesser(most, HAK_CREDIT_FIRST + again);
 }
 
-static size_t least_of(size_t a, size_t b)
+/* Begins a new time of decay when the last one has passed. Gives back what of the claim was not
+ * needed in the last one. */
+static void turn_times(struct hak_pool_space *space, const struct hak_policy *policy,
+                       uint64_t now_ns)
 {
-    return a < b ? a : b;
+    uint64_t decay_ns = policy->decay_ns;
+    if (!is_older(space->taken_ns, now_ns, decay_ns))
+        return;
+    bool skipped = is_older(space->taken_ns + decay_ns, now_ns, decay_ns);
+    space->again_bytes[1] = skipped ? 0 : space->again_bytes[0];
+    space->again_bytes[0] = 0;
+    space->rise[1] = skipped ? 0 : space->rise[0];
+    space->rise[0] = 0;
+    space->least_used = space->used_bytes;
+    space->taken_ns = now_ns;
+    size_t kept = hak_align_up(space->most_kept, CLAIM_STEP);
+    space->most_kept = 0;
+    hak_credit_give_back(policy, &space->claim, kept, retained(space, policy));
+}
+
+/* The claim, grown to hold `wanted` bytes if the credit allows it. What is no longer granted is
+ * given back. */
+static size_t claimed(struct hak_pool_space *space, const struct hak_policy *policy, size_t wanted)
+{
+    struct hak_claim *claim = &space->claim;
+    size_t retain = retained(space, policy);
+    size_t has = hak_lesser(retain, claim->bytes);
+    hak_credit_give_back(policy, claim, has, retain);
+    if (hak_unlikely(wanted > has && has < retain)) {
+        /* In steps, so that the heap's number is seldom written. */
+        wanted = hak_lesser(hak_align_up(hak_lesser(wanted, retain), CLAIM_STEP), retain);
+        hak_credit_claim(policy, claim, wanted - has, retain);
+    } else if (has != 0) {
+        hak_credit_give_back(policy, claim, hak_minus(has, hak_credit_excess(policy)), retain);
+    }
+    return claim->bytes;
 }
 
 /* How many bytes may stay dirty: see the header. */
 static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns)
 {
+    size_t most = hak_policy_bytes(&policy->slab_retain_bytes);
+    size_t share = hak_lesser(space->used_bytes / SHARE, most);
+    size_t beside = hak_minus(space->dirty_bytes, share);
+    turn_times(space, policy, now_ns);
+    if (space->most_kept < beside)
+        space->most_kept = beside;
+    size_t keep = hak_lesser(share + claimed(space, policy, beside), most);
     size_t missing = hak_headroom_shortfall();
-    size_t keep = hak_policy_bytes(&policy->slab_retain_bytes);
-    size_t lend = hak_policy_bytes(&policy->slab_lend_bytes);
-    space->kept_for_all = keep;
-    turn_times(space, policy->decay_ns, now_ns);
-    if (hak_unlikely(missing != 0))
-        return least_of(keep, space->dirty_bytes - least_of(missing, space->dirty_bytes));
-    if (keep == 0 || space->dirty_bytes <= keep)
+    if (hak_likely(missing == 0))
         return keep;
-    /* relaxed: other spaces may be changing it */
-    size_t others = __atomic_load_n(&lent_by_all, __ATOMIC_RELAXED) - space->lent_bytes;
-    lend = lend > others ? lend - others : 0;
-    lend = least_of(lend, space->used_bytes);
-    return keep + least_of(lend, space->taken_bytes[0] + space->taken_bytes[1]);
+    return hak_lesser(keep, hak_minus(space->dirty_bytes, missing));
 }
 
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
@@ -423,11 +449,11 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
     __atomic_store_n(&space->given_ns, now, __ATOMIC_RELAXED);
     set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
     space->used_bytes -= (size_t)count * HAK_PAGE_SIZE;
+    space->least_used = hak_lesser(space->least_used, space->used_bytes);
     enter_fits(space, region);
     update_dirty(space, region, now);
     purge_due(space, policy->decay_ns, now, &budget);
     purge_excess(space, keep_bytes(space, policy, now), now, &budget);
-    settle_lent(space);
     hak_lock_release(&space->lock);
 }
 
@@ -438,9 +464,10 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     if (!hak_lock_try(&space->lock))
         return;
     purge_due(space, policy->decay_ns, now_ns, &budget);
+    size_t fair = hak_credit_fair(policy, &space->claim);
+    hak_credit_give_back(policy, &space->claim, fair, retained(space, policy));
     if (hak_unlikely(hak_headroom_shortfall() != 0))
         purge_excess(space, keep_bytes(space, policy, now_ns), now_ns, &budget);
-    settle_lent(space);
     hak_lock_release(&space->lock);
 }
 
@@ -459,7 +486,6 @@ static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *l
                visit(space, list->first, list->first->dirty_pages, now, &budget) != PURGED_PART)
             visits--;
         purged += before - space->dirty_bytes;
-        settle_lent(space);
         hak_lock_release(&space->lock);
         hak_lock_acquire(&space->lock);
     }
@@ -481,7 +507,6 @@ static struct hak_region *detach(struct hak_pool_space *space, struct hak_region
     unlink_from(&space->all, region, HAK_REGION_ALL);
     size_t dirty = (size_t)hak_bit_count(region->dirty_pages) * HAK_PAGE_SIZE;
     set_dirty_bytes(space, space->dirty_bytes - dirty);
-    settle_lent(space);
     hak_headroom_give(dirty);
     return region;
 }

@@ -15,11 +15,14 @@
  *
  *   dirty: regions with free pages that the kernel still backs, those visited longest ago first
  *
- * How much stays dirty: slab_retain_bytes, and beyond that as many bytes as were taken in this time
- * of decay and the one before, since a program that takes pages again and again would fault them
- * in each time; but no more than are in slabs now, and no more than slab_lend_bytes in all spaces
- * together. The time of decay bounds each page in any case, and near the limit of memory the
- * shortfall is purged.
+ * How much stays dirty: an eighth of the bytes in slabs, and what the space claims of the heap's
+ * one credit (learn/credit.h). Beyond the first bytes of the credit, the space is granted as many
+ * as were taken again in this time of decay or the one before, since a program that does so would
+ * fault them in each time: how far the bytes in slabs rose at once, but no more than were taken of
+ * pages that had been in slabs before. So most pages of a first burst go when they are freed:
+ * afterwards fronts may serve the program without any slow call. A space claims at most
+ * slab_retain_bytes. The time of decay bounds each page in any case, and near the limit of memory
+ * the shortfall is purged.
  *
  * Any thread, under the space's lock, which is never held over mmap. Bounds: a take or a give is a
  * few steps, however many regions there are; a tick or a give calls madvise at most as often as
@@ -33,6 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learn/credit.h"
 #include "learn/policy.h"
 #include "os/lock.h"
 #include "os/numa.h"
@@ -68,6 +72,7 @@ struct hak_region {
                                     read relaxed without it */
     uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0, the gap, is 0 */
     uint32_t dirty_pages;        /* free pages that the kernel still backs */
+    uint32_t known_pages;        /* pages that were in slabs some time */
     uint32_t aged_pages;         /* dirty pages that were dirty at the last visit, too */
     uint64_t looked_ns;          /* the last visit, or when the region became dirty */
     uint64_t given_ns;           /* when pages last became dirty */
@@ -94,10 +99,12 @@ struct hak_pool_space {
     uint64_t given_ns;                          /* when pages were last given; relaxed */
     uint64_t refused_ns;                        /* when the kernel last refused a purge; 0: never */
     size_t used_bytes;                          /* of pages in slabs */
-    size_t taken_bytes[2];                      /* in this time of decay, and in the last one */
+    size_t least_used;                          /* bytes in slabs, in this time of decay */
+    size_t rise[2];                             /* above that; this and the last time of decay */
+    size_t again_bytes[2];                      /* taken of pages once in slabs; likewise */
     uint64_t taken_ns;                          /* when this time of decay began */
-    size_t kept_for_all;                        /* slab_retain_bytes, as last seen */
-    size_t lent_bytes;                          /* dirty beyond that; part of lent_by_all */
+    struct hak_claim claim;                     /* of what the heap may keep */
+    size_t most_kept;                           /* bytes that needed it in this time of decay */
 };
 
 /* First page of the shortest free run of at least `count` pages, of equally short ones the one with

@@ -137,7 +137,8 @@ tells() # WORDS: the program ended well, and its mode holds these words
 
 program=${HAKMEM_TEST_LINKED%/*}/effect
 # Memory is compared without huge pages, whatever the system's setting.
-keep="HAKMEM_MEMORY_LIMIT=none HAKMEM_SHARD=single HAKMEM_THP=never HAKMEM_DECAY=never HAKMEM_RETAIN=1G"
+keep="HAKMEM_MEMORY_LIMIT=none HAKMEM_SHARD=single HAKMEM_THP=never HAKMEM_LEARN=off"
+keep="$keep HAKMEM_DECAY=never HAKMEM_RETAIN=1G"
 
 effect HAKMEM_SHARD=cpu
 cpus=$(fact cpus)
@@ -185,7 +186,7 @@ report $? "HAKMEM_BIND=interleave is in force, or the mode says why not"
 {
     effect $keep
     [ $status -eq 0 ] && [ "$(fact stirred_kib)" -ge $(($(fact held_kib) * 9 / 10)) ]
-    report $? "HAKMEM_DECAY=never keeps what HAKMEM_RETAIN=1G allows"
+    report $? "HAKMEM_DECAY=never keeps what HAKMEM_RETAIN=1G allows, without a learner"
     [ "$(fact threads)" = 1 ]
     report $? "no thread of the library's own runs unasked"
     effect $keep HAKMEM_DECAY=0

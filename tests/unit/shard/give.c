@@ -33,6 +33,25 @@ static void accepted(void)
     world_expect_nothing_lost();
 }
 
+/* What is freed and never missed leaves nothing in bundles: slabs fall empty. */
+static void freed_in_vain(void)
+{
+    enum { CHAINS = 300 };
+    const struct hak_shard_map *map = world_by_turns("4");
+    REQUIRE(map != NULL);
+    struct hak_shard *shard = map->shards[1];
+    static struct hak_chain chains[CHAINS];
+    for (unsigned i = 0; i < CHAINS; i++)
+        chains[i] = world_chain(shard, CLASS, hak_classes[CLASS].bundle);
+    for (unsigned i = 0; i < CHAINS; i++)
+        hak_shard_accept(shard, CLASS, chains[i]);
+    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 0);
+    hak_transfer_cache_note_demand(&shard->bundles, CLASS, false);
+    hak_shard_accept(shard, CLASS, world_chain(shard, CLASS, hak_classes[CLASS].bundle));
+    EXPECT_EQ(hak_transfer_cache_depth(&shard->bundles, CLASS), 1);
+    world_expect_nothing_lost();
+}
+
 /* One chain, more homes than can be sorted apart, in any order: each object goes home. */
 static void sent_home(void)
 {
@@ -161,6 +180,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"bundles are accepted by cache, then slabs", accepted},
+        {"what nobody misses goes to slabs", freed_in_vain},
         {"a mixed chain goes home, each object to its own", sent_home},
         {"adopted within the node, sent home across", adopted},
         {"near foreign objects stay with the front", near_foreign_is_kept},

@@ -139,6 +139,8 @@ static int push(struct worker *worker, unsigned which)
         return 1;
     worker->faults += __atomic_fetch_add(&owners[number], 1, __ATOMIC_RELAXED) != 0;
     worker->held[worker->count++] = number;
+    /* Those who hold all that they may only push: room must not go because of that. */
+    __atomic_store_n(&cache.bins[CLASS].refused, 0, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -201,6 +203,7 @@ static void run(unsigned bundles, unsigned rounds, void *(*body)(void *))
             worker->held[worker->count++] = number;
             owners[number] = 1;
         }
+    cache.bins[CLASS].refused = 0;
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].prng.state = i;
         workers[i].rounds = rounds;
@@ -226,7 +229,7 @@ static void last_in_first_out(void)
     EXPECT(hak_chain_is_empty(pop_bundle(CLASS)));
 }
 
-/* Room for a megabyte of each class, within bounds; a full bin says no and changes nothing. */
+/* At first room for 64 KiB of each class, within bounds; a full bin says no and changes nothing. */
 static void capacity_holds(void)
 {
     start();
@@ -236,7 +239,7 @@ static void capacity_holds(void)
         EXPECT_LE(capacity, 64);
         size_t bundle = (size_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
         if (capacity > 4)
-            EXPECT_LE(capacity * bundle, 1024 * 1024);
+            EXPECT_LE(capacity * bundle, 64 * 1024);
     }
     cache.bins[CLASS].capacity = 5;
     for (unsigned i = 0; i < 8; i++)
@@ -245,6 +248,76 @@ static void capacity_holds(void)
     EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(7)), 0);
     for (unsigned i = 5; i-- > 0;)
         EXPECT_EQ(number_of(pop_bundle(CLASS)), i);
+}
+
+/* Somebody wants a bundle of the empty bin. */
+static void miss(void)
+{
+    EXPECT(hak_chain_is_empty(pop_bundle(CLASS)));
+    hak_transfer_cache_note_demand(&cache, CLASS, false);
+}
+
+/* Fills the bin; how many bundles it held. It has refused one then, and is empty. */
+static unsigned fill_and_empty(void)
+{
+    unsigned held = 0;
+    while (EXPECT_LE(held, 64) && hak_transfer_cache_push(&cache, CLASS, chain_of(held)))
+        held++;
+    for (unsigned i = held; i-- > 0;)
+        EXPECT_EQ(number_of(pop_bundle(CLASS)), i);
+    return held;
+}
+
+/* What was refused and then missed has room the next time, up to a bound; what was refused alone
+ * has not, nor has what was missed alone; and a bin that is left alone begins anew. */
+static void capacity_follows_misses(void)
+{
+    start();
+    unsigned first = hak_transfer_cache_capacity(&cache, CLASS);
+    miss();
+    EXPECT_EQ(fill_and_empty(), first);
+    EXPECT_EQ(fill_and_empty(), first);
+    unsigned held = first;
+    while (held < 64) {
+        miss();
+        unsigned now = fill_and_empty();
+        EXPECT_EQ(now, 2 * held < 64 ? 2 * held : 64);
+        if (now <= held)
+            return;
+        held = now;
+    }
+    miss();
+    EXPECT_EQ(fill_and_empty(), 64);
+    EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0);
+    EXPECT_EQ(hak_transfer_cache_capacity(&cache, CLASS), 64);
+    EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0);    /* empty: nothing is to go */
+    EXPECT_EQ(fill_and_empty(), first);
+}
+
+/* A bin that refuses and refuses has room for ever less, until somebody misses a bundle. */
+static void refused_in_vain(void)
+{
+    enum { ENOUGH = 200 };
+    start();
+    unsigned first = hak_transfer_cache_capacity(&cache, CLASS);
+    for (unsigned i = 0; i < first; i++)
+        EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(i)), 1);
+    for (unsigned i = 0; i < first; i++)
+        EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
+    EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 0);
+    hak_transfer_cache_note_demand(&cache, CLASS, true);    /* not in vain, so far */
+    for (unsigned i = 1; i < first; i++)
+        EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
+    EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 0);
+    for (unsigned i = 0; i < ENOUGH; i++)
+        EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
+    EXPECT_EQ(hak_transfer_cache_capacity(&cache, CLASS), 0);
+    for (unsigned left = first; left-- > 0;) {
+        EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 1);
+        EXPECT_EQ(number_of(pop_bundle(CLASS)), left);
+    }
+    miss();
+    EXPECT_EQ(fill_and_empty(), first);
 }
 
 static void none_lost_or_doubled(void)
@@ -285,7 +358,7 @@ static void taken_all_and_put_back(void)
     borrow_all(1); /* needs none */
     for (unsigned class_id = MID; class_id <= HAK_CLASS_LAST; class_id++)
         EXPECT_LE(hak_transfer_cache_capacity(&cache, class_id), HAK_TRANSFER_MID_MAX);
-    EXPECT_EQ(hak_transfer_cache_capacity(&cache, MID), HAK_TRANSFER_MID_MAX);
+    cache.bins[MID].capacity = HAK_TRANSFER_MID_MAX;
     for (unsigned i = 0; i < HAK_TRANSFER_MID_MAX; i++) {
         words[i] = hak_magazine_empty(MID);
         hak_magazine_push(&words[i], memory[i]);
@@ -306,6 +379,7 @@ static void aba_with_few_bundles(void)
 {
     for (unsigned bundles = 2; bundles <= 4; bundles++) {
         start();
+        most = 40;
         run(bundles, ROUNDS, provoke);
         account(bundles);
     }
@@ -316,6 +390,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a bin is a stack of whole bundles", last_in_first_out},
         {"capacity is kept", capacity_holds},
+        {"capacity follows what is missed", capacity_follows_misses},
+        {"what is refused in vain takes room", refused_in_vain},
         {"no bundle is lost or had twice", none_lost_or_doubled},
         {"nor where there is no reader to borrow", none_lost_without_readers},
         {"of mid classes all are taken and put back", taken_all_and_put_back},

@@ -56,10 +56,12 @@ static void decay_has_a_budget(void)
     world_start();
     struct hak_shard *shard = hak_shard_create(-1, &policy);
     REQUIRE(shard != NULL);
-    for (unsigned class_id = 1; class_id <= CLASSES; class_id++)
+    for (unsigned class_id = 1; class_id <= CLASSES; class_id++) {
+        shard->bundles.bins[class_id].capacity = EACH;
         for (unsigned i = 0; i < EACH; i++)
             EXPECT_EQ(hak_transfer_cache_push(&shard->bundles, class_id,
                                               world_chain(shard, class_id, 1)), 1);
+    }
     uint64_t now_ns = 10000;
     hak_shard_tick(shard, now_ns); /* sees them for the first time */
     unsigned left = bundles_of(shard);

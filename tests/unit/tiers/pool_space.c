@@ -356,79 +356,103 @@ static size_t take_and_give(char **pages, unsigned count, const struct hak_polic
     return space.dirty_bytes;
 }
 
-/* What a program takes again and again stays, up to what is in use and to what is lent; forgotten
- * when it was not taken for two times of decay. */
+static struct hak_credit credit;
+
+/* Keeps 16 MiB, and what is found to be taken again. */
+static struct hak_policy with_credit(size_t most)
+{
+    credit = (struct hak_credit){.most = most};
+    return (struct hak_policy){.slab_retain_bytes = most, .decay_ns = DECAY, .credit = &credit};
+}
+
+/* Whether so many bytes are dirty: about, since a purge takes what is dirty of a region. */
+static bool keeps(size_t bytes)
+{
+    size_t region = FREE_PAGES * (size_t)HAK_PAGE_SIZE;
+    return EXPECT_LE(space.dirty_bytes, bytes) && EXPECT_GE(space.dirty_bytes + region, bytes);
+}
+
+/* What was in slabs once goes when it is given back, but for the first bytes; what is taken again
+ * stays, up to the most; forgotten when it was not taken for two times of decay. */
 static void taken_again_is_kept(void)
 {
-    enum { USED = 100, AGAIN = 60, RETAIN = 8 };
-    static char *used[USED];
-    static char *again[2 * USED];
+    enum { PAGES = 600, MOST = 500, FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE };
+    static char *pages[PAGES];
     const size_t page = HAK_PAGE_SIZE;
-    struct hak_policy lends = {.slab_retain_bytes = RETAIN * page, .slab_lend_bytes = SIZE_MAX,
-                               .decay_ns = DECAY};
+    struct hak_policy policy = with_credit(MOST * page);
     start();
-    for (unsigned i = 0; i < USED; i++)
-        used[i] = take(1);
-    take_and_give(again, 1, &lends);    /* time begins */
+    for (unsigned i = 0; i < PAGES; i++)
+        pages[i] = take(1);
+    for (unsigned i = 0; i < PAGES; i++)
+        give(pages[i], 1, &policy);
+    keeps(FIRST * page);
+    EXPECT_EQ(credit.claimed, FIRST * page);
+    EXPECT_GE(take_and_give(pages, MOST - 20, &policy), (MOST - 20) * page);
     uint64_t before = calls();
     for (unsigned round = 0; round < 10; round++)
-        EXPECT_GE(take_and_give(again, AGAIN, &lends), AGAIN * page);
+        EXPECT_GE(take_and_give(pages, MOST - 20, &policy), (MOST - 20) * page);
     EXPECT_EQ(calls(), before);
-    EXPECT_LE(take_and_give(again, 2 * USED, &lends), (USED + RETAIN) * page);
+    take_and_give(pages, PAGES, &policy);
+    keeps(MOST * page);
+    EXPECT_EQ(credit.claimed, MOST * page);
 
     space.taken_ns -= 2 * DECAY + 1;    /* so long ago */
-    give(take(1), 1, &lends);
-    while (space.dirty_bytes > RETAIN * page && EXPECT_LE(calls() - before, 1000))
-        give(take(1), 1, &lends);
-    lends.slab_lend_bytes = 0;
-    EXPECT_LE(take_and_give(again, AGAIN, &lends), RETAIN * page);
-    for (unsigned i = 0; i < USED; i++)
-        give(used[i], 1, &lends);
+    before = calls();
+    while (space.dirty_bytes > FIRST * page && EXPECT_LE(calls() - before, 1000))
+        give(take(1), 1, &policy);
+    EXPECT_LE(credit.claimed, (FIRST + 1) * page);
     finish();
 }
 
-/* Gives `count` of the region's pages from `first` on to a space of its own. */
-static void give_to(struct hak_pool_space *to, struct hak_region *region, unsigned first,
-                    unsigned count, const struct hak_policy *policy)
+/* A loop over one page asks for that page, however often; and an eighth of what is in slabs may stay
+ * beside what is claimed. */
+static void depth_not_sum(void)
 {
-    for (unsigned page = first; page < first + count; page++)
-        hak_pool_space_give(to, region, page, 1, policy);
+    enum { USED = 800, SPARE = 700, FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE };
+    static char *used[USED];
+    static char *spare[SPARE];
+    const size_t page = HAK_PAGE_SIZE;
+    struct hak_policy policy = with_credit(2 * SPARE * page);
+    start();
+    for (unsigned i = 0; i < USED; i++)
+        used[i] = take(1);
+    for (unsigned i = 0; i < SPARE; i++)
+        spare[i] = take(1);
+    space.rise[0] = 0;    /* of an earlier time */
+    space.least_used = space.used_bytes;
+    for (unsigned i = 0; i < 10 * SPARE; i++)
+        give(take(1), 1, &policy);
+    for (unsigned i = 0; i < SPARE; i++)
+        give(spare[i], 1, &policy);
+    EXPECT_GE(space.again_bytes[0], SPARE * page);
+    keeps((FIRST + USED / 8 + 2) * page);
+    for (unsigned i = 0; i < USED; i++)
+        give(used[i], 1, &policy);
+    EXPECT_LE(space.dirty_bytes, (FIRST + 2) * page);
+    finish();
 }
 
-/* Many spaces lend no more than is there: where one keeps all of it, another keeps its share alone. */
-static void lent_once(void)
+/* Of two spaces that claim of one credit none has more than the other left. */
+static void claimed_once(void)
 {
-    enum { LEND = 16, RETAIN = 4, TURNS = 40 };
+    enum { FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE, TURNS = FIRST + 40, TAKEN = 96 };
     static char *pages[TURNS];
-    static struct hak_pool_space other;
+    struct hak_policy policy = with_credit(HAK_CREDIT_FIRST);
+    struct hak_claim other = {0};
     const size_t page = HAK_PAGE_SIZE;
-    const struct hak_policy lends = {.slab_retain_bytes = RETAIN * page,
-                                     .slab_lend_bytes = LEND * page, .decay_ns = DECAY};
     start();
-    region_with(0);
-    region_with(0);
-    other = (struct hak_pool_space){.source = &source, .taken_ns = hak_os_coarse_now_ns()};
-    struct hak_region *regions[2];
-    for (unsigned i = 0; i < 2; i++) {
-        regions[i] = hak_pool_map_region(&source);
-        hak_pool_space_add(&other, regions[i], FREE_PAGES);
-    }
-    give_to(&other, regions[0], 1, RETAIN + LEND, &lends);
-    EXPECT_EQ(other.dirty_bytes, (RETAIN + LEND) * page);
+    EXPECT(hak_credit_claim(&policy, &other, TAKEN * page, HAK_CREDIT_FIRST));
+    take_and_give(pages, TURNS, &policy);
+    keeps((FIRST - TAKEN) * page);
+    hak_credit_give_back(&policy, &other, 0, HAK_CREDIT_FIRST);
+    take_and_give(pages, TURNS, &policy);
+    keeps(FIRST * page);
+    EXPECT(!hak_credit_claim(&policy, &other, page, HAK_CREDIT_FIRST));
 
-    take_and_give(pages, 1, &lends);
-    EXPECT_LE(take_and_give(pages, TURNS, &lends), RETAIN * page);
-    hak_pool_space_purge(&other);
-    EXPECT_EQ(take_and_give(pages, RETAIN + LEND, &lends), (RETAIN + LEND) * page);
-
-    give_to(&other, regions[0], 1 + RETAIN + LEND, FREE_PAGES - RETAIN - LEND, &keep_all);
-    give_to(&other, regions[1], 1, FREE_PAGES, &keep_all);
-    struct hak_region *region = hak_pool_space_collect(&other);
-    while (region != NULL) {
-        struct hak_region *next = region->next;
-        hak_pool_unmap_region(region);
-        region = next;
-    }
+    /* It was refused: at its next tick the space gives up some of what it has more than its part. */
+    hak_pool_space_tick(&space, &policy, hak_os_coarse_now_ns());
+    EXPECT_LE(space.claim.bytes, (FIRST - FIRST / 2 / 4) * page);
+    EXPECT(hak_credit_claim(&policy, &other, page, HAK_CREDIT_FIRST));
     finish();
 }
 
@@ -527,8 +551,9 @@ int main(int argc, char **argv)
         {"a portion is bounded by pages, too", portions_are_bounded_by_pages},
         {"pages decay each in their time", decay_is_by_page},
         {"a give obeys the limit in few calls", gives_obey_the_limit},
-        {"what is taken again is kept, up to what is in use", taken_again_is_kept},
-        {"what may be lent is lent once", lent_once},
+        {"what is taken again is kept", taken_again_is_kept},
+        {"as far as it was in use at once", depth_not_sum},
+        {"what is claimed is claimed once", claimed_once},
         {"refused purges are told and not repeated", refusals_are_looked_at},
         {"wholly free regions are collected, and no others", collects_what_is_free},
         {"settling looks at each region once", settles_all},
