@@ -16,14 +16,18 @@
 #include "api/wake.h"
 #include "front/exchange.h"
 #include "front/front_cpu.h"
-#include "heap/figures.h"
+#include "heap/collect.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
+#include "os/bits.h"
 #include "os/clock.h"
 #include "os/compiler.h"
+#include "os/memory.h"
 #include "os/print.h"
 #include "os/section.h"
-#include "stats/report.h"
+#include "stats/render_json.h"
+#include "stats/render_prometheus.h"
+#include "stats/render_text.h"
 #include "topology/bind.h"
 
 _Static_assert(sizeof HAKMEM_VERSION == sizeof PACKAGE_VERSION,
@@ -122,28 +126,83 @@ size_t hak_trim(void)
     return bytes;
 }
 
+/* Memory of a report: the sheet, one shard more for the total, and what lies in fronts. */
+struct paper {
+    struct hak_sheet *sheet;
+    struct hak_sheet_shard *total;
+    size_t size;
+    struct hak_collect collect;
+};
+
+static int take_paper(struct paper *paper)
+{
+    unsigned shards = hak_shard_last_id();
+    size_t sheet = hak_align_up(hak_sheet_size(shards + 1), HAK_CACHE_LINE);
+    paper->size = hak_align_up(sheet + hak_collect_rows_size(shards), hak_os_page_size());
+    char *memory = hak_os_map(paper->size, hak_os_page_size());
+    if (memory == NULL)
+        return 0;
+    paper->sheet = (struct hak_sheet *)memory;
+    paper->total = &paper->sheet->shards[shards];
+    hak_collect_start(&paper->collect, paper->sheet, (uint32_t *)(memory + sheet), shards);
+    return 1;
+}
+
+void hak_control_put_facts(struct hak_sheet_head *head)
+{
+    struct mode mode = mode_in_force(hak_heap_default());
+    char counts[COUNTS_SIZE];
+    hak_sheet_put_text(head->title, sizeof head->title, "hakmem " PACKAGE_VERSION);
+    for (unsigned i = 0; i < HAK_SHEET_FACTS; i++)
+        head->facts[i].name[0] = '\0';
+    hak_sheet_put_fact(head, "by", mode.by);
+    hak_sheet_put_fact(head, "front", mode.front);
+    hak_sheet_put_fact(head, "front_why", mode.front_why);
+    hak_sheet_put_fact(head, "threads", hak_crowd_tell(counts, sizeof counts));
+    hak_sheet_put_fact(head, "remote", mode.remote);
+    hak_sheet_put_fact(head, "bind", mode.bind);
+    hak_sheet_put_fact(head, "bind_why", mode.bind_why);
+}
+
+/* The locks that collecting takes are no one's for a fork: while another thread forks for long,
+ * nothing is told but the facts. */
+static void fill_in(struct hak_heap *heap, struct paper *paper)
+{
+    hak_control_put_facts(&paper->sheet->head);
+    if (hak_section_enter_late()) {
+        hak_collect_step(heap, &paper->collect, &hak_collect_all);
+        hak_section_leave();
+    }
+    hak_sheet_total(paper->sheet, paper->total);
+    hak_sheet_derive_process(&paper->sheet->head, paper->total);
+}
+
+static void put_learners(struct hak_heap *heap, struct hak_writer *writer)
+{
+    if (!hak_section_enter_late())
+        return;
+    hak_learning_report(heap, writer);
+    hak_section_leave();
+    hak_writer_flush(writer);
+}
+
 static void put_stats(struct hak_writer *writer, enum hakmem_format format)
 {
     struct hak_heap *heap = started_heap();
-    struct mode mode = mode_in_force(heap);
-    char counts[COUNTS_SIZE];
-    const struct hak_report_fact facts[] = {
-        {"by", mode.by},
-        {"front", mode.front},
-        {"front_why", mode.front_why},
-        {"threads", hak_crowd_tell(counts, sizeof counts)},
-        {"remote", mode.remote},
-        {"bind", mode.bind},
-        {"bind_why", mode.bind_why},
-    };
-    hak_heap_report(heap, "hakmem " PACKAGE_VERSION, facts, HAK_ARRAY_LENGTH(facts),
-                    format == HAKMEM_JSON ? &hak_report_json : &hak_report_text, writer);
-    /* The learners' part takes locks, so it is omitted while another thread forks. */
-    if (format != HAKMEM_JSON && hak_section_enter_late()) {
-        hak_learning_report(heap, writer);
-        hak_section_leave();
-        hak_writer_flush(writer);
+    struct paper paper;
+    if (!take_paper(&paper))
+        return;
+    fill_in(heap, &paper);
+    const struct hak_report report = {paper.sheet, paper.total};
+    if (format == HAKMEM_JSON) {
+        hak_render_json(&report, writer);
+    } else if (format == HAKMEM_PROMETHEUS) {
+        hak_render_prometheus(&report, writer);
+    } else {
+        hak_render_text(&report, writer);
+        put_learners(heap, writer);
     }
+    hak_os_release(paper.sheet, paper.size, HAK_OS_PLAIN);
 }
 
 void hak_print_stats_to_stderr(enum hakmem_format format)

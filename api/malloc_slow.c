@@ -230,6 +230,7 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
         return;
     hak_count(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
               (uint64_t)count * hak_classes[page.class_id].size);
+    hak_count_objects(&shard->classes[page.class_id].posted, count);
     hak_inbox_post(&shard->inbox, hak_bundle_of(page.class_id, chain));
 }
 

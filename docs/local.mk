@@ -26,6 +26,8 @@ dist_doc_DATA = \
 	%D%/performance.md \
 	%D%/profiling.md \
 	%D%/security.md \
+	%D%/statistics.md \
+	%D%/stats.schema.json \
 	%D%/system-calls.md \
 	%D%/troubleshooting.md \
 	%D%/tuning.md \

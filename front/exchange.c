@@ -96,7 +96,9 @@ void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *ob
 
 static void count_flushed(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, hak_chain_length(class_id, chain));
+    unsigned length = hak_chain_length(class_id, chain);
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, length);
+    hak_count_objects(&shard->classes[class_id].flushed, length);
 }
 
 void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object)

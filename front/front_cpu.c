@@ -241,8 +241,9 @@ static void note_spare(struct hak_front *front, unsigned class_id, int sign)
 /* A chain that came out of a magazine goes to the shard. */
 static void give_back(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS,
-              hak_chain_length(class_id, chain));
+    unsigned length = hak_chain_length(class_id, chain);
+    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, length);
+    hak_count_objects(&shard->classes[class_id].flushed, length);
     hak_shard_accept_part(shard, class_id, chain);
 }
 
@@ -267,8 +268,10 @@ static struct hak_chain find_chain(unsigned class_id)
     struct hak_chain chain = HAK_NO_CHAIN;
     if (hak_unlikely(!hak_chain_is_empty(loaded)))
         chain = take(hak_slot_loaded(class_id), class_id, HAK_CPU_TRIES);
-    if (!hak_chain_is_empty(chain))
+    if (!hak_chain_is_empty(chain)) {
+        hak_count(&shard_of(here)->counters, HAK_COUNTER_FRONT_INTERRUPTED, 1);
         return chain;
+    }
     chain = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
     if (hak_chain_is_empty(chain))
         return chain_from_shard(class_id);
@@ -411,7 +414,9 @@ void hak_cpu_front_shrink(struct hak_front *front)
 static void give_to_slabs(struct hak_shard *shard, unsigned class_id, struct hak_chain chain,
                           enum hak_counter counter)
 {
-    hak_count(&shard->counters, counter, hak_chain_length(class_id, chain));
+    unsigned length = hak_chain_length(class_id, chain);
+    hak_count(&shard->counters, counter, length);
+    hak_count_objects(&shard->classes[class_id].flushed, length);
     hak_shard_give_to_slabs(class_id, chain);
 }
 
@@ -469,6 +474,14 @@ void hak_cpu_fronts_drain(void)
     /* release: what was emptied is seen by the next sequence */
     __atomic_store_n(&hak_cpu_fronts.limit, open, __ATOMIC_RELEASE);
     hak_lock_release_over(&draining);
+}
+
+unsigned hak_cpu_fronts_add_rows(struct hak_front_rows *rows, unsigned first, unsigned count)
+{
+    unsigned ids = hak_cpu_fronts_exist() ? hak_cpu_fronts.ids : 0;
+    for (unsigned cpu = first; cpu < ids && cpu - first < count; cpu++)
+        hak_front_rows_add(rows, front_of(cpu));
+    return ids;
 }
 
 size_t hak_cpu_fronts_bytes(void)

@@ -151,6 +151,10 @@ void hak_cpu_fronts_attach(const struct hak_shard_map *map);
  * inside malloc or free, but for a thread's start; under no lock. */
 void hak_cpu_fronts_drain(void);
 
+/* Adds the fronts of `count` CPUs from `first` on to figures (fronts.h); how many there are. */
+struct hak_front_rows;
+unsigned hak_cpu_fronts_add_rows(struct hak_front_rows *rows, unsigned first, unsigned count);
+
 /* Bytes of the objects in all CPUs' fronts, a moment ago. */
 size_t hak_cpu_fronts_bytes(void);
 

@@ -84,6 +84,13 @@ void hak_shared_fronts_flush(void)
     }
 }
 
+void hak_shared_fronts_add_rows(struct hak_front_rows *rows)
+{
+    struct slot *slots = slots_made();
+    for (unsigned index = 0; slots != NULL && index < shared.count; index++)
+        hak_front_rows_add(rows, &slots[index].front);
+}
+
 size_t hak_shared_fronts_bytes(void)
 {
     size_t bytes = 0;

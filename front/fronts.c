@@ -359,17 +359,41 @@ static unsigned count_in(const struct hak_chain *magazine, unsigned bundle)
     return chain.word != 0 && room < bundle ? bundle - room : 0;
 }
 
+static unsigned count_of_class(const struct hak_front *front, unsigned class_id)
+{
+    unsigned bundle = hak_classes[class_id].bundle;
+    return count_in(&front->loaded[class_id], bundle) + count_in(&front->spare[class_id], bundle) +
+           count_in(&front->foreign[class_id], bundle);
+}
+
 size_t hak_front_bytes(const struct hak_front *front)
 {
     size_t bytes = 0;
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        unsigned bundle = hak_classes[class_id].bundle;
-        size_t objects = count_in(&front->loaded[class_id], bundle) +
-                         count_in(&front->spare[class_id], bundle) +
-                         count_in(&front->foreign[class_id], bundle);
-        bytes += objects * hak_classes[class_id].size;
-    }
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        bytes += (size_t)count_of_class(front, class_id) * hak_classes[class_id].size;
     return bytes;
+}
+
+void hak_front_rows_add(struct hak_front_rows *rows, const struct hak_front *front)
+{
+    unsigned home = hak_front_home(front);
+    uint32_t *row = rows->objects + (size_t)(home <= rows->shards ? home : 0) * HAK_CLASS_COUNT;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        unsigned objects = count_of_class(front, class_id);
+        row[class_id] += objects;
+        rows->bytes += (size_t)objects * hak_classes[class_id].size;
+    }
+}
+
+void hak_front_rows_add_all(struct hak_front_rows *rows, unsigned most)
+{
+    hak_lock_acquire(&fronts.lock);
+    rows->fronts = fronts.count;
+    rows->unseen = fronts.count > most ? fronts.count - most : 0;
+    struct hak_front *front = fronts.active;
+    for (unsigned seen = 0; front != NULL && seen < most; seen++, front = front->next)
+        hak_front_rows_add(rows, front);
+    hak_lock_release(&fronts.lock);
 }
 
 size_t hak_front_bytes_of_all(void)

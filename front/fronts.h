@@ -63,6 +63,21 @@ void hak_front_collect(void);
 /* In the child of a fork: all fronts but the caller's are nobody's now. Touches none of them. */
 void hak_front_start_child(void);
 
+/* What lies in fronts, by shard and class, a moment ago: a row of HAK_CLASS_COUNT numbers for each
+ * shard, by its id. */
+struct hak_front_rows {
+    uint32_t *objects;
+    unsigned shards;     /* rows for ids 1 .. shards, and one that nobody reads */
+    unsigned fronts;     /* threads' fronts, */
+    unsigned unseen;     /* and of them those that were left out */
+    size_t bytes;
+};
+
+/* Adds a front; all threads' fronts, or of more than `most` the youngest, for they are looked at
+ * under the lock that threads begin and end with. */
+void hak_front_rows_add(struct hak_front_rows *rows, const struct hak_front *front);
+void hak_front_rows_add_all(struct hak_front_rows *rows, unsigned most);
+
 /* Bytes of the objects that the front holds, a moment ago: read while its thread goes on. */
 size_t hak_front_bytes(const struct hak_front *front);
 

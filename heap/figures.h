@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures of a heap: sums over all shards there ever were, and the report. Any thread. */
+/* Figures of a heap: sums over all shards there ever were. Any thread. */
 #ifndef HAK_HEAP_FIGURES_H
 #define HAK_HEAP_FIGURES_H
 
 #include <stddef.h>
 
 #include "heap/heap.h"
-#include "stats/report.h"
 
 struct hak_heap_totals {
     size_t mapped;            /* address space from the kernel */
     size_t in_use_slabs;      /* bytes in slabs, free objects in them included */
     size_t in_use_small;      /* of these what the program holds. What lies in fronts, transfer
-                                 caches (bundles as if whole) and inboxes is left out as it is
+                                 caches and inboxes is left out as it is
                                  counted while others go on */
     size_t in_use_large;
     size_t in_use_whales;
@@ -20,10 +19,5 @@ struct hak_heap_totals {
 };
 
 void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals);
-
-/* Writes what the shards did; facts are told as they are. */
-void hak_heap_report(struct hak_heap *heap, const char *title, const struct hak_report_fact *facts,
-                     size_t fact_count, const struct hak_report_voice *voice,
-                     struct hak_writer *writer);
 
 #endif

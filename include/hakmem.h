@@ -107,11 +107,14 @@ HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
 enum hakmem_format {
     HAKMEM_TEXT, /* for people: several lines, without counters of 0 */
-    HAKMEM_JSON  /* for programs: one object on one line, every counter */
+    HAKMEM_JSON, /* for programs: one object on one line, every counter */
+    HAKMEM_PROMETHEUS /* statistics as Prometheus reads them: text format 0.0.4 */
 };
 
-/* Writes statistics of the shards to a file descriptor. Other threads run meanwhile, so the figures
- * may be of slightly different moments. Allocates nothing from the heap. */
+/* Writes statistics of the process, the shards and their size classes to a file descriptor;
+ * docs/statistics.md has each figure. Other threads run meanwhile, so the figures may be of
+ * slightly different moments. Allocates nothing from the heap; without memory from the kernel it
+ * writes nothing. Opens no file. */
 HAKMEM_API void hakmem_stats_print(int fd, enum hakmem_format format);
 
 /* Writes the heap profile of a process that was started with HAKMEM_PROFILE=RATE to a file
@@ -139,8 +142,9 @@ HAKMEM_API int hakmem_reshard(const char *mode);
 HAKMEM_API int hakmem_topology_refresh(void);
 
 /* Writes the machine for which the shards were built to a file descriptor: nodes, L3 domains, CPUs,
- * shards, and the order in which each shard asks others for memory. `hakmem topo` prints this. 0,
- * or -1 with errno ENOMEM. Any thread; opens files of /sys. Since 0.1. */
+ * shards, and the order in which each shard asks others for memory. `hakmem topo` prints this.
+ * HAKMEM_PROMETHEUS is taken as HAKMEM_TEXT. 0, or -1 with errno ENOMEM. Any thread; opens files
+ * of /sys. Since 0.1. */
 HAKMEM_API int hakmem_topology_print(int fd, enum hakmem_format format);
 
 /* ------------------------------------------------------------------ placement

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "os/bits.h"
 #include "os/compiler.h"
@@ -42,6 +43,14 @@ size_t hak_os_page_size(void)
         return 4096;
     __atomic_store_n(&page_size, size, __ATOMIC_RELAXED); /* relaxed: as above */
     return size;
+}
+
+struct hak_os_faults hak_os_faults(void)
+{
+    struct rusage usage;
+    if (hak_syscall2(SYS_getrusage, RUSAGE_SELF, (uintptr_t)&usage) != 0)
+        return (struct hak_os_faults){0, 0};
+    return (struct hak_os_faults){(uint64_t)usage.ru_minflt, (uint64_t)usage.ru_majflt};
 }
 
 /* mmap(2) of anonymous private memory; NULL when refused. */

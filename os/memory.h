@@ -23,6 +23,13 @@ enum hak_os_huge {
 /* Bytes of a kernel page: AT_PAGESZ, 4096 until it is known. */
 size_t hak_os_page_size(void);
 
+/* Page faults of the process so far: without I/O, and with it. 0 where the kernel does not tell. */
+struct hak_os_faults {
+    uint64_t minor;
+    uint64_t major;
+};
+struct hak_os_faults hak_os_faults(void);
+
 /* Zero memory whose address is a multiple of `alignment` (a power of two >= page size); NULL when
  * refused. Releases what it mapped in excess for the alignment. Ranges that the kernel would not
  * take back (os/kept.h) are used first. */

@@ -20,6 +20,12 @@ static void *pop(unsigned class_id, struct hak_chain *chain)
 
 /* ---- chains that a shard takes over ---------------------------------------------------------- */
 
+/* Objects that the transfer cache has more, or less. */
+static void count_cached(struct hak_shard *shard, unsigned class_id, int objects)
+{
+    hak_count_objects(&shard->classes[class_id].cached, (uint64_t)(int64_t)objects);
+}
+
 void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain)
 {
     void *object;
@@ -43,8 +49,11 @@ struct hak_chain hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id
 {
     struct hak_bundle left;
     struct hak_chain chain = hak_transfer_cache_pop(&shard->bundles, class_id, &left);
+    if (!hak_chain_is_empty(chain))
+        count_cached(shard, class_id, -(int)hak_chain_length(class_id, chain));
     while (hak_unlikely(!hak_bundle_is_none(left))) {
         struct hak_chain bundle = hak_bundle_chain(class_id, left);
+        count_cached(shard, class_id, -(int)hak_chain_length(class_id, bundle));
         left = hak_found_bundle_below(class_id, hak_bundle_top(left));
         hak_shard_give_to_slabs(class_id, bundle);
     }
@@ -57,6 +66,7 @@ void hak_shard_accept(struct hak_shard *shard, unsigned class_id, struct hak_cha
     if (shard->policy->decay_ns != 0 &&
         hak_transfer_cache_push(&shard->bundles, class_id, chain)) {
         hak_count(&shard->counters, HAK_COUNTER_FLUSH_BUNDLES, 1);
+        count_cached(shard, class_id, (int)hak_chain_length(class_id, chain));
         return;
     }
     hak_count(&shard->counters, HAK_COUNTER_FLUSH_TO_SLABS, 1);
@@ -113,6 +123,8 @@ static void post(struct hak_shard *sender, unsigned class_id, const struct desti
     hak_count(&sender->counters, HAK_COUNTER_FOREIGN_OBJECTS_HOME, count);
     hak_count(&sender->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
               (uint64_t)count * hak_classes[class_id].size);
+    hak_count_objects(&home->classes[class_id].posted, count);
+    hak_traffic_count(&sender->traffic, HAK_TRAFFIC_POSTED, home->id, count);
 }
 
 /* Which objects stay with the shard that freed them. */
@@ -178,6 +190,22 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_
 
 /* ---- what was freed away from home ---------------------------------------------------------- */
 
+static void count_flushed(struct hak_shard *shard, unsigned class_id, unsigned length)
+{
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, length);
+    hak_count_objects(&shard->classes[class_id].flushed, length);
+}
+
+/* Of whom they are is told by the top one: to ask all would cost more than to adopt them. */
+static void count_adopted(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
+{
+    unsigned length = hak_chain_length(class_id, chain);
+    unsigned home = hak_page_find(hak_chain_top(chain)).home;
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, length);
+    if (home != 0)
+        hak_traffic_count(&shard->traffic, HAK_TRAFFIC_ADOPTED, home, length);
+}
+
 /* Within a node objects may change their shard: the chain goes where the next refill looks first.
  * Only what belongs to another node is sorted out, and sent home. */
 static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
@@ -185,8 +213,7 @@ static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain c
     struct sorted sorted;
     sort(&sorted, shard, class_id, chain, NEAR_ONES_STAY);
     if (!hak_chain_is_empty(sorted.kept)) {
-        hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED,
-                  hak_chain_length(class_id, sorted.kept));
+        count_adopted(shard, class_id, sorted.kept);
         hak_shard_accept(shard, class_id, sorted.kept);
     }
     post_all(shard, class_id, &sorted);
@@ -194,11 +221,11 @@ static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain c
 
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, hak_chain_length(class_id, chain));
+    count_flushed(shard, class_id, hak_chain_length(class_id, chain));
     if (shard->policy->remote == HAK_REMOTE_HOME) {
         hak_shard_send_home(shard, class_id, chain);
     } else if (hak_shard_map_nodes(hak_shard_map_of(shard)) == 1) {
-        hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, hak_chain_length(class_id, chain));
+        count_adopted(shard, class_id, chain);
         hak_shard_accept(shard, class_id, chain);
     } else {
         adopt(shard, class_id, chain);
@@ -223,9 +250,10 @@ bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct
         (!one_node && !all_are_near(shard, class_id, chain)))
         return false;
     unsigned length = hak_chain_length(class_id, chain);
-    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_FLUSHED, length);
-    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, length);
+    count_flushed(shard, class_id, length);
+    count_adopted(shard, class_id, chain);
     hak_count(&shard->counters, HAK_COUNTER_REFILL_FOREIGN, 1);
     hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, length);
+    hak_count_objects(&shard->classes[class_id].refilled, length);
     return true;
 }

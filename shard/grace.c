@@ -13,6 +13,7 @@ enum {
 
 struct hak_grace_slot hak_grace_slots[HAK_GRACE_READERS];
 HAK_EARLY uint32_t hak_grace_readers;
+struct hak_grace_figures hak_grace_figures;
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
@@ -84,6 +85,7 @@ void hak_grace_start(void)
 void hak_grace_begin(struct hak_grace_period *period)
 {
     period->awaited = 0;
+    __atomic_fetch_add(&hak_grace_figures.begun, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
     /* Full: between C and D of the table in the header; pairs with the barrier in hak_grace_enter.
      * The count of readers, a plain load here and below, never changes once there are sections. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -109,7 +111,10 @@ bool hak_grace_has_passed(struct hak_grace_period *period)
              __atomic_load_n(&slot->sections, __ATOMIC_ACQUIRE) != period->sections[index]))
             period->awaited &= ~bit;
     }
-    return period->awaited == 0;
+    if (period->awaited != 0)
+        return false;
+    __atomic_fetch_add(&hak_grace_figures.passed, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return true;
 }
 
 bool hak_grace_poll(struct hak_grace_period *period)

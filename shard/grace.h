@@ -59,6 +59,15 @@ extern struct hak_grace_slot hak_grace_slots[HAK_GRACE_READERS];
 /* How many of the slots are in use: 0 or a power of two. Written at start. */
 extern uint32_t hak_grace_readers;
 
+/* How often: begun, found to have passed, and sections refused for want of a reader. Relaxed. */
+struct hak_grace_figures {
+    uint64_t begun;
+    uint64_t passed;
+    uint64_t refused;
+};
+
+extern struct hak_grace_figures hak_grace_figures;
+
 /* A section under way: on the stack of who is in it. */
 struct hak_grace_section {
     struct hak_grace_slot *slot;
@@ -103,6 +112,7 @@ static inline bool hak_grace_enter(struct hak_grace_section *section)
         rcu_read_lock();
         return true;
     }
+    __atomic_fetch_add(&hak_grace_figures.refused, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
     return false;
 }
 

@@ -35,11 +35,15 @@ enum {
     SHARING_ALL = 4,
 };
 
-static void count_refill(struct hak_shard *shard, enum hak_counter source, unsigned class_id,
-                         struct hak_chain chain)
+static void count_refill(struct hak_shard *shard, enum hak_counter source, unsigned giver,
+                         unsigned class_id, struct hak_chain chain)
 {
+    unsigned length = hak_chain_length(class_id, chain);
     hak_count(&shard->counters, source, 1);
-    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, hak_chain_length(class_id, chain));
+    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, length);
+    hak_count_objects(&shard->classes[class_id].refilled, length);
+    if (giver != 0 && giver != shard->id)
+        hak_traffic_count(&shard->traffic, HAK_TRAFFIC_STOLEN, giver, length);
 }
 
 /* What a front asks for, and what may be done for it. */
@@ -47,6 +51,7 @@ struct request {
     unsigned class_id;
     unsigned fill;      /* objects, of slabs */
     unsigned budget;    /* bundles that may yet be taken out of inboxes */
+    unsigned giver;     /* id of the shard that was asked and had something; 0: none */
 };
 
 /* The next bundle to be sorted, if there is one: of the backlog, and then of the inbox, which is
@@ -101,6 +106,7 @@ static struct hak_chain sort_portion(struct hak_shard *shard, struct request *re
             continue;
         }
         bytes += (uint64_t)count * hak_classes[class_id].size;
+        hak_count_objects(&shard->classes[class_id].sorted, count);
         struct hak_chain chain = hak_bundle_chain(class_id, bundle);
         if (class_id == request->class_id && hak_chain_is_empty(kept))
             kept = chain;
@@ -129,7 +135,7 @@ static struct hak_chain sort_inbox(struct hak_shard *shard, struct request *requ
 
 void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget)
 {
-    struct request request = { HAK_CLASS_NONE, 0, *budget };
+    struct request request = { HAK_CLASS_NONE, 0, *budget, 0 };
     sort_inbox(shard, &request);
     *budget = request.budget;
 }
@@ -189,6 +195,8 @@ static struct hak_chain from_neighbour(struct hak_shard *neighbour, struct reque
     if (hak_chain_is_empty(chain) &&
         (slabs == SLABS_ARE_FREE || hak_rest_may_take(neighbour, request->class_id)))
         chain = from_own_slabs(neighbour, request->class_id, request->fill);
+    if (!hak_chain_is_empty(chain))
+        request->giver = neighbour->id;
     return chain;
 }
 
@@ -269,7 +277,7 @@ static struct hak_chain from_anywhere(struct hak_shard *shard, struct request *r
 struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
-    struct request request = { class_id, fill, HAK_PORTION_BUNDLES };
+    struct request request = { class_id, fill, HAK_PORTION_BUNDLES, 0 };
     hak_rest_end(shard);
     struct hak_chain chain = from_bundles(shard, class_id);
     if (hak_chain_is_empty(chain)) {
@@ -295,7 +303,7 @@ struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, un
     if (hak_chain_is_empty(chain))
         hak_count(&shard->counters, HAK_COUNTER_REFILL_FAILED, 1);
     else
-        count_refill(shard, source, class_id, chain);
+        count_refill(shard, source, request.giver, class_id, chain);
     return chain;
 }
 

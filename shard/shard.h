@@ -15,6 +15,7 @@
 #include "shard/inbox.h"
 #include "shard/transfer_cache.h"
 #include "stats/counters.h"
+#include "stats/traffic.h"
 #include "tiers/large.h"
 #include "tiers/pool.h"
 #include "tiers/region.h"
@@ -41,6 +42,8 @@ struct hak_shard {
     uint64_t last_look_ns;                  /* when anyone last ticked it */
     uint64_t last_decay_ns;                 /* when idle bundles were last looked for; relaxed */
     struct hak_counters counters;
+    struct hak_class_counters classes[HAK_CLASS_COUNT];
+    struct hak_traffic traffic;             /* with other shards */
     struct hak_pool tiny;                   /* objects up to 1 KiB */
     struct hak_pool mid;                    /* up to 32 KiB */
     struct hak_learner learner;             /* what becomes of freed runs; under large's lock */

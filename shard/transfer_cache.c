@@ -256,14 +256,6 @@ unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsign
     return bundles_in(load_head(&cache->bins[class_id].head));
 }
 
-size_t hak_transfer_cache_bytes(const struct hak_transfer_cache *cache)
-{
-    size_t bytes = 0;
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        bytes += hak_transfer_cache_depth(cache, class_id) * bundle_bytes(class_id);
-    return bytes;
-}
-
 bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];

@@ -41,7 +41,6 @@
 #define HAK_SHARD_TRANSFER_CACHE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
@@ -98,8 +97,5 @@ bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class
 
 /* Bundles in a bin, a moment ago. */
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);
-
-/* Bytes of the objects in all bins, about: as if no bundle were short. */
-size_t hak_transfer_cache_bytes(const struct hak_transfer_cache *cache);
 
 #endif

@@ -19,12 +19,23 @@ enum hak_counter {
 enum hak_counter_kind {
     HAK_COUNTER_SUM,
     HAK_COUNTER_PEAK,
+    HAK_COUNTER_GAUGE,    /* no counter: a figure of stats/figures.def */
 };
 
 struct hak_counters {
     /* any thread of the shard writes, snapshots read; on cache lines of its own, since neighbouring
      * fields in a shard are hot */
     uint64_t value[HAK_COUNTER_COUNT] __attribute__((aligned(HAK_CACHE_LINE)));
+};
+
+/* What is counted by size class, in objects; what they say stands in stats/figures.def. Any thread
+ * of the shard adds, of `posted` any thread; relaxed. */
+struct hak_class_counters {
+    uint64_t refilled;
+    uint64_t flushed;
+    uint64_t posted;
+    uint64_t sorted;
+    uint64_t cached;    /* in the transfer cache now; below 0 for a moment, while it is counted */
 };
 
 /* The description of a counter. */
@@ -41,6 +52,11 @@ static inline void hak_count(struct hak_counters *counters, enum hak_counter cou
 {
     /* relaxed: a figure that is read later; it publishes nothing */
     __atomic_fetch_add(&counters->value[counter], n, __ATOMIC_RELAXED);
+}
+
+static inline void hak_count_objects(uint64_t *value, uint64_t objects)
+{
+    __atomic_fetch_add(value, objects, __ATOMIC_RELAXED);    /* relaxed: as above */
 }
 
 /* For counters of the kind PEAK. */

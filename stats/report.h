@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Report of what the shards did: one walk over plain data, rendered by a voice (text or JSON), so
- * the two cannot differ. It does not know shards: the caller fills in the structures. One thread a
- * report; allocates nothing. */
+/* Reports: a sheet (sheet.h), written for people (render_text.h), as JSON (render_json.h), or as
+ * Prometheus reads it (render_prometheus.h). All three go over the same tables, so they tell the
+ * same. Shards are numbered from 0 on. One thread a report; allocates nothing. Here is what the
+ * renderings share. */
 #ifndef HAK_STATS_REPORT_H
 #define HAK_STATS_REPORT_H
 
@@ -9,59 +10,28 @@
 #include <stdint.h>
 
 #include "os/print.h"
-#include "stats/snapshot.h"
-
-/* A fact about the whole heap: mode, front, topology, page size ... */
-struct hak_report_fact {
-    const char *name; /* a lower-case word, the key in JSON */
-    const char *text; /* NULL: left out */
-};
-
-struct hak_report_shard {
-    unsigned id;
-    int node;            /* the kernel's id, -1 where it has none */
-    const char *cpus;    /* as the kernel writes lists: "0-3,8"; NULL: not told */
-    uint64_t bytes_held; /* address space from the kernel, now */
-    struct hak_snapshot counters;
-};
+#include "stats/sheet.h"
 
 struct hak_report {
-    const char *title; /* name and version */
-    const struct hak_report_fact *facts;
-    size_t fact_count;
-    const struct hak_report_shard *shards;
-    size_t shard_count;
+    const struct hak_sheet *sheet;
+    const struct hak_sheet_shard *total;    /* of its shards: hak_sheet_total */
 };
-
-/* How a report is rendered. `rank` counts from 0 among neighbours of the same kind (for commas).
- * The total comes first, as a block whose shard has the id HAK_REPORT_TOTAL. */
-enum {
-    HAK_REPORT_TOTAL = 0xffffffff
-};
-
-struct hak_report_voice {
-    void (*begin)(struct hak_writer *writer, const char *title);
-    void (*fact)(struct hak_writer *writer, size_t rank, const struct hak_report_fact *fact);
-    void (*begin_block)(struct hak_writer *writer, size_t rank,
-                        const struct hak_report_shard *shard);
-    void (*counter)(struct hak_writer *writer, size_t rank, const struct hak_counter_info *info,
-                    uint64_t value);
-    void (*end_block)(struct hak_writer *writer, const struct hak_report_shard *shard);
-    void (*end)(struct hak_writer *writer);
-};
-
-extern const struct hak_report_voice hak_report_text; /* for people: counters of 0 are left out */
-extern const struct hak_report_voice hak_report_json; /* one object on one line, all counters */
 
 enum {
-    HAK_REPORT_DERIVED = 2    /* figures after a block's counters, derived from them */
+    HAK_REPORT_DERIVED = 2    /* figures that follow from a block's counters */
 };
 
-/* Writes the report, and flushes the writer. */
-void hak_report_write(const struct hak_report *report, const struct hak_report_voice *voice,
-                      struct hak_writer *writer);
+extern const struct hak_counter_info hak_report_derived[HAK_REPORT_DERIVED];
+
+uint64_t hak_report_derive(const struct hak_snapshot *counters, unsigned derived);
+
+/* Whether anything is to be told of a size class. */
+int hak_report_has_class(const uint64_t *figures);
 
 /* Writes a counter's name in lower case. */
 void hak_report_put_name(struct hak_writer *writer, const char *name);
+
+/* Writes a text between quotation marks, as JSON wants it; Prometheus' labels are the same. */
+void hak_report_put_string(struct hak_writer *writer, const char *text);
 
 #endif

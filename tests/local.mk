@@ -40,6 +40,7 @@ unit_tests = \
 	%D%/unit/heap/heap \
 	%D%/unit/heap/place \
 	%D%/unit/heap/figures \
+	%D%/unit/heap/collect \
 	%D%/unit/heap/purge \
 	%D%/unit/heap/child \
 	%D%/unit/shard/give \
@@ -84,8 +85,10 @@ unit_tests = \
 	%D%/unit/stats/profile \
 	%D%/unit/stats/counters \
 	%D%/unit/stats/render_json \
+	%D%/unit/stats/render_prometheus \
 	%D%/unit/stats/render_text \
 	%D%/unit/stats/report \
+	%D%/unit/stats/sheet \
 	%D%/unit/stats/snapshot \
 	%D%/unit/topology/allowed \
 	%D%/unit/topology/bind \
@@ -155,6 +158,7 @@ check_LTLIBRARIES += %D%/lib/libtest.la
 	%D%/lib/shadow.h \
 	%D%/lib/prng.h \
 	%D%/lib/process.h \
+	%D%/lib/sheet.h \
 	%D%/lib/smaps.h \
 	%D%/lib/threads.h \
 	%D%/lib/weak.h
@@ -440,7 +444,7 @@ fuzz: config.h
 	@$(SHELL) $(abs_srcdir)/%D%/fuzz/run.sh
 
 # ------------------------------------------------------------------ stress
-stress_tests = %D%/stress/random.modes %D%/stress/fork.modes
+stress_tests = %D%/stress/random.modes %D%/stress/fork.modes %D%/stress/figures.modes
 stress_programs = %D%/stress/storm %D%/stress/blowup %D%/stress/prefixed %D%/stress/drift
 stress_scripts = %D%/stress/storm.sh %D%/stress/prefixed.sh \
 	%D%/stress/idle.sh %D%/stress/drift.sh
@@ -453,6 +457,8 @@ EXTRA_DIST += $(stress_scripts) %D%/stress/heaps.sh
 %C%_stress_random_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_stress_fork_modes_SOURCES = %D%/stress/fork.c
 %C%_stress_fork_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_stress_figures_modes_SOURCES = %D%/stress/figures.c $(stress_engine)
+%C%_stress_figures_modes_LDADD = %D%/lib/libtest.la -lpthread -ldl
 # The same stress by hakmem_malloc and its sisters: the one that sanitizer builds run.
 %C%_stress_prefixed_SOURCES = %D%/stress/random.c $(stress_engine)
 %C%_stress_prefixed_CPPFLAGS = $(AM_CPPFLAGS) -DSTRESS_PREFIXED

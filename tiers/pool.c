@@ -165,12 +165,15 @@ static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
 }
 
 /* Takes `count` objects of the slab, under the bin's lock. Holes that it fills will have pages. */
-static struct hak_chain take_from(struct hak_slab *slab, unsigned count, struct hak_chain chain)
+static struct hak_chain take_from(struct hak_pool_bin *bin, struct hak_slab *slab, unsigned count,
+                                  struct hak_chain chain)
 {
     unsigned holes = slab->hole_count;
     chain = hak_slab_take(slab, count, chain);
-    if (hak_unlikely(slab->hole_count != holes))
+    if (hak_unlikely(slab->hole_count != holes)) {
         hak_headroom_take((holes - slab->hole_count) * hak_os_page_size());
+        hak_pool_count_holes(bin, (int)slab->hole_count - (int)holes);
+    }
     return chain;
 }
 
@@ -187,7 +190,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
         struct hak_slab *slab = fullest_slab(bin);
         unsigned want = count - taken;
         unsigned part = want < slab->free_count ? want : slab->free_count;
-        *chain = take_from(slab, part, *chain);
+        *chain = take_from(bin, slab, part, *chain);
         taken += part;
         settle_taken(bin, slab);
     }
@@ -246,6 +249,8 @@ static void take_out(struct hak_pool_bin *bin, struct hak_slab *slab)
     hak_pool_holes_leave(bin, slab);
     count_slab(bin, -1);
     count_free(bin, -(int)slab->capacity);
+    if (slab->hole_count != 0)
+        hak_pool_count_holes(bin, -(int)slab->hole_count);
 }
 
 /* Puts one object back into its slab, under the bin's lock. A slab that becomes empty goes to the

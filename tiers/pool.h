@@ -47,6 +47,7 @@ struct hak_pool_bin {
     uint32_t open;               /* slabs with free objects */
     uint32_t waiting_count;
     size_t free_objects;         /* in all slabs */
+    size_t hole_pages;           /* kernel pages inside slabs that were given back */
     struct hak_slab_list lists[HAK_POOL_DEGREES];    /* open ones, the fullest first */
     struct hak_slab_list waiting;    /* slabs to search for free kernel pages (pool_holes.h) */
     uint64_t awaited;            /* ~looked_ns of the first, 0: none; relaxed */
@@ -107,6 +108,19 @@ static inline size_t hak_pool_objects(const struct hak_pool *pool, unsigned clas
                                    __ATOMIC_RELAXED) * hak_classes[class_id].capacity;
 }
 
+/* Slabs of a class, and kernel pages inside them that were given back, a moment ago. */
+static inline uint32_t hak_pool_slabs(const struct hak_pool *pool, unsigned class_id)
+{
+    /* relaxed, both: figures; written under the bin's lock */
+    return __atomic_load_n(&pool->bins[class_id - pool->first_class].slabs, __ATOMIC_RELAXED);
+}
+
+static inline size_t hak_pool_hole_pages(const struct hak_pool *pool, unsigned class_id)
+{
+    return __atomic_load_n(&pool->bins[class_id - pool->first_class].hole_pages,
+                           __ATOMIC_RELAXED);
+}
+
 /* As hak_pool_take, from a new slab. Returns 0 if the kernel refused memory. */
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
                              struct hak_chain *chain);
@@ -153,6 +167,13 @@ size_t hak_pool_taken_bytes(struct hak_pool *pool);
 static inline struct hak_region *hak_region_of(const void *address)
 {
     return hak_page_header(address);
+}
+
+/* Kernel pages of the bin became holes (change above 0), or are none any more. Under its lock. */
+static inline void hak_pool_count_holes(struct hak_pool_bin *bin, int change)
+{
+    /* relaxed: statistics read it without the lock */
+    __atomic_store_n(&bin->hole_pages, bin->hole_pages + (size_t)change, __ATOMIC_RELAXED);
 }
 
 /* The slab of an object; the class of its page is not 0. */

@@ -171,8 +171,10 @@ static enum turn look_at_first(struct round *round, struct hak_pool_bin *bin)
     for (unsigned word = 0; word < HAK_SLAB_HOLE_WORDS; word++)
         due.words[word] = round->which == WHICH_ALL ? pages.words[word]
                                                     : pages.words[word] & slab->idle.words[word];
+    unsigned holes = slab->hole_count;
     if (!is_spared(slab, found))
         turn = make_holes(round, slab, due);
+    hak_pool_count_holes(bin, (int)slab->hole_count - (int)holes);
     if (turn == TURN_SPENT)
         return turn;
     for (unsigned word = 0; word < HAK_SLAB_HOLE_WORDS; word++)

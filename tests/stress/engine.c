@@ -287,6 +287,11 @@ void engine_run(const struct engine *engine, unsigned threads, int (*still_busy)
     end_run(engine);
 }
 
+size_t engine_live_bytes(void)
+{
+    return __atomic_load_n(&live_bytes, __ATOMIC_RELAXED); /* relaxed: an estimate */
+}
+
 int engine_take_option(struct engine *engine, const char *name, const char *value)
 {
     unsigned long long number = strtoull(value, NULL, 0);

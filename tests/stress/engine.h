@@ -40,6 +40,10 @@ int engine_start(struct engine *engine);
  * states the expectations. What is wrong with the heap aborts the process. */
 void engine_run(const struct engine *engine, unsigned threads, int (*still_busy)(void));
 
+/* Usable bytes of all live objects, a moment ago: each thread counts an object just after it came,
+ * and just before it goes. */
+size_t engine_live_bytes(void);
+
 /* The thread that lives in a slot, as the kernel names it; 0: none at the moment. */
 pid_t engine_thread(unsigned slot);
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/figures.c: sums that agree with the parts, and the report. */
+/* heap/figures.c: sums that agree with the parts. */
 #include "heap/figures.h"
 
 #include <string.h>
 
-#include "stats/report.h"
 #include "tests/unit/world.h"
 
 enum { CLASS = 30, LARGE = 300 * 1024, WHALE = 20 * 1024 * 1024 };
@@ -60,43 +59,10 @@ static void totals_agree(void)
     world_expect_nothing_lost();
 }
 
-static unsigned occurrences(const char *text, const char *part)
-{
-    unsigned count = 0;
-    for (; (text = strstr(text, part)) != NULL; text++)
-        count++;
-    return count;
-}
-
-static void report_tells(void)
-{
-    static char text[256 * 1024];
-    static const struct world_machine machine = {8, 2, 8, "4"};
-    static const struct hak_report_fact facts[] = {{"mode", "of the test"}, {"absent", NULL}};
-    struct hak_heap *heap = world_start();
-    REQUIRE(world_place(&machine) != NULL);
-    struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
-    hak_heap_report(heap, "a title", facts, TAP_COUNT(facts), &hak_report_json, &writer);
-    hak_writer_flush(&writer);
-    EXPECT_LE(writer.total, sizeof text - 1);
-    EXPECT_EQ(occurrences(text, "a title"), 1);
-    EXPECT_EQ(occurrences(text, "of the test"), 1);
-    EXPECT_EQ(occurrences(text, "absent"), 0);
-    EXPECT_EQ(occurrences(text, "slabs_made"), hak_shard_last_id() + 1); /* and the total */
-    EXPECT_GE(occurrences(text, "0-1"), 1);
-    EXPECT_GE(occurrences(text, "6-7"), 1);
-    writer = hak_writer_to_buffer(text, sizeof text);
-    hak_heap_report(heap, "a title", facts, TAP_COUNT(facts), &hak_report_text, &writer);
-    hak_writer_flush(&writer);
-    EXPECT_GE(writer.total, 100);
-    EXPECT_EQ(occurrences(text, "a title"), 1);
-}
-
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"totals agree with what is taken", totals_agree},
-        {"the report tells of every shard", report_tells},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
