@@ -9,6 +9,7 @@
 
 #include "api/mine.h"
 #include "api/misuse.h"
+#include "api/publish.h"
 #include "api/placing.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
@@ -40,6 +41,7 @@ static void *run(void *unused)
             hak_heap_reap();
         hak_heap_leave();
         hak_misuse_tell();
+        hak_publish_now();
     }
     return NULL;
 }

@@ -11,11 +11,11 @@
 #include "api/learning.h"
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
+#include "api/mode.h"
 #include "api/placing.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/exchange.h"
-#include "front/front_cpu.h"
 #include "heap/collect.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
@@ -28,14 +28,9 @@
 #include "stats/render_json.h"
 #include "stats/render_prometheus.h"
 #include "stats/render_text.h"
-#include "topology/bind.h"
 
 _Static_assert(sizeof HAKMEM_VERSION == sizeof PACKAGE_VERSION,
                "hakmem.h and configure.ac tell different versions");
-
-enum {
-    COUNTS_SIZE = 80, /* bytes of the text of hak_crowd_tell */
-};
 
 static const uint64_t NS_OF_MS = 1000 * 1000;
 
@@ -48,63 +43,6 @@ static struct hak_heap *started_heap(void)
 }
 
 /* ------------------------------------------------------------------ within api/ */
-
-/* The mode in force, in words. */
-struct mode {
-    unsigned shards;
-    const char *by; /* what the shards were made for: node, l3, ... */
-    const char *front;
-    const char *front_why; /* why it is not as asked for; NULL if it is */
-    const char *remote;
-    const char *bind;
-    const char *bind_why; /* as front_why */
-};
-
-static const char *front_in_force(void)
-{
-    const struct hak_front *own = hak_thread_front();
-    const char *of_many = hak_crowd_kind();
-    if (of_many != NULL)
-        return of_many;
-    if (hak_cpu_fronts_open())
-        return "cpu";
-    return own != NULL ? "thread" : "none";
-}
-
-/* A shard that spans several nodes is not bound, whatever the kernel allows. */
-static void tell_binding(struct mode *mode, const struct hak_shard_map *map)
-{
-    struct hak_bind_state state = hak_bind_state();
-    mode->bind = hak_bind_step_name(state.step);
-    mode->bind_why = state.why;
-    if (state.policy == HAK_BIND_NONE) {
-        mode->bind = hak_bind_policy_name(state.policy);
-        mode->bind_why = NULL;
-    } else if (map->domains == NULL) {
-        mode->bind_why = "one shard";
-    } else if (state.step == HAK_BIND_STEP_BOUND) {
-        bool is_placed = state.policy == HAK_BIND_INTERLEAVE ||
-                         hak_shard_node(map->shards[0]) != HAK_NODE_ANY;
-        mode->bind = is_placed ? hak_bind_policy_name(state.policy)
-                               : hak_bind_step_name(HAK_BIND_STEP_FIRST_TOUCH);
-        mode->bind_why = is_placed ? NULL : "a shard spans nodes";
-    }
-}
-
-static struct mode mode_in_force(const struct hak_heap *heap)
-{
-    const struct hak_shard_map *map = hak_heap_map(heap);
-    const struct hak_domains *domains = map->domains;
-    struct mode mode = {
-        .shards = map->count,
-        .by = hak_domains_mode_name(domains != NULL ? domains->mode : HAK_DOMAIN_SINGLE),
-        .front = front_in_force(),
-        .front_why = hak_fronts_why(),
-        .remote = heap->policy->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
-    };
-    tell_binding(&mode, map);
-    return mode;
-}
 
 static void flush_crowd(void)
 {
@@ -148,27 +86,11 @@ static int take_paper(struct paper *paper)
     return 1;
 }
 
-void hak_control_put_facts(struct hak_sheet_head *head)
-{
-    struct mode mode = mode_in_force(hak_heap_default());
-    char counts[COUNTS_SIZE];
-    hak_sheet_put_text(head->title, sizeof head->title, "hakmem " PACKAGE_VERSION);
-    for (unsigned i = 0; i < HAK_SHEET_FACTS; i++)
-        head->facts[i].name[0] = '\0';
-    hak_sheet_put_fact(head, "by", mode.by);
-    hak_sheet_put_fact(head, "front", mode.front);
-    hak_sheet_put_fact(head, "front_why", mode.front_why);
-    hak_sheet_put_fact(head, "threads", hak_crowd_tell(counts, sizeof counts));
-    hak_sheet_put_fact(head, "remote", mode.remote);
-    hak_sheet_put_fact(head, "bind", mode.bind);
-    hak_sheet_put_fact(head, "bind_why", mode.bind_why);
-}
-
 /* The locks that collecting takes are no one's for a fork: while another thread forks for long,
  * nothing is told but the facts. */
 static void fill_in(struct hak_heap *heap, struct paper *paper)
 {
-    hak_control_put_facts(&paper->sheet->head);
+    hak_mode_put_facts(&paper->sheet->head);
     if (hak_section_enter_late()) {
         hak_collect_step(heap, &paper->collect, &hak_collect_all);
         hak_section_leave();
@@ -221,7 +143,7 @@ const char *hakmem_version(void)
 
 unsigned hakmem_shard_count(void)
 {
-    return mode_in_force(started_heap()).shards;
+    return hak_mode_in_force(started_heap()).shards;
 }
 
 static void put_why(struct hak_writer *writer, const char *why)
@@ -232,8 +154,8 @@ static void put_why(struct hak_writer *writer, const char *why)
 
 size_t hakmem_mode(char *buffer, size_t size)
 {
-    struct mode mode = mode_in_force(started_heap());
-    char counts[COUNTS_SIZE];
+    struct hak_mode mode = hak_mode_in_force(started_heap());
+    char counts[HAK_MODE_COUNTS];
     struct hak_writer writer = hak_writer_to_buffer(buffer, size);
     hak_put(&writer, "shards=%u by=%s front=%s", mode.shards, mode.by, mode.front);
     put_why(&writer, mode.front_why);
@@ -300,7 +222,7 @@ size_t hakmem_trim(void)
 size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds)
 {
     struct hak_heap *heap = started_heap();
-    if (shard < HAKMEM_ALL_SHARDS || shard >= (int)mode_in_force(heap).shards) {
+    if (shard < HAKMEM_ALL_SHARDS || shard >= (int)hak_mode_in_force(heap).shards) {
         errno = EINVAL;
         return 0;
     }

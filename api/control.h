@@ -6,7 +6,6 @@
 #include <stddef.h>
 
 #include "hakmem.h"
-#include "stats/sheet.h"
 
 /* Flushes the calling thread's front and gives all free memory back to the kernel. Returns
  * bytes. */
@@ -14,8 +13,5 @@ size_t hak_trim(void);
 
 /* As hakmem_stats_print, to standard error; also works at exit. */
 void hak_print_stats_to_stderr(enum hakmem_format format);
-
-/* Enters title and facts in a sheet: what is in force. */
-void hak_control_put_facts(struct hak_sheet_head *head);
 
 #endif

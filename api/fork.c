@@ -18,6 +18,7 @@
 #include "api/learning.h"
 #include "api/placing.h"
 #include "api/profiler.h"
+#include "api/publish.h"
 #include "heap/child.h"
 #include "heap/heap.h"
 #include "os/section.h"
@@ -39,6 +40,7 @@ static void after_in_child(void)
     hak_placing_after_fork();
     hak_learning_after_fork(hak_heap_default());
     hak_profiler_after_fork();
+    hak_publish_after_fork();
     hak_background_after_fork();
 }
 

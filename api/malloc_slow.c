@@ -28,6 +28,7 @@
 #include "api/misuse.h"
 #include "api/own_objects.h"
 #include "api/profiler.h"
+#include "api/publish.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/exchange.h"
@@ -132,6 +133,7 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
     object = small_from_heap(front, class_id);
     hak_heap_leave();
     hak_misuse_tell();
+    hak_publish_tell();
     if (front == NULL)
         hak_thread_earn_front();
     return object;
@@ -250,6 +252,7 @@ static void release_small(void *object, struct hak_page page)
     release_small_to_heap(front, object, page);
     hak_heap_leave();
     hak_misuse_tell();
+    hak_publish_tell();
 }
 
 /* ---- large and whales ----------------------------------------------------------------------- */
@@ -299,6 +302,7 @@ static void *large(const struct request *request)
     if (hak_unlikely(hak_headroom_shortfall() != 0))
         hak_heap_make_room(hak_heap_default());
     hak_heap_leave();
+    hak_publish_tell();
     return object;
 }
 
@@ -317,6 +321,7 @@ static bool release_large(void *object, struct hak_page page)
     if (is_given)
         look_at_clock(front);
     hak_heap_leave();
+    hak_publish_tell();
     return is_given;
 }
 

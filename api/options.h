@@ -89,6 +89,11 @@ enum {
     HAK_LIMIT_WATCH = 2,   /* of the cgroup, read every 50 ms; other values are bytes */
 };
 
+enum hak_publish_choice {
+    HAK_PUBLISH_CHOICE_NO,
+    HAK_PUBLISH_CHOICE_YES,
+};
+
 struct hak_options {
     struct hak_domain_request shard;
     struct hak_cpu_set nodes; /* empty: all */
@@ -115,6 +120,7 @@ struct hak_options {
     const char *profile_file; /* in the environment: NULL, none. For the start */
     unsigned profile_signal;
     enum hak_profile_leaks_choice profile_leaks;
+    enum hak_publish_choice publish;
     unsigned verbose; /* 0..2 */
 };
 

@@ -17,6 +17,7 @@
 #include "api/options.h"
 #include "api/placing.h"
 #include "api/profiler.h"
+#include "api/publish.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/front_cpu.h"
@@ -63,6 +64,7 @@ __attribute__((constructor)) static void second_stage(void)
         hak_thread_drop_own_front();    /* made by the first call, before options were read */
     hak_fork_start();
     hak_inform_start();
+    hak_publish_start();
     if (hak_options.background == HAK_BACKGROUND_CHOICE_YES)
         hak_background_start();
 }

@@ -18,6 +18,8 @@ enum {
                                              look at the coarse clock */
 };
 
+struct hak_tick_watch hak_tick_watch;
+
 /* ---- everywhere ----------------------------------------------------------------------------- */
 
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
@@ -27,6 +29,8 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
      * what was left behind at a shard goes back before its memory is forgotten. */
     unsigned turn = __atomic_load_n(&heap->next_tick, __ATOMIC_RELAXED);
     unsigned id = turn / TICKS_IN_A_ROW % hak_shard_last_id() + 1;
+    if (hak_unlikely(__atomic_load_n(&hak_tick_watch.is_on, __ATOMIC_RELAXED) != 0))
+        __atomic_store_n(&hak_tick_watch.ticked, 1, __ATOMIC_RELAXED);
     bool goes_on = hak_shard_tick(hak_shard_of_id(id), now_ns);
     unsigned next = goes_on ? turn + 1 : turn - turn % TICKS_IN_A_ROW + TICKS_IN_A_ROW;
     __atomic_store_n(&heap->next_tick, next, __ATOMIC_RELAXED);

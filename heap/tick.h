@@ -12,6 +12,15 @@
 #include "heap/heap.h"
 #include "os/compiler.h"
 
+/* Whether whoever publishes statistics is to be told of ticks, and whether there was one since.
+ * Relaxed, both. */
+struct hak_tick_watch {
+    uint32_t is_on;
+    uint32_t ticked;
+};
+
+extern HAK_HIDDEN struct hak_tick_watch hak_tick_watch;
+
 /* Before a slow half of the thread's front: attaches it to the shard of the CPU that the thread
  * runs on; and now and then looks at the clock, lets unused memory decay and shrinks what was not
  * missed. */

@@ -202,7 +202,7 @@ static void count_adopted(struct hak_shard *shard, unsigned class_id, struct hak
     unsigned length = hak_chain_length(class_id, chain);
     unsigned home = hak_page_find(hak_chain_top(chain)).home;
     hak_count(&shard->counters, HAK_COUNTER_FOREIGN_ADOPTED, length);
-    if (home != 0)
+    if (home != 0 && home != shard->id)
         hak_traffic_count(&shard->traffic, HAK_TRAFFIC_ADOPTED, home, length);
 }
 

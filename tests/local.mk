@@ -23,6 +23,7 @@ unit_tests = \
 	%D%/unit/tiers/pool \
 	%D%/unit/tiers/pool_space \
 	%D%/unit/tiers/pool_holes \
+	%D%/unit/tiers/pool_view \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
 	%D%/unit/front/fronts \
@@ -41,6 +42,7 @@ unit_tests = \
 	%D%/unit/heap/place \
 	%D%/unit/heap/figures \
 	%D%/unit/heap/collect \
+	%D%/unit/heap/regions \
 	%D%/unit/heap/purge \
 	%D%/unit/heap/child \
 	%D%/unit/shard/give \
@@ -74,6 +76,7 @@ unit_tests = \
 	%D%/unit/os/shared \
 	%D%/unit/os/stack \
 	%D%/unit/os/section \
+	%D%/unit/os/memfd \
 	%D%/unit/os/owner \
 	%D%/unit/os/memory \
 	%D%/unit/os/apart \
@@ -88,6 +91,7 @@ unit_tests = \
 	%D%/unit/stats/render_prometheus \
 	%D%/unit/stats/render_text \
 	%D%/unit/stats/report \
+	%D%/unit/stats/published \
 	%D%/unit/stats/sheet \
 	%D%/unit/stats/snapshot \
 	%D%/unit/topology/allowed \
@@ -162,7 +166,7 @@ check_LTLIBRARIES += %D%/lib/libtest.la
 	%D%/lib/smaps.h \
 	%D%/lib/threads.h \
 	%D%/lib/weak.h
-EXTRA_DIST += %D%/lib/modes.sh %D%/lib/tap.sh
+EXTRA_DIST += %D%/lib/schema.py %D%/lib/modes.sh %D%/lib/tap.sh
 
 # The longest ones begin first, so that none of them runs alone in the end.
 longest_tests = %D%/fault/refused.sh %D%/stress/blowup.sh %D%/real/run.sh %D%/environment/filters.sh
@@ -266,12 +270,13 @@ conform_scripts = \
 	%D%/conform/learning.sh \
 	%D%/conform/options.sh \
 	%D%/conform/profile.sh \
+	%D%/conform/publish.sh \
 	%D%/conform/secure.sh \
 	%D%/conform/topology.sh \
 	%D%/conform/valgrind.sh \
 	%D%/conform/wholly_static.sh
 check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect %D%/conform/habits \
-	%D%/conform/profiled
+	%D%/conform/profiled %D%/conform/publisher
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
 EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_estimates.py
 
@@ -332,6 +337,9 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_est
 %C%_conform_habits_SOURCES = %D%/conform/habits.c
 %C%_conform_habits_LDADD =
 %D%/conform/learning.log: %D%/conform/habits
+%C%_conform_publisher_SOURCES = %D%/conform/publisher.c
+%C%_conform_publisher_LDADD = libhakmem-core.la -lpthread
+%D%/conform/publish.log: %D%/conform/publisher
 %C%_conform_effect_SOURCES = %D%/conform/effect.c
 %C%_conform_effect_LDADD = -lpthread
 %D%/conform/options.log: %D%/conform/effect $(conform_tests)
@@ -433,6 +441,7 @@ EXTRA_DIST += \
 	%D%/fuzz/fuzz_calls.c \
 	%D%/fuzz/fuzz_lists.c \
 	%D%/fuzz/fuzz_options.c \
+	%D%/fuzz/fuzz_published.c \
 	%D%/fuzz/fuzz_saved.c \
 	%D%/fuzz/fuzz_sysfs.c \
 	%D%/fuzz/fuzz_xml.c \

@@ -504,6 +504,8 @@ static struct hak_region *detach(struct hak_pool_space *space, struct hak_region
 {
     leave_fits(space, region);
     leave_dirty(region);
+    if (space->looked_at == region)
+        space->looked_at = region->links[HAK_REGION_ALL].next;
     unlink_from(&space->all, region, HAK_REGION_ALL);
     size_t dirty = (size_t)hak_bit_count(region->dirty_pages) * HAK_PAGE_SIZE;
     set_dirty_bytes(space, space->dirty_bytes - dirty);

@@ -95,6 +95,7 @@ struct hak_pool_space {
     struct hak_region_list dirty;
     struct hak_region_list spared;              /* dirty, but only a full purge takes them */
     struct hak_region_list all;
+    struct hak_region *looked_at;               /* the next in `all` for statistics: pool_view.h */
     size_t dirty_bytes;
     uint64_t given_ns;                          /* when pages were last given; relaxed */
     uint64_t refused_ns;                        /* when the kernel last refused a purge; 0: never */

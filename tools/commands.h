@@ -16,6 +16,9 @@ int hak_command_topo(int argc, char **argv);
 int hak_command_run(int argc, char **argv);
 int hak_command_learn(int argc, char **argv);
 int hak_command_profile(int argc, char **argv);
+int hak_command_stat(int argc, char **argv);
+int hak_command_top(int argc, char **argv);
+int hak_command_map(int argc, char **argv);
 
 /* Executes a script of tools/ with a NULL-terminated list of arguments. Returns only if that fails,
  * after a message. */

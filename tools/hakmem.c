@@ -15,6 +15,11 @@ static const char usage[] =
     "hakmem run [--shard=MODE] [--front=...] [--OPTION=VALUE...] [--] COMMAND [ARGUMENT...]\n"
     "    runs a command under the library; --OPTION=VALUE sets HAKMEM_OPTION, see hakmem(7);\n"
     "    nodes and CPUs may be numactl's lists: --nodes=netdev:eth0, --shard=cpu:+0-3\n"
+    "hakmem stat PID [--json|--prometheus] [--map] [--interval SECONDS]\n"
+    "hakmem top PID [--once] [--interval SECONDS]\n"
+    "hakmem map PID [--json]\n"
+    "    show the statistics of a process that was started with HAKMEM_PUBLISH=1: all of them, a\n"
+    "    view for a terminal, a picture of its slabs (SVG)\n"
     "hakmem learn LOG [--json] [--svg FILE]\n"
     "    shows the decisions in a log of HAKMEM_LEARN_LOG, and what each arm would have cost\n"
     "hakmem profile PID|FILE [--raw] [--live|--total] [--objects] [--by shard|node] [--top N]\n"
@@ -29,6 +34,9 @@ static const struct {
 } commands[] = {
     {"topo", hak_command_topo},
     {"run", hak_command_run},
+    {"stat", hak_command_stat},
+    {"top", hak_command_top},
+    {"map", hak_command_map},
     {"learn", hak_command_learn},
     {"profile", hak_command_profile},
 };

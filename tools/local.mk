@@ -13,20 +13,23 @@ bin_PROGRAMS += %D%/hakmem
 	%D%/lists.c \
 	%D%/learn.c \
 	%D%/profile.c \
+	%D%/page.c \
+	%D%/page.h \
+	%D%/stat.c \
 	%D%/pictures.c
 %C%_hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAK_LIBRARY_FOLDER='"$(libdir)"' \
 	-DHAK_SCRIPT_FOLDER='"$(pkgdatadir)"'
 # What reads the tables of another process is the code that writes them here.
-%C%_hakmem_LDADD = libhakmem-core.la libhakmem.la $(NUMA_LIBS)
+%C%_hakmem_LDADD = libhakmem-core.la libhakmem.la $(NUMA_LIBS) -lm
 
 # Reports and pictures. Before installation the scripts are beside the program.
-dist_pkgdata_DATA = %D%/pictures.py %D%/profile.py
+dist_pkgdata_DATA = %D%/pictures.py %D%/profile.py %D%/live.py
 noinst_DATA = %D%/scripts.stamp
 CLEANFILES += %D%/scripts.stamp
-%D%/scripts.stamp: $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py
+%D%/scripts.stamp: $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py $(srcdir)/%D%/live.py
 	$(AM_V_at)test "$(srcdir)" -ef . || \
-	  cp -f $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py %D%/
+	  cp -f $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py $(srcdir)/%D%/live.py %D%/
 	$(AM_V_at)touch $@
 distclean-local: distclean-pictures
 distclean-pictures:
-	test "$(srcdir)" -ef . || rm -f %D%/pictures.py %D%/profile.py
+	test "$(srcdir)" -ef . || rm -f %D%/pictures.py %D%/profile.py %D%/live.py

@@ -44,7 +44,9 @@ done)}
 for name in $names; do
     count=$((count + 1))
     more=
+    longest=8192
     [ "$name" = options ] && more=api/options.c
+    [ "$name" = published ] && longest=65536 more=$(echo stats/*.c)
     # The sanitizer's malloc keeps its name.
     sed 's/HAK_OVERRIDE_MALLOC 1/HAK_OVERRIDE_MALLOC 0/' "$build/config.h" >"$work/config.h"
     # urcu's readers are not aligned as their type says.
@@ -56,7 +58,7 @@ for name in $names; do
     "$clang" -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -I"$work" -I. -Iinclude -I"$build" -o "$work/$name" "tests/fuzz/fuzz_$name.c" $more \
         os/*.c topology/*.c learn/*.c -lurcu-bp -lhwloc -lnuma -ldl -lpthread >"$work/log" 2>&1 &&
-        (cd "$build" && "$work/$name" -max_total_time="$seconds" -max_len=8192 -timeout=10 \
+        (cd "$build" && "$work/$name" -max_total_time="$seconds" -max_len="$longest" -timeout=10 \
             -print_final_stats=1 "$work/corpus-$name" >"$work/log" 2>&1)
     status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")

@@ -53,9 +53,9 @@ static void tells_where(void)
     uint64_t live_before = sheet->head.figures[HAK_PROCESS_FIGURE_LIVE];
     EXPECT_EQ(live(CLASS), 0);
     unsigned bundle = hak_classes[CLASS].bundle;
-    uint64_t mine = world_chain(map->shards[0], CLASS, 20);
+    struct hak_chain mine = world_chain(map->shards[0], CLASS, 20);
     hak_shard_accept(map->shards[1], CLASS, world_chain(map->shards[0], CLASS, bundle));
-    uint64_t foreign = world_chain(map->shards[2], CLASS, 7);
+    struct hak_chain foreign = world_chain(map->shards[2], CLASS, 7);
     struct hak_front *front = world_front();
     REQUIRE(front != NULL);
     void *object = world_take(front, OTHER_CLASS);
@@ -98,7 +98,7 @@ static void tells_of_holes(void)
     const struct hak_shard_map *map = world_by_turns("3");
     REQUIRE(map != NULL);
     enum { BIG = 40 };
-    uint64_t word = world_chain(map->shards[0], BIG, hak_classes[BIG].capacity);
+    struct hak_chain word = world_chain(map->shards[0], BIG, hak_classes[BIG].capacity);
     void *kept = world_pop(&word);
     hak_shard_give_to_slabs(BIG, word);
     hak_shard_purge(map->shards[0]);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* HAKMEM_PUBLISH=1: the statistics in a page that other processes may read (stats/published.h),
+ * written anew by slow calls, at most ten times a second. Any thread. */
+#ifndef HAK_API_PUBLISH_H
+#define HAK_API_PUBLISH_H
+
+#include "heap/tick.h"
+#include "os/compiler.h"
+
+/* Makes the page, and fills it in once. Says in a line why, if that cannot be. By the starting
+ * thread. */
+void hak_publish_start(void);
+
+/* Goes on with the page: a portion of it. Does nothing for whoever finds another thread at it.
+ * Outside the heap, under no lock. */
+HAK_COLD void hak_publish_now(void);
+
+/* At the end of a slow call. */
+static inline void hak_publish_tell(void)
+{
+    /* relaxed: a hint */
+    if (hak_unlikely(__atomic_load_n(&hak_tick_watch.ticked, __ATOMIC_RELAXED) != 0))
+        hak_publish_now();
+}
+
+/* The child of a fork: the page is its parent's; its own is made by its first slow call that finds
+ * time to. */
+void hak_publish_after_fork(void);
+
+#endif

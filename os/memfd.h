@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that other processes may read: a file of the kernel's without a name in any folder
+ * (memfd), mapped here, and found by others through /proc/PID/fd. Only who may debug the process
+ * gets at it there, and its mode is 0600. One thread at a time. */
+#ifndef HAK_OS_MEMFD_H
+#define HAK_OS_MEMFD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hak_os_memfd {
+    void *memory;
+    size_t size;
+    int descriptor;     /* close-on-exec; the program may have closed it, and opened another */
+    uint64_t device;    /* by which it is known again */
+    uint64_t inode;
+};
+
+/* Makes zero memory of so many bytes, a multiple of the page size; the kernel backs what is
+ * touched. The size is sealed. 0 or -errno: ENOSYS, EPERM (a filter), EMFILE, ENOMEM; EFBIG where a
+ * file may not be that large (RLIMIT_FSIZE). */
+int hak_os_memfd_make(struct hak_os_memfd *shared, const char *name, size_t size);
+
+/* Unmaps it here, and closes the descriptor if it still is this file's: for the child of a fork,
+ * whose parent goes on. */
+void hak_os_memfd_leave(struct hak_os_memfd *shared);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The published page of another process (HAKMEM_PUBLISH=1), found through /proc and read by read(2).
+ * Nothing in it is trusted. One thread. */
+#ifndef HAK_TOOLS_PAGE_H
+#define HAK_TOOLS_PAGE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "stats/published.h"
+#include "stats/report.h"
+
+/* A page that was found. */
+struct hak_page_file {
+    pid_t process;
+    int descriptor;     /* of the page, or of the process's memory */
+    uint64_t offset;    /* where the page begins in there */
+};
+
+/* A copy of it, in memory that the next copy uses again. All zero at first. */
+struct hak_page_copy {
+    struct hak_sheet *sheet;
+    struct hak_published_regions *regions;
+    size_t room;                       /* shards */
+    struct hak_report report;
+    uint64_t age_ns;                   /* since it was collected; 0: it comes from the future */
+};
+
+/* Finds the page of the process that the argument names. 0, or -1 after a line on stderr. */
+int hak_page_find_of(const char *argument, struct hak_page_file *page);
+void hak_page_close(struct hak_page_file *page);
+
+/* Copies it, with its regions if `wants_regions` is not 0. 0, or -1 after a line on stderr. */
+int hak_page_copy(const struct hak_page_file *page, int wants_regions, struct hak_page_copy *copy);
+
+/* Whether the process is still there. */
+int hak_page_has_process(const struct hak_page_file *page);
+
+#endif
