@@ -12,17 +12,15 @@
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
 #include "api/mode.h"
+#include "api/paper.h"
 #include "api/placing.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/exchange.h"
-#include "heap/collect.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
-#include "os/bits.h"
 #include "os/clock.h"
 #include "os/compiler.h"
-#include "os/memory.h"
 #include "os/print.h"
 #include "os/section.h"
 #include "stats/render_json.h"
@@ -64,41 +62,6 @@ size_t hak_trim(void)
     return bytes;
 }
 
-/* Memory of a report: the sheet, one shard more for the total, and what lies in fronts. */
-struct paper {
-    struct hak_sheet *sheet;
-    struct hak_sheet_shard *total;
-    size_t size;
-    struct hak_collect collect;
-};
-
-static int take_paper(struct paper *paper)
-{
-    unsigned shards = hak_shard_last_id();
-    size_t sheet = hak_align_up(hak_sheet_size(shards + 1), HAK_CACHE_LINE);
-    paper->size = hak_align_up(sheet + hak_collect_rows_size(shards), hak_os_page_size());
-    char *memory = hak_os_map(paper->size, hak_os_page_size());
-    if (memory == NULL)
-        return 0;
-    paper->sheet = (struct hak_sheet *)memory;
-    paper->total = &paper->sheet->shards[shards];
-    hak_collect_start(&paper->collect, paper->sheet, (uint32_t *)(memory + sheet), shards);
-    return 1;
-}
-
-/* The locks that collecting takes are no one's for a fork: while another thread forks for long,
- * nothing is told but the facts. */
-static void fill_in(struct hak_heap *heap, struct paper *paper)
-{
-    hak_mode_put_facts(&paper->sheet->head);
-    if (hak_section_enter_late()) {
-        hak_collect_step(heap, &paper->collect, &hak_collect_all);
-        hak_section_leave();
-    }
-    hak_sheet_total(paper->sheet, paper->total);
-    hak_sheet_derive_process(&paper->sheet->head, paper->total);
-}
-
 static void put_learners(struct hak_heap *heap, struct hak_writer *writer)
 {
     if (!hak_section_enter_late())
@@ -111,10 +74,9 @@ static void put_learners(struct hak_heap *heap, struct hak_writer *writer)
 static void put_stats(struct hak_writer *writer, enum hakmem_format format)
 {
     struct hak_heap *heap = started_heap();
-    struct paper paper;
-    if (!take_paper(&paper))
+    struct hak_paper paper;
+    if (!hak_paper_take(&paper))
         return;
-    fill_in(heap, &paper);
     const struct hak_report report = {paper.sheet, paper.total};
     if (format == HAKMEM_JSON) {
         hak_render_json(&report, writer);
@@ -124,7 +86,7 @@ static void put_stats(struct hak_writer *writer, enum hakmem_format format)
         hak_render_text(&report, writer);
         put_learners(heap, writer);
     }
-    hak_os_release(paper.sheet, paper.size, HAK_OS_PLAIN);
+    hak_paper_drop(&paper);
 }
 
 void hak_print_stats_to_stderr(enum hakmem_format format)

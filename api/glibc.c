@@ -14,10 +14,12 @@
 
 #include "api/control.h"
 #include "api/malloc_slow.h"
+#include "api/paper.h"
 #include "api/wake.h"
 #include "heap/figures.h"
 #include "heap/heap.h"
 #include "os/compiler.h"
+#include "os/memory.h"
 #include "os/print.h"
 #include "os/section.h"
 
@@ -37,7 +39,9 @@ static struct mallinfo2 figures(void)
     size_t arena = totals.mapped > whales ? totals.mapped - whales : 0;
     return (struct mallinfo2){
         .arena = arena,
+        .hblks = totals.whales,
         .hblkhd = whales,
+        .fsmblks = totals.in_fronts,
         .uordblks = in_use,
         .fordblks = arena > in_use ? arena - in_use : 0,
         .keepcost = totals.cached,
@@ -60,6 +64,8 @@ HAK_PUBLIC struct mallinfo mallinfo(void)
     struct mallinfo2 wide = figures();
     return (struct mallinfo){
         .arena = cut(wide.arena),
+        .hblks = cut(wide.hblks),
+        .fsmblks = cut(wide.fsmblks),
         .hblkhd = cut(wide.hblkhd),
         .uordblks = cut(wide.uordblks),
         .fordblks = cut(wide.fordblks),
@@ -80,30 +86,120 @@ HAK_PUBLIC void malloc_stats(void)
     hak_print_stats_to_stderr(HAKMEM_TEXT);
 }
 
-/* In the form of glibc's sums over all arenas, for programs that parse it. */
+/* ---- malloc_info ----------------------------------------------------------------------------- */
+
+enum {
+    INFO_BYTES = 16 * 1024,    /* of what is told of a shard, at most */
+};
+
+static uint64_t free_in_caches(const uint64_t *class)
+{
+    return class[HAK_CLASS_FIGURE_IN_TRANSFER_CACHE] + class[HAK_CLASS_FIGURE_IN_INBOX] +
+           class[HAK_CLASS_FIGURE_FREE];
+}
+
+static uint64_t free_bytes(const struct hak_sheet_shard *shard)
+{
+    return shard->figures[HAK_FIGURE_IN_TRANSFER_CACHE] + shard->figures[HAK_FIGURE_IN_INBOX] +
+           shard->figures[HAK_FIGURE_FREE];
+}
+
+/* Free objects by size. */
+static void put_sizes(struct hak_writer *writer, const struct hak_sheet_head *head,
+                      const struct hak_sheet_shard *shard)
+{
+    hak_put_text(writer, "<sizes>\n");
+    for (unsigned id = 1; id < head->class_count; id++) {
+        const uint64_t *class = shard->classes[id];
+        uint64_t count = free_in_caches(class) + class[HAK_CLASS_FIGURE_IN_FRONTS];
+        if (count != 0)
+            hak_put(writer, "  <size from=\"%u\" to=\"%u\" total=\"%lu\" count=\"%lu\"/>\n",
+                    head->classes[id].size, head->classes[id].size,
+                    (unsigned long)(count * head->classes[id].size), (unsigned long)count);
+    }
+    hak_put_text(writer, "</sizes>\n");
+}
+
+/* What glibc calls fast lies in fronts; the rest in transfer caches, inboxes and slabs. */
+static void put_totals(struct hak_writer *writer, const struct hak_sheet_head *head,
+                       const struct hak_sheet_shard *shard)
+{
+    uint64_t fast = 0, rest = 0;
+    for (unsigned id = 1; id < head->class_count; id++) {
+        fast += shard->classes[id][HAK_CLASS_FIGURE_IN_FRONTS];
+        rest += free_in_caches(shard->classes[id]);
+    }
+    hak_put(writer, "<total type=\"fast\" count=\"%lu\" size=\"%lu\"/>\n", (unsigned long)fast,
+            (unsigned long)shard->figures[HAK_FIGURE_IN_FRONTS]);
+    hak_put(writer, "<total type=\"rest\" count=\"%lu\" size=\"%lu\"/>\n", (unsigned long)rest,
+            (unsigned long)free_bytes(shard));
+}
+
+static void put_system(struct hak_writer *writer, const struct hak_sheet_shard *shard)
+{
+    unsigned long mapped = shard->figures[HAK_FIGURE_MAPPED];
+    hak_put(writer,
+            "<system type=\"current\" size=\"%lu\"/>\n"
+            "<system type=\"max\" size=\"%lu\"/>\n"
+            "<aspace type=\"total\" size=\"%lu\"/>\n"
+            "<aspace type=\"mprotect\" size=\"%lu\"/>\n",
+            mapped, mapped, mapped, mapped);
+}
+
+/* Writes what the text holds, and empties it. 0 or -1. */
+static int put_out(struct hak_writer *writer, FILE *stream)
+{
+    hak_writer_flush(writer);
+    int refused = fputs(writer->buffer, stream) < 0 ? -1 : 0;
+    *writer = hak_writer_to_buffer(writer->buffer, writer->capacity);
+    return refused;
+}
+
+static int put_info(struct hak_writer *writer, const struct hak_paper *paper, FILE *stream)
+{
+    const struct hak_sheet_head *head = &paper->sheet->head;
+    int refused = 0;
+    hak_put_text(writer, "<malloc version=\"1\">\n");
+    for (unsigned i = 0; i < head->shard_count && refused == 0; i++) {
+        const struct hak_sheet_shard *shard = &paper->sheet->shards[i];
+        hak_put(writer, "<heap nr=\"%u\">\n", i);
+        put_sizes(writer, head, shard);
+        put_totals(writer, head, shard);
+        put_system(writer, shard);
+        hak_put_text(writer, "</heap>\n");
+        refused = put_out(writer, stream);
+    }
+    put_totals(writer, head, paper->total);
+    hak_put(writer, "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n",
+            (unsigned long)head->figures[HAK_PROCESS_FIGURE_WHALES],
+            (unsigned long)head->figures[HAK_PROCESS_FIGURE_WHALE_BYTES]);
+    put_system(writer, paper->total);
+    hak_put_text(writer, "</malloc>\n");
+    return refused == 0 ? put_out(writer, stream) : refused;
+}
+
+/* In glibc's form, for programs that parse it: a shard is a heap. */
 HAK_PUBLIC int malloc_info(int options, FILE *stream)
 {
+    struct hak_paper paper;
     if (options != 0)
         return EINVAL;
-    struct mallinfo2 now = figures();
-    char buffer[1024];
-    struct hak_writer writer = hak_writer_to_buffer(buffer, sizeof buffer);
-    hak_put(&writer,
-            "<malloc version=\"1\">\n"
-            "<total type=\"fast\" count=\"0\" size=\"0\"/>\n"
-            "<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
-            "<total type=\"mmap\" count=\"0\" size=\"%zu\"/>\n",
-            now.fordblks, now.hblkhd);
-    hak_put(&writer,
-            "<system type=\"current\" size=\"%zu\"/>\n"
-            "<system type=\"max\" size=\"%zu\"/>\n"
-            "<aspace type=\"total\" size=\"%zu\"/>\n"
-            "<aspace type=\"mprotect\" size=\"%zu\"/>\n"
-            "</malloc>\n",
-            now.arena, now.arena, now.arena, now.arena);
-    hak_writer_flush(&writer);
-    return fputs(buffer, stream) < 0 ? -1 : 0;
+    hak_start();
+    char *text = hak_os_map(INFO_BYTES, hak_os_page_size());
+    if (text == NULL || !hak_paper_take(&paper)) {
+        if (text != NULL)
+            hak_os_release(text, INFO_BYTES, HAK_OS_PLAIN);
+        errno = ENOMEM;
+        return -1;
+    }
+    struct hak_writer writer = hak_writer_to_buffer(text, INFO_BYTES);
+    int refused = put_info(&writer, &paper, stream);
+    hak_paper_drop(&paper);
+    hak_os_release(text, INFO_BYTES, HAK_OS_PLAIN);
+    return refused;
 }
+
+/* ---- mallopt --------------------------------------------------------------------------------- */
 
 /* 1 for parameters that glibc knows, although they have no effect here: HAKMEM_ variables tune this
  * library. */

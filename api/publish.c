@@ -42,9 +42,9 @@ static struct {
 
 static int make_rows(void)
 {
-    if (publishing.rows != NULL)
-        return 1;    /* of before the fork */
     size_t size = hak_align_up(hak_collect_rows_size(HAK_PUBLISHED_SHARDS), hak_os_page_size());
+    if (publishing.rows != NULL)    /* of before the fork: a round may have been under way */
+        return hak_os_purge(publishing.rows, size, HAK_PURGE_NOW) == 0;
     publishing.rows = hak_os_map(size, hak_os_page_size());
     return publishing.rows != NULL;
 }

@@ -27,8 +27,10 @@ static size_t held_bytes(const struct hak_shard *shard)
 void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
 {
     *totals = (struct hak_heap_totals){ 0 };
-    int64_t small = -(int64_t)(hak_front_bytes_of_all() + hak_cpu_fronts_bytes() +
-                               hak_shared_fronts_bytes());
+    int64_t whale_count = 0;
+    totals->in_fronts = hak_front_bytes_of_all() + hak_cpu_fronts_bytes() +
+                        hak_shared_fronts_bytes();
+    int64_t small = -(int64_t)totals->in_fronts;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *shard = hak_shard_of_id(id);
         struct hak_large_bytes large = hak_lanes_bytes(shard);
@@ -39,6 +41,8 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
                            hak_counter_read(&shard->counters, HAK_COUNTER_INBOX_BYTES) -
                            hak_counter_read(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME)) -
                  cached_bytes(shard);
+        whale_count += (int64_t)(hak_counter_read(&shard->counters, HAK_COUNTER_WHALE_MAPS) -
+                                 hak_counter_read(&shard->counters, HAK_COUNTER_WHALE_UNMAPS));
         totals->in_use_large += large.used;
         totals->cached +=
             large.dirty + shard->tiny.space.dirty_bytes + shard->mid.space.dirty_bytes;
@@ -46,6 +50,7 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
     struct hak_whale_bytes whales = hak_whale_bytes(&heap->whales);
     totals->in_use_small = small > 0 ? (size_t)small : 0;
     totals->in_use_whales = whales.used;
+    totals->whales = whale_count > 0 ? (size_t)whale_count : 0;
     totals->mapped += hak_kept_bytes();
     totals->cached += whales.cached;
 }

@@ -96,6 +96,18 @@ static void test_mallinfo2_counts_objects(void)
     few_of_many(1);
 }
 
+static void test_mallinfo2_counts_whales(void)
+{
+    struct mallinfo2 before = mallinfo2();
+    void *whale = malloc(100 * MIB);
+    REQUIRE(whale != NULL);
+    struct mallinfo2 during = mallinfo2();
+    EXPECT_EQ(during.hblks, before.hblks + 1);
+    EXPECT_GE(during.hblkhd, before.hblkhd + 100 * MIB);
+    free(whale);
+    EXPECT_EQ(mallinfo2().hblks, before.hblks);
+}
+
 static void test_old_mallinfo(void)
 {
     void *object = malloc(300 * KIB);
@@ -122,6 +134,33 @@ static char *read_info(void)
     return text;
 }
 
+/* Free objects are told by their size: many more after many were freed. */
+static void info_tells_of_free_objects(void)
+{
+    enum { COUNT = 20000, SIZE = 208 };
+    static void *objects[COUNT];
+    for (unsigned i = 0; i < COUNT; i++)
+        REQUIRE((objects[i] = malloc(SIZE)) != NULL);
+    for (unsigned i = 0; i < COUNT; i++)
+        if (i % 50 != 0)
+            free(objects[i]);
+    char *text = read_info();
+    REQUIRE(text != NULL);
+    unsigned long told = 0;
+    for (char *at = text; (at = strstr(at, "<size from=\"208\"")) != NULL; at++) {
+        char *count = strstr(at, "count=\"");
+        REQUIRE(count != NULL);
+        told += strtoul(count + 7, NULL, 10);
+    }
+    tap_note("%d freed, %lu told", COUNT - COUNT / 50, told);
+    EXPECT_GE(told, COUNT - COUNT / 50);
+    EXPECT_LE(told, COUNT * 2);
+    EXPECT(strstr(text, "<heap nr=\"0\">") != NULL);
+    free(text);
+    for (unsigned i = 0; i < COUNT; i += 50)
+        free(objects[i]);
+}
+
 static void test_malloc_info(void)
 {
     char *text = read_info();
@@ -131,6 +170,8 @@ static void test_malloc_info(void)
     char *end = strstr(text, "</malloc>");
     EXPECT(end != NULL && end[9 + strspn(end + 9, " \n")] == '\0');
     free(text);
+    if (!tap_is_reference())
+        info_tells_of_free_objects();
     errno = 0;
     int result = malloc_info(1, stdout); /* only options == 0 is defined */
     EXPECT(result == EINVAL || (result == -1 && errno == EINVAL));
@@ -268,6 +309,7 @@ int main(int argc, char **argv)
         {"the whole malloc family comes from one library", test_all_are_ours},
         {"mallinfo2 counts what is in use", test_mallinfo2_counts},
         {"mallinfo2 counts objects, not slabs", test_mallinfo2_counts_objects},
+        {"mallinfo2 counts whales", test_mallinfo2_counts_whales},
         {"mallinfo answers", test_old_mallinfo},
         {"malloc_info writes a <malloc> element, and refuses options", test_malloc_info},
         {"malloc_stats prints on stderr", test_malloc_stats},
