@@ -33,3 +33,7 @@ CLEANFILES += %D%/scripts.stamp
 distclean-local: distclean-pictures
 distclean-pictures:
 	test "$(srcdir)" -ef . || rm -f %D%/pictures.py %D%/profile.py %D%/live.py
+
+# Completion, where bash looks for it.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = %D%/completion/hakmem

@@ -127,6 +127,15 @@ END
 else
     skip "views and JSON" "no python3"
 fi
+if command -v bash >/dev/null; then
+    bash -c '. "$1"; COMP_WORDS=(hakmem stat ""); COMP_CWORD=2; _hakmem; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(hakmem t); COMP_CWORD=1; _hakmem; echo "${COMPREPLY[@]}"' \
+        bash "$source/tools/completion/hakmem" >"$work/out" 2>"$work/err"
+    grep -q -w "$process" "$work/out" && grep -q '^topo top$' "$work/out"
+    report $? "bash completes commands and processes"
+else
+    skip "bash completes commands and processes" "no bash"
+fi
 stop
 "$tool" stat "$process" >"$work/out" 2>"$work/err"
 fails "of a process that ended it says so" "is not there"
