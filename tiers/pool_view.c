@@ -17,7 +17,7 @@ __attribute__((no_sanitize("thread"))) static void look_at_slab(const struct hak
 
 static void look_at_region(const struct hak_region *region, struct hak_region_view *view)
 {
-    view->address = (uintptr_t)region;
+    view->address = (uintptr_t)region->base;
     view->node = region->node;
     view->free_pages = region->free_pages;
     view->dirty_pages = region->dirty_pages;

@@ -4,9 +4,10 @@
  *
  * At rest `live` is exact. While threads run, what is told lies between what the model knew before
  * and after the report was made, but for what moved meanwhile: an object that moves from one place
- * to another while they are looked at one after the other is seen twice or not at all. BOUND is that
- * for each thread: a few bundles of 64 KiB, and some of the large objects, of up to 8 MiB, that are
- * on their way. A report that was interrupted for long may be farther off: the next one is not.
+ * to another while they are looked at one after the other is seen twice or not at all. BOUND is half
+ * of what may be live here: some bundles of 64 KiB and some of the objects of up to 8 MiB of each
+ * thread that are on their way. A report that was interrupted for long may be farther off: one of
+ * the next is not.
  */
 #define _GNU_SOURCE
 #include "tests/stress/engine.h"
@@ -30,8 +31,8 @@ enum {
     OBJECTS = 4000,
     KIB = 1024,
     REST_BOUND = 16 * KIB,                         /* what libc keeps of threads */
-    TRIES = 8,
-    BOUND = 16 * 1024 * KIB,
+    TRIES = 16,
+    BOUND = 32 * 1024 * KIB,
 };
 
 static void (*print_stats)(int fd, int format);

@@ -59,7 +59,7 @@ static void goes_on(void)
     static struct hak_chain words[MANY];
     struct hak_shard *shard = hak_shard_of_id(2);
     for (unsigned i = 0; i < MANY; i++)
-        words[i] = world_chain(shard, CLASS, hak_classes[CLASS].capacity);
+        words[i] = world_chain(shard, CLASS, hak_classes[CLASS].bundle);
     hak_regions_step(&walk);
     EXPECT(walk.id != 0);
     EXPECT_EQ(regions->count, 0);    /* until the walk is over */
