@@ -131,9 +131,7 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
     if (hak_unlikely(!hak_heap_enter()))
         return beside(size, alignment, HAK_ZERO_NO);
     object = small_from_heap(front, class_id);
-    hak_heap_leave();
-    hak_misuse_tell();
-    hak_publish_tell();
+    hak_publish_leave_heap();
     if (front == NULL)
         hak_thread_earn_front();
     return object;
@@ -250,9 +248,7 @@ static void release_small(void *object, struct hak_page page)
         return;
     }
     release_small_to_heap(front, object, page);
-    hak_heap_leave();
-    hak_misuse_tell();
-    hak_publish_tell();
+    hak_publish_leave_heap();
 }
 
 /* ---- large and whales ----------------------------------------------------------------------- */
@@ -301,8 +297,7 @@ static void *large(const struct request *request)
     void *object = take_large(shard_here(), request);
     if (hak_unlikely(hak_headroom_shortfall() != 0))
         hak_heap_make_room(hak_heap_default());
-    hak_heap_leave();
-    hak_publish_tell();
+    hak_publish_leave_heap();
     return object;
 }
 
@@ -320,8 +315,7 @@ static bool release_large(void *object, struct hak_page page)
                         : hak_whale_give(&heap->whales, object, heap->policy);
     if (is_given)
         look_at_clock(front);
-    hak_heap_leave();
-    hak_publish_tell();
+    hak_publish_leave_heap();
     return is_given;
 }
 

@@ -4,6 +4,8 @@
 #ifndef HAK_API_PUBLISH_H
 #define HAK_API_PUBLISH_H
 
+#include "api/misuse.h"
+#include "heap/beside.h"
 #include "heap/tick.h"
 #include "os/compiler.h"
 
@@ -21,6 +23,14 @@ static inline void hak_publish_tell(void)
     /* relaxed: a hint */
     if (hak_unlikely(__atomic_load_n(&hak_tick_watch.ticked, __ATOMIC_RELAXED) != 0))
         hak_publish_now();
+}
+
+/* The end of a slow call: what it found is told outside the heap. */
+static inline void hak_publish_leave_heap(void)
+{
+    hak_heap_leave();
+    hak_misuse_tell();
+    hak_publish_tell();
 }
 
 /* The child of a fork: the page is its parent's; its own is made by its first slow call that finds
