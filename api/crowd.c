@@ -5,6 +5,7 @@
 #include "api/machine.h"
 #include "api/options.h"
 #include "api/mine.h"
+#include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/front_shared.h"
 #include "front/fronts.h"
@@ -106,5 +107,5 @@ void hak_crowd_flush(void)
 {
     hak_shared_fronts_flush();
     if (hak_thread_may_use_cpu_front())
-        hak_cpu_front_empty();
+        hak_front_flush_to_slabs(HAK_FRONT_OF_CPU);
 }

@@ -4,7 +4,7 @@
  *   hak_malloc_from_heap        errno
  *     hak_allocate
  *       small   front            its own, or made now; refill (front/exchange.c)
- *               the CPU's front  where fronts are kept per CPU (front/front_cpu.c)
+ *               the CPU's front  where fronts are kept per CPU; the same code
  *               without a front  one object out of the shard's slabs, under the bin's lock
  *       large   the shard's runs (tiers/large.c)
  *       whale   a mapping of its own (tiers/whale.c)
@@ -112,14 +112,10 @@ static void *small_of_crowd(unsigned class_id)
 
 static void *small_from_heap(struct hak_front *front, unsigned class_id)
 {
-    if (front != NULL) {
-        hak_heap_visit(hak_heap_default(), front);
-        return hak_front_refill(front, class_id);
-    }
-    if (!hak_thread_may_use_cpu_front())
+    if (front == HAK_FRONT_OF_CPU && !hak_thread_may_use_cpu_front())
         return small_of_crowd(class_id);
-    hak_heap_visit_on_cpu(hak_heap_default());
-    return hak_cpu_front_refill(class_id);
+    hak_heap_visit(hak_heap_default(), front);
+    return hak_front_refill(front, class_id);
 }
 
 static void *small(unsigned class_id, size_t size, size_t alignment)
@@ -167,13 +163,13 @@ static bool is_foreign(const struct hak_front *front, struct hak_page page)
     return page.home != hak_front_home(front);
 }
 
-static void release_small_on_cpu(void *object, struct hak_page page)
+static void give_slowly(struct hak_front *front, void *object, struct hak_page page)
 {
-    hak_heap_visit_on_cpu(hak_heap_default());
-    if (is_foreign(NULL, page))
-        hak_cpu_front_give_foreign(page.class_id, object);
+    hak_heap_visit(hak_heap_default(), front);
+    if (is_foreign(front, page))
+        hak_front_give_foreign(front, page.class_id, object);
     else
-        hak_cpu_front_overflow(page.class_id, object);
+        hak_front_overflow(front, page.class_id, object);
 }
 
 static void release_small_of_crowd(void *object, struct hak_page page)
@@ -183,30 +179,17 @@ static void release_small_of_crowd(void *object, struct hak_page page)
         release_small_without_front(object, page);
         return;
     }
-    if (!put_at_hand(shared, object, page)) {
-        hak_heap_visit(hak_heap_default(), shared);
-        if (is_foreign(shared, page))
-            hak_front_give_foreign(shared, page.class_id, object);
-        else
-            hak_front_overflow(shared, page.class_id, object);
-    }
+    if (!put_at_hand(shared, object, page))
+        give_slowly(shared, object, page);
     hak_shared_front_put(shared);
 }
 
 static void release_small_to_heap(struct hak_front *front, void *object, struct hak_page page)
 {
-    if (front == NULL) {
-        if (hak_thread_may_use_cpu_front())
-            release_small_on_cpu(object, page);
-        else
-            release_small_of_crowd(object, page);
-        return;
-    }
-    hak_heap_visit(hak_heap_default(), front);
-    if (is_foreign(front, page))
-        hak_front_give_foreign(front, page.class_id, object);
+    if (front == HAK_FRONT_OF_CPU && !hak_thread_may_use_cpu_front())
+        release_small_of_crowd(object, page);
     else
-        hak_front_overflow(front, page.class_id, object);
+        give_slowly(front, object, page);
 }
 
 /* While another thread forks: posts a full magazine to the inbox of the front's shard, which takes

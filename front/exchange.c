@@ -1,158 +1,305 @@
 /* SPDX-License-Identifier: MIT */
-/* What a thread's front and its shard exchange, whole chains at a time. */
+/* What fronts and shards exchange, whole chains at a time.
+ *
+ * There is one way through here for both kinds of fronts, over three steps that touch a magazine:
+ *
+ *     step             a thread's front       a CPU's front: a sequence (front_cpu.h)
+ *     take             load, store            hak_cpu_take
+ *     install          store, if empty        hak_cpu_install
+ *     push             load, store            hak_cpu_push_at
+ *
+ * Each step is complete by itself. A chain that was taken belongs to the taker alone, and two steps
+ * for a CPU front may meet two CPUs: so every path must cope with a magazine that is full again,
+ * and ends at the slabs. A thread's front meets that only if a handler of a signal used it.
+ *
+ * The fields beside the magazines (fill, missed, spare_bytes, seen) are hints. Threads of one CPU
+ * overwrite each other's; hence relaxed atomics, which are plain moves to the machine. */
 #include "front/exchange.h"
 
+#include "front/front_cpu.h"
+#include "os/inject.h"
 #include "shard/found.h"
 #include "shard/give.h"
 #include "shard/refill.h"
 
-/* ---- in ------------------------------------------------------------------------------------- */
+enum {
+    ROUNDS_TO_GIVE = 4,    /* others may fill the foreign magazine of a CPU that we emptied */
+};
 
-static void *refill_from_shard(struct hak_front *front, unsigned class_id)
+/* ---- a magazine, by its slot ----------------------------------------------------------------- */
+
+/* The sequences stand apart: in line they would cost the other kind of front their registers. */
+static __attribute__((noinline)) struct hak_chain take_on_cpu(size_t slot, unsigned class_id,
+                                                              unsigned tries)
 {
-    front->missed[class_id] = 1;
-    struct hak_chain chain =
-        hak_shard_refill(hak_front_shard(front), class_id, front->fill[class_id]);
-    if (hak_chain_is_empty(chain))
-        return NULL;
-    /* P1: a class that is missed again before the next tick is filled twice as far. */
-    unsigned bundle = hak_classes[class_id].bundle;
-    unsigned fill = front->fill[class_id] * 2u;
-    front->fill[class_id] = (uint16_t)(fill > bundle ? bundle : fill);
-    front->loaded[class_id] = chain;
-    return hak_front_pop(front, class_id);
+    return hak_cpu_take(slot, hak_magazine_empty(class_id), tries);
 }
 
-/* Gives up what neither pop took although it is there. Whether there was something. */
-static HAK_COLD bool give_up_broken(struct hak_front *front, unsigned class_id)
+static __attribute__((noinline)) bool install_on_cpu(size_t slot, struct hak_chain chain)
 {
-    struct hak_chain loaded = front->loaded[class_id];
-    struct hak_chain spare = front->spare[class_id];
-    if (!hak_chain_is_empty(loaded)) {
-        front->loaded[class_id] = hak_magazine_empty(class_id);
-        hak_found_broken(class_id, loaded);
-        return true;
-    }
-    if (hak_chain_is_empty(spare))
+    return hak_cpu_install(slot, chain, HAK_CPU_TRIES);
+}
+
+static __attribute__((noinline)) bool push_on_cpu(size_t slot, void *object)
+{
+    return hak_cpu_push_at(slot, object, HAK_CPU_TRIES) == HAK_CPU_PUSHED;
+}
+
+static inline struct hak_chain *magazine_at(struct hak_front *front, size_t slot)
+{
+    return (struct hak_chain *)((char *)front + slot);
+}
+
+/* Takes all from a magazine; HAK_NO_CHAIN: it has nothing, or each try was disturbed. */
+static inline struct hak_chain take(struct hak_front *front, size_t slot, unsigned class_id,
+                                    unsigned tries)
+{
+    if (front == HAK_FRONT_OF_CPU)
+        return take_on_cpu(slot, class_id, tries);
+    struct hak_chain *magazine = magazine_at(front, slot);
+    struct hak_chain chain = *magazine;
+    if (hak_chain_is_empty(chain))
+        return HAK_NO_CHAIN;
+    *magazine = hak_magazine_empty(class_id);
+    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+    return chain;
+}
+
+/* Puts a chain into an empty magazine; false: it is not empty, or each try was disturbed. */
+static inline bool install(struct hak_front *front, size_t slot, struct hak_chain chain)
+{
+    if (front == HAK_FRONT_OF_CPU)
+        return install_on_cpu(slot, chain);
+    struct hak_chain *magazine = magazine_at(front, slot);
+    if (hak_unlikely(!hak_chain_is_empty(*magazine)))
         return false;
-    front->spare[class_id] = hak_magazine_empty(class_id);
-    front->spare_bytes -= hak_magazine_bytes(class_id);
-    hak_found_broken(class_id, spare);
+    *magazine = chain;
     return true;
 }
 
-/* Whoever comes here has tried hak_front_pop: what `loaded` has is broken. Each turn but the last
- * gives up a magazine, of which the bins hold so many and no more. */
+static inline bool push(struct hak_front *front, size_t slot, void *object)
+{
+    if (front == HAK_FRONT_OF_CPU)
+        return push_on_cpu(slot, object);
+    return hak_magazine_push(magazine_at(front, slot), object);
+}
+
+static struct hak_chain single(unsigned class_id, void *object)
+{
+    struct hak_chain chain = hak_magazine_empty(class_id);
+    hak_magazine_push(&chain, object);
+    return chain;
+}
+
+/* ---- hints ----------------------------------------------------------------------------------- */
+
+/* The front's hints and shard. For the CPU's: those of the CPU that the caller runs on now. */
+static struct hak_front *hints_of(struct hak_front *front)
+{
+    return front != HAK_FRONT_OF_CPU ? front : hak_cpu_front_here();
+}
+
+static struct hak_shard *shard_of(struct hak_front *front)
+{
+    return hak_front_shard(hints_of(front));
+}
+
+/* relaxed, here and below: hints */
+static bool has(const struct hak_chain *magazine)
+{
+    struct hak_chain chain = {__atomic_load_n(&magazine->word, __ATOMIC_RELAXED)};
+    return !hak_chain_is_empty(chain);
+}
+
+/* Whether one more spare magazine of the class is within the bound. */
+static bool may_keep_spare(const struct hak_front *hints, unsigned class_id)
+{
+    int32_t bytes = (int32_t)__atomic_load_n(&hints->spare_bytes, __ATOMIC_RELAXED);
+    return bytes + (int32_t)hak_magazine_bytes(class_id) <= HAK_FRONT_SPARE_BYTES;
+}
+
+/* Bytes in spare magazines. Threads of one CPU may lose each other's; each shrink counts anew. */
+static void add_spare_bytes(struct hak_front *hints, uint32_t bytes)
+{
+    bytes += __atomic_load_n(&hints->spare_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&hints->spare_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+/* ---- in ------------------------------------------------------------------------------------- */
+
+static struct hak_chain chain_from_shard(struct hak_front *hints, unsigned class_id)
+{
+    unsigned bundle = hak_classes[class_id].bundle;
+    unsigned fill = __atomic_load_n(&hints->fill[class_id], __ATOMIC_RELAXED);
+    __atomic_store_n(&hints->missed[class_id], 1, __ATOMIC_RELAXED);
+    struct hak_chain chain = hak_shard_refill(hak_front_shard(hints), class_id, fill);
+    if (hak_chain_is_empty(chain))
+        return HAK_NO_CHAIN;
+    /* P1: a class that is missed again before the next tick is filled twice as far. */
+    fill = fill * 2 > bundle ? bundle : fill * 2;
+    __atomic_store_n(&hints->fill[class_id], (uint16_t)fill, __ATOMIC_RELAXED);
+    return chain;
+}
+
+/* A chain for a front in which no pop succeeded: the loaded one, if it is not empty after all (its
+ * link is broken, or another thread filled it); the spare one; or one from the shard.
+ * HAK_NO_CHAIN: no memory. */
+static struct hak_chain find_chain(struct hak_front *front, unsigned class_id)
+{
+    struct hak_front *hints = hints_of(front);
+    if (hak_unlikely(has(&hints->loaded[class_id]))) {
+        struct hak_chain loaded = take(front, hak_slot_loaded(class_id), class_id, HAK_CPU_TRIES);
+        if (!hak_chain_is_empty(loaded)) {
+            if (front == HAK_FRONT_OF_CPU)
+                hak_count(&hak_front_shard(hints)->counters, HAK_COUNTER_FRONT_INTERRUPTED, 1);
+            return loaded;
+        }
+    }
+    if (has(&hints->spare[class_id])) {
+        struct hak_chain spare = take(front, hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
+        if (!hak_chain_is_empty(spare)) {
+            add_spare_bytes(hints, -hak_magazine_bytes(class_id));
+            return spare;
+        }
+    }
+    return chain_from_shard(hints, class_id);
+}
+
+static void count_flushed(struct hak_shard *shard, unsigned class_id, struct hak_chain chain,
+                          enum hak_counter counter)
+{
+    unsigned length = hak_chain_length(class_id, chain);
+    hak_count(&shard->counters, counter, length);
+    hak_count_objects(&shard->classes[class_id].flushed, length);
+}
+
+static void give_back(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
+{
+    count_flushed(shard, class_id, chain, HAK_COUNTER_FLUSH_OBJECTS);
+    hak_shard_accept_part(shard, class_id, chain);
+}
+
+/* A broken chain is given up, and the next one tried. */
 void *hak_front_refill(struct hak_front *front, unsigned class_id)
 {
-    void *object;
+    struct hak_chain chain;
+    struct hak_chain rest = HAK_NO_CHAIN;
     do {
-        object = hak_front_pop_spare(front, class_id);
-        if (object == NULL && hak_likely(hak_chain_is_empty(front->loaded[class_id]) &&
-                                         hak_chain_is_empty(front->spare[class_id])))
-            object = refill_from_shard(front, class_id);
-    } while (hak_unlikely(object == NULL) && give_up_broken(front, class_id));
-    return object;
+        chain = find_chain(front, class_id);
+        if (hak_chain_is_empty(chain))
+            return NULL;
+    } while (hak_unlikely(!hak_found_chain_below(class_id, chain, &rest)));
+    hak_inject();
+    if (!hak_chain_is_empty(rest) &&
+        hak_unlikely(!install(front, hak_slot_loaded(class_id), rest)))
+        give_back(shard_of(front), class_id, rest);
+    return hak_chain_top(chain);
+}
+
+/* ---- out: objects of the front's shard ------------------------------------------------------- */
+
+/* Keeps a magazine that was full as the spare one. If there is one, that goes to the shard: the
+ * objects of the magazine that was filled last are warm. */
+static void put_spare(struct hak_front *front, unsigned class_id, struct hak_chain chain)
+{
+    struct hak_front *hints = hints_of(front);
+    struct hak_shard *shard = hak_front_shard(hints);
+    size_t slot = hak_slot_spare(class_id);
+    if (!has(&hints->spare[class_id]) && may_keep_spare(hints, class_id) &&
+        install(front, slot, chain)) {
+        add_spare_bytes(hints, hak_magazine_bytes(class_id));
+        return;
+    }
+    struct hak_chain behind = take(front, slot, class_id, HAK_CPU_TRIES);
+    hak_inject();
+    if (hak_chain_is_empty(behind) || !install(front, slot, chain))
+        give_back(shard, class_id, chain);
+    if (!hak_chain_is_empty(behind))
+        give_back(shard, class_id, behind);
+}
+
+void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object)
+{
+    size_t slot = hak_slot_loaded(class_id);
+    /* There is room if the visit of the heap, or another thread of the CPU, emptied it. */
+    if (hak_unlikely(push(front, slot, object)))
+        return;
+    struct hak_chain chain = take(front, slot, class_id, HAK_CPU_TRIES);
+    hak_inject();
+    struct hak_chain fresh = single(class_id, object);
+    if (hak_unlikely(!install(front, slot, fresh)))
+        hak_shard_give_to_slabs(class_id, fresh);
+    if (!hak_chain_is_empty(chain))
+        put_spare(front, class_id, chain);
 }
 
 /* ---- out: foreign objects -------------------------------------------------------------------- */
 
-static void flush_foreign(struct hak_front *front, unsigned class_id)
+/* A foreign magazine becomes the spare one, if the front has none: that adopts it without a round
+ * through the transfer cache, from which it would be taken again first. Whether the chain is taken
+ * care of. */
+static bool keep_foreign(struct hak_front *front, unsigned class_id, struct hak_chain chain)
 {
-    struct hak_chain chain = front->foreign[class_id];
-    if (hak_chain_is_empty(chain))
-        return;
-    front->foreign[class_id] = hak_magazine_empty(class_id);
-    hak_shard_take_foreign(hak_front_shard(front), class_id, chain);
-}
-
-/* A full foreign magazine becomes the thread's own spare one, if it has none: adopted without a
- * round through the transfer cache, where it would be the first to be taken again. */
-static bool keep_foreign(struct hak_front *front, unsigned class_id)
-{
-    struct hak_chain chain = front->foreign[class_id];
-    uint32_t bytes = hak_magazine_bytes(class_id);
-    if (hak_chain_room(chain) != 0 || !hak_chain_is_empty(front->spare[class_id]) ||
-        front->spare_bytes + bytes > HAK_FRONT_SPARE_BYTES ||
-        !hak_shard_leaves_foreign(hak_front_shard(front), class_id, chain))
+    struct hak_front *hints = hints_of(front);
+    struct hak_shard *shard = hak_front_shard(hints);
+    if (!may_keep_spare(hints, class_id) || has(&hints->spare[class_id]) ||
+        !hak_shard_leaves_foreign(shard, class_id, chain))
         return false;
-    front->foreign[class_id] = hak_magazine_empty(class_id);
-    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
-    front->spare[class_id] = chain;
-    front->spare_bytes += bytes;
+    hak_inject();
+    if (install(front, hak_slot_spare(class_id), chain))
+        add_spare_bytes(hints, hak_magazine_bytes(class_id));
+    else
+        give_back(shard, class_id, chain);
     return true;
 }
 
 void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *object)
 {
-    if (hak_magazine_push(&front->foreign[class_id], object))
-        return;
-    if (!keep_foreign(front, class_id))
-        flush_foreign(front, class_id);
-    hak_magazine_push(&front->foreign[class_id], object);
-}
-
-/* ---- out: objects of the front's shard ------------------------------------------------------- */
-
-static void count_flushed(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
-{
-    unsigned length = hak_chain_length(class_id, chain);
-    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, length);
-    hak_count_objects(&shard->classes[class_id].flushed, length);
-}
-
-void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object)
-{
-    /* There is room if the visit of the heap before this emptied the front. */
-    if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
-        return;
-    struct hak_chain chain = front->loaded[class_id];
-    struct hak_chain behind = front->spare[class_id];
-    front->loaded[class_id] = hak_magazine_empty(class_id);
-    hak_magazine_push(&front->loaded[class_id], object);
-    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
-    /* The magazine that was filled last stays, if one was kept at all: its objects are warm. */
-    if (!hak_chain_is_empty(behind)) {
-        front->spare[class_id] = chain;
-        chain = behind;
+    size_t slot = hak_slot_foreign(class_id);
+    for (unsigned round = 0; round < ROUNDS_TO_GIVE; round++) {
+        if (push(front, slot, object))
+            return;
+        struct hak_chain chain = take(front, slot, class_id, HAK_CPU_TRIES);
+        if (hak_chain_is_empty(chain))
+            break;    /* closed, no CPU front to be had, or taken meanwhile */
+        if (!keep_foreign(front, class_id, chain))
+            hak_shard_take_foreign(shard_of(front), class_id, chain);
     }
-    struct hak_shard *shard = hak_front_shard(front);
-    count_flushed(shard, class_id, chain);
-    hak_shard_accept(shard, class_id, chain);
+    hak_shard_give_to_slabs(class_id, single(class_id, object));
 }
 
-static void flush_spare(struct hak_front *front, unsigned class_id)
+/* ---- out: all of a class --------------------------------------------------------------------- */
+
+static void flush_foreign(struct hak_front *front, unsigned class_id, unsigned tries)
 {
-    struct hak_chain chain = front->spare[class_id];
+    struct hak_chain chain = take(front, hak_slot_foreign(class_id), class_id, tries);
+    if (!hak_chain_is_empty(chain))
+        hak_shard_take_foreign(shard_of(front), class_id, chain);
+}
+
+static void flush_spare(struct hak_front *front, unsigned class_id, unsigned tries)
+{
+    struct hak_chain chain = take(front, hak_slot_spare(class_id), class_id, tries);
     if (hak_chain_is_empty(chain))
         return;
-    front->spare_bytes -= hak_magazine_bytes(class_id);
-    front->spare[class_id] = hak_magazine_empty(class_id);
-    count_flushed(hak_front_shard(front), class_id, chain);
-    hak_shard_accept(hak_front_shard(front), class_id, chain);
+    add_spare_bytes(hints_of(front), -hak_magazine_bytes(class_id));
+    give_back(shard_of(front), class_id, chain);
 }
 
-static void flush_loaded(struct hak_front *front, unsigned class_id)
+static void flush_loaded(struct hak_front *front, unsigned class_id, unsigned tries)
 {
-    struct hak_chain chain = front->loaded[class_id];
-    if (hak_chain_is_empty(chain))
-        return;
-    front->loaded[class_id] = hak_magazine_empty(class_id);
-    count_flushed(hak_front_shard(front), class_id, chain);
-    hak_shard_accept_part(hak_front_shard(front), class_id, chain);
-}
-
-static void flush_class(struct hak_front *front, unsigned class_id)
-{
-    flush_spare(front, class_id);
-    flush_foreign(front, class_id);
-    flush_loaded(front, class_id);
+    struct hak_chain chain = take(front, hak_slot_loaded(class_id), class_id, tries);
+    if (!hak_chain_is_empty(chain))
+        give_back(shard_of(front), class_id, chain);
 }
 
 void hak_front_flush_classes(struct hak_front *front, unsigned first, unsigned count)
 {
-    for (unsigned class_id = first; class_id < HAK_CLASS_COUNT && count != 0; class_id++, count--)
-        flush_class(front, class_id);
+    for (unsigned class_id = first; class_id < HAK_CLASS_COUNT && count != 0; class_id++, count--) {
+        flush_spare(front, class_id, HAK_CPU_TRIES);
+        flush_foreign(front, class_id, HAK_CPU_TRIES);
+        flush_loaded(front, class_id, HAK_CPU_TRIES);
+    }
 }
 
 void hak_front_flush(struct hak_front *front)
@@ -160,21 +307,78 @@ void hak_front_flush(struct hak_front *front)
     hak_front_flush_classes(front, 1, HAK_CLASS_COUNT);
 }
 
+static void flush_slot_to_slabs(struct hak_front *front, size_t slot, unsigned class_id,
+                                enum hak_counter counter)
+{
+    struct hak_chain chain = take(front, slot, class_id, HAK_CPU_TRIES);
+    if (hak_chain_is_empty(chain))
+        return;
+    count_flushed(shard_of(front), class_id, chain, counter);
+    hak_shard_give_to_slabs(class_id, chain);
+}
+
+void hak_front_flush_to_slabs(struct hak_front *front)
+{
+    for (unsigned id = 1; id < HAK_CLASS_COUNT; id++) {
+        flush_slot_to_slabs(front, hak_slot_loaded(id), id, HAK_COUNTER_FLUSH_OBJECTS);
+        flush_slot_to_slabs(front, hak_slot_spare(id), id, HAK_COUNTER_FLUSH_OBJECTS);
+        flush_slot_to_slabs(front, hak_slot_foreign(id), id, HAK_COUNTER_FOREIGN_FLUSHED);
+    }
+    __atomic_store_n(&hints_of(front)->spare_bytes, 0, __ATOMIC_RELAXED);
+}
+
+void hak_front_flush_cpus(void)
+{
+    if (!hak_cpu_fronts_close())
+        return;
+    for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
+        hak_front_flush_to_slabs(hak_cpu_front_of(cpu));
+    hak_cpu_fronts_reopen();
+}
+
+/* Whether the class's loaded magazine has not changed for so many ticks that it goes back. A class
+ * that is popped and pushed in turn may look unused, and is then refilled: once in
+ * HAK_FRONT_IDLE_TICKS. */
+static bool is_unused(struct hak_front *hints, unsigned class_id)
+{
+    uint64_t now = __atomic_load_n(&hints->loaded[class_id].word, __ATOMIC_RELAXED);
+    uint64_t seen = __atomic_load_n(&hints->seen[class_id].word, __ATOMIC_RELAXED);
+    unsigned unchanged = __atomic_load_n(&hints->unchanged[class_id], __ATOMIC_RELAXED) + 1u;
+    if (now != seen)
+        unchanged = 0;
+    bool is_due = unchanged >= HAK_FRONT_IDLE_TICKS;
+    __atomic_store_n(&hints->seen[class_id].word, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&hints->unchanged[class_id], (uint8_t)(is_due ? 0 : unchanged),
+                     __ATOMIC_RELAXED);
+    return is_due;
+}
+
+/* One try for each magazine: what cannot be had now can be at the next tick. Bytes that stay in the
+ * spare magazine. */
+static uint32_t shrink_class(struct hak_front *front, struct hak_front *hints, unsigned class_id)
+{
+    flush_foreign(front, class_id, HAK_CPU_ONE_TRY);
+    bool is_idle = is_unused(hints, class_id);
+    if (__atomic_load_n(&hints->missed[class_id], __ATOMIC_RELAXED) != 0) {
+        __atomic_store_n(&hints->missed[class_id], 0, __ATOMIC_RELAXED);
+        return has(&hints->spare[class_id]) ? hak_magazine_bytes(class_id) : 0;
+    }
+    flush_spare(front, class_id, HAK_CPU_ONE_TRY);
+    if (is_idle)
+        flush_loaded(front, class_id, HAK_CPU_ONE_TRY);
+    unsigned fill = __atomic_load_n(&hints->fill[class_id], __ATOMIC_RELAXED);
+    if (fill > 1)
+        __atomic_store_n(&hints->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
+    return 0;
+}
+
 void hak_front_shrink(struct hak_front *front)
 {
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        flush_foreign(front, class_id);
-        bool is_unused = hak_front_is_unused(front, class_id, front->loaded[class_id]);
-        if (front->missed[class_id]) {
-            front->missed[class_id] = 0;
-            continue;
-        }
-        flush_spare(front, class_id);
-        if (is_unused)
-            flush_loaded(front, class_id);
-        if (front->fill[class_id] > 1)
-            front->fill[class_id] /= 2;
-    }
+    struct hak_front *hints = hints_of(front);
+    uint32_t spare_bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        spare_bytes += shrink_class(front, hints, class_id);
+    __atomic_store_n(&hints->spare_bytes, spare_bytes, __ATOMIC_RELAXED);
 }
 
 static bool chain_holds(unsigned class_id, struct hak_chain chain, const void *object)

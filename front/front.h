@@ -82,7 +82,7 @@ static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
  * which magazine an object goes to. */
 static inline struct hak_shard *hak_front_shard(const struct hak_front *front)
 {
-    /* acquire: pairs with the release in attach (fronts.c); the shard is built when seen */
+    /* acquire: pairs with the release in hak_front_attach; the shard is built when seen */
     return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
 }
 
@@ -162,21 +162,32 @@ static inline bool hak_front_push_behind(struct hak_front *front, uint32_t entry
     return hak_magazine_push(&front->loaded[class_id], object);
 }
 
-/* At a tick: whether the class's loaded magazine, `now`, has not changed for so long that it
- * is to be given back. A class that is popped and pushed in turn may look unused, and is refilled:
- * once in HAK_FRONT_IDLE_TICKS. relaxed, all: hints, where threads of one CPU share the front */
-static inline bool hak_front_is_unused(struct hak_front *front, unsigned class_id,
-                                       struct hak_chain now)
-{
-    uint64_t seen = __atomic_load_n(&front->seen[class_id].word, __ATOMIC_RELAXED);
-    unsigned unchanged = __atomic_load_n(&front->unchanged[class_id], __ATOMIC_RELAXED) + 1u;
-    if (now.word != seen)
-        unchanged = 0;
-    bool is_unused = unchanged >= HAK_FRONT_IDLE_TICKS;
-    __atomic_store_n(&front->seen[class_id].word, now.word, __ATOMIC_RELAXED);
-    __atomic_store_n(&front->unchanged[class_id], (uint8_t)(is_unused ? 0 : unchanged),
-                     __ATOMIC_RELAXED);
-    return is_unused && !hak_chain_is_empty(now);
-}
+/* ---- front.c --------------------------------------------------------------------------------- */
+
+/* Makes the memory of a front an empty one that is attached to a shard; in no list. */
+void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard);
+
+/* Attaches a front to a shard. */
+void hak_front_attach(struct hak_front *front, struct hak_shard *shard);
+
+/* Bytes of the objects that the front holds, a moment ago: read while its thread goes on. */
+size_t hak_front_bytes(const struct hak_front *front);
+
+/* How often memory was short, or trimmed, so far: a front that sees another number gives back all
+ * it holds. Written by heap/reclaim.c and heap/purge.c; relaxed. */
+extern uint32_t hak_front_wishes;
+
+/* Objects in fronts, by shard and class; may be a moment old: a row of HAK_CLASS_COUNT numbers for
+ * each shard, by its id. */
+struct hak_front_rows {
+    uint32_t *objects;
+    unsigned shards;     /* rows for ids 1 .. shards, and one that is never read */
+    unsigned fronts;     /* threads' fronts, */
+    unsigned unseen;     /* and how many of them were left out */
+    size_t bytes;
+};
+
+/* Adds a front to figures. */
+void hak_front_rows_add(struct hak_front_rows *rows, const struct hak_front *front);
 
 #endif

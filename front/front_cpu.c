@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* CPU fronts: opened once, their slow halves, drained from outside. Any thread; each step that
- * touches a front is one of the sequences of front_cpu.h, and what a step has taken is the taker's
- * alone until the next step. Fields beside the magazines (fill, missed, shard) are hints that
- * threads of one CPU write over each other's: single words, relaxed. */
+/* The life of CPU fronts: opened once, at the start or late, and closed for the moments in which
+ * another thread empties them. Any thread. */
 #include "front/front_cpu.h"
 
 #include <errno.h>
 
-#include "front/fronts.h"
 #include "os/apart.h"
 #include "os/bits.h"
 #include "os/cpu.h"
@@ -16,9 +13,6 @@
 #include "os/memory.h"
 #include "os/rseq.h"
 #include "os/section.h"
-#include "shard/found.h"
-#include "shard/give.h"
-#include "shard/refill.h"
 #include "shard/shard_map.h"
 #include "tiers/meta.h"
 
@@ -26,14 +20,13 @@ enum {
     STRIDE = 1 << HAK_CPU_FRONT_SHIFT,
     TURNS_PER_MS = 2 * 1000 * 1000,    /* of the self-test's spinning, about */
     SELF_TESTS = 8,
-    ROUNDS_TO_GIVE = 4,                /* others may fill the foreign magazine that we emptied */
 };
 
 _Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride, HAK_CPU_FRONT_SHIFT");
 
 struct hak_cpu_fronts hak_cpu_fronts;
 
-static struct hak_lock draining;
+static struct hak_lock closing;
 static bool trusted;    /* the self-test was passed, the rest is set; by the starting thread */
 
 /* Fronts that are opened late. */
@@ -46,33 +39,9 @@ static struct {
 
 static HAK_TLS bool is_marked;
 
-
 static struct hak_front *front_at(char *base, unsigned cpu)
 {
     return (struct hak_front *)(base + (size_t)cpu * STRIDE);
-}
-
-static struct hak_front *front_of(unsigned cpu)
-{
-    return front_at(hak_cpu_fronts.base, cpu);
-}
-
-/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
-static struct hak_front *front_here(void)
-{
-    unsigned cpu = hak_os_cpu();
-    return front_of(cpu < hak_cpu_fronts.ids ? cpu : 0);
-}
-
-struct hak_front *hak_cpu_front_here(void)
-{
-    return front_here();
-}
-
-static struct hak_shard *shard_of(const struct hak_front *front)
-{
-    /* acquire: pairs with the release in hak_cpu_fronts_attach */
-    return __atomic_load_n(&front->shard, __ATOMIC_ACQUIRE);
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -181,7 +150,7 @@ int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map)
         return -EOPNOTSUPP;
     if (__atomic_load_n(&late.is_seen, __ATOMIC_RELAXED) == 0)    /* relaxed: as above */
         return -EAGAIN;
-    if (!hak_lock_try_over(&draining))
+    if (!hak_lock_try_over(&closing))
         return -EAGAIN;
     int refused = 0;
     if (!trusted) {
@@ -195,292 +164,51 @@ int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map)
             publish(&(struct hak_cpu_fronts){ids, ids, base, late.rseq});
         }
     }
-    hak_lock_release_over(&draining);
+    hak_lock_release_over(&closing);
     return refused;
 }
 
 void hak_cpu_fronts_attach(const struct hak_shard_map *map)
 {
-    for (unsigned cpu = 0; hak_cpu_fronts_exist() && cpu < hak_cpu_fronts.ids; cpu++) {
-        struct hak_shard *shard = hak_shard_map_at(map, cpu, 0);
-        struct hak_front *front = front_of(cpu);
-        /* relaxed: a sequence that still sees the old home sorts an object the long way, no more;
-         * release: the shard was built before it is found here */
-        __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
-        __atomic_store_n(&front->home, shard->id, __ATOMIC_RELAXED);
-    }
+    for (unsigned cpu = 0; hak_cpu_fronts_exist() && cpu < hak_cpu_fronts.ids; cpu++)
+        hak_front_attach(hak_cpu_front_of(cpu), hak_shard_map_at(map, cpu, 0));
 }
 
-/* ---- the slow halves ------------------------------------------------------------------------ */
+/* ---- closing for a while --------------------------------------------------------------------- */
 
-static void note_missed(struct hak_front *front, unsigned class_id, unsigned fill)
-{
-    unsigned bundle = hak_classes[class_id].bundle;
-    unsigned next = fill * 2 > bundle ? bundle : fill * 2;
-    /* relaxed, both: hints */
-    __atomic_store_n(&front->fill[class_id], (uint16_t)next, __ATOMIC_RELAXED);
-    __atomic_store_n(&front->missed[class_id], 1, __ATOMIC_RELAXED);
-}
-
-/* What lies in a magazine of the CPU's front, which is empty then; 0 if nothing does, or if each
- * try was disturbed. */
-static struct hak_chain take(size_t slot, unsigned class_id, unsigned tries)
-{
-    return hak_cpu_take(slot, hak_magazine_empty(class_id), tries);
-}
-
-/* Bytes in spare magazines of a front, about: threads of its CPU may be adding others. */
-static void note_spare(struct hak_front *front, unsigned class_id, int sign)
-{
-    const struct hak_class *class = &hak_classes[class_id];
-    /* relaxed: a hint, which every shrinking counts afresh */
-    __atomic_fetch_add(&front->spare_bytes, (uint32_t)sign * class->bundle * class->size,
-                       __ATOMIC_RELAXED);
-}
-
-/* A chain that came out of a magazine goes to the shard. */
-static void give_back(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
-{
-    unsigned length = hak_chain_length(class_id, chain);
-    hak_count(&shard->counters, HAK_COUNTER_FLUSH_OBJECTS, length);
-    hak_count_objects(&shard->classes[class_id].flushed, length);
-    hak_shard_accept_part(shard, class_id, chain);
-}
-
-static struct hak_chain chain_from_shard(unsigned class_id)
-{
-    struct hak_front *front = front_here();
-    struct hak_shard *shard = shard_of(front);
-    unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
-    struct hak_chain chain = hak_shard_refill(shard, class_id, fill);
-    if (!hak_chain_is_empty(chain))
-        note_missed(front, class_id, fill);
-    return chain;
-}
-
-/* A chain for a CPU that was found without an object: the loaded one, if it is there after all, for
- * another thread filled it, or its link is broken; the spare one; or the shard's. 0: no memory. */
-static struct hak_chain find_chain(unsigned class_id)
-{
-    const struct hak_front *here = front_here();
-    /* relaxed: a hint */
-    struct hak_chain loaded = {__atomic_load_n(&here->loaded[class_id].word, __ATOMIC_RELAXED)};
-    struct hak_chain chain = HAK_NO_CHAIN;
-    if (hak_unlikely(!hak_chain_is_empty(loaded)))
-        chain = take(hak_slot_loaded(class_id), class_id, HAK_CPU_TRIES);
-    if (!hak_chain_is_empty(chain)) {
-        hak_count(&shard_of(here)->counters, HAK_COUNTER_FRONT_INTERRUPTED, 1);
-        return chain;
-    }
-    chain = take(hak_slot_spare(class_id), class_id, HAK_CPU_TRIES);
-    if (hak_chain_is_empty(chain))
-        return chain_from_shard(class_id);
-    note_spare(front_here(), class_id, -1);
-    return chain;
-}
-
-void *hak_cpu_front_refill(unsigned class_id)
-{
-    struct hak_chain chain;
-    struct hak_chain rest = HAK_NO_CHAIN;
-    do {
-        chain = find_chain(class_id);
-        if (hak_chain_is_empty(chain))
-            return NULL;
-    } while (hak_unlikely(!hak_found_chain_below(class_id, chain, &rest)));    /* given up */
-    void *object = hak_chain_top(chain);
-    hak_inject();
-    if (!hak_chain_is_empty(rest) &&
-        !hak_cpu_install(hak_slot_loaded(class_id), rest, HAK_CPU_TRIES))
-        give_back(shard_of(front_here()), class_id, rest);
-    return object;
-}
-
-/* Puts a chain behind the loaded one; what does not fit goes to the shard. */
-static void put_spare(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
-{
-    struct hak_front *front = front_here();
-    size_t slot = hak_slot_spare(class_id);
-    /* relaxed: a hint */
-    int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
-    if (bytes >= HAK_FRONT_SPARE_BYTES) {
-        give_back(shard, class_id, chain);
-        return;
-    }
-    if (hak_cpu_install(slot, chain, HAK_CPU_TRIES)) {
-        note_spare(front, class_id, 1);
-        return;
-    }
-    struct hak_chain behind = take(slot, class_id, HAK_CPU_TRIES);
-    hak_inject();
-    if (!hak_cpu_install(slot, chain, HAK_CPU_TRIES))
-        give_back(shard, class_id, chain);
-    if (!hak_chain_is_empty(behind))
-        give_back(shard, class_id, behind);
-}
-
-void hak_cpu_front_overflow(unsigned class_id, void *object)
-{
-    struct hak_chain single = hak_magazine_empty(class_id);
-    hak_magazine_push(&single, object);
-    size_t slot = hak_slot_loaded(class_id);
-    struct hak_chain chain = take(slot, class_id, HAK_CPU_TRIES);
-    struct hak_shard *shard = shard_of(front_here());
-    hak_inject();
-    if (!hak_cpu_install(slot, single, HAK_CPU_TRIES))
-        hak_shard_give_to_slabs(class_id, single);
-    if (hak_chain_is_empty(chain))
-        return;
-    put_spare(shard, class_id, chain);
-}
-
-/* As in hak_front_give_foreign: 1 if the chain is taken care of. */
-static bool keep_foreign(struct hak_front *front, unsigned class_id, struct hak_chain chain)
-{
-    /* relaxed, both: hints */
-    int32_t bytes = (int32_t)__atomic_load_n(&front->spare_bytes, __ATOMIC_RELAXED);
-    struct hak_chain spare = {__atomic_load_n(&front->spare[class_id].word, __ATOMIC_RELAXED)};
-    if (bytes >= HAK_FRONT_SPARE_BYTES || !hak_chain_is_empty(spare) ||
-        !hak_shard_leaves_foreign(shard_of(front), class_id, chain))
-        return false;
-    hak_inject();
-    if (hak_cpu_install(hak_slot_spare(class_id), chain, HAK_CPU_TRIES))
-        note_spare(front, class_id, 1);
-    else
-        give_back(shard_of(front), class_id, chain);
-    return true;
-}
-
-void hak_cpu_front_give_foreign(unsigned class_id, void *object)
-{
-    size_t slot = hak_slot_foreign(class_id);
-    for (unsigned round = 0; round < ROUNDS_TO_GIVE; round++) {
-        if (hak_cpu_push_at(slot, object, HAK_CPU_TRIES) == HAK_CPU_PUSHED)
-            return;
-        struct hak_chain chain = take(slot, class_id, HAK_CPU_TRIES);
-        if (hak_chain_is_empty(chain))
-            break;    /* no front to be had, or taken meanwhile */
-        struct hak_front *front = front_here();
-        if (!keep_foreign(front, class_id, chain))
-            hak_shard_take_foreign(shard_of(front), class_id, chain);
-    }
-    struct hak_chain single = hak_magazine_empty(class_id);
-    hak_magazine_push(&single, object);
-    hak_shard_give_to_slabs(class_id, single);
-}
-
-/* ---- shrinking and draining ----------------------------------------------------------------- */
-
-/* One try for each magazine: what is not to be had now is at the next tick. */
-static void shrink_class(struct hak_front *front, unsigned class_id, uint32_t *kept_bytes)
-{
-    struct hak_shard *shard = shard_of(front);
-    const struct hak_class *class = &hak_classes[class_id];
-    struct hak_chain chain = take(hak_slot_foreign(class_id), class_id, HAK_CPU_ONE_TRY);
-    if (!hak_chain_is_empty(chain))
-        hak_shard_take_foreign(shard, class_id, chain);
-    /* relaxed, all: hints */
-    struct hak_chain loaded = {__atomic_load_n(&front->loaded[class_id].word, __ATOMIC_RELAXED)};
-    bool keeps_nothing = shard->policy->decay_ns == 0;
-    bool is_unused = hak_front_is_unused(front, class_id, loaded) || keeps_nothing;
-    bool is_missed = __atomic_exchange_n(&front->missed[class_id], 0, __ATOMIC_RELAXED);
-    if (is_missed && !keeps_nothing) {
-        struct hak_chain spare = {__atomic_load_n(&front->spare[class_id].word, __ATOMIC_RELAXED)};
-        *kept_bytes += (class->bundle - hak_chain_room(spare)) * class->size;
-        return;
-    }
-    chain = take(hak_slot_spare(class_id), class_id, HAK_CPU_ONE_TRY);
-    if (!hak_chain_is_empty(chain))
-        give_back(shard, class_id, chain);
-    chain = HAK_NO_CHAIN;
-    if (is_unused)
-        chain = take(hak_slot_loaded(class_id), class_id, HAK_CPU_ONE_TRY);
-    if (!hak_chain_is_empty(chain))
-        give_back(shard, class_id, chain);
-    unsigned fill = __atomic_load_n(&front->fill[class_id], __ATOMIC_RELAXED);
-    if (fill > 1)
-        __atomic_store_n(&front->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
-}
-
-void hak_cpu_front_shrink(struct hak_front *front)
-{
-    uint32_t kept_bytes = 0;
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        shrink_class(front, class_id, &kept_bytes);
-    /* relaxed: a hint */
-    __atomic_store_n(&front->spare_bytes, kept_bytes, __ATOMIC_RELAXED);
-}
-
-static void give_to_slabs(struct hak_shard *shard, unsigned class_id, struct hak_chain chain,
-                          enum hak_counter counter)
-{
-    unsigned length = hak_chain_length(class_id, chain);
-    hak_count(&shard->counters, counter, length);
-    hak_count_objects(&shard->classes[class_id].flushed, length);
-    hak_shard_give_to_slabs(class_id, chain);
-}
-
-static void empty_magazine(struct hak_front *front, unsigned class_id, struct hak_chain *magazine,
-                           enum hak_counter counter)
-{
-    struct hak_chain chain = *magazine;
-    if (hak_chain_is_empty(chain))
-        return;
-    *magazine = hak_magazine_empty(class_id);
-    give_to_slabs(shard_of(front), class_id, chain, counter);
-}
-
-/* One front whose CPU runs no sequence on it. */
-static void empty_front(struct hak_front *front)
-{
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        empty_magazine(front, class_id, &front->loaded[class_id], HAK_COUNTER_FLUSH_OBJECTS);
-        empty_magazine(front, class_id, &front->spare[class_id], HAK_COUNTER_FLUSH_OBJECTS);
-        empty_magazine(front, class_id, &front->foreign[class_id], HAK_COUNTER_FOREIGN_FLUSHED);
-    }
-}
-
-void hak_cpu_front_empty(void)
-{
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        const size_t slots[] = {hak_slot_loaded(class_id), hak_slot_spare(class_id),
-                                hak_slot_foreign(class_id)};
-        for (unsigned index = 0; index < HAK_ARRAY_LENGTH(slots); index++) {
-            struct hak_chain chain = take(slots[index], class_id, HAK_CPU_TRIES);
-            if (!hak_chain_is_empty(chain))
-                give_to_slabs(shard_of(front_here()), class_id, chain,
-                              index < 2 ? HAK_COUNTER_FLUSH_OBJECTS : HAK_COUNTER_FOREIGN_FLUSHED);
-        }
-    }
-}
-
-void hak_cpu_fronts_drain(void)
+bool hak_cpu_fronts_close(void)
 {
     /* relaxed: set before there are any */
     if (!hak_cpu_fronts_exist() || __atomic_load_n(&late.is_open, __ATOMIC_RELAXED) != 0)
-        return;
-    hak_lock_acquire_over(&draining);
-    /* acquire: as in hak_cpu_fronts_open */
-    unsigned open = __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE);
+        return false;
+    hak_lock_acquire_over(&closing);
+    bool were_open = hak_cpu_fronts_open();
     /* Each sequence reads limit after its first restartable instruction, so one that began before
      * the fence is restarted by it, and then finds the fronts closed. Without a fence one may be
      * about to commit: then what lies there stays, or it would be handed out twice. */
     __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_SEQ_CST);
     hak_inject();
-    if (open != 0 && hak_os_rseq_fence() == 0) {
-        for (unsigned cpu = 0; cpu < hak_cpu_fronts.ids; cpu++)
-            empty_front(front_of(cpu));
-    }
-    /* release: what was emptied is seen by the next sequence */
-    __atomic_store_n(&hak_cpu_fronts.limit, open, __ATOMIC_RELEASE);
-    hak_lock_release_over(&draining);
+    if (were_open && hak_os_rseq_fence() == 0)
+        return true;
+    if (were_open)
+        hak_cpu_fronts_reopen();
+    else
+        hak_lock_release_over(&closing);
+    return false;
+}
+
+void hak_cpu_fronts_reopen(void)
+{
+    /* release: the next sequence sees what was emptied */
+    __atomic_store_n(&hak_cpu_fronts.limit, hak_cpu_fronts.ids, __ATOMIC_RELEASE);
+    hak_lock_release_over(&closing);
 }
 
 unsigned hak_cpu_fronts_add_rows(struct hak_front_rows *rows, unsigned first, unsigned count)
 {
     unsigned ids = hak_cpu_fronts_exist() ? hak_cpu_fronts.ids : 0;
     for (unsigned cpu = first; cpu < ids && cpu - first < count; cpu++)
-        hak_front_rows_add(rows, front_of(cpu));
+        hak_front_rows_add(rows, hak_cpu_front_of(cpu));
     return ids;
 }
 
@@ -488,7 +216,7 @@ size_t hak_cpu_fronts_bytes(void)
 {
     size_t bytes = 0;
     for (unsigned cpu = 0; hak_cpu_fronts_exist() && cpu < hak_cpu_fronts.ids; cpu++)
-        bytes += hak_front_bytes(front_of(cpu));
+        bytes += hak_front_bytes(hak_cpu_front_of(cpu));
     return bytes;
 }
 
@@ -497,7 +225,7 @@ void hak_cpu_fronts_after_fork(void)
     /* The caller's own frame may be draining, interrupted by the handler that forked. */
     if (hak_section_is_inside())
         return;
-    hak_lock_reset(&draining);
+    hak_lock_reset(&closing);
     /* relaxed: the child has one thread. A drain of the parent's may have had them closed; or the
      * parent was about to open them, which the child does when it places its shards. */
     __atomic_store_n(&hak_cpu_fronts.limit, trusted ? hak_cpu_fronts.ids : 0, __ATOMIC_RELAXED);

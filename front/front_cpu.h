@@ -40,6 +40,7 @@
 
 #include "front/front.h"
 #include "os/compiler.h"
+#include "os/cpu.h"
 
 struct hak_shard_map;
 
@@ -115,6 +116,18 @@ static inline bool hak_cpu_fronts_open(void)
     return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE) != 0;
 }
 
+static inline struct hak_front *hak_cpu_front_of(unsigned cpu)
+{
+    return (struct hak_front *)(hak_cpu_fronts.base + ((size_t)cpu << HAK_CPU_FRONT_SHIFT));
+}
+
+/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
+static inline struct hak_front *hak_cpu_front_here(void)
+{
+    unsigned cpu = hak_os_cpu();
+    return hak_cpu_front_of(cpu < hak_cpu_fronts.ids ? cpu : 0);
+}
+
 /* The child of a fork: nobody is draining, nor opening them. */
 void hak_cpu_fronts_after_fork(void);
 
@@ -136,42 +149,22 @@ void hak_cpu_fronts_watch(void);
 /* Opens fronts without the self-test, as soon as one watch of any thread's has found its mark gone:
  * makes no system call but for memory. Then, or if they are open already, 0; else -EAGAIN, -ENOMEM,
  * -EOPNOTSUPP. Fronts opened so are not drained, for a filter may forbid the fence: see
- * hak_cpu_front_empty. Inside a section. */
+ * hak_front_flush_to_slabs. Inside a section. */
 int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map);
-
-/* Gives all that lies in the front of the caller's CPU to the slabs. Not in a child of vfork. */
-void hak_cpu_front_empty(void);
 
 /* Attaches each front to the shard that its CPU has now. */
 void hak_cpu_fronts_attach(const struct hak_shard_map *map);
 
-/* Gives all that lies in all CPU fronts back to the shards: closes them, waits until no sequence
- * that began before is under way, empties them, opens them again. Meanwhile everybody is served
- * without a front. Where the kernel does not let one wait for that, nothing is emptied. Not from
- * inside malloc or free, but for a thread's start; under no lock. */
-void hak_cpu_fronts_drain(void);
+/* Closes the fronts and waits until no sequence that began before is under way. If that succeeded,
+ * they are the caller's alone until it opens them again. Under no lock. */
+bool hak_cpu_fronts_close(void);
+void hak_cpu_fronts_reopen(void);
 
-/* Adds the fronts of `count` CPUs from `first` on to figures (fronts.h); how many there are. */
+/* Adds the fronts of `count` CPUs from `first` on to figures (front.h); how many there are. */
 struct hak_front_rows;
 unsigned hak_cpu_fronts_add_rows(struct hak_front_rows *rows, unsigned first, unsigned count);
 
 /* Bytes of the objects in all CPUs' fronts, a moment ago. */
 size_t hak_cpu_fronts_bytes(void);
-
-/* Gives back what hak_front_shrink does: of the CPU that the caller runs on; `front` has its
- * hints. */
-void hak_cpu_front_shrink(struct hak_front *front);
-
-/* The front of the CPU that the caller runs on, a moment ago: for its hints. */
-struct hak_front *hak_cpu_front_here(void);
-
-/* An object of a class of which the CPU has none, NULL when out of memory. */
-void *hak_cpu_front_refill(unsigned class_id);
-
-/* Takes an object back into a full front. */
-void hak_cpu_front_overflow(unsigned class_id, void *object);
-
-/* Takes back an object of another shard. */
-void hak_cpu_front_give_foreign(unsigned class_id, void *object);
 
 #endif

@@ -31,7 +31,7 @@ void hak_shared_front_put(struct hak_front *front);
 /* Gives back what lies in those that nobody holds. */
 void hak_shared_fronts_flush(void);
 
-/* Adds all of them to figures (fronts.h). */
+/* Adds all of them to figures (front.h). */
 struct hak_front_rows;
 void hak_shared_fronts_add_rows(struct hak_front_rows *rows);
 

@@ -9,8 +9,6 @@
  * some classes at a time. */
 #include "front/fronts.h"
 
-#include <string.h>
-
 #include "front/exchange.h"
 #include "front/owed.h"
 #include "os/lock.h"
@@ -18,8 +16,6 @@
 #include "tiers/meta.h"
 
 enum {
-    FILL_FIRST_PART = 8,                   /* a first refill takes 1/8 of a bundle, */
-    FILL_FIRST_BYTES = 4096,               /* or a kernel page's worth if that is more */
     LOOKS = 4,                             /* at fronts, whether they have a thread */
     CLASSES_AT_ONCE = 8,
 };
@@ -38,23 +34,11 @@ static struct {
 } __attribute__((aligned(HAK_CACHE_LINE))) fronts;    /* written by births and ends of threads */
 
 uint32_t hak_owed;
-uint32_t hak_front_wishes;
 
 static uint32_t few = UINT32_MAX;    /* threads; relaxed */
 
 /* The thread's front, from before it is in the list until it is no more. */
 static HAK_TLS struct hak_front *own;
-
-static unsigned first_fill(unsigned class_id)
-{
-    const struct hak_class *class = &hak_classes[class_id];
-    unsigned fill = class->bundle / FILL_FIRST_PART;
-    unsigned page_worth = FILL_FIRST_BYTES / class->size;
-    fill = fill < page_worth ? page_worth : fill;
-    if (fill > class->bundle)
-        return class->bundle;
-    return fill != 0 ? fill : 1;
-}
 
 static void link_active(struct hak_front *front)
 {
@@ -78,30 +62,6 @@ static void unlink_active(struct hak_front *front)
     if (fronts.cursor == front)
         fronts.cursor = front->next;
     __atomic_store_n(&fronts.count, fronts.count - 1, __ATOMIC_RELAXED);    /* likewise */
-}
-
-static void attach(struct hak_front *front, struct hak_shard *shard)
-{
-    /* relaxed, release: see hak_front_home and hak_front_shard */
-    __atomic_store_n(&front->home, shard->id, __ATOMIC_RELAXED);
-    __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
-}
-
-void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard)
-{
-    memset(front, 0, sizeof *front);
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        struct hak_chain empty = hak_magazine_empty(class_id);
-        front->loaded[class_id] = empty;
-        front->foreign[class_id] = empty;
-        front->spare[class_id] = empty;
-        front->fill[class_id] = (uint16_t)first_fill(class_id);
-    }
-    front->near = HAK_FRONT_NOWHERE;
-    front->leaf = hak_page_map.nothing;
-    front->sequence = sequence;
-    front->wishes_seen = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED); /* relaxed: a wish */
-    attach(front, shard);
 }
 
 /* ---- fronts without a thread ----------------------------------------------------------------- */
@@ -304,7 +264,7 @@ void hak_front_attach_all(const struct hak_shard_map *map)
     hak_lock_acquire(&fronts.lock);
     for (struct hak_front *front = fronts.active; front != NULL; front = front->next)
         if (front->pinned == NULL)
-            attach(front, hak_shard_map_for_new(map, front->sequence));
+            hak_front_attach(front, hak_shard_map_for_new(map, front->sequence));
     hak_lock_release(&fronts.lock);
 }
 
@@ -313,7 +273,7 @@ static void move_to(struct hak_front *front, struct hak_shard *shard)
 {
     if (hak_shard_node(shard) != hak_shard_node(hak_front_shard(front)))
         hak_front_flush(front);
-    attach(front, shard);
+    hak_front_attach(front, shard);
 }
 
 void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
@@ -325,7 +285,7 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
     front->pinned = shard;
     if (shard == NULL)
         shard = hak_shard_map_here(map, front->sequence);
-    attach(front, shard);
+    hak_front_attach(front, shard);
 }
 
 /* Memory is short: what lies here may be what others are looking for. */
@@ -350,40 +310,6 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map)
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */
-
-/* relaxed: a magazine is one word, whose room alone is looked at */
-static unsigned count_in(const struct hak_chain *magazine, unsigned bundle)
-{
-    struct hak_chain chain = {__atomic_load_n(&magazine->word, __ATOMIC_RELAXED)};
-    unsigned room = hak_chain_room(chain);
-    return chain.word != 0 && room < bundle ? bundle - room : 0;
-}
-
-static unsigned count_of_class(const struct hak_front *front, unsigned class_id)
-{
-    unsigned bundle = hak_classes[class_id].bundle;
-    return count_in(&front->loaded[class_id], bundle) + count_in(&front->spare[class_id], bundle) +
-           count_in(&front->foreign[class_id], bundle);
-}
-
-size_t hak_front_bytes(const struct hak_front *front)
-{
-    size_t bytes = 0;
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        bytes += (size_t)count_of_class(front, class_id) * hak_classes[class_id].size;
-    return bytes;
-}
-
-void hak_front_rows_add(struct hak_front_rows *rows, const struct hak_front *front)
-{
-    unsigned home = hak_front_home(front);
-    uint32_t *row = rows->objects + (size_t)(home <= rows->shards ? home : 0) * HAK_CLASS_COUNT;
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
-        unsigned objects = count_of_class(front, class_id);
-        row[class_id] += objects;
-        rows->bytes += (size_t)objects * hak_classes[class_id].size;
-    }
-}
 
 void hak_front_rows_add_all(struct hak_front_rows *rows, unsigned most)
 {

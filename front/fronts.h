@@ -12,9 +12,6 @@
 
 struct hak_shard_map;
 
-/* Makes the memory of a front an empty one that is attached to a shard; in no list. */
-void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard);
-
 /* A front for a thread, attached to a shard of its node; NULL when out of memory. */
 struct hak_front *hak_front_create(const struct hak_shard_map *map);
 
@@ -51,10 +48,6 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map);
 /* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
 void hak_front_attach_all(const struct hak_shard_map *map);
 
-/* How often memory was short, or trimmed, so far: a front that sees another number gives back all
- * it holds. Written by heap/reclaim.c and heap/purge.c; relaxed. */
-extern uint32_t hak_front_wishes;
-
 /* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a
  * word (first used in a thread's last destructors); takes some classes of one apart. Called while
  * HAK_OWED_FRONTS says so, which it knows to end. Inside a section, under no lock. */
@@ -63,25 +56,11 @@ void hak_front_collect(void);
 /* In the child of a fork: all fronts but the caller's are nobody's now. Touches none of them. */
 void hak_front_start_child(void);
 
-/* What lies in fronts, by shard and class, a moment ago: a row of HAK_CLASS_COUNT numbers for each
- * shard, by its id. */
-struct hak_front_rows {
-    uint32_t *objects;
-    unsigned shards;     /* rows for ids 1 .. shards, and one that nobody reads */
-    unsigned fronts;     /* threads' fronts, */
-    unsigned unseen;     /* and of them those that were left out */
-    size_t bytes;
-};
-
-/* Adds a front; all threads' fronts, or of more than `most` the youngest, for they are looked at
- * under the lock that threads begin and end with. */
-void hak_front_rows_add(struct hak_front_rows *rows, const struct hak_front *front);
+/* Adds all threads' fronts to figures; of more than `most` only the youngest, because threads begin
+ * and end under the lock that this holds. */
 void hak_front_rows_add_all(struct hak_front_rows *rows, unsigned most);
 
-/* Bytes of the objects that the front holds, a moment ago: read while its thread goes on. */
-size_t hak_front_bytes(const struct hak_front *front);
-
-/* The same of all threads' fronts. */
+/* Bytes of the objects in all threads' fronts, a moment ago. */
 size_t hak_front_bytes_of_all(void);
 
 #endif

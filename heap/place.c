@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/fronts.h"
 #include "os/inject.h"
@@ -162,7 +163,7 @@ int hak_heap_refresh(struct hak_heap *heap, const struct hak_topology *topology,
     if (map != NULL && map != heap->map)
         enforce(heap, map);
     hak_lock_release_over(&heap->placing);
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
     return map != NULL ? 0 : -ENOMEM;
 }
 

@@ -2,6 +2,7 @@
 /* Giving back: see the header. Any thread. */
 #include "heap/purge.h"
 
+#include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/fronts.h"
 #include "heap/own_heap.h"
@@ -49,7 +50,7 @@ void hak_heap_relieve(struct hak_heap *heap)
     if (refused == heap->relieved)
         return;
     heap->relieved = refused;
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
 }
 
 /* ---- regions that nobody owns --------------------------------------------------------------- */
@@ -120,7 +121,7 @@ static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *p
     if (!is_enough(purge, bytes)) {
         /* relaxed: a wish, which fronts of other threads and CPUs obey at their next slow call */
         __atomic_fetch_add(&hak_front_wishes, 1, __ATOMIC_RELAXED);
-        hak_cpu_fronts_drain();
+        hak_front_flush_cpus();
     }
     hak_section_leave();
     return bytes;

@@ -69,34 +69,54 @@ static bool claims_turn(struct hak_shard *shard, uint64_t now_ns, uint64_t pause
                                        __ATOMIC_RELAXED);
 }
 
-/* Decay and shrinking, ten times a second at the most, or as HAKMEM_DECAY has it. */
-static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front)
+/* Decay and shrinking, ten times a second at most, or as HAKMEM_DECAY says. relaxed, here and
+ * below: hints; two threads that tick at once do the same twice */
+static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct hak_front *hints)
 {
     uint64_t now = hak_os_coarse_now_ns();
-    /* To keep nothing is to keep nothing here. */
+    /* Who keeps nothing keeps nothing in fronts either. */
     if (heap->policy->decay_ns == 0)
         hak_front_flush(front);
-    if (now - front->last_tick_ns < hak_decay_pause_ns(heap->policy))
+    if (now - __atomic_load_n(&hints->last_tick_ns, __ATOMIC_RELAXED) <
+        hak_decay_pause_ns(heap->policy))
         return;
-    front->last_tick_ns = now;
+    __atomic_store_n(&hints->last_tick_ns, now, __ATOMIC_RELAXED);
     hak_heap_meet_cpu(heap, hak_os_cpu());
     hak_front_shrink(front);
     hak_front_collect();
-    if (!claims_turn(hak_front_shard(front), now, hak_decay_pause_ns(heap->policy)))
+    struct hak_shard *shard = hak_front_shard(hints);
+    if (!claims_turn(shard, now, hak_decay_pause_ns(heap->policy)))
         return;
-    hak_shard_tick(hak_front_shard(front), now);
+    hak_shard_tick(shard, now);
     hak_heap_tick_next(heap, now);
 }
 
-static void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned calls)
+/* Memory was trimmed or is short. Without a fence, only a CPU's own threads reach its front.
+ * relaxed, all: a wish; of two threads that obey at once, one does it in vain */
+static inline void obey_on_cpu(struct hak_front *hints)
 {
-    hak_front_follow(front, hak_heap_map(heap));
-    front->slow_calls += calls;
-    if (hak_likely(front->slow_calls < CALLS_PER_LOOK))
+    uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
+    if (hak_likely(wishes == __atomic_load_n(&hints->wishes_seen, __ATOMIC_RELAXED)))
         return;
-    front->slow_calls = 0;
-    hak_cpu_fronts_watch();
-    tick(heap, front);
+    __atomic_store_n(&hints->wishes_seen, wishes, __ATOMIC_RELAXED);
+    hak_front_flush_to_slabs(HAK_FRONT_OF_CPU);
+}
+
+static inline void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned calls)
+{
+    struct hak_front *hints = front != HAK_FRONT_OF_CPU ? front : hak_cpu_front_here();
+    if (front != HAK_FRONT_OF_CPU)
+        hak_front_follow(front, hak_heap_map(heap));
+    else
+        obey_on_cpu(hints);
+    calls += __atomic_load_n(&hints->slow_calls, __ATOMIC_RELAXED);
+    bool is_due = calls >= CALLS_PER_LOOK;
+    __atomic_store_n(&hints->slow_calls, is_due ? 0 : calls, __ATOMIC_RELAXED);
+    if (hak_likely(!is_due))
+        return;
+    if (front != HAK_FRONT_OF_CPU)
+        hak_cpu_fronts_watch();
+    tick(heap, front, hints);
 }
 
 void hak_heap_visit(struct hak_heap *heap, struct hak_front *front)
@@ -107,39 +127,6 @@ void hak_heap_visit(struct hak_heap *heap, struct hak_front *front)
 void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front)
 {
     count_calls(heap, front, LARGE_CALL);
-}
-
-/* Somebody trims, or memory is short; not even a fence may reach what lies at other CPUs. */
-static void obey_on_cpu(struct hak_front *front)
-{
-    /* relaxed, all: a wish; of two threads that obey at once, one does it in vain */
-    uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
-    if (hak_likely(wishes == __atomic_load_n(&front->wishes_seen, __ATOMIC_RELAXED)))
-        return;
-    __atomic_store_n(&front->wishes_seen, wishes, __ATOMIC_RELAXED);
-    hak_cpu_front_empty();
-}
-
-void hak_heap_visit_on_cpu(struct hak_heap *heap)
-{
-    struct hak_front *front = hak_cpu_front_here();
-    obey_on_cpu(front);
-    /* relaxed, all: hints; two threads that tick at once do the same twice */
-    uint32_t calls = __atomic_load_n(&front->slow_calls, __ATOMIC_RELAXED) + 1;
-    __atomic_store_n(&front->slow_calls, calls, __ATOMIC_RELAXED);
-    if (hak_likely(calls % CALLS_PER_LOOK != 0))
-        return;
-    if (heap->policy->decay_ns == 0)
-        hak_cpu_front_shrink(front);
-    uint64_t now = hak_os_coarse_now_ns();
-    if (now - __atomic_load_n(&front->last_tick_ns, __ATOMIC_RELAXED) <
-        hak_decay_pause_ns(heap->policy))
-        return;
-    __atomic_store_n(&front->last_tick_ns, now, __ATOMIC_RELAXED);
-    hak_heap_meet_cpu(heap, hak_os_cpu());
-    hak_shard_tick(hak_front_shard(front), now);
-    hak_heap_tick_next(heap, now);
-    hak_cpu_front_shrink(front);
 }
 
 void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard)

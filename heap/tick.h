@@ -21,16 +21,13 @@ struct hak_tick_watch {
 
 extern HAK_HIDDEN struct hak_tick_watch hak_tick_watch;
 
-/* Before a slow half of the thread's front: attaches it to the shard of the CPU that the thread
- * runs on; and now and then looks at the clock, lets unused memory decay and shrinks what was not
- * missed. */
+/* Before a slow half of a front (front/exchange.h): attaches a thread's front to the shard of the
+ * CPU that the thread runs on; a CPU's front never moves. Now and then looks at the clock, lets
+ * unused memory decay and shrinks the front. */
 void hak_heap_visit(struct hak_heap *heap, struct hak_front *front);
 
 /* The same by a call of a large tier, which counts as several. */
 void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front);
-
-/* Before a slow half of the CPU's front: the same for that, which never moves. */
-void hak_heap_visit_on_cpu(struct hak_heap *heap);
 
 /* A call of a large tier by a thread without a front: one in a few looks at the clock. */
 void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard);

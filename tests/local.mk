@@ -26,6 +26,7 @@ unit_tests = \
 	%D%/unit/tiers/pool_view \
 	%D%/unit/shard/transfer_cache \
 	%D%/unit/shard/inbox \
+	%D%/unit/front/front \
 	%D%/unit/front/fronts \
 	%D%/unit/heap/beside \
 	%D%/unit/heap/own_heap \

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "front/exchange.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
 #include "heap/tick.h"
@@ -65,7 +66,7 @@ static void tell(void)
     struct hak_shard *shard = hak_shard_of_id(1);
     struct hak_chain word = hak_shard_refill(shard, CLASS, hak_classes[CLASS].bundle);
     REQUIRE(hak_chain_top(word) != NULL);
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
     EXPECT(hak_cpu_pop(CLASS, HAK_CPU_TRIES) == NULL);
     EXPECT(hak_chain_is_empty(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES)));
     EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 1);
@@ -104,14 +105,14 @@ static void *take(unsigned class_id)
     void *object = hak_cpu_pop(class_id, HAK_CPU_TRIES);
     if (object != NULL)
         return object;
-    hak_heap_visit_on_cpu(hak_heap_default());
-    return hak_cpu_front_refill(class_id);
+    hak_heap_visit(hak_heap_default(), HAK_FRONT_OF_CPU);
+    return hak_front_refill(HAK_FRONT_OF_CPU, class_id);
 }
 
 static void visit_and_overflow(unsigned class_id, void *object)
 {
-    hak_heap_visit_on_cpu(hak_heap_default());
-    hak_cpu_front_overflow(class_id, object);
+    hak_heap_visit(hak_heap_default(), HAK_FRONT_OF_CPU);
+    hak_front_overflow(HAK_FRONT_OF_CPU, class_id, object);
 }
 
 static void give(unsigned class_id, void *object)
@@ -127,7 +128,7 @@ static void go_back(void)
     enum { TICKS = 6 };
     struct hak_front *front = front_here();
     void *kept[TICKS];
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
     int64_t out = world_objects_out();
     hak_heap_trim(hak_heap_default());
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
@@ -145,7 +146,7 @@ static void go_back(void)
     for (unsigned i = 0; i < TICKS; i++) {
         kept[i] = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
         EXPECT(kept[i] != NULL);
-        hak_cpu_front_shrink(front);
+        hak_front_shrink(HAK_FRONT_OF_CPU);
         EXPECT((i < HAK_FRONT_IDLE_TICKS) == (hak_chain_top(front->loaded[CLASS + 1]) != NULL));
     }
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
@@ -155,7 +156,7 @@ static void go_back(void)
         give(CLASS, kept[i]);
     EXPECT(hak_chain_top(front->loaded[CLASS]) != NULL);
     for (unsigned tick = 0; tick <= HAK_FRONT_IDLE_TICKS; tick++)
-        hak_cpu_front_shrink(front);
+        hak_front_shrink(HAK_FRONT_OF_CPU);
     EXPECT_EQ(front->loaded[CLASS].word, hak_magazine_empty(CLASS).word);
     EXPECT_EQ(world_objects_out(), out); /* each is counted on both ways */
     world_expect_nothing_lost();
@@ -168,8 +169,8 @@ static void unused_classes_go_back(void)
 
 static void give_foreign(unsigned class_id, void *object)
 {
-    hak_heap_visit_on_cpu(hak_heap_default());
-    hak_cpu_front_give_foreign(class_id, object);
+    hak_heap_visit(hak_heap_default(), HAK_FRONT_OF_CPU);
+    hak_front_give_foreign(HAK_FRONT_OF_CPU, class_id, object);
 }
 
 /* A CPU that only frees looks at the clock, too: what it keeps of others must not wait for a refill. */
@@ -177,7 +178,7 @@ static void tick_by_frees(void)
 {
     struct hak_front *front = front_here();
     unsigned bundle = hak_classes[CLASS].bundle;
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
     for (unsigned way = 0; way < 2; way++) {
         front->last_tick_ns = 0;
         front->slow_calls = 63; /* the next looks */
@@ -278,11 +279,11 @@ static int open_late(void)
     }
     if (refused != 0 || hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default())) != 0 || !hak_cpu_fronts_open())
         return 3;
-    void *object = hak_cpu_front_refill(CLASS);
+    void *object = hak_front_refill(HAK_FRONT_OF_CPU, CLASS);
     if (object == NULL || hak_cpu_fronts_bytes() == 0)
         return 4;
     give(CLASS, object);
-    hak_cpu_fronts_drain();    /* asks for no fence, and empties nothing */
+    hak_front_flush_cpus();    /* asks for no fence, and empties nothing */
     return hak_cpu_fronts_open() && hak_cpu_fronts_bytes() != 0 ? 0 : 5;
 }
 
@@ -305,7 +306,7 @@ static void opened_late(void)
         int status = open_late();
         hak_heap_trim(hak_heap_default());    /* without a fence: a wish */
         size_t kept = hak_cpu_fronts_bytes();
-        hak_heap_visit_on_cpu(hak_heap_default());
+        hak_heap_visit(hak_heap_default(), HAK_FRONT_OF_CPU);
         status = status == 0 && kept == 0 ? 7 : status;
         _exit(status != 0 ? status : hak_cpu_fronts_bytes() == 0 ? 0 : 6);
     }
@@ -363,7 +364,7 @@ static void *shake(void *unused)
             pthread_setaffinity_np(workers[(turn + cpu) % THREADS], sizeof one, &one);
         }
         if (turn % 16 == 0)
-            hak_cpu_fronts_drain();
+            hak_front_flush_cpus();
     }
     return NULL;
 }
@@ -373,7 +374,7 @@ static void shaken(void)
     if (!open_fronts())
         return;
     pthread_t shaker;
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
     hak_shard_drain(hak_shard_of_id(1));
     for (uintptr_t thread = 0; thread < THREADS; thread++)
         REQUIRE(pthread_create(&workers[thread], NULL, work, (void *)thread) == 0);
@@ -383,7 +384,7 @@ static void shaken(void)
         pthread_join(workers[thread], NULL);
     EXPECT_EQ(lost_or_doubled, 0);
     /* All are back: after draining, every slab of the class is whole, and goes. */
-    hak_cpu_fronts_drain();
+    hak_front_flush_cpus();
     hak_shard_drain(hak_shard_of_id(1));
     hak_heap_trim(hak_heap_default());
     EXPECT_EQ(hak_pool_slab_bytes(&hak_shard_of_id(1)->tiny), 0);

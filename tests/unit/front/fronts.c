@@ -16,44 +16,6 @@
 
 enum { CLASS = 8 };
 
-/* Pop and push against a stack of pointers. */
-static void magazines_are_stacks(void)
-{
-    world_start();
-    struct hak_front *front = world_front();
-    REQUIRE(front != NULL);
-    unsigned bundle = hak_classes[CLASS].bundle;
-    struct hak_chain chain = world_chain(front->shard, CLASS, bundle);
-    void *model[64];
-    unsigned depth = 0;
-    void *hand[64];
-    for (unsigned i = 0; i < bundle; i++)
-        hand[i] = world_pop(&chain);
-    struct prng prng = {3};
-    for (unsigned step = 0; step < 20000; step++) {
-        if (prng_below(&prng, 2) == 0) {
-            void *object = hak_front_pop(front, CLASS);
-            EXPECT(object == (depth != 0 ? model[depth - 1] : NULL));
-            if (depth != 0)
-                hand[bundle - depth--] = object;
-        } else if (depth < bundle) {
-            void *object = hand[bundle - depth - 1];
-            EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], object), 1);
-            model[depth++] = object;
-        } else {
-            EXPECT_EQ(hak_magazine_push(&front->loaded[CLASS], model[0]), 0);
-        }
-        EXPECT_EQ(hak_chain_room(front->loaded[CLASS]), bundle - depth);
-    }
-    while (depth < bundle)
-        hak_magazine_push(&front->loaded[CLASS], hand[bundle - ++depth]);
-    EXPECT_EQ(world_length(front->loaded[CLASS]), bundle);
-    EXPECT(hak_front_pop(front, HAK_CLASS_NONE) == NULL);
-    EXPECT_EQ(hak_magazine_push(&front->loaded[HAK_CLASS_NONE], model), 0);
-    hak_front_destroy(front);
-    world_expect_nothing_lost();
-}
-
 static void fresh_fronts_are_empty(void)
 {
     world_start();
@@ -346,7 +308,6 @@ static void many_are_closed_for_mid(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"magazines are stacks", magazines_are_stacks},
         {"fresh fronts are empty", fresh_fronts_are_empty},
         {"fronts come and go with threads", fronts_come_and_go},
         {"fronts follow the placement", fronts_follow_their_cpus},
