@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The front: what a thread has at hand. A malloc that finds an object here, and a free that finds
- * room, are done; everything else is the business of exchange.c.
+/* The front: a thread's own stock of free objects. Most mallocs find an object here, and most frees
+ * find room; exchange.c does the rest.
  *
- * Per class three magazines, each a word {pointer:48 | room:16} (tiers/object.h):
+ * Each class has three magazines, each with one chain (struct hak_chain):
  *
- *     loaded   popped and pushed by every malloc and free
- *     spare    a whole magazine behind it, so that a thread that walks to and fro over the edge
- *              of one does not go to the shard each time (Bonwick and Adams, USENIX 2001)
- *     foreign  objects of other shards, until they go home or are adopted as a bundle
+ *     loaded   malloc pops from it, free pushes to it
+ *     spare    a full magazine behind it, so that a thread whose stock goes up and down around the
+ *              edge of a magazine does not go to the shard each time (Bonwick and Adams, USENIX
+ *              2001)
+ *     foreign  objects of other shards, until a bundle of them goes home or is adopted
  *
- * Push and pop commit with one store, so what another thread (fork's child, statistics) sees of a
- * front is always whole. The empty magazine of class 0 has neither object nor room: every pop and
- * push of class 0 is slow without being asked for. One thread writes a front: its own. */
+ * Push and pop take effect by one store, so other readers of a front (a fork's child, statistics)
+ * always find it whole. The magazine of class 0 has neither object nor room: pops and pushes of
+ * class 0 fail without an extra test. Only its own thread writes a front. */
 #ifndef HAK_FRONT_FRONT_H
 #define HAK_FRONT_FRONT_H
 
@@ -30,40 +31,40 @@ struct hak_shard;
 
 struct hak_front {
     struct hak_chain loaded[HAK_CLASS_COUNT];
-    uint32_t home;                        /* id of the shard: what `local` means to a free */
+    uint32_t home;                        /* id of the shard: objects of another are foreign */
     uint32_t sequence;                    /* ordinal of the thread in the process */
-    uint64_t near;                        /* where the 4 GiB begin that were freed in last, */
-    const uint32_t *leaf;                 /* and their leaf of the page map; see hak_front_knows */
+    uint64_t near;                        /* begin of the 4 GiB of the last free, and */
+    const uint32_t *leaf;                 /* their leaf of the page map; see hak_front_knows */
     struct hak_shard *shard;
     struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
     struct hak_chain foreign[HAK_CLASS_COUNT];
     struct hak_chain spare[HAK_CLASS_COUNT];
     uint16_t fill[HAK_CLASS_COUNT];       /* objects a refill takes out of slabs (P1) */
-    uint8_t missed[HAK_CLASS_COUNT];      /* refilled since the last tick */
+    uint8_t missed[HAK_CLASS_COUNT];      /* 1: refilled since the last tick */
     uint32_t spare_bytes;                 /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
-    uint32_t slow_calls;                  /* since the last look at the clock */
+    uint32_t slow_calls;                  /* since the clock was read */
     uint32_t wishes_seen;                 /* of hak_front_wishes */
     uint64_t last_tick_ns;
     struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
     struct hak_front *previous;
-    uint32_t generation;                  /* of forks, in which its thread lives; under the lock */
+    uint32_t generation;                  /* number of forks before its thread; under the lock */
     uint32_t left;                        /* its thread has left it in the list; atomic */
-    uint32_t taken_apart;                 /* classes, once it has no thread */
+    uint32_t taken_apart;                 /* classes taken apart, once it has no thread */
     struct hak_owner owner;
     struct hak_chain seen[HAK_CLASS_COUNT];    /* `loaded` at the last tick, */
-    uint8_t unchanged[HAK_CLASS_COUNT];   /* and at how many before it, without a break */
+    uint8_t unchanged[HAK_CLASS_COUNT];   /* and how many ticks it had not changed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
-/* The highest 4 GiB of all: the kernel's, so nothing in there is ours. */
+/* The highest 4 GiB, which are the kernel's, so no object is there. */
 #define HAK_FRONT_NOWHERE (UINT64_MAX << HAK_PAGE_LEAF_SHIFT)
 
 enum {
     HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
-    HAK_FRONT_IDLE_TICKS = 2,             /* a loaded magazine goes back that long after its use */
+    HAK_FRONT_IDLE_TICKS = 2,             /* without use, then a loaded magazine goes back */
 };
 
-/* The top object of the class, NULL if there is none. A magazine whose link is broken stays as it
- * is: hak_front_refill finds it there. */
+/* Pops an object of the class; NULL if there is none. A magazine with a broken link stays as it is,
+ * for hak_front_refill. */
 static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
 {
     struct hak_chain chain = front->loaded[class_id];
@@ -77,9 +78,9 @@ static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
     return object;
 }
 
-/* The shard that the front is attached to, and its id. Written by the front's thread and, when
- * shards are placed anew, by the thread that places them: either value serves, the id only tells
- * which magazine an object goes to. */
+/* The shard that the front is attached to, and its id. Written by the front's thread, and by the
+ * thread that places shards anew. They may differ for a moment: the id only selects the magazine of
+ * an object. */
 static inline struct hak_shard *hak_front_shard(const struct hak_front *front)
 {
     /* acquire: pairs with the release in hak_front_attach; the shard is built when seen */
@@ -92,15 +93,15 @@ static inline unsigned hak_front_home(const struct hak_front *front)
     return HAK_THREAD_SANITIZER ? __atomic_load_n(&front->home, __ATOMIC_RELAXED) : front->home;
 }
 
-/* Whether the address lies in the 4 GiB whose leaf of the page map the front remembers: a heap
- * mostly lies within a few. Such a leaf takes no load that waits for the address, which cost larson
- * 4 %: whether an object is foreign is often mispredicted, and should be known soon. */
+/* Whether the address lies in the 4 GiB whose leaf of the page map the front remembers; most heaps
+ * lie within a few such. This saves a load that depends on the address, 4 % of larson: whether an
+ * object is foreign is often mispredicted, and should be known early. */
 static inline bool hak_front_knows(const struct hak_front *front, const void *address)
 {
     return ((uintptr_t)address - front->near) >> HAK_PAGE_SHIFT < HAK_PAGE_LEAF_ENTRIES;
 }
 
-/* The entry of an address that it knows. */
+/* The page map's entry of an address that the front knows. */
 static inline uint32_t hak_front_entry(const struct hak_front *front, const void *address)
 {
     uint64_t page = ((uintptr_t)address - front->near) >> HAK_PAGE_SHIFT;
@@ -114,8 +115,8 @@ static inline void hak_front_remember(struct hak_front *front, const void *objec
     front->leaf = hak_page_leaf(object);
 }
 
-/* `loaded` is empty: the spare magazine takes its place. Its top object, NULL if there is none.
- * `loaded` is not empty, or the spare's link is broken: nothing, as in hak_front_pop. */
+/* Makes the spare magazine the loaded one, if that is empty, and pops from it. NULL if there is no
+ * spare one; also if `loaded` is not empty or the spare's link is broken, for hak_front_refill. */
 static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
 {
     struct hak_chain chain = front->spare[class_id];
@@ -127,15 +128,15 @@ static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_
         return NULL;
     front->spare[class_id] = hak_magazine_empty(class_id);
     front->spare_bytes -= hak_magazine_bytes(class_id);
-    /* For the child of a fork by another thread: a chain that is nowhere is lost to it, but one
-     * that stood in two magazines would be handed out twice. */
+    /* In this order for the child of another thread's fork: it loses a chain that is in no
+     * magazine, but would hand out twice a chain that is in two. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
     front->loaded[class_id] = below;
     return object;
 }
 
-/* Whether the front serves the class at all: a magazine of a closed one has neither object nor
- * room, as that of class 0. */
+/* Whether the front serves the class: the magazines of a closed class have neither object nor room,
+ * as those of class 0. */
 static inline bool hak_front_is_open(const struct hak_front *front, unsigned class_id)
 {
     return front->loaded[class_id].word != 0;
@@ -148,7 +149,7 @@ static inline bool hak_front_push_behind(struct hak_front *front, uint32_t entry
     unsigned class_id = (uint8_t)entry;
     if (entry >> 16 != hak_front_home(front))
         return hak_magazine_push(&front->foreign[class_id], object);
-    /* There is room after all if the shard changed between the caller's look and ours. */
+    /* There is room if the front changed its shard after the caller read it. */
     if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
         return true;
     if (!hak_front_is_open(front, class_id) || !hak_chain_is_empty(front->spare[class_id]) ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Findings, on their way up: see the header. A slot holds {address:48 | enum hak_found:16}. */
+/* Findings, until api/ takes them. A slot holds {address:48 | enum hak_found:16}. */
 #include "shard/found.h"
 
 #include "stats/counters.h"
@@ -22,12 +22,12 @@ void hak_found_start(struct hak_counters *counters)
     broken = counters;
 }
 
-static void lay_down(const void *object, enum hak_found what)
+static void record(const void *object, enum hak_found what)
 {
     uint64_t finding = (uint64_t)(uintptr_t)object << WHAT_BITS | what;
     for (unsigned i = 0; i < SLOTS; i++) {
         uint64_t empty = 0;
-        /* relaxed, both: a finding is one word, and the count a hint of it */
+        /* relaxed, both: a finding is one word, and the count is a hint */
         if (__atomic_compare_exchange_n(&slots[i], &empty, finding, 0, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
             __atomic_fetch_add(&hak_found_waiting, 1, __ATOMIC_RELAXED);
@@ -39,7 +39,7 @@ static void lay_down(const void *object, enum hak_found what)
 enum hak_found hak_found_take(const void **object)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
-        /* relaxed, both: as in lay_down */
+        /* relaxed, both: as in record */
         uint64_t finding = __atomic_exchange_n(&slots[i], 0, __ATOMIC_RELAXED);
         if (finding != 0) {
             __atomic_fetch_sub(&hak_found_waiting, 1, __ATOMIC_RELAXED);
@@ -53,7 +53,7 @@ enum hak_found hak_found_take(const void **object)
 void hak_found_bad_free(struct hak_counters *counters, const void *object, enum hak_found what)
 {
     hak_count(counters, HAK_COUNTER_BAD_FREES, 1);
-    lay_down(object, what);
+    record(object, what);
 }
 
 static void count_broken(void)
@@ -68,8 +68,8 @@ static bool is_object(unsigned class_id, const void *address)
     return page.class_id == class_id && hak_slab_is_object(hak_slab_of(address, page), address);
 }
 
-/* A link that leads to an object and stands at the wrong place in its chain was written by a later
- * free of the same object; anything else by the program. */
+/* A link to an object that is at the wrong place in its chain was written by a second free of the
+ * same object; anything else by the program. */
 static enum hak_found what_broke(unsigned class_id, struct hak_chain below)
 {
     const void *object = hak_chain_top(below);
@@ -87,16 +87,16 @@ void hak_found_broken(unsigned class_id, struct hak_chain chain)
     enum hak_found what = HAK_FOUND_INTERIOR;
     count_broken();
     if (!hak_found_is_of_class(class_id, object))
-        what = HAK_FOUND_FREED;    /* its slab is long gone */
+        what = HAK_FOUND_FREED;    /* its slab was released */
     else if (is_object(class_id, object))
         what = what_broke(class_id, hak_link_read(object));
-    lay_down(object, what);
+    record(object, what);
 }
 
 void hak_found_broken_bundle(const void *object)
 {
     count_broken();
-    lay_down(object, HAK_FOUND_OVERWRITTEN);
+    record(object, HAK_FOUND_OVERWRITTEN);
 }
 
 bool hak_found_bundle_is_sound(unsigned class_id, struct hak_bundle next)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults of the program that are found in freed memory: links that were overwritten, objects that
- * were freed twice or never were objects. They are found deep inside, where nobody may print or
- * end the process: here they are counted and laid down, for api/ to take up at the end of the same
- * slow call, outside the heap.
+/* Findings: misuse of the heap that shows in freed memory, such as overwritten links, second frees,
+ * and frees of addresses that are no objects. The code that finds them must not print or end the
+ * process. So it counts and records them here, and api/ reports them at the end of the same slow
+ * call, outside the heap.
  *
- * Whoever finds a broken link gives up the chain from the object on that has it: who owns those
- * objects is not known any more. That is at most a magazine, or the bundles below one in a stack.
+ * The finder of a broken link drops the chain from that object on, for its other objects can no
+ * longer be found. It loses at most a magazine, or the bundles below one in a stack.
  *
- * Synchronization: a slot is a word that goes from 0 to a finding and back, each by one exchange;
- * nobody waits. What finds no slot is counted, no more. Any thread. */
+ * Synchronization: a slot is a word that changes from 0 to a finding and back, by one exchange
+ * each; no thread waits. A finding without a free slot is only counted. Any thread. */
 #ifndef HAK_SHARD_FOUND_H
 #define HAK_SHARD_FOUND_H
 
@@ -25,14 +25,14 @@ struct hak_counters;
 enum hak_found {
     HAK_FOUND_NOTHING,
     HAK_FOUND_FREED,          /* freed twice */
-    HAK_FOUND_INTERIOR,       /* freed, and not where an object begins */
-    HAK_FOUND_OVERWRITTEN,    /* its link is none, so what was freed was written to */
+    HAK_FOUND_INTERIOR,       /* freed, but no object begins there */
+    HAK_FOUND_OVERWRITTEN,    /* its link is broken: the program wrote to a freed object */
 };
 
-/* Whose counters tell of broken links: it is not known whose they were. By the starting thread. */
+/* Sets the counters for broken links, whose shard is not known. By the starting thread. */
 void hak_found_start(struct hak_counters *counters);
 
-/* How many wait to be taken up. relaxed: a look */
+/* How many findings wait. relaxed: a hint */
 extern HAK_HIDDEN uint32_t hak_found_waiting;
 
 static inline bool hak_found_any(void)
@@ -40,10 +40,10 @@ static inline bool hak_found_any(void)
     return __atomic_load_n(&hak_found_waiting, __ATOMIC_RELAXED) != 0;
 }
 
-/* Takes one up: which object, and what of it. HAK_FOUND_NOTHING: none waits. */
+/* Takes a finding and its object. HAK_FOUND_NOTHING: none waits. */
 enum hak_found hak_found_take(const void **object);
 
-/* Lays down that the object was given back and is none, or is free already. `counters`: of whom. */
+/* Records that a program freed what is no object or is free already; counted in `counters`. */
 HAK_COLD void hak_found_bad_free(struct hak_counters *counters, const void *object,
                                  enum hak_found what);
 
@@ -51,17 +51,17 @@ HAK_COLD void hak_found_bad_free(struct hak_counters *counters, const void *obje
  * its link is none. */
 HAK_COLD void hak_found_broken(unsigned class_id, struct hak_chain chain);
 
-/* Lays down that the second word of a bundle's top object links nothing. */
+/* Records that the second word of a bundle's top object is no link. */
 HAK_COLD void hak_found_broken_bundle(const void *object);
 
-/* Whether the page map knows the address as one of the class's slabs: then it may be read. */
+/* Whether the page map has the address in a slab of the class: then it may be read. */
 static inline bool hak_found_is_of_class(unsigned class_id, const void *object)
 {
     return hak_page_find(object).class_id == class_id;
 }
 
 /* Finds what lies below the top object of a chain that is not empty. false: the chain is broken;
- * that is laid down, and whoever walks the chain stops. */
+ * that is recorded, and whoever walks the chain stops. */
 static inline bool hak_found_chain_below(unsigned class_id, struct hak_chain chain,
                                          struct hak_chain *below)
 {

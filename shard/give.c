@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What was freed: the way out. Whole chains move; an object is only looked at where its home
- * decides. Any thread. */
+/* The way of freed objects out of a front. Whole chains move; single objects are read only where
+ * their homes matter. Any thread. */
 #include "shard/give.h"
 
 #include "shard/found.h"
@@ -8,7 +8,7 @@
 #include "shard/shard_map.h"
 
 enum {
-    DESTINATIONS_MAX = 8,    /* homes sorted apart in one chain; what is beyond goes to slabs */
+    DESTINATIONS_MAX = 8,    /* homes that a chain is sorted by; objects of others go to slabs */
 };
 
 /* The top object of a chain, taken off; NULL: the chain is empty, or broken from there on. */
@@ -38,7 +38,7 @@ void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain)
         struct hak_chain below;
         if (!hak_found_chain_below(class_id, chain, &below) || home == NULL)
             return;
-        /* Freed twice, or not the start of an object: left out, so that it harms nobody. */
+        /* Freed twice, or not the start of an object: it is left out and does no harm. */
         bool begins = hak_slab_is_object(hak_slab_of(object, page), object);
         hak_found_bad_free(&home->counters, object, begins ? HAK_FOUND_FREED : HAK_FOUND_INTERIOR);
         chain = below;
@@ -62,7 +62,7 @@ struct hak_chain hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id
 
 void hak_shard_accept(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    /* Where nothing is to be kept, slabs alone can tell what is wholly free. */
+    /* If nothing is to be kept, objects go to slabs at once, so that these become empty. */
     if (shard->policy->decay_ns != 0 &&
         hak_transfer_cache_push(&shard->bundles, class_id, chain)) {
         hak_count(&shard->counters, HAK_COUNTER_FLUSH_BUNDLES, 1);
@@ -103,7 +103,7 @@ static struct destination *destination_of(struct destination *destinations, unsi
     return fresh;
 }
 
-/* While there is one shard it has no map, and no other is anybody's home. */
+/* A single shard has no map, and is every object's home. */
 static unsigned heir_of(const struct hak_shard_map *map, unsigned home)
 {
     return map != NULL ? hak_shard_map_heir(map, home) : home;
@@ -155,8 +155,8 @@ static struct hak_chain *chain_for(struct sorted *sorted, const struct hak_shard
     return to != NULL ? &to->chain : &sorted->strays;
 }
 
-/* One walk, which looks each object up once, and its home's place only where the home changes:
- * neighbours in a chain mostly have the same. */
+/* One walk. It reads the page map once for each object, and looks for the home's chain only where
+ * the home changes: neighbours in a chain usually have the same. */
 static void sort(struct sorted *sorted, const struct hak_shard *shard, unsigned class_id,
                  struct hak_chain chain, enum stay stay)
 {
@@ -188,7 +188,7 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_
     post_all(shard, class_id, &sorted);
 }
 
-/* ---- what was freed away from home ---------------------------------------------------------- */
+/* ---- foreign objects ---------------------------------------------------------- */
 
 static void count_flushed(struct hak_shard *shard, unsigned class_id, unsigned length)
 {
@@ -196,7 +196,7 @@ static void count_flushed(struct hak_shard *shard, unsigned class_id, unsigned l
     hak_count_objects(&shard->classes[class_id].flushed, length);
 }
 
-/* Of whom they are is told by the top one: to ask all would cost more than to adopt them. */
+/* The top object stands for all: to look up each home would cost more than to adopt them. */
 static void count_adopted(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     unsigned length = hak_chain_length(class_id, chain);
@@ -206,8 +206,8 @@ static void count_adopted(struct hak_shard *shard, unsigned class_id, struct hak
         hak_traffic_count(&shard->traffic, HAK_TRAFFIC_ADOPTED, home, length);
 }
 
-/* Within a node objects may change their shard: the chain goes where the next refill looks first.
- * Only what belongs to another node is sorted out, and sent home. */
+/* Within a node objects may change their shard: the chain goes to the transfer cache, where the
+ * next refill looks first. Only objects of other nodes are sent home. */
 static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     struct sorted sorted;
@@ -232,7 +232,7 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct h
     }
 }
 
-/* Mostly all of a chain is near, or the first that is looked at is not. */
+/* Usually all objects are near, or the first one is not. */
 static bool all_are_near(const struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     void *object;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool of readers: made, asked whether they have left, and set right in a fork's child. */
+/* The pool of readers: made at start, polled for grace periods, repaired in a fork's child. */
 #include "shard/grace.h"
 
 #include "os/memory.h"
 #include "os/signals.h"
 
 enum {
-    /* What liburcu maps for all of them, in pieces that double: at most this. */
+    /* The most that liburcu maps for all readers, in pieces that double. */
     MEMORY_OF_READERS = 4 * HAK_GRACE_READERS * sizeof(struct urcu_bp_reader),
     CPUS_MOST = 1024,
 };
@@ -17,8 +17,8 @@ struct hak_grace_figures hak_grace_figures;
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-/* liburcu ends the process where it cannot map: so we try before. Another thread may yet take the
- * memory in between, if a library started one before our constructor ran. */
+/* liburcu ends the process if it cannot map memory, so we try first. If a library started a thread
+ * before our constructor ran, that thread may still take the memory in between. */
 static bool is_memory_to_be_had(void)
 {
     size_t page = hak_os_page_size();
@@ -30,7 +30,7 @@ static bool is_memory_to_be_had(void)
     return true;
 }
 
-/* A reader that is in liburcu's list, and no thread's. */
+/* A reader that is in liburcu's list and belongs to no thread. */
 static struct urcu_bp_reader *make_reader(void)
 {
     URCU_TLS(urcu_bp_reader) = NULL;
@@ -38,10 +38,10 @@ static struct urcu_bp_reader *make_reader(void)
     return URCU_TLS(urcu_bp_reader);
 }
 
-/* At the end of the calling thread liburcu takes the last reader made here out of its list, for its
- * key knows that one alone: so the last stays out of the pool. It is the thread's own from now on,
- * as if that had called liburcu by itself, unless it had one already. The others are never given
- * back, whence liburcu keeps their memory also when the process ends. */
+/* When the calling thread ends, liburcu removes the last reader made here from its list, because
+ * its key holds that one. So the last reader stays out of the pool, and becomes the thread's own
+ * unless it had one. The others are never unregistered, so liburcu keeps their memory until the
+ * process ends. */
 static void make_pool(unsigned readers)
 {
     struct urcu_bp_reader *own = URCU_TLS(urcu_bp_reader);
@@ -76,11 +76,11 @@ void hak_grace_start(void)
     unsigned readers = readers_wanted();
     make_pool(readers);
     hak_os_set_signals(signals);
-    /* release: pairs with the acquire in hak_grace_enter; who sees it finds the slots made */
+    /* release: pairs with the acquire in hak_grace_enter, which then finds the slots made */
     __atomic_store_n(&hak_grace_readers, readers, __ATOMIC_RELEASE);
 }
 
-/* ---- the other side ------------------------------------------------------------------------- */
+/* ---- grace periods ------------------------------------------------------------------------- */
 
 void hak_grace_begin(struct hak_grace_period *period)
 {
@@ -129,8 +129,8 @@ bool hak_grace_poll(struct hak_grace_period *period)
 
 /* ---- fork ----------------------------------------------------------------------------------- */
 
-/* Whether liburcu's own child handler, which the program may have registered, has taken the reader
- * out of its list; it may then have become the thread's own. Such a one is ours no more. */
+/* Whether liburcu's own child handler, which the program may have registered, removed the reader
+ * from its list. It may have become the thread's own since, so it leaves the pool. */
 static bool is_lost(const struct hak_grace_slot *slot)
 {
     const struct urcu_bp_reader *reader = slot->reader;
@@ -138,9 +138,9 @@ static bool is_lost(const struct hak_grace_slot *slot)
            (reader == URCU_TLS(urcu_bp_reader) && slot->borrower != hak_grace_mark());
 }
 
-/* A section of the calling thread's own may be under way, if a handler of a signal forked: its mark
- * tells. The reader becomes this thread's to liburcu, whose handler, if it comes after us, then
- * leaves it alone. relaxed, all: there is one thread */
+/* If a signal handler forked, the calling thread may be inside a section, as its mark shows. The
+ * readers become this thread's for liburcu, so that its handler, if it runs after ours, leaves them
+ * alone. relaxed, all: there is one thread */
 void hak_grace_after_fork_in_child(void)
 {
     for (unsigned index = 0; index < hak_grace_readers; index++) {

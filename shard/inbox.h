@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The inbox: bundles that came home, of all classes, in one word. Anybody posts by one
- * compare-and-swap a bundle; whoever runs empty takes all of it by one exchange. Push and take-all
- * alone know no ABA: nobody ever removes a single element, so a compare-and-swap that succeeds on
- * an address that went and came again links to what is really there.
- *
- *     head: address of the newest bundle's top object:48 | objects in it:16, linked as in object.h
- */
+/* The inbox: a list of bundles of all classes that other shards send home. Any thread posts a
+ * bundle by one compare-and-swap; a thread that needs objects takes the whole list by one exchange.
+ * There is no ABA problem: no thread removes a single element, so a compare-and-swap that finds an
+ * address again links to the bundle that is there now. The head is the newest bundle; bundles link
+ * as in tiers/object.h. */
 #ifndef HAK_SHARD_INBOX_H
 #define HAK_SHARD_INBOX_H
 
@@ -21,17 +19,17 @@ struct hak_inbox {
     struct hak_bundle head;
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
-/* What was collected and waits to be sorted, a portion at a time: bundles as the inbox links them.
- * Whoever runs empty, or drains, or ticks, goes on with it before the inbox; one at a time, and who
- * finds another at it takes it for empty. */
+/* Bundles that were collected and wait to be sorted, a portion at a time, linked as in the inbox. A
+ * refill, a drain or a tick continues here before it collects the inbox. One thread at a time does
+ * so; others treat both as empty meanwhile. */
 struct hak_backlog {
     struct hak_lock sorting;    /* only ever tried */
-    struct hak_bundle head;     /* written under sorting; others may look, relaxed */
+    struct hak_bundle head;     /* written under sorting, read by all; relaxed */
 };
 
 static inline void hak_inbox_post(struct hak_inbox *inbox, struct hak_bundle bundle)
 {
-    /* relaxed: only handed on */
+    /* relaxed: only stored as a link */
     struct hak_bundle head = {__atomic_load_n(&inbox->head.word, __ATOMIC_RELAXED)};
     do {
         hak_bundle_set_next(hak_bundle_top(bundle), head);
@@ -43,13 +41,13 @@ static inline void hak_inbox_post(struct hak_inbox *inbox, struct hak_bundle bun
 
 static inline bool hak_inbox_is_empty(const struct hak_inbox *inbox)
 {
-    /* relaxed: a look; what arrives meanwhile is found the next time */
+    /* relaxed: a hint; the next call finds what arrives meanwhile */
     return __atomic_load_n(&inbox->head.word, __ATOMIC_RELAXED) == 0;
 }
 
 static inline bool hak_backlog_is_empty(const struct hak_backlog *backlog)
 {
-    /* relaxed: a look */
+    /* relaxed: a hint */
     return __atomic_load_n(&backlog->head.word, __ATOMIC_RELAXED) == 0;
 }
 

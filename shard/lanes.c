@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Lanes of a shard: made when a CPU first asks, gone over by whoever does something to all. Any
- * thread. */
+/* Lanes of a shard: made when a CPU first asks for its own. Any thread. */
 #include "shard/lanes.h"
 
 #include "tiers/large_purge.h"
 #include "tiers/meta.h"
 
-/* Lane `number` (not 0), by one thread at a time; NULL without memory. */
+/* Makes lane `number`, not 0; one thread at a time. NULL without memory. */
 static HAK_COLD struct hak_lane *make(struct hak_shard *shard, unsigned number)
 {
     hak_lock_acquire(&shard->lane_lock);
@@ -41,7 +40,7 @@ struct hak_large_cache *hak_lane_of_cpu(struct hak_shard *shard, const struct ha
 
 void hak_lanes_tick(struct hak_shard *shard, uint64_t now_ns)
 {
-    /* relaxed, both: turns, of which two threads may take one */
+    /* relaxed, both: turns; two threads may take the same one */
     unsigned lane = __atomic_load_n(&shard->lane_turn, __ATOMIC_RELAXED);
     for (unsigned ticks = 0; ticks < HAK_LANES_AT_ONCE; ticks++) {
         struct hak_large_cache *large = hak_lane_next(shard, &lane);

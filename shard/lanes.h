@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Lanes: the large caches of a shard, one for each of its CPUs. A shard of many CPUs serves small
- * objects to all of them, for fronts stand before it. Before runs nothing stands: with one cache,
- * eight CPUs queued at its lock, and each got pages that were in another's caches.
+/* Lanes: the large caches of a shard, one for each of its CPUs. Small objects need none, for fronts
+ * serve most requests. Runs have no fronts: with one cache, eight CPUs queued at its lock, and each
+ * got pages that were in another CPU's caches.
  *
  *     shard->large   lane 0, always there
  *     lane 1 ...     made when a CPU first asks for its own
  *
- * A run knows its cache by its segment, so any thread may free it. What lies free in one lane is
- * found by the others before memory is fresh (refill.c), and by whoever makes room. All lanes of
- * the heap share what it may keep unused. Bounds: HAK_LANES_MAX lanes a shard, no more than CPUs;
- * each is a cache and a learner. They are never given back. Any thread. */
+ * A run's segment names its cache, so any thread may free it. A lane without a fitting run takes
+ * one of the others before it uses clean memory (refill.c). All lanes of the heap share the bytes
+ * that it may keep unused. Bounds: at most HAK_LANES_MAX lanes a shard, and no more than it has
+ * CPUs; each is a cache and a learner. They are never freed. Any thread. */
 #ifndef HAK_SHARD_LANES_H
 #define HAK_SHARD_LANES_H
 
@@ -17,7 +17,7 @@
 #include "topology/domains.h"
 
 enum {
-    HAK_LANES_AT_ONCE = 4,    /* lanes that a tick of a shard looks after */
+    HAK_LANES_AT_ONCE = 4,    /* lanes that one tick of a shard serves */
 };
 
 struct hak_lane {
@@ -25,7 +25,7 @@ struct hak_lane {
     struct hak_learner learner;    /* under large's lock */
 };
 
-/* How many lanes a shard of the domains has: one if a single arena is asked for. */
+/* Lanes of a shard of the domains: one if the mode asks for a single arena. */
 static inline unsigned hak_lanes_of(const struct hak_domains *domains, unsigned shard)
 {
     unsigned cpus = domains->shard[shard].cpus;
@@ -34,11 +34,11 @@ static inline unsigned hak_lanes_of(const struct hak_domains *domains, unsigned 
     return cpus < HAK_LANES_MAX ? cpus : HAK_LANES_MAX;
 }
 
-/* The cache of a CPU's lane (any number). Of another shard's CPU: some lane. */
+/* The cache of a CPU's lane; of any CPU, also one of another shard. */
 struct hak_large_cache *hak_lane_of_cpu(struct hak_shard *shard, const struct hak_domains *domains,
                                         unsigned cpu);
 
-/* The next cache from lane *lane on, NULL if there is none; for going over all:
+/* The next cache from lane *lane on, NULL if there is none; for a loop over all:
  *     for (unsigned lane = 0; (large = hak_lane_next(shard, &lane)) != NULL;) */
 static inline struct hak_large_cache *hak_lane_next(struct hak_shard *shard, unsigned *lane)
 {
@@ -54,10 +54,10 @@ static inline struct hak_large_cache *hak_lane_next(struct hak_shard *shard, uns
     return NULL;
 }
 
-/* hak_large_tick of HAK_LANES_AT_ONCE lanes, by turns. */
+/* Calls hak_large_tick for HAK_LANES_AT_ONCE lanes, in turn. */
 void hak_lanes_tick(struct hak_shard *shard, uint64_t now_ns);
 
-/* What is done to one cache, done to all of the shard. */
+/* The functions of hak_large_NAME, for all caches of the shard. */
 size_t hak_lanes_trim(struct hak_shard *shard);
 void hak_lanes_settle(struct hak_shard *shard, enum hak_os_pages pages);
 struct hak_large_bytes hak_lanes_bytes(struct hak_shard *shard);

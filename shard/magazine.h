@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A magazine: a word {top object:48 | room:16} that holds a chain of free objects of one class
- * (tiers/object.h), at most a bundle of them. Its owner alone pushes. */
+/* A magazine: a place for one chain of free objects of a class (tiers/object.h), at most a bundle.
+ * Only its owner pushes. */
 #ifndef HAK_SHARD_MAGAZINE_H
 #define HAK_SHARD_MAGAZINE_H
 
@@ -18,6 +18,7 @@ static inline struct hak_chain hak_magazine_empty(unsigned class_id)
     return hak_chain_make(NULL, hak_classes[class_id].bundle);
 }
 
+/* Bytes of the objects in a full magazine of the class. */
 static inline uint32_t hak_magazine_bytes(unsigned class_id)
 {
     return (uint32_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
@@ -31,8 +32,8 @@ static inline bool hak_magazine_push(struct hak_chain *magazine, void *object)
     if (hak_unlikely(room == 0))
         return false;
     hak_link_write(object, chain);
-    /* Costs nothing, but keeps the compiler from storing the magazine first: the child of a fork by
-     * another thread finds a magazine whose links are all written. */
+    /* Costs nothing, but keeps the compiler from storing the magazine first: if another thread
+     * forks here, the child finds a magazine whose links are all written. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
     magazine->word = hak_chain_make(object, 0).word + room - 1;
     return true;

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A front is empty: where objects come from. The six sources in the order of their price, one
- * function each:
+/* The sources of objects for an empty front, the cheapest first, one function each:
  *
  *     1  the shard's transfer cache          one compare-and-swap for a bundle
- *     2  the shard's inbox                   one exchange for everything that came home
+ *     2  the shard's inbox                   one exchange for all bundles sent home
  *     3  the shard's partly free slabs       the bin's lock; then those of retired shards
  *     4  the neighbours': 1, 2, 3 of theirs  same L3, then same node; 3 of those at rest (rest.h)
  *     5  a fresh slab                        pages, perhaps from the kernel
  *     6  shards of other nodes               better far memory than none; counted
  *
- * Stealing (4) stands before fresh memory (5), so a thread that wanders over the CPUs takes its
- * working set along instead of leaving a copy at each. Any thread. */
+ * Stealing (4) comes before fresh memory (5), so a thread that moves between CPUs takes its working
+ * set along and does not leave a copy on each. Any thread. */
 #include "shard/refill.h"
 
 #include <limits.h>
@@ -25,13 +24,13 @@
 #include "topology/bind.h"
 
 enum {
-    /* Neighbours asked in each ring before memory is fresh. With 16 of 63 the working set of a
-     * thread that wanders was left behind, a copy at each shard: 4 times the live set. Asking is
-     * three loads of lines that seldom change: a heap that only grows pays 10% for 255, 45% for
-     * 1023. */
+    /* Neighbours that a refill asks in each ring before it takes fresh memory. With 16 of 63, a
+     * thread that moved between CPUs left a copy of its working set on each shard: 4 times the live
+     * set. To ask takes three loads of lines that seldom change: a heap that only grows pays 10 %
+     * for 255 neighbours, 45 % for 1023. */
     PROBES_MAX = 256,
-    /* So few shards take from each other's slabs whoever is at work: with two, larson was 14 %
-     * slower when they kept them, for more memory was in use. */
+    /* Up to so many shards take from each other's slabs even if these are at work: with two,
+     * larson was 14 % slower when they did not, because it used more memory. */
     SHARING_ALL = 4,
 };
 
@@ -46,7 +45,7 @@ static void count_refill(struct hak_shard *shard, enum hak_counter source, unsig
         hak_traffic_count(&shard->traffic, HAK_TRAFFIC_STOLEN, giver, length);
 }
 
-/* What a front asks for, and what may be done for it. */
+/* What a front asks for, and the bound of the work. */
 struct request {
     unsigned class_id;
     unsigned fill;      /* objects, of slabs */
@@ -54,11 +53,11 @@ struct request {
     unsigned giver;     /* id of the shard that was asked and had something; 0: none */
 };
 
-/* The next bundle to be sorted, if there is one: of the backlog, and then of the inbox, which is
- * collected once, so that whoever goes on posting does not keep us here. */
+/* The next bundle to sort, if there is one: of the backlog, then of the inbox. The inbox is
+ * collected once, so that this ends although other threads post more. */
 static struct hak_bundle next_to_sort(struct hak_shard *shard, bool *collected)
 {
-    /* relaxed, here and below: written under the lock that we hold; others only look */
+    /* relaxed, here and below: written under the lock that we hold; others read a hint */
     struct hak_bundle bundle = {__atomic_load_n(&shard->backlog.head.word, __ATOMIC_RELAXED)};
     if (!hak_bundle_is_none(bundle) || *collected)
         return bundle;
@@ -77,8 +76,8 @@ static bool is_enough(const struct hak_shard *shard, unsigned class_id, struct h
            hak_transfer_cache_is_full(&shard->bundles, class_id);
 }
 
-/* Sorts a portion. A bundle leaves the backlog before anything is done with it: the child of a fork
- * loses one at most. */
+/* Sorts a portion. A bundle leaves the backlog before it is used, so the child of a fork loses at
+ * most one. */
 static struct hak_chain sort_portion(struct hak_shard *shard, struct request *request)
 {
     struct hak_chain kept = HAK_NO_CHAIN;
@@ -94,14 +93,14 @@ static struct hak_chain sort_portion(struct hak_shard *shard, struct request *re
         unsigned class_id = hak_page_find(object).class_id;
         if (is_enough(shard, class_id, kept))
             break;
-        struct hak_bundle next = HAK_NO_BUNDLE;    /* no slab: nothing may be read */
+        struct hak_bundle next = HAK_NO_BUNDLE;    /* no slab: unreadable */
         if (hak_likely(class_id != HAK_CLASS_NONE))
             next = hak_found_bundle_below(HAK_CLASS_NONE, object);
         __atomic_store_n(&shard->backlog.head.word, next.word, __ATOMIC_RELAXED);
         request->budget--;
         bundles++;
         objects += count;
-        if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* freed twice, its slab long gone */
+        if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* a second free, of no slab */
             hak_found_bad_free(&shard->counters, object, HAK_FOUND_FREED);
             continue;
         }
@@ -120,9 +119,9 @@ static struct hak_chain sort_portion(struct hak_shard *shard, struct request *re
     return kept;
 }
 
-/* Sorts what came home to `shard` into its transfer cache and slabs, as far as the budget goes,
- * keeping back the first bundle of the class that is wanted, if there is one. With one in hand
- * it takes no bundle apart that finds its cache full: that can wait for who needs it. */
+/* Sorts bundles of the shard's inbox into its transfer cache and slabs, within the budget, and
+ * returns the first one of the wanted class, if there is one. From then on it stops at a bundle for
+ * which the cache is full: that can wait for a thread that needs it. */
 static struct hak_chain sort_inbox(struct hak_shard *shard, struct request *request)
 {
     if (!hak_shard_has_mail(shard) || request->budget == 0 ||
@@ -155,9 +154,9 @@ static struct hak_chain from_fresh_slab(struct hak_shard *shard, unsigned class_
     return taken != 0 ? chain : HAK_NO_CHAIN;
 }
 
-/* Whose pages a fresh slab is cut from: the shard's own, unless the kernel would have to give some
- * while a neighbour on the node keeps unused ones. A thread that wanders between shards would else
- * leave at each what each may keep (1.11 times the live set became 1.29). */
+/* The shard whose pages a fresh slab is cut from: this one, unless it would have to ask the kernel
+ * while a neighbour on the node keeps unused pages. Otherwise a thread that moves between shards
+ * would leave on each what each may keep (1.11 times the live set became 1.29). */
 static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
@@ -182,10 +181,10 @@ static struct hak_chain from_bundles(struct hak_shard *shard, unsigned class_id)
     return chain;
 }
 
-/* Whether one that is at work keeps its slabs (rest.h). */
+/* Whether a shard at work keeps its slabs (rest.h). */
 enum slabs { SLABS_ARE_KEPT, SLABS_ARE_FREE };
 
-/* Whatever lies free at another shard: a bundle, what came home, a partly free slab. */
+/* Free objects of another shard: of its transfer cache, its inbox or its partly free slabs. */
 static struct hak_chain from_neighbour(struct hak_shard *neighbour, struct request *request,
                                        enum slabs slabs)
 {
@@ -200,8 +199,8 @@ static struct hak_chain from_neighbour(struct hak_shard *neighbour, struct reque
     return chain;
 }
 
-/* Asks PROBES_MAX of the neighbours whose ranks are first .. last - 1, others each time, so that
- * in the end all are asked however many there are. */
+/* Asks PROBES_MAX of the neighbours with ranks first .. last - 1; each time other ones, so that in
+ * the end it asks all. */
 static struct hak_chain steal(struct hak_shard *shard, const struct hak_shard_map *map,
                               struct request *request, unsigned first, unsigned last)
 {
@@ -209,7 +208,7 @@ static struct hak_chain steal(struct hak_shard *shard, const struct hak_shard_ma
     if (ring == 0)
         return HAK_NO_CHAIN;
     unsigned probes = ring < PROBES_MAX ? ring : PROBES_MAX;
-    /* relaxed: where to begin; two threads may begin at one place */
+    /* relaxed: two threads may begin at the same neighbour */
     unsigned start = __atomic_fetch_add(&shard->probe, probes, __ATOMIC_RELAXED);
     enum slabs slabs = map->count > SHARING_ALL ? SLABS_ARE_KEPT : SLABS_ARE_FREE;
     for (unsigned probe = 0; probe < probes; probe++) {
@@ -239,7 +238,7 @@ static struct hak_chain steal_nearby(struct hak_shard *shard, struct request *re
     return steal(shard, map, request, same_l3, same_node);
 }
 
-/* What re-sharding left behind: shards that serve no CPU any more, each with an heir. */
+/* Free objects of the retired shards whose heir this shard is. */
 static struct hak_chain from_retired(struct hak_shard *shard, struct request *request)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
@@ -254,8 +253,8 @@ static struct hak_chain from_retired(struct hak_shard *shard, struct request *re
     return HAK_NO_CHAIN;
 }
 
-/* No memory to be had here: whatever is free anywhere, unless another node's is as bad as none. For
- * want of memory inboxes are sorted to their ends, the own one first. */
+/* The kernel gave no memory: free objects of any shard, unless binding forbids other nodes. Now
+ * inboxes are sorted without a budget, the shard's own first. */
 static struct hak_chain from_anywhere(struct hak_shard *shard, struct request *request)
 {
     request->budget = UINT_MAX;
@@ -307,8 +306,8 @@ struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, un
     return chain;
 }
 
-/* As with slabs, what lies free at a neighbour comes before memory that costs faults: two threads
- * with 64 MiB each in runs of 64 KiB to 4 MiB, on two CPUs, held 340 MiB without, and 235 with. */
+/* As with slabs, free runs of a neighbour come before memory that costs faults: two threads with
+ * 64 MiB each in runs of 64 KiB to 4 MiB, on two CPUs, held 235 MiB so, and 340 MiB otherwise. */
 void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, size_t alignment,
                            enum hak_zero zero)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose slabs may be cut for others: see rest.h. Any thread. */
+/* Whether neighbours may take from slabs: see rest.h. Any thread. */
 #include "shard/rest.h"
 
 struct hak_rest_clock hak_rest_clock;

@@ -25,8 +25,8 @@ static pair pack(struct hak_stack_head head)
     return (pair)head.tag << 64 | head.top.word;
 }
 
-/* Two loads that may not belong together: the compare-and-swap finds that out.
- * acquire on top: the link read through it is at least as new as its push. */
+/* Two loads that may not belong together; then the compare-and-swap fails. acquire on top: the link
+ * that is read through it is at least as new as its push. */
 static struct hak_stack_head load_head(const struct hak_stack_head *head)
 {
     uint64_t tag = __atomic_load_n(&head->tag, __ATOMIC_ACQUIRE);
@@ -34,7 +34,7 @@ static struct hak_stack_head load_head(const struct hak_stack_head *head)
     return (struct hak_stack_head){{top}, tag};
 }
 
-/* Full barrier: a release for what the pusher wrote into the bundle, an acquire for the popper. */
+/* Full barrier: a release of what the pusher wrote into the bundle, an acquire for the popper. */
 static bool exchange_head(struct hak_stack_head *head, struct hak_stack_head old,
                           struct hak_stack_head new)
 {
@@ -57,13 +57,13 @@ static struct hak_stack_head emptied(struct hak_stack_head old)
     return changed(old, HAK_NO_BUNDLE, -(int)bundles_in(old));
 }
 
-/* Whether a bundle's link may be read before the bundle is ours: see the header. */
+/* Whether a pop may read a bundle's link before it owns the bundle: see the header. */
 static bool may_be_peeked_at(unsigned class_id)
 {
     return class_id <= HAK_CLASS_TINY_LAST;
 }
 
-/* The link of a bundle that may be somebody else's by now: then it is garbage, and unused. In a
+/* The link of a bundle that another thread may own by now: then it is garbage, and unused. In a
  * read section. Read here, not by hak_bundle_next, which sanitizers watch. */
 __attribute__((no_sanitize("thread", "address"))) static struct hak_bundle peek_next(void *object)
 {
@@ -161,9 +161,8 @@ bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id
     return true;
 }
 
-/* Bundles that were under the one we keep, the first as a link tells it. By one exchange if the bin
- * is still as empty as we left it. relaxed: the links stand as their pushers wrote them, which the
- * exchange hands on */
+/* Puts back the bundles under the one that the pop keeps, by one exchange if the bin is still
+ * empty. The exchange also publishes the links, which are as their pushers wrote them. */
 static bool put_back_at_once(struct hak_transfer_bin *bin, struct hak_bundle first,
                              unsigned bundles)
 {
@@ -172,7 +171,7 @@ static bool put_back_at_once(struct hak_transfer_bin *bin, struct hak_bundle fir
            exchange_head(&bin->head, old, changed(old, first, (int)bundles));
 }
 
-/* The bundles for which there is no room any more. */
+/* Returns the bundles for which there is no room any more. */
 static struct hak_bundle put_back(struct hak_transfer_cache *cache, unsigned class_id,
                                   struct hak_bundle next, unsigned bundles)
 {
@@ -181,7 +180,7 @@ static struct hak_bundle put_back(struct hak_transfer_cache *cache, unsigned cla
     while (!hak_bundle_is_none(next)) {
         struct hak_bundle below = hak_found_bundle_below(class_id, hak_bundle_top(next));
         if (!hak_transfer_cache_push(cache, class_id, hak_bundle_chain(class_id, next))) {
-            /* A push that was overtaken has written the link before it found no room. */
+            /* A push that retried wrote the link before it found no room. */
             hak_bundle_set_next(hak_bundle_top(next), below);
             break;
         }
@@ -190,7 +189,7 @@ static struct hak_bundle put_back(struct hak_transfer_cache *cache, unsigned cla
     return next;
 }
 
-/* No link is read before its bundle is ours. */
+/* Reads no link before it owns the bundle. */
 static struct hak_chain pop_by_taking_all(struct hak_transfer_cache *cache, unsigned class_id,
                                           struct hak_bundle *left)
 {
@@ -207,8 +206,8 @@ static struct hak_chain pop_by_taking_all(struct hak_transfer_cache *cache, unsi
     return hak_bundle_chain(class_id, old.top);
 }
 
-/* In a read section. A link that is none is either somebody else's by now, or broken: the exchange
- * tells. Then the bin is left empty. */
+/* In a read section. If the link is unsound, another thread owns the bundle, and the exchange
+ * fails; or the link is broken, and the exchange leaves the bin empty. */
 static struct hak_chain pop_by_peeking(struct hak_transfer_bin *bin, unsigned class_id)
 {
     struct hak_stack_head old;
@@ -260,7 +259,7 @@ bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     struct hak_stack_head head = load_head(&bin->head);
-    /* relaxed, both: two threads that ask at once at worst find a busy bin idle */
+    /* relaxed, both: at worst, two threads that ask at once find a busy bin idle */
     uint64_t seen = __atomic_load_n(&bin->seen_tag, __ATOMIC_RELAXED);
     __atomic_store_n(&bin->seen_tag, head.tag, __ATOMIC_RELAXED);
     if (head.tag == seen)

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The transfer cache: per class a lock-free stack of full bundles, open to the shard's own threads
- * and to neighbours who steal. It is only touched when a front runs empty or over.
+ * and to neighbours that steal. It is only used when a front runs empty or over.
  *
  * A head is two words, changed together by a 16-byte compare-and-swap:
  *
- *     top:  address of the top bundle's top object:48 | objects in that bundle:16
+ *     top:  the top bundle (struct hak_bundle)
  *     tag:  changes so far:48 | bundles in the stack:16
  *
- * Bundles are linked through the second word of their top objects (object.h), which has the form
- * of `top`. The 48-bit count of changes is the tag against ABA: a popper that slept through any
- * number of pops and pushes fails its compare-and-swap, for the count would have to come round
- * within one preemption.
+ * Bundles link through the second word of their top objects (object.h). The 48-bit count of changes
+ * is the tag against ABA: the compare-and-swap of a popper that was preempted fails after any
+ * number of pops and pushes, unless the count came round within one preemption.
  *
  * How many bundles a bin holds follows what is missed: 64 KiB of its class at first, four bundles
  * at least. A bin that is found empty after it had to refuse bundles doubles, up to a MiB. One that
@@ -24,16 +23,16 @@
  *     push             CAS             CAS
  *     pop              CAS             CAS; peeks, or takes all and puts back the others
  *
- * To peek is to read the link of a bundle that another may have taken meanwhile; a link that is
- * garbage fails the compare-and-swap, but the memory must be there, and readable. That is so of
- * regions of tiny classes alone (up to HAK_TINY_MAX), within a read section: they are unmapped only
- * after a grace period (hak_heap_reap), and hold nothing but tiny objects until then, of which none
- * is a whole kernel page that a program might protect. Pages of the mid pool pass from class to
- * class, and may be one page of a program's own by now. So objects above HAK_TINY_MAX are never
- * peeked at, nor anything by a thread that finds no reader to borrow (grace.h): it takes all by one
- * exchange, and puts the others back by another one; where somebody has pushed in between, one by
- * one. For such a moment the bin looks empty to others. What is put back one by one is bounded by
- * the capacity, which is at most HAK_TRANSFER_MID_MAX for mid classes.
+ * A pop peeks: it reads the link of a bundle that another thread may have taken meanwhile. If so,
+ * its compare-and-swap fails, but the memory must be mapped and readable. Only regions of tiny
+ * classes (up to HAK_TINY_MAX) guarantee that, within a read section: they are unmapped after a
+ * grace period (hak_heap_reap) and until then hold only tiny objects, of which none is a whole
+ * kernel page that a program might protect. Pages of the mid pool pass from class to class, and may
+ * be one object of the program's by now. So a pop never peeks at objects above HAK_TINY_MAX, nor
+ * when its thread finds no reader to borrow (grace.h). Then it takes all bundles by one exchange
+ * and puts the others back by another; if a thread pushed in between, one by one. For that moment
+ * the bin looks empty to others. The capacity bounds the work; for mid classes it is at most
+ * HAK_TRANSFER_MID_MAX.
  *
  * After: R. K. Treiber's stack (IBM RJ 5118, 1986); magazines and their depot: Bonwick and Adams,
  * "Magazines and Vmem", USENIX 2001. */
@@ -60,7 +59,7 @@ struct hak_transfer_bin {
     struct hak_stack_head head;
     uint32_t capacity;    /* bundles, but for those refused in vain; 0: as at first; relaxed */
     uint32_t refused;     /* bundles, since one was missed; 1 when one was popped since; relaxed */
-    uint64_t seen_tag;    /* at the last look for idle bins; relaxed */
+    uint64_t seen_tag;    /* the tag at the last hak_transfer_cache_is_idle; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_transfer_cache {
@@ -75,7 +74,7 @@ unsigned hak_transfer_cache_capacity(const struct hak_transfer_cache *cache, uns
 bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
                              struct hak_chain chain);
 
-/* Whether a bin has no room, a moment ago. */
+/* Whether a bin has no room; may be a moment old. */
 bool hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Somebody wanted a bundle, and got one or not: see above. */
@@ -95,7 +94,7 @@ struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsign
  * was, empty or not, has room for as much as at first. */
 bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
 
-/* Bundles in a bin, a moment ago. */
+/* Bundles in a bin; may be a moment old. */
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);
 
 #endif

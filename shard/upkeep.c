@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The upkeep of a shard: emptied, decayed, purged. Any thread. */
+/* The upkeep of a shard: drain, decay, purge. Any thread. */
 #include "shard/upkeep.h"
 
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include "shard/lanes.h"
 #include "shard/refill.h"
 
-/* As many bundles as there were: whoever goes on pushing does not keep us here. */
+/* At most so many bundles, so that it ends although other threads push more. */
 static void drain_bin(struct hak_shard *shard, unsigned class_id, unsigned bundles)
 {
     for (; bundles != 0; bundles--) {
@@ -26,9 +26,9 @@ static uint64_t collects(const struct hak_shard *shard)
     return hak_counter_read(&shard->counters, HAK_COUNTER_INBOX_COLLECTS);
 }
 
-/* In portions, between which others get at what is left. The inbox as it is now, so that whoever
- * goes on posting does not keep us here: the first collection from now on takes all of that, and
- * the second comes when it is sorted. Another's portion is waited out, for a while. */
+/* In portions, between which other threads may sort the rest. Only the inbox as it is now, so that
+ * this ends although others post more: the first collection from now on takes all of it, and the
+ * second comes when that is sorted. Waits for a while if another thread sorts a portion. */
 static void drain_inbox(struct hak_shard *shard)
 {
     enum { TRIES = 10000 };
@@ -52,11 +52,11 @@ void hak_shard_drain(struct hak_shard *shard)
 
 static void set_decay_class(struct hak_shard *shard, unsigned class_id)
 {
-    /* relaxed: others only look */
+    /* relaxed: others read a hint */
     __atomic_store_n(&shard->decay_class, class_id, __ATOMIC_RELAXED);
 }
 
-/* A round over the classes begins when the last is a decay time ago. Under `decaying`, as below. */
+/* Begins a round over the classes, a decay time after the last. Under `decaying`, as below. */
 static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
 {
     if (shard->decay_class != 0 || now_ns < shard->last_decay_ns ||
@@ -67,8 +67,7 @@ static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
     shard->decay_left = 0;
 }
 
-/* Bundles of the cursor's class that are to go. Asked once a round, for to drain a bin is to use
- * it. */
+/* Bundles of the class that are to go. Asked once a round, because a drain uses the bin. */
 static unsigned surplus_of(struct hak_shard *shard, unsigned class_id)
 {
     return hak_transfer_cache_is_idle(&shard->bundles, class_id)
@@ -92,9 +91,8 @@ static void go_on_decaying(struct hak_shard *shard, unsigned budget)
     }
 }
 
-/* Bundles that nobody asked for during a whole decay time go back into their slabs, which can then
- * become empty. What came home is sorted meanwhile, so long as there is any: that takes from the
- * same budget. */
+/* Bundles of bins that no thread used for a whole decay time go back to their slabs, which can then
+ * become empty. Bundles of the inbox are sorted within the same budget. */
 static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
 {
     if (!hak_lock_try_over(&shard->decaying))
@@ -113,7 +111,7 @@ bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
     bool goes_on = hak_pool_tick(&shard->tiny, shard->policy, now_ns);
     goes_on |= hak_pool_tick(&shard->mid, shard->policy, now_ns);
     hak_lanes_tick(shard, now_ns);
-    /* relaxed: a look */
+    /* relaxed: a hint */
     return goes_on || __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
            !hak_backlog_is_empty(&shard->backlog);
 }
@@ -138,7 +136,7 @@ size_t hak_shard_purge(struct hak_shard *shard)
 
 void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages)
 {
-    /* relaxed: where memory is mapped from now on */
+    /* relaxed: the next mapping uses it */
     __atomic_store_n(&shard->source.node, node, __ATOMIC_RELAXED);
     hak_pool_settle(&shard->tiny, pages);
     hak_pool_settle(&shard->mid, pages);
