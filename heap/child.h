@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The child of a fork: a heap goes on there. */
+/* A heap in the child of a fork. */
 #ifndef HAK_HEAP_CHILD_H
 #define HAK_HEAP_CHILD_H
 
 #include "heap/heap.h"
 
-/* In the child, by its only thread, after hak_section_start_child. Touches nothing of another
- * thread's; costs the same however many threads and shards there are. */
+/* In the child, by its only thread, after hak_section_start_child. Touches no other
+ * thread's memory; the cost does not depend on the number of threads and shards. */
 void hak_heap_start_child(struct hak_heap *heap);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A heap: shards, and which of them serves a CPU. The default heap is one of them. Any thread. */
+/* A heap: shards, and which of them serves which CPU. The default heap is one. Any thread. */
 #ifndef HAK_HEAP_HEAP_H
 #define HAK_HEAP_HEAP_H
 
@@ -16,14 +16,14 @@
 
 struct hak_heap {
     const struct hak_shard_map *map;          /* in force: hak_heap_map */
-    struct hak_shard_map *maps;               /* all there were; under the lock */
-    unsigned look;                            /* how many at the machine; under the lock */
+    struct hak_shard_map *maps;               /* all that were made; under the lock */
+    unsigned look;                            /* how often the machine was read; under the lock */
     struct hak_lock placing;
-    uint32_t stale;                           /* a CPU was met that the map does not know */
+    uint32_t stale;                           /* a thread met a CPU that the map does not know */
     const struct hak_policy *policy;
     struct hak_credit credit;                 /* of what runs and whales may keep unused */
-    struct hak_policy policy_store;           /* what options made of the fixed policy */
-    uint32_t next_tick;                       /* whose turn it is to decay; relaxed */
+    struct hak_policy policy_store;           /* the fixed policy as options changed it */
+    uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
     uint64_t made_room_ns;                    /* near the limit of memory; relaxed, as the next */
     int64_t missing_then;
     uint64_t relieved;                        /* calls without memory that were answered */

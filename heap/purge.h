@@ -9,18 +9,18 @@
 #include "heap/heap.h"
 #include "os/compiler.h"
 
-/* What a purge is to give back, and from whom. */
+/* What a purge gives back, and of which shard. */
 struct hak_heap_purge {
-    unsigned id;             /* of the shard; 0: all, whales and CPU fronts too */
-    size_t bytes;            /* enough */
+    unsigned id;             /* of the shard; 0: all, and whales and CPU fronts */
+    size_t bytes;            /* it may stop after so many */
     uint64_t deadline_ns;    /* by hak_os_now_ns; UINT64_MAX: none */
 };
 
-/* Gives the kernel what is free, unmaps empty regions after a grace period. Bytes given back. Not
- * from inside malloc or free. */
+/* Purges free pages and unmaps empty regions after a grace period. Returns bytes. Not from inside
+ * malloc or free. */
 size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge);
 
-/* All there is, of all. */
+/* Everything, of all shards. */
 static inline size_t hak_heap_trim(struct hak_heap *heap)
 {
     const struct hak_heap_purge all = {0, SIZE_MAX, UINT64_MAX};
@@ -31,13 +31,12 @@ static inline size_t hak_heap_trim(struct hak_heap *heap)
  * they are, as far as they are missed. After large memory was taken, before it is touched. */
 HAK_COLD void hak_heap_make_room(struct hak_heap *heap);
 
-/* Where calls ended without memory since this was last called, gives what lies in CPU fronts to
- * slabs, for all to use: a CPU's front is out of the others' reach. By one thread, not from inside
- * malloc or free. */
+/* If calls ended without memory since the last call, flushes CPU fronts to slabs, since other
+ * threads cannot reach their objects. By one thread, not from inside malloc or free. */
 void hak_heap_relieve(struct hak_heap *heap);
 
-/* Unmaps regions that nobody owns. Those that somebody may be looking into (grace.h) are kept for
- * the next call: nothing is waited for beyond a bounded poll, and no lock. */
+/* Unmaps regions without a slab. Regions that a thread may be reading (grace.h) are left to the
+ * next call: it polls for a bounded time, and waits for no lock. */
 void hak_heap_reap(void);
 
 #endif
