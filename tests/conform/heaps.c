@@ -18,23 +18,7 @@
 #include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
-
-/* In the mode `reference` there are none. */
-extern __typeof__(hakmem_heap_create) hakmem_heap_create __attribute__((weak));
-extern __typeof__(hakmem_heap_destroy) hakmem_heap_destroy __attribute__((weak));
-extern __typeof__(hakmem_heap_malloc) hakmem_heap_malloc __attribute__((weak));
-extern __typeof__(hakmem_heap_calloc) hakmem_heap_calloc __attribute__((weak));
-extern __typeof__(hakmem_heap_aligned_alloc) hakmem_heap_aligned_alloc __attribute__((weak));
-extern __typeof__(hakmem_heap_realloc) hakmem_heap_realloc __attribute__((weak));
-extern __typeof__(hakmem_heap_free) hakmem_heap_free __attribute__((weak));
-extern __typeof__(hakmem_heap_usable_size) hakmem_heap_usable_size __attribute__((weak));
-extern __typeof__(hakmem_heap_of) hakmem_heap_of __attribute__((weak));
-extern __typeof__(hakmem_heap_stats) hakmem_heap_stats __attribute__((weak));
-extern __typeof__(hakmem_heap_purge) hakmem_heap_purge __attribute__((weak));
-extern __typeof__(hakmem_page_utilisation) hakmem_page_utilisation __attribute__((weak));
-extern __typeof__(hakmem_trim) hakmem_trim __attribute__((weak));
-extern __typeof__(hakmem_node_of) hakmem_node_of __attribute__((weak));
-extern __typeof__(hakmem_shard_of) hakmem_shard_of __attribute__((weak));
+#include "tests/lib/weak.h"
 
 static void *(*volatile allocate)(size_t) = malloc; /* else the compiler knows better */
 static void (*volatile release)(void *) = free;

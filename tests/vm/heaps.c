@@ -18,12 +18,7 @@
 
 #include "hakmem.h"
 #include "tests/lib/tap.h"
-
-extern __typeof__(hakmem_heap_create) hakmem_heap_create __attribute__((weak));
-extern __typeof__(hakmem_heap_destroy) hakmem_heap_destroy __attribute__((weak));
-extern __typeof__(hakmem_heap_malloc) hakmem_heap_malloc __attribute__((weak));
-extern __typeof__(hakmem_heap_aligned_alloc) hakmem_heap_aligned_alloc __attribute__((weak));
-extern __typeof__(hakmem_malloc_on_node) hakmem_malloc_on_node __attribute__((weak));
+#include "tests/lib/weak.h"
 
 enum {
     NODES = 64,
