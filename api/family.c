@@ -15,10 +15,12 @@
 #include "api/misuse.h"
 #include "api/own_objects.h"
 #include "api/quick.h"
+#include "api/wake.h"
 #include "hakmem.h"
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "os/memory.h"
+#include "tiers/large.h"
 #include "tiers/size_class.h"
 
 #ifndef HAK_OVERRIDE_MALLOC
@@ -198,6 +200,14 @@ void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size)
 size_t hakmem_usable_size(const void *object)
 {
     return hak_usable_size(object);
+}
+
+size_t hakmem_good_size(size_t size)
+{
+    hak_start();
+    if (size <= HAK_MID_MAX)
+        return hak_classes[hak_size_class_known(size)].size;
+    return size <= PTRDIFF_MAX ? hak_large_round(size) : 0;
 }
 
 /* ------------------------------------------------------------------ the standard names */

@@ -22,10 +22,12 @@
 #include "api/threads.h"
 #include "api/wake.h"
 #include "hakmem.h"
+#include "heap/figures.h"
 #include "heap/heap.h"
 #include "heap/own_heap.h"
 #include "os/bits.h"
 #include "os/section.h"
+#include "tiers/meta.h"
 #include "topology/bind.h"
 
 enum {
@@ -464,9 +466,39 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_of(const void *object)
     return refuse(hak_usable_size(object) != 0 ? ENOENT : EINVAL);
 }
 
+static void tell(const struct hakmem_heap_stats *told, struct hakmem_heap_stats *stats, size_t size)
+{
+    memcpy(stats, told, size < sizeof *told ? size : sizeof *told);
+}
+
+static int default_heap_stats(struct hakmem_heap_stats *stats, size_t size)
+{
+    struct hak_heap_totals totals;
+    hak_start();
+    if (!hak_section_enter_late()) {
+        errno = EINVAL;
+        return -1;
+    }
+    hak_heap_totals(hak_heap_default(), &totals);
+    hak_section_leave();
+    struct hakmem_heap_stats told = {
+        .mapped = totals.mapped,
+        .used = totals.in_use_small + totals.in_use_large + totals.in_use_whales,
+        .used_small = totals.in_use_small,
+        .slabs = totals.in_use_slabs,
+        .cached = totals.cached,
+        .shards = hakmem_shard_count(),
+        .metadata = hak_meta_bytes(),
+    };
+    tell(&told, stats, size);
+    return 0;
+}
+
 HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_stats *stats,
                                  size_t size)
 {
+    if (heap == NULL)
+        return default_heap_stats(stats, size);
     if (!is_live(heap) || !hak_owned_enter()) {
         errno = EINVAL;
         return -1;
@@ -486,7 +518,7 @@ HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_st
         .refused = refusals(own),
         .shards = own->count,
     };
-    memcpy(stats, &told, size < sizeof told ? size : sizeof told);
+    tell(&told, stats, size);
     return 0;
 }
 

@@ -85,6 +85,10 @@ HAKMEM_API void hakmem_free_aligned_sized(void *object, size_t alignment, size_t
  * library can tell is not its own. */
 HAKMEM_API size_t hakmem_usable_size(const void *object);
 
+/* The least usable bytes of an object of `size` bytes, without making one; 0 for a size above
+ * PTRDIFF_MAX. Since 0.1. */
+HAKMEM_API size_t hakmem_good_size(size_t size);
+
 /* ------------------------------------------------------------------ what is in force */
 
 /* "0.1.0": the library's version, a static string. */
@@ -369,11 +373,12 @@ struct hakmem_heap_stats {
     size_t soft_limit;
     uint64_t refused;    /* mappings that the limit refused; a call may try several */
     unsigned shards;
+    size_t metadata;     /* the default heap's: the library's own, for all heaps */
 };
 
-/* Fills in the first `size` bytes of *stats; pass the caller's sizeof *stats. Other threads run
- * meanwhile, so the figures may be of slightly different moments. 0, or -1 with errno EINVAL: the
- * heap is destroyed. Since 0.1. */
+/* Fills in the first `size` bytes of *stats; pass the caller's sizeof *stats. Heap NULL is the
+ * default one, without peak and limits (0). Other threads run meanwhile, so the figures may be of
+ * slightly different moments. 0, or -1 with errno EINVAL: the heap is destroyed. Since 0.1. */
 HAKMEM_API int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_stats *stats,
                                  size_t size);
 

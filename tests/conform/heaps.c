@@ -376,10 +376,27 @@ static void test_bad_input(void)
     errno = 0;
     EXPECT(hakmem_heap_malloc(NULL, 1) == NULL && errno == EINVAL);
     EXPECT(hakmem_heap_destroy(NULL) == -1);
-    EXPECT(hakmem_heap_stats(NULL, NULL, 0) == -1);
     errno = 0;
     EXPECT(hakmem_heap_of(&wanted) == NULL && errno == EINVAL);
     hakmem_heap_free(NULL, NULL);
+}
+
+static void test_default_heap_is_told(void)
+{
+    if (has_none())
+        return;
+    struct hakmem_heap_stats before = stats_of(NULL);
+    void *object = malloc(((size_t)5 << 20));
+    REQUIRE(object != NULL);
+    struct hakmem_heap_stats after = stats_of(NULL);
+    EXPECT_GE(after.used, before.used + ((size_t)5 << 20));
+    EXPECT_GE(after.used, after.used_small + ((size_t)5 << 20));
+    EXPECT_GE(after.mapped, after.used);
+    EXPECT_GE(after.metadata, 1);
+    EXPECT_GE(after.shards, 1);
+    free(object);
+    EXPECT_GE(before.used + ((size_t)5 << 20) / 2, stats_of(NULL).used);
+    EXPECT_EQ(hakmem_heap_stats(NULL, NULL, 0), 0);
 }
 
 /* ------------------------------------------------------------------ ends */
@@ -741,6 +758,7 @@ int main(int argc, char **argv)
         return act(argv[2]);
     static const struct tap_case cases[] = {
         {"every size, in every sharding, freed by either name", test_sizes},
+        {"the default heap's figures are told, too", test_default_heap_is_told},
         {"every kind of page, and none in core dumps", test_pages},
         {"a populated heap has its pages, until its end", test_populated},
         {"aligned objects, and zero ones", test_aligned_and_zero},

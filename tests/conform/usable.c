@@ -6,6 +6,7 @@
 #include "tests/conform/sizes.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/weak.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -28,6 +29,26 @@ static void test_at_least_what_was_asked(void)
         for (unsigned j = 0; j < TAP_COUNT(objects); j++)
             free(objects[j]);
     }
+}
+
+/* All that it promises is there. */
+static void test_good_size(void)
+{
+    if (tap_is_reference()) {
+        tap_skip("glibc has no such function");
+        return;
+    }
+    for (unsigned i = 0; i < SIZES_COUNT; i++) {
+        size_t good = hakmem_good_size(sizes_of_tiers[i]);
+        void *object = malloc(sizes_of_tiers[i]);
+        REQUIRE(object != NULL);
+        EXPECT_GE(good, sizes_of_tiers[i]);
+        EXPECT_GE(malloc_usable_size(object), good);
+        EXPECT_GE(hakmem_good_size(good), good);
+        free(object);
+    }
+    EXPECT_EQ(hakmem_good_size(SIZE_MAX), 0);
+    EXPECT_EQ(hakmem_good_size((size_t)PTRDIFF_MAX + 1), 0);
 }
 
 /* Fills many objects to the last usable byte: were too much promised, neighbours would clash. */
@@ -74,6 +95,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"of NULL it is 0", test_null_is_zero},
         {"it is at least what was asked, and does not change", test_at_least_what_was_asked},
+    {"hakmem_good_size tells it before", test_good_size},
         {"every usable byte is the object's own", test_all_of_it_can_be_written},
         {"a realloc to the usable size keeps all of it", test_realloc_keeps_the_asked_part},
     };

@@ -18,6 +18,7 @@ extern __typeof__(hakmem_free) hakmem_free __attribute__((weak));
 extern __typeof__(hakmem_free_sized) hakmem_free_sized __attribute__((weak));
 extern __typeof__(hakmem_free_aligned_sized) hakmem_free_aligned_sized __attribute__((weak));
 extern __typeof__(hakmem_usable_size) hakmem_usable_size __attribute__((weak));
+extern __typeof__(hakmem_good_size) hakmem_good_size __attribute__((weak));
 extern __typeof__(hakmem_version) hakmem_version __attribute__((weak));
 extern __typeof__(hakmem_shard_count) hakmem_shard_count __attribute__((weak));
 extern __typeof__(hakmem_mode) hakmem_mode __attribute__((weak));
