@@ -21,6 +21,7 @@ dist_doc_DATA = \
 	%D%/counters.md \
 	%D%/glossary.md \
 	%D%/heaps.md \
+	%D%/jemalloc.md \
 	%D%/limits.md \
 	%D%/options.md \
 	%D%/performance.md \

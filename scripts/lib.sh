@@ -3,7 +3,7 @@
 # shellcheck shell=sh
 
 # Top layer first: each may include those to its right.
-LAYERS="api heap front shard tiers learn topology stats os"
+LAYERS="compat api heap front shard tiers learn topology stats os"
 
 # Prints one line of the table that `make lint` makes, and keeps the exit status.
 # verdict NAME COUNT-OF-FAULTS WHAT

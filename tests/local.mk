@@ -137,6 +137,7 @@ AM_TESTS_ENVIRONMENT = \
 	unset LD_PRELOAD $$(env | sed -n \
 	  -e '/^HAKMEM_\(TEST\|CHECK\|STRESS\|VM\)_/d' -e 's/^\(HAKMEM_[A-Za-z0-9_]*\)=.*/\1/p'); \
 	HAKMEM_TEST_LIBRARY='$(abs_top_builddir)/.libs/libhakmem.so'; \
+	HAKMEM_TEST_JEMALLOC='$(abs_top_builddir)/.libs/libhakmem-jemalloc.so.2'; \
 	HAKMEM_TEST_TOOL='$(abs_top_builddir)/tools/hakmem'; \
 	HAKMEM_TEST_ARCHIVE='$(abs_top_builddir)/.libs/libhakmem.a'; \
 	HAKMEM_TEST_PLUGIN='$(abs_top_builddir)/%D%/conform/.libs/plugin.so'; \
@@ -147,7 +148,7 @@ AM_TESTS_ENVIRONMENT = \
 	HAKMEM_TEST_CFLAGS='$(CFLAGS)'; \
 	HAKMEM_TEST_STATIC_LIBS='$(URCU_STATIC_LIBS)'; \
 	CC='$(CC)'; CXX='$(CXX)'; \
-	export HAKMEM_TEST_LIBRARY HAKMEM_TEST_TOOL HAKMEM_TEST_ARCHIVE HAKMEM_TEST_PLUGIN HAKMEM_TEST_LAYER HAKMEM_TEST_LINKED \
+	export HAKMEM_TEST_LIBRARY HAKMEM_TEST_JEMALLOC HAKMEM_TEST_TOOL HAKMEM_TEST_ARCHIVE HAKMEM_TEST_PLUGIN HAKMEM_TEST_LAYER HAKMEM_TEST_LINKED \
 	  HAKMEM_TEST_SOURCE HAKMEM_TEST_SANITIZE HAKMEM_TEST_CFLAGS \
 	  HAKMEM_TEST_STATIC_LIBS CC CXX;
 
@@ -374,6 +375,19 @@ check_LTLIBRARIES += %D%/conform/layer.la
 %C%_conform_static_direct_LDFLAGS = -static
 %C%_conform_dlopen_direct_SOURCES = %D%/conform/dlopen.c
 %C%_conform_dlopen_direct_LDADD = %D%/lib/libtest.la -lpthread -ldl
+
+# ------------------------------------------------------------------ compat
+# jemalloc's interface; ask prints what a configuration came to, for its script.
+check_PROGRAMS += %D%/compat/jemalloc.direct %D%/compat/ask
+TESTS += %D%/compat/jemalloc.direct %D%/compat/programs.sh
+EXTRA_DIST += %D%/compat/programs.sh
+%C%_compat_jemalloc_direct_SOURCES = %D%/compat/jemalloc.c
+%C%_compat_jemalloc_direct_LDADD = %D%/lib/libtest.la libhakmem-jemalloc.la
+%C%_compat_jemalloc_direct_LDFLAGS = -no-install
+%C%_compat_ask_SOURCES = %D%/compat/ask.c
+%C%_compat_ask_LDADD = libhakmem-jemalloc.la
+%C%_compat_ask_LDFLAGS = -no-install
+%D%/compat/programs.log: %D%/compat/ask
 
 # ------------------------------------------------------------------ environment
 # What surrounds a process, and what it does to itself after its start.
