@@ -19,6 +19,8 @@ enum {
     PAGE = 4096,
     QUANTUM = 16,
     SMALL_MAX = 32768,
+    LG_LARGE_LEAST = 16,
+    LG_LARGE_MOST = 62,
     ANY_FD = -1,
 };
 
@@ -35,6 +37,14 @@ static int no_text(size_t number, union hak_value *value)
 {
     (void)number;
     value->text = "";
+    return 0;
+}
+
+/* Memory comes from mmap; where else is a hint. */
+static int dss(size_t number, union hak_value *value)
+{
+    (void)number;
+    value->text = "disabled";
     return 0;
 }
 
@@ -98,6 +108,22 @@ static int bin_size(size_t number, union hak_value *value)
         size = next_class(size);
     value->size = next_class(size);
     return size < SMALL_MAX ? 0 : ENOENT;
+}
+
+/* Above them sizes are whole pages; told are those that double, up to the largest. */
+static int large_count(size_t number, union hak_value *value)
+{
+    (void)number;
+    value->number = LG_LARGE_MOST - LG_LARGE_LEAST + 1;
+    return 0;
+}
+
+static int large_size(size_t number, union hak_value *value)
+{
+    if (number > LG_LARGE_MOST - LG_LARGE_LEAST)
+        return ENOENT;
+    value->size = (size_t)1 << (LG_LARGE_LEAST + number);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ the process */

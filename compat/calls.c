@@ -13,6 +13,7 @@ enum {
     ALIGNMENT_BITS = 0x3f,
     ARENA_SHIFT = 20,
     LEAST_ALIGNMENT = 16,
+    LG_MOST = 62,    /* of arenas.lextent.<i>.size */
 };
 
 static size_t alignment_of(int flags)
@@ -44,6 +45,15 @@ static void *take_aligned(struct hakmem_heap *heap, size_t alignment, size_t siz
                         : hakmem_aligned_alloc(alignment, size);
 }
 
+/* All usable bytes from `from` on: what grows within its usable size is to find zeroes, too. */
+static void *zero(void *object, size_t from)
+{
+    size_t usable = hakmem_usable_size(object);
+    if (usable > from)
+        memset((char *)object + from, 0, usable - from);
+    return object;
+}
+
 static __attribute__((noinline)) void *mallocx_by_flags(size_t size, int flags)
 {
     struct hakmem_heap *heap;
@@ -51,10 +61,11 @@ static __attribute__((noinline)) void *mallocx_by_flags(size_t size, int flags)
     bool zeroes = (flags & MALLOCX_ZERO) != 0;
     if (!find_heap(flags, &heap))
         return NULL;
-    if (alignment <= LEAST_ALIGNMENT)
-        return zeroes ? take_zeroed(heap, size) : take(heap, size);
-    void *object = take_aligned(heap, alignment, size);
-    return object != NULL && zeroes ? memset(object, 0, size) : object;
+    bool is_plain = alignment <= LEAST_ALIGNMENT;
+    void *object = is_plain && zeroes ? take_zeroed(heap, size)
+                   : is_plain         ? take(heap, size)
+                                      : take_aligned(heap, alignment, size);
+    return object != NULL && zeroes ? zero(object, is_plain ? size : 0) : object;
 }
 
 void *mallocx(size_t size, int flags)
@@ -108,12 +119,7 @@ static __attribute__((noinline)) void *rallocx_by_flags(void *object, size_t siz
 {
     size_t usable = hakmem_usable_size(object);
     void *result = resize(object, usable, size, flags);
-    if (result == NULL || (flags & MALLOCX_ZERO) == 0)
-        return result;
-    size_t now = hakmem_usable_size(result);
-    if (now > usable)
-        memset((char *)result + usable, 0, now - usable);
-    return result;
+    return result != NULL && (flags & MALLOCX_ZERO) != 0 ? zero(result, usable) : result;
 }
 
 /* realloc to nothing would free. */
@@ -155,7 +161,7 @@ void sdallocx(void *object, size_t size, int flags)
 size_t nallocx(size_t size, int flags)
 {
     size_t alignment = alignment_of(flags);
-    size_t most = PTRDIFF_MAX;
+    size_t most = (size_t)1 << LG_MOST;
     if (size > most || alignment > most || size + alignment > most)
         return 0;
     /* Aligned objects come from where they fit: no more is certain than the unit of all sizes. */

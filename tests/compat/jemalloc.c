@@ -72,7 +72,7 @@ static void test_objects(void)
         dallocx(object, 0);
         object = mallocx(sizes[i], MALLOCX_ZERO);
         REQUIRE(object != NULL);
-        EXPECT(is_zero(object, sizes[i]));
+        EXPECT(is_zero(object, sallocx(object, 0)));
         sdallocx(object, sizes[i], MALLOCX_TCACHE_NONE);
     }
 }
@@ -83,7 +83,7 @@ static void test_alignment(void)
         unsigned char *object = mallocx(100, MALLOCX_ALIGN(alignment) | MALLOCX_ZERO);
         REQUIRE(object != NULL);
         EXPECT_EQ((uintptr_t)object % alignment, 0);
-        EXPECT(is_zero(object, 100));
+        EXPECT(is_zero(object, sallocx(object, 0)));
         EXPECT_GE(sallocx(object, 0), nallocx(100, MALLOCX_ALIGN(alignment)));
         memset(object, 7, 100);
         object = rallocx(object, 5000, MALLOCX_ALIGN(alignment));
@@ -231,6 +231,11 @@ static void test_classes(void)
     }
     mib[2] = bins;
     EXPECT_EQ(mallctlbymib(mib, length, &bytes, &size, NULL, 0), ENOENT);
+    EXPECT_EQ(mallctl("arenas.nlextents", &bins, &size, NULL, 0), EINVAL);
+    size = sizeof bins;
+    EXPECT_EQ(mallctl("arenas.nlextents", &bins, &size, NULL, 0), 0);
+    EXPECT_GE(bins, 20);
+    EXPECT_EQ(nallocx(size_at("arenas.lextent.0.size"), 0), size_at("arenas.lextent.0.size"));
     EXPECT_EQ(size_at("arenas.quantum"), 16);
     EXPECT_EQ(size_at("arenas.page"), 4096);
 }
