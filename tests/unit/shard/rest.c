@@ -103,8 +103,9 @@ static void what_a_wanderer_leaves_behind(void)
     }
     tap_note("live %zu KiB, slabs %zu KiB", live_most >> 10, most >> 10);
     EXPECT_GE(live_most, 4 << 20);
-    /* Without rest, that is with all memory for oneself, it is 1.53 times the live set. */
-    EXPECT_LE(most, live_most + live_most / 4 + HAK_REST_BYTES);
+    /* Without rest, that is with all memory for oneself, it is 1.53 times the live set. A set as small
+     * as this one is for 64 shards; of 200 MiB it is 1.1 times (bench/workloads/wander). */
+    EXPECT_LE(most, live_most + live_most / 3 + HAK_REST_BYTES);
     for (unsigned i = 0; i < CHAINS; i++)
         hak_shard_give_to_slabs(class_of[i], chains[i]);
     world_expect_nothing_lost();
