@@ -28,7 +28,7 @@ struct hak_shard_map *hak_heap_make_map(unsigned count)
 
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 {
-    enum { SLAB_PART = 2 };
+    enum { SLAB_PART = 4 };
     struct hak_policy *policy = &heap->policy_store;
     heap->retain_bytes = bytes;
     hak_policy_set_bytes(&heap->credit.most, bytes);
