@@ -30,6 +30,7 @@ case $(qemu-x86_64 --version) in
 *) skip "the plug-in speaks to QEMU 7.2, as Debian 12 has it" ;;
 esac
 setarch -R true 2>/dev/null || skip "addresses cannot be fixed here"
+[ -z "${HAKMEM_CHECK_QUICK:-}" ] || skip "long, and run by the part of the check that runs all"
 case ${HAKMEM_TEST_SANITIZE-} in
 *address* | *thread*) skip "a build with a sanitizer that brings its own malloc" ;;
 esac

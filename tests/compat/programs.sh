@@ -9,6 +9,7 @@
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
 skip_all_in_sanitizer_build
+skip_all_in_quick_check
 
 library=${HAKMEM_TEST_JEMALLOC:?is to name the built libhakmem-jemalloc.so.2}
 work=$(mktemp -d) || exit 99

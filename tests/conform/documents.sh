@@ -11,6 +11,7 @@ library=${HAKMEM_TEST_LIBRARY:?is to name the built library}
 docs=${HAKMEM_TEST_SOURCE:?is to name the source tree}/docs
 
 skip_all_in_sanitizer_build
+skip_all_in_quick_check
 command -v python3 >/dev/null || skip_all "no python3"
 
 work=$(mktemp -d) || exit 99

@@ -15,6 +15,7 @@ program=tests/conform/profiled
 runs=${HAKMEM_CHECK_PROFILE_RUNS:-4}
 
 skip_all_in_sanitizer_build
+skip_all_in_quick_check
 for needed in python3 addr2line; do
     command -v "$needed" >/dev/null || skip_all "no $needed"
 done
