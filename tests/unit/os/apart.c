@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "os/compiler.h"
 #include "os/memory.h"
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
@@ -38,7 +39,9 @@ static void expect_meta(size_t size, size_t alignment)
     memset(memory, 1, size);
     EXPECT_EQ(writes_below(memory), 0);
     hak_apart_release_meta(memory, size, alignment);
-    EXPECT_EQ(writes_below(memory + 1), 0);    /* it is gone */
+    /* It is gone; a thread sanitizer maps things of its own meanwhile. */
+    if (!HAK_THREAD_SANITIZER)
+        EXPECT_EQ(writes_below(memory + 1), 0);
 }
 
 /* Without a start the kernel chooses, and a wall is built. */
