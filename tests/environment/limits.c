@@ -25,7 +25,7 @@ enum {
     KIB = 1024,
     MIB = 1024 * 1024,
     DATA_MIB = 256,      /* the limit of most cases */
-    MOST_MIB = 200,      /* that a program gets of it */
+    MOST_MIB = 196,      /* that a program gets of it; 64 shards keep 2 MiB of figures and headers */
     PAGE = 4096,
     SKIPPED = 77,
 };
