@@ -102,7 +102,8 @@ static bool are_limits_sound(const struct hakmem_heap_options *options)
     if (options->soft_limit == 0)
         return true;
     return options->soft_limit_reached != NULL &&
-           (options->limit == 0 || options->soft_limit <= options->limit);
+           (options->limit == 0 ||
+            options->soft_limit <= hak_align_down(options->limit, HAK_REGION_SIZE));
 }
 
 static bool are_sound(const struct hakmem_heap_options *options)
@@ -139,6 +140,13 @@ static enum hak_bind_manner manner_of(enum hakmem_heap_placement placement)
     }
 }
 
+/* Pages that went back would come again from any node: what is bound stays present. */
+static bool is_populated(const struct hakmem_heap_options *options)
+{
+    return (options->flags & HAKMEM_HEAP_POPULATE) != 0 ||
+           options->placement == HAKMEM_HEAP_BIND;
+}
+
 static struct hak_terms terms_of(const struct hakmem_heap_options *options)
 {
     struct hak_terms terms = {
@@ -148,7 +156,7 @@ static struct hak_terms terms_of(const struct hakmem_heap_options *options)
         .chooses_nodes = options->placement != HAKMEM_HEAP_LOCAL,
         .wants_hugetlb = options->pages == HAKMEM_HEAP_PAGES_HUGETLB,
         .is_dumped = (options->flags & HAKMEM_HEAP_NO_DUMP) == 0,
-        .populates = (options->flags & HAKMEM_HEAP_POPULATE) != 0,
+        .populates = is_populated(options),
         .huge = huge_of(options->pages),
     };
     for (unsigned node = 0; node < NODES; node++)
@@ -172,7 +180,7 @@ static struct hak_policy policy_of(const struct hakmem_heap_options *options, un
     policy.learns_huge = 0;
     policy.by_site = 0;
     policy.slab_retain_bytes = slab_share > SLAB_LEAST ? slab_share : SLAB_LEAST;
-    if ((options->flags & HAKMEM_HEAP_POPULATE) != 0) {
+    if (is_populated(options)) {
         policy.large_arm = HAK_ARM_KEEP;
         policy.slab_retain_bytes = SIZE_MAX;
         policy.large_retain_bytes = SIZE_MAX;
@@ -256,8 +264,9 @@ static struct hak_own_heap *make(const struct hakmem_heap_options *options)
     struct hak_policy policy = policy_of(options, domains != NULL ? domains->shards : 1);
     if (!hak_section_enter_late())
         return NULL;
+    const struct hak_own_alarm alarm = {options->soft_limit_reached, options->argument};
     struct hak_own_heap *heap =
-        hak_own_heap_make(&terms, &policy, domains, only_node(options->nodes));
+        hak_own_heap_make(&terms, &policy, domains, only_node(options->nodes), &alarm);
     hak_section_leave();
     return heap;
 }
@@ -272,8 +281,6 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_optio
     struct hak_own_heap *heap = make(&options);
     if (heap == NULL)
         return refuse(ENOMEM);
-    heap->argument = options.argument;
-    heap->exceeded = options.soft_limit_reached;
     errno = saved;
     return outer(heap);
 }
@@ -289,11 +296,12 @@ HAK_PUBLIC int hakmem_heap_destroy(struct hakmem_heap *heap)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static void *take_once(struct hak_own_heap *heap, const struct hak_own_request *request)
+static void *take_once(struct hak_own_heap *heap, const struct hak_own_request *request,
+                       bool *must_tell)
 {
     if (!hak_owned_enter())
         return NULL;
-    void *object = hak_own_heap_take(heap, request);
+    void *object = hak_own_heap_take(heap, request, must_tell);
     hak_section_leave();
     return object;
 }
@@ -304,13 +312,14 @@ static uint64_t refusals(struct hak_own_heap *heap)
 }
 
 /* Where the kernel refused, and not the limit, others give back what they do not use. */
-static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own_request *request)
+static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own_request *request,
+                                 bool *must_tell)
 {
     struct hak_reclaim call = {0};
     void *object = NULL;
     uint64_t before = refusals(heap);
     while (object == NULL && hak_own_heap_is_live(heap)) {
-        object = take_once(heap, request);
+        object = take_once(heap, request, must_tell);
         if (object == NULL && (refusals(heap) != before || !hak_give_back(&call)))
             break;
     }
@@ -319,14 +328,24 @@ static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own
     return object;
 }
 
+/* Outside all locks; the heap waits with its end. */
+static HAK_COLD void tell_of_soft_limit(struct hak_own_heap *own)
+{
+    int saved = errno;
+    own->alarm.exceeded(outer(own), hak_terms_mapped(&own->terms), own->alarm.argument);
+    hak_own_heap_has_told(own);
+    errno = saved;
+}
+
 static void *take(struct hakmem_heap *heap, const struct hak_own_request *request)
 {
     struct hak_own_heap *own = inner(heap);
-    void *object = take_once(own, request);
+    bool must_tell = false;
+    void *object = take_once(own, request, &must_tell);
     if (hak_unlikely(object == NULL))
-        object = take_again(own, request);
-    if (hak_unlikely(hak_terms_must_tell(&own->terms)))
-        own->exceeded(heap, hak_terms_mapped(&own->terms), own->argument);
+        object = take_again(own, request, &must_tell);
+    if (hak_unlikely(must_tell))
+        tell_of_soft_limit(own);
     return object;
 }
 
@@ -336,7 +355,7 @@ static void *take_size(struct hakmem_heap *heap, size_t size, enum hak_zero zero
         return refuse(EINVAL);
     if (hak_unlikely(size > PTRDIFF_MAX))
         return refuse(ENOMEM);
-    unsigned class_id = size <= HAK_MID_MAX ? hak_size_class(size) : HAK_CLASS_NONE;
+    unsigned class_id = size <= HAK_MID_MAX ? hak_size_class_known(size) : HAK_CLASS_NONE;
     const struct hak_own_request request = {size, 1, class_id, zero};
     return take(heap, &request);
 }

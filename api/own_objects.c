@@ -16,6 +16,17 @@ void hak_owned_misused(const char *function, const void *object, enum hak_own_ob
                    hak_owned_knows(object) ? HAK_MISUSE_FREED : HAK_MISUSE_FOREIGN);
 }
 
+/* Whether the page is of a heap that is being destroyed. Its objects go with it: that one of them
+ * is freed at this moment is no fault. relaxed: of a shard whose page is still entered */
+static bool goes_with_its_heap(struct hak_page page)
+{
+    if (!hak_page_is_own(page))
+        return false;
+    const struct hak_own_heap *heap =
+        __atomic_load_n(&hak_own_shards[page.home]->heap, __ATOMIC_RELAXED);
+    return heap != NULL && !hak_own_heap_is_live(heap);
+}
+
 /* Where a fork does not end, the object is left to the end of its heap. */
 enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
 {
@@ -30,6 +41,8 @@ enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
             what = hak_own_shard_give(shard, object, page);
         hak_own_shard_visit(shard);
         hak_own_shard_leave(shard);
+    } else if (goes_with_its_heap(page)) {
+        what = HAK_OWN_LIVE;
     }
     hak_section_leave();
     return what;

@@ -11,7 +11,8 @@
 #include "tiers/meta.h"
 
 enum {
-    ROOMS = 13,    /* 1, 2, 4 .. 4096 shards */
+    ROOMS = 13,           /* 1, 2, 4 .. 4096 shards */
+    END_ATTEMPTS = 10,    /* to enter the heap, of a second each */
 };
 
 static const uint64_t END_WAIT_NS = 10ul * 1000 * 1000 * 1000;
@@ -79,7 +80,8 @@ static bool make_shards(struct hak_own_heap *heap, int node)
 
 struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
                                        const struct hak_policy *policy,
-                                       const struct hak_domains *domains, int node)
+                                       const struct hak_domains *domains, int node,
+                                       const struct hak_own_alarm *alarm)
 {
     unsigned count = domains != NULL ? domains->shards : 1;
     struct hak_own_heap *heap = descriptor(count);
@@ -89,7 +91,8 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
     heap->domains = count > 1 ? domains : NULL;
     heap->terms = *terms;
     heap->policy = *policy;
-    heap->exceeded = NULL;
+    heap->alarm = alarm != NULL ? *alarm : (struct hak_own_alarm){NULL, NULL};
+    heap->telling = 0;
     if (!make_shards(heap, count > 1 || domains == NULL ? node : node_of(domains, 0, node))) {
         drop_descriptor(heap);
         return NULL;
@@ -112,6 +115,12 @@ static bool wait_until_empty(const struct hak_own_heap *heap)
                 return false;
             hak_os_sleep_ns(END_NAP_NS);
         }
+    /* acquire: pairs with the release in hak_own_heap_has_told. Whoever tells decided it inside. */
+    while (__atomic_load_n(&heap->telling, __ATOMIC_ACQUIRE) != 0) {
+        if (hak_os_now_ns() > deadline)
+            return false;
+        hak_os_sleep_ns(END_NAP_NS);
+    }
     return true;
 }
 
@@ -122,16 +131,32 @@ static void reopen(struct hak_own_heap *heap)
     __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE);    /* release: as in hak_own_heap_make */
 }
 
-/* The child of a fork that comes in between has the rest of the heap, and no use for it. */
+/* Waits for forks, each of which may last longer than one attempt waits. false: they do not end, or
+ * this is the child of one that came at the wrong moment. */
+static bool enter_patiently(void)
+{
+    for (unsigned attempt = 0; attempt < END_ATTEMPTS; attempt++)
+        if (hak_section_enter_late())
+            return true;
+    return false;
+}
+
+/* The child of a fork that comes in between has the rest of the heap, and no use for it. Locks are
+ * never taken outside a section: what cannot be ended in one stays mapped, and the descriptor is
+ * lost. */
 static void end_shards(struct hak_own_heap *heap)
 {
-    for (unsigned index = 0; index < heap->count; index++) {
-        bool is_inside = hak_section_enter_late();
+    unsigned index = 0;
+    do {
         hak_own_shard_end(heap->shards[index]);
         hak_own_shard_drop(heap->shards[index]);
-        if (is_inside)
-            hak_section_leave();
-    }
+        index++;
+        hak_section_leave();
+        if (!enter_patiently())
+            return;
+    } while (index < heap->count);
+    drop_descriptor(heap);
+    hak_section_leave();
 }
 
 enum hak_own_end hak_own_heap_end(struct hak_own_heap *heap)
@@ -143,15 +168,11 @@ enum hak_own_end hak_own_heap_end(struct hak_own_heap *heap)
     for (unsigned index = 0; index < heap->count; index++)
         hak_own_shard_close(heap->shards[index]);
     hak_inject();
-    if (!wait_until_empty(heap)) {
+    if (!wait_until_empty(heap) || !enter_patiently()) {
         reopen(heap);
         return HAK_OWN_BUSY;
     }
     end_shards(heap);
-    bool is_inside = hak_section_enter_late();
-    drop_descriptor(heap);
-    if (is_inside)
-        hak_section_leave();
     return HAK_OWN_ENDED;
 }
 
@@ -164,13 +185,35 @@ static struct hak_own_shard *shard_here(const struct hak_own_heap *heap)
     return heap->shards[hak_domains_shard_of(heap->domains, hak_os_cpu(), 0)];
 }
 
-static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
-                       const struct hak_own_request *request)
+/* One caller at a time is to tell: one that tells may itself ask for memory. Inside a shard. */
+static HAK_COLD bool begins_to_tell(struct hak_own_heap *heap)
 {
-    if (!hak_own_shard_enter(shard))
+    uint32_t telling = 0;
+    if (!hak_terms_seem_exceeded(&heap->terms))
+        return false;
+    /* acquire: after who told before; and the heap does not end from here on */
+    if (!__atomic_compare_exchange_n(&heap->telling, &telling, 1, 0, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return false;
+    if (hak_terms_must_tell(&heap->terms))
+        return true;
+    hak_own_heap_has_told(heap);
+    return false;
+}
+
+/* What was another heap's descriptor a moment ago may be somebody else's by now, and have other
+ * shards. */
+static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
+                       const struct hak_own_request *request, bool *must_tell)
+{
+    void *object = NULL;
+    if (hak_unlikely(shard == NULL) || !hak_own_shard_enter(shard))
         return NULL;
-    /* What was another heap's descriptor a moment ago may be open as somebody else's by now. */
-    void *object = hak_likely(shard->heap == heap) ? hak_own_shard_take(shard, request) : NULL;
+    if (hak_likely(shard->heap == heap)) {
+        object = hak_own_shard_take(shard, request);
+        if (hak_unlikely(heap->terms.soft_limit != 0) && !*must_tell)
+            *must_tell = begins_to_tell(heap);
+    }
     if (hak_likely(object != NULL))
         hak_own_shard_visit(shard);
     hak_own_shard_leave(shard);
@@ -179,27 +222,28 @@ static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
 
 /* Each shard once, another first each time. */
 static HAK_COLD void *take_from_any(struct hak_own_heap *heap,
-                                    const struct hak_own_request *request)
+                                    const struct hak_own_request *request, bool *must_tell)
 {
     void *object = NULL;
     unsigned count = heap->count;
     /* relaxed: a turn */
     unsigned start = __atomic_fetch_add(&heap->probe, 1, __ATOMIC_RELAXED);
     for (unsigned probe = 0; probe < count && object == NULL; probe++)
-        object = take_from(heap->shards[(start + probe) % count], heap, request);
+        object = take_from(heap->shards[(start + probe) % count], heap, request, must_tell);
     return object;
 }
 
-void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request *request)
+void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request *request,
+                        bool *must_tell)
 {
-    void *object = take_from(shard_here(heap), heap, request);
+    void *object = take_from(shard_here(heap), heap, request, must_tell);
     if (hak_likely(object != NULL))
         return object;
-    object = take_from_any(heap, request);
+    object = take_from_any(heap, request, must_tell);
     if (object != NULL)
         return object;
     hak_own_heap_purge(heap);
-    return take_from_any(heap, request);
+    return take_from_any(heap, request, must_tell);
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */

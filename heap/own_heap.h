@@ -16,6 +16,12 @@
 
 struct hakmem_heap;    /* a heap's public name */
 
+/* Whom api/ tells of the soft limit. */
+struct hak_own_alarm {
+    void (*exceeded)(struct hakmem_heap *heap, size_t mapped, void *argument);
+    void *argument;
+};
+
 struct hak_own_heap {
     uint32_t live;                         /* 1: it may be used; atomic */
     uint32_t count;                        /* of shards */
@@ -25,22 +31,24 @@ struct hak_own_heap {
     struct hak_own_heap *next;             /* of those that are free; under the lock */
     uint32_t room;                         /* shards that it has room for: a power of two */
     uint32_t probe;                        /* where others are asked next; relaxed */
-    /* Whom api/ tells of the soft limit, or NULL. */
-    void (*exceeded)(struct hakmem_heap *heap, size_t mapped, void *argument);
-    void *argument;
+    struct hak_own_alarm alarm;
+    uint32_t telling;                      /* a caller is to tell, or tells, of the soft limit: the
+                                              heap does not end meanwhile; atomic */
     struct hak_own_shard *shards[];
 };
 
-/* Shards as the domains say (NULL: one, from `node`), memory by the terms; nothing is mapped yet
- * but descriptors. NULL: no memory for these, or too many shards. Inside a section. */
+/* Shards as the domains say (NULL: one, from `node`), memory by the terms, an alarm if these have a
+ * soft limit (else NULL); nothing is mapped yet but descriptors. NULL: no memory for these, or too
+ * many shards. Inside a section. */
 struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
                                        const struct hak_policy *policy,
-                                       const struct hak_domains *domains, int node);
+                                       const struct hak_domains *domains, int node,
+                                       const struct hak_own_alarm *alarm);
 
 enum hak_own_end {
     HAK_OWN_ENDED,
     HAK_OWN_NOT_LIVE,    /* somebody ends it, or has */
-    HAK_OWN_BUSY,        /* a call stayed inside for seconds: nothing has changed */
+    HAK_OWN_BUSY,        /* a call stayed inside for seconds, or a fork lasted: it lives on */
 };
 
 /* Ends a heap and all its objects: waits for calls under way, then unmaps, one shard a section.
@@ -53,10 +61,18 @@ static inline bool hak_own_heap_is_live(const struct hak_own_heap *heap)
     return __atomic_load_n(&heap->live, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* An object; NULL: the kernel or the limit refuses memory. From the shard of the caller's CPU; when
- * that gets none, from others of the heap, and at last after all of the heap gave back what is
- * unused. Inside a section. */
-void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request *request);
+/* An object; NULL: the kernel or the limit refuses memory. *must_tell: the caller is to tell of the
+ * soft limit, outside sections, and then to call hak_own_heap_has_told. From the shard of the
+ * caller's CPU; when that gets none, from others of the heap, and at last after all of the heap
+ * gave back what is unused. Inside a section. */
+void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request *request,
+                        bool *must_tell);
+
+static inline void hak_own_heap_has_told(struct hak_own_heap *heap)
+{
+    /* release: pairs with the load in wait_until_empty; the alarm is no more looked at */
+    __atomic_store_n(&heap->telling, 0, __ATOMIC_RELEASE);
+}
 
 /* Lets unused memory of one shard of any heap decay, the next each time; or of all shards. Inside a
  * section. */

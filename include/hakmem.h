@@ -275,7 +275,7 @@ enum hakmem_heap_placement {
     HAKMEM_HEAP_PREFER,        /* on `nodes`, the shard's own first if it is one of them; if they
                                   are full, elsewhere */
     HAKMEM_HEAP_BIND,          /* on `nodes` only: ENOMEM if they are full. Memory is present from
-                                  when it is mapped */
+                                  when it is mapped, and stays until the heap is purged */
     HAKMEM_HEAP_INTERLEAVE,    /* page by page over `nodes`, 0: over all that have
                                   memory and CPUs */
     HAKMEM_HEAP_WEIGHTED       /* the same by the weights that the administrator has set in
@@ -332,8 +332,9 @@ HAKMEM_API struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_optio
  * objects there are. Calls that other threads have begun on the heap are waited for; calls begun
  * later are refused (EINVAL), and what they free is gone already, or misuse. Afterwards the heap
  * must not be used any more: the next heap may have its address. 0; or -1 with errno: EINVAL
- * (destroyed already, or being destroyed), EBUSY (a call did not end within ten seconds: nothing
- * has changed). Not from soft_limit_reached. Since 0.1. */
+ * (destroyed already, or being destroyed), EBUSY (a call, or a fork, did not end within ten
+ * seconds: the heap lives on; what was freed meanwhile stays until its end). Not from
+ * soft_limit_reached. Since 0.1. */
 HAKMEM_API int hakmem_heap_destroy(struct hakmem_heap *heap);
 
 /* As hakmem_malloc and its relatives, from the heap. NULL with errno ENOMEM: the limit, or no

@@ -61,6 +61,19 @@ static bool furnish(const struct hak_terms *terms, const struct hak_terms_memory
            (!terms->populates || hak_os_populate(memory->address, size) == 0);
 }
 
+static struct hak_terms_memory map_furnished(const struct hak_terms *terms, size_t size, int node,
+                                             enum hak_os_pages_kind kind)
+{
+    struct hak_terms_memory memory = {NULL, kind};
+    memory.address =
+        kind == HAK_OS_HUGETLB ? hak_os_map_huge(size) : hak_os_map(size, ALIGNMENT);
+    if (memory.address != NULL && !furnish(terms, &memory, size, node)) {
+        hak_os_release(memory.address, size, memory.kind);
+        memory.address = NULL;
+    }
+    return memory;
+}
+
 struct hak_terms_memory hak_terms_map(struct hak_terms *terms, int node, size_t size,
                                       enum hak_terms_huge huge)
 {
@@ -68,15 +81,10 @@ struct hak_terms_memory hak_terms_map(struct hak_terms *terms, int node, size_t 
     if (!claim(terms, size))
         return memory;
     if (terms->wants_hugetlb && huge == HAK_TERMS_MAY_HUGETLB)
-        memory.address = hak_os_map_huge(size);
-    if (memory.address != NULL)
-        memory.kind = HAK_OS_HUGETLB;
-    else
-        memory.address = hak_os_map(size, ALIGNMENT);
-    if (memory.address != NULL && !furnish(terms, &memory, size, node)) {
-        hak_os_release(memory.address, size, memory.kind);
-        memory.address = NULL;
-    }
+        memory = map_furnished(terms, size, node, HAK_OS_HUGETLB);
+    /* There are too few huge pages, here or on the nodes. */
+    if (memory.address == NULL)
+        memory = map_furnished(terms, size, node, HAK_OS_PLAIN);
     if (memory.address == NULL)
         hak_terms_give_back(terms, size);
     return memory;

@@ -54,6 +54,13 @@ static inline size_t hak_terms_mapped(const struct hak_terms *terms)
     return __atomic_load_n(&terms->mapped, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }
 
+/* Whether the soft limit is exceeded and nobody was told, a moment ago. relaxed: a hint */
+static inline bool hak_terms_seem_exceeded(const struct hak_terms *terms)
+{
+    return hak_terms_mapped(terms) >= terms->soft_limit &&
+           __atomic_load_n(&terms->exceeds, __ATOMIC_RELAXED) == 0;
+}
+
 /* Whether the soft limit is exceeded and nobody was told since it last was not: true to one
  * caller. */
 bool hak_terms_exceed_soft_limit(struct hak_terms *terms);

@@ -280,18 +280,21 @@ enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak
  * what to try. */
 static uint32_t unknown_policies;
 
-/* As hak_os_bind, but a policy that the kernel once did not know is not tried again. */
+/* As hak_os_bind, but a policy that the kernel does not know is not tried again (knows_not). EINVAL
+ * may also be due to the nodes. */
 static int bind_as(void *memory, size_t size, enum hak_os_policy policy,
                    const struct hak_os_nodes *nodes)
 {
     uint32_t bit = UINT32_C(1) << policy;
     if ((__atomic_load_n(&unknown_policies, __ATOMIC_RELAXED) & bit) != 0)
         return -EINVAL;
-    int refused = hak_os_bind(memory, size, policy, nodes, HAK_OS_PAGES_LEAVE);
-    /* EINVAL may also be due to the nodes: then the simpler policy, tried next, is refused, too. */
-    if (refused == -EINVAL)
-        __atomic_fetch_or(&unknown_policies, bit, __ATOMIC_RELAXED);
-    return refused;
+    return hak_os_bind(memory, size, policy, nodes, HAK_OS_PAGES_LEAVE);
+}
+
+/* A simpler policy did what this one could not. */
+static void knows_not(enum hak_os_policy policy)
+{
+    __atomic_fetch_or(&unknown_policies, UINT32_C(1) << policy, __ATOMIC_RELAXED);
 }
 
 static int has_node(const struct hak_os_nodes *nodes, int node)
@@ -314,9 +317,11 @@ static int prefer(void *memory, size_t size, const struct hak_os_nodes *nodes, u
 {
     struct hak_os_nodes one = only(first);
     int refused = bind_as(memory, size, HAK_OS_POLICY_PREFERRED_MANY, nodes);
-    if (refused == -EINVAL)
-        return hak_os_bind(memory, size, HAK_OS_POLICY_PREFERRED, &one, HAK_OS_PAGES_LEAVE);
-    if (refused == 0)
+    if (refused == -EINVAL) {
+        refused = hak_os_bind(memory, size, HAK_OS_POLICY_PREFERRED, &one, HAK_OS_PAGES_LEAVE);
+        if (refused == 0)
+            knows_not(HAK_OS_POLICY_PREFERRED_MANY);
+    } else if (refused == 0)
         hak_os_bind_home(memory, size, first);    /* refused: the kernel begins where we run */
     return refused;
 }
@@ -351,7 +356,22 @@ static enum hak_bind_result confine(void *memory, size_t size, const struct hak_
     if (hak_os_populate(memory, size) != 0 ||
         hak_os_bind(memory, size, HAK_OS_POLICY_BIND, nodes, HAK_OS_PAGES_MUST_MOVE) != 0)
         return HAK_BIND_FULL;
-    return prefer(memory, size, nodes, first) == 0 ? HAK_BIND_DONE : HAK_BIND_REFUSED;
+    /* A range that stayed bound might end the process when its pages come again. */
+    return prefer(memory, size, nodes, first) == 0 ? HAK_BIND_DONE : HAK_BIND_FULL;
+}
+
+static int spread(void *memory, size_t size, const struct hak_os_nodes *nodes,
+                  enum hak_bind_manner manner)
+{
+    int refused = -EINVAL;
+    if (manner == HAK_BIND_MANNER_WEIGHTED)
+        refused = bind_as(memory, size, HAK_OS_POLICY_WEIGHTED, nodes);
+    if (refused != -EINVAL)
+        return refused;
+    refused = hak_os_bind(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes, HAK_OS_PAGES_LEAVE);
+    if (refused == 0 && manner == HAK_BIND_MANNER_WEIGHTED)
+        knows_not(HAK_OS_POLICY_WEIGHTED);
+    return refused;
 }
 
 enum hak_bind_result hak_bind_among(void *memory, size_t size, const struct hak_os_nodes *nodes,
@@ -360,14 +380,13 @@ enum hak_bind_result hak_bind_among(void *memory, size_t size, const struct hak_
     if (step_now() != HAK_BIND_STEP_BOUND)
         return HAK_BIND_LEFT;
     unsigned first = begin_with(nodes, node);
-    int refused = -EINVAL;
-    if (manner == HAK_BIND_MANNER_WEIGHTED)
-        refused = bind_as(memory, size, HAK_OS_POLICY_WEIGHTED, nodes);
-    if (refused == -EINVAL && manner >= HAK_BIND_MANNER_INTERLEAVE)
-        refused = bind_as(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes);
-    if (manner < HAK_BIND_MANNER_INTERLEAVE)
-        refused = prefer(memory, size, nodes, first);
-    if (refused != 0)
-        return note_refusal(refused, HAK_NODE_ANY);
+    int refused = manner >= HAK_BIND_MANNER_INTERLEAVE ? spread(memory, size, nodes, manner)
+                                                       : prefer(memory, size, nodes, first);
+    if (refused != 0) {
+        enum hak_bind_result result = note_refusal(refused, HAK_NODE_ANY);
+        /* Where binding is allowed at all, "only" is not to be had otherwise. */
+        bool may_not = manner == HAK_BIND_MANNER_ONLY && step_now() == HAK_BIND_STEP_BOUND;
+        return may_not ? HAK_BIND_FULL : result;
+    }
     return manner == HAK_BIND_MANNER_ONLY ? confine(memory, size, nodes, first) : HAK_BIND_DONE;
 }
