@@ -133,7 +133,7 @@ struct hak_front *hak_thread_start(void)
 struct hak_front *hak_thread_own_front(void)
 {
     struct hak_front *front = hak_thread_front();
-    if (front != NULL || hak_thread_state != HAK_THREAD_RUNNING)
+    if (front != NULL || hak_thread_state != HAK_THREAD_RUNNING || hak_misuse_is_checked())
         return front;
     hak_thread_state = HAK_THREAD_STARTING;
     front = make_front();

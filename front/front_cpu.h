@@ -103,7 +103,7 @@ static inline size_t hak_slot_foreign(unsigned class_id)
 }
 
 /* Whether a sequence may be begun: it then finds out by itself whether the fronts are open.
- * acquire, here and below: pairs with the release in publish (shard/front_cpu.c); what comes after
+ * acquire, here and below: pairs with the release in publish (front/front_cpu.c); what comes after
  * this finds rseq, ids, base and the fronts as they were made */
 static inline bool hak_cpu_fronts_exist(void)
 {

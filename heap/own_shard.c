@@ -259,7 +259,7 @@ static enum hak_own_object give_small(struct hak_own_shard *shard, void *object,
 {
     page = hak_slab_own_page(object, page);
     if (page.class_id == HAK_CLASS_NONE ||
-        !hak_slab_is_object(hak_slab_of(object, page), object))
+        !hak_slab_begins(object, page))
         return HAK_OWN_INTERIOR;
     struct hak_chain chain = hak_magazine_empty(page.class_id);
     hak_magazine_push(&chain, object);
@@ -286,7 +286,7 @@ size_t hak_own_shard_size(const void *object, struct hak_page page)
     if (page.offset > HAK_PAGE_OWN_ALONE)
         return hak_large_size(object);
     page = hak_slab_own_page(object, page);
-    return page.class_id != HAK_CLASS_NONE && hak_slab_is_object(hak_slab_of(object, page), object)
+    return page.class_id != HAK_CLASS_NONE && hak_slab_begins(object, page)
                ? hak_classes[page.class_id].size
                : 0;
 }

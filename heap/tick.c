@@ -98,8 +98,10 @@ static inline void obey_on_cpu(struct hak_front *hints)
     uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
     if (hak_likely(wishes == __atomic_load_n(&hints->wishes_seen, __ATOMIC_RELAXED)))
         return;
-    __atomic_store_n(&hints->wishes_seen, wishes, __ATOMIC_RELAXED);
     hak_front_flush_to_slabs(HAK_FRONT_OF_CPU);
+    /* Elsewhere by now: this CPU's front is emptied another time. */
+    if (hak_cpu_front_here() == hints)
+        __atomic_store_n(&hints->wishes_seen, wishes, __ATOMIC_RELAXED);
 }
 
 static inline void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned calls)

@@ -92,6 +92,6 @@ size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
         return claim->bytes;
     claim->refused = refused;
     /* Whoever was refused may have none, and is to have a part, too. */
-    size_t part = allowed(policy) / (holders + 1);
+    size_t part = allowed(policy) / ((size_t)holders + 1);
     return claim->bytes > part ? claim->bytes - (claim->bytes - part) / YIELD_SHARE : claim->bytes;
 }

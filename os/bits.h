@@ -6,6 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+static inline size_t hak_greater(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline size_t hak_lesser(size_t a, size_t b)
 {
     return a < b ? a : b;

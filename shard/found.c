@@ -65,7 +65,7 @@ static void count_broken(void)
 static bool is_object(unsigned class_id, const void *address)
 {
     struct hak_page page = hak_page_find(address);
-    return page.class_id == class_id && hak_slab_is_object(hak_slab_of(address, page), address);
+    return page.class_id == class_id && hak_slab_begins(address, page);
 }
 
 /* A link to an object that is at the wrong place in its chain was written by a second free of the

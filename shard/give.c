@@ -39,7 +39,7 @@ void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain)
         if (!hak_found_chain_below(class_id, chain, &below) || home == NULL)
             return;
         /* Freed twice, or not the start of an object: it is left out and does no harm. */
-        bool begins = hak_slab_is_object(hak_slab_of(object, page), object);
+        bool begins = hak_slab_begins(object, page);
         hak_found_bad_free(&home->counters, object, begins ? HAK_FOUND_FREED : HAK_FOUND_INTERIOR);
         chain = below;
     }
@@ -232,14 +232,25 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct h
     }
 }
 
+static bool looks_below(unsigned class_id, struct hak_chain *chain)
+{
+    const void *object = hak_chain_top(*chain);
+    if (!hak_found_is_of_class(class_id, object))
+        return false;
+    struct hak_chain below = hak_link_read(object);
+    bool is_sound = hak_link_is_sound(*chain, below);
+    *chain = below;
+    return is_sound;
+}
+
 /* Usually all objects are near, or the first one is not. */
 static bool all_are_near(const struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     void *object;
     while ((object = hak_chain_top(chain)) != NULL &&
            is_on_node_of(shard, hak_page_find(object).home))
-        if (!hak_found_chain_below(class_id, chain, &chain))
-            return false;
+        if (!looks_below(class_id, &chain))
+            return false;    /* whoever takes the chain apart finds and tells it */
     return object == NULL;
 }
 

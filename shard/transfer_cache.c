@@ -142,8 +142,7 @@ bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned
            hak_transfer_cache_capacity(cache, class_id);
 }
 
-bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
-                             struct hak_chain chain)
+static bool push(struct hak_transfer_cache *cache, unsigned class_id, struct hak_chain chain)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     struct hak_bundle bundle = hak_bundle_of(class_id, chain);
@@ -151,14 +150,21 @@ bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id
     struct hak_stack_head old;
     do {
         old = load_head(&bin->head);
-        if (bundles_in(old) >= capacity) {
-            note_refusal(bin);
+        if (bundles_in(old) >= capacity)
             return false;
-        }
         hak_bundle_set_next(hak_bundle_top(bundle), old.top);    /* published by the exchange */
         hak_inject();
     } while (!exchange_head(&bin->head, old, changed(old, bundle, 1)));
     return true;
+}
+
+bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id,
+                             struct hak_chain chain)
+{
+    if (hak_likely(push(cache, class_id, chain)))
+        return true;
+    note_refusal(&cache->bins[class_id]);
+    return false;
 }
 
 /* Puts back the bundles under the one that the pop keeps, by one exchange if the bin is still
@@ -179,7 +185,7 @@ static struct hak_bundle put_back(struct hak_transfer_cache *cache, unsigned cla
         return HAK_NO_BUNDLE;
     while (!hak_bundle_is_none(next)) {
         struct hak_bundle below = hak_found_bundle_below(class_id, hak_bundle_top(next));
-        if (!hak_transfer_cache_push(cache, class_id, hak_bundle_chain(class_id, next))) {
+        if (!push(cache, class_id, hak_bundle_chain(class_id, next))) {
             /* A push that retried wrote the link before it found no room. */
             hak_bundle_set_next(hak_bundle_top(next), below);
             break;

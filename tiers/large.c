@@ -350,6 +350,15 @@ size_t hak_large_size(const void *object)
     return run != NULL ? (size_t)run->number << HAK_LARGE_UNIT_SHIFT : 0;
 }
 
+/* Whether a live run still begins there, by the lock of the cache that its segment had: a faulty
+ * program may free it twice at once, and its header may serve another segment by then. */
+static bool is_still_used(const void *object, const struct hak_large_segment *segment,
+                          const struct hak_large_cache *cache, const struct hak_unit *run)
+{
+    return run->kind == HAK_UNIT_USED && hak_large_segment_find(object) == segment &&
+           segment->cache == cache;
+}
+
 void hak_large_set_site(void *object, uint32_t site)
 {
     struct hak_unit *run = find_used(object);
@@ -398,10 +407,11 @@ bool hak_large_give(void *object, const struct hak_policy *policy)
         return false;
     struct hak_large_segment *segment = hak_large_segment_of(run);
     struct hak_large_cache *cache = segment->cache;
+    if (hak_unlikely(cache == NULL))
+        return false;
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_GIVES, 1);
-
     hak_lock_acquire(&cache->lock);
-    if (run->kind != HAK_UNIT_USED) { /* two threads freed it at once, by mistake */
+    if (!is_still_used(object, segment, cache, run)) {
         hak_lock_release(&cache->lock);
         return false;
     }
@@ -456,7 +466,7 @@ bool hak_large_resize(void *object, size_t size, const struct hak_policy *policy
     uint32_t units = units_of(size + (size == 0));
     bool done = true;
     hak_lock_acquire(&cache->lock);
-    if (run->kind != HAK_UNIT_USED) { /* a faulty program freed it meanwhile */
+    if (!is_still_used(object, segment, cache, run)) {
         done = false;
     } else if (run->number < units) {
         done = extend(cache, segment, run, units);

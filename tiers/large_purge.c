@@ -578,8 +578,10 @@ size_t hak_large_trim(struct hak_large_cache *cache)
     hak_lock_acquire(&cache->lock);
     bytes += (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT;
     hak_large_release_batch(cache);
-    /* This ends after a round without effect, since memory may be locked. */
-    for (size_t got = 1; got != 0 && cache->oldest != NULL; bytes += got)
+    /* This ends after a round without effect, since memory may be locked, and after as much as was
+     * there at first, since others may free ever more. */
+    size_t most = bytes + ((size_t)cache->dirty_units << HAK_LARGE_UNIT_SHIFT);
+    for (size_t got = 1; got != 0 && bytes < most && cache->oldest != NULL; bytes += got)
         got = purge_oldest(cache, 0, SIZE_MAX, ALL);
     while (release_one(cache))
         continue;

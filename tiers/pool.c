@@ -322,8 +322,8 @@ bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *ob
 bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
 {
     bool goes_on = hak_pool_holes_tick(pool, policy, now_ns);
-    if (hak_pool_dirty_bytes(pool) != 0)
-        hak_pool_space_tick(&pool->space, policy, now_ns);
+    /* Also if nothing is dirty: a claim may have to be given back. */
+    hak_pool_space_tick(&pool->space, policy, now_ns);
     return goes_on;
 }
 

@@ -183,12 +183,19 @@ static inline struct hak_slab *hak_slab_of(const void *object, struct hak_page p
     return &hak_region_of(object)->slabs[index - page.offset];
 }
 
+/* Whether an object of a slab begins there; the class of its page was not 0 a moment ago. A faulty
+ * program may ask while another thread unmaps the region. */
+static inline bool hak_slab_begins(const void *object, struct hak_page page)
+{
+    return hak_region_of(object) != NULL && hak_slab_is_object(hak_slab_of(object, page), object);
+}
+
 /* The page of a slab of a heap that the program made, as that of another slab reads; of any other
  * page class 0. */
 static inline struct hak_page hak_slab_own_page(const void *object, struct hak_page page)
 {
     if (page.class_id != HAK_CLASS_NONE || page.offset < HAK_PAGE_OWN_SLAB ||
-        page.offset >= HAK_PAGE_OWN_ALONE)
+        page.offset >= HAK_PAGE_OWN_ALONE || hak_region_of(object) == NULL)
         return (struct hak_page){0, 0, 0};
     page.offset -= HAK_PAGE_OWN_SLAB;
     /* relaxed: constant while an object of the slab is out */

@@ -381,8 +381,13 @@ static size_t retained(const struct hak_pool_space *space, const struct hak_poli
     return hak_lesser(most, HAK_CREDIT_FIRST + again);
 }
 
-/* Begins a new time of decay when the last one has passed. Gives back what of the claim was not
- * needed in the last one. */
+/* Dirty bytes beside the share of what is used. */
+static size_t beside(const struct hak_pool_space *space)
+{
+    return hak_minus(space->dirty_bytes, space->used_bytes / SHARE);
+}
+
+/* After a time of decay begins another, and gives back what of the claim was not needed. */
 static void turn_times(struct hak_pool_space *space, const struct hak_policy *policy,
                        uint64_t now_ns)
 {
@@ -396,13 +401,12 @@ static void turn_times(struct hak_pool_space *space, const struct hak_policy *po
     space->rise[0] = 0;
     space->least_used = space->used_bytes;
     space->taken_ns = now_ns;
-    size_t kept = hak_align_up(space->most_kept, CLAIM_STEP);
+    size_t kept = hak_align_up(hak_greater(space->most_kept, beside(space)), CLAIM_STEP);
     space->most_kept = 0;
     hak_credit_give_back(policy, &space->claim, kept, retained(space, policy));
 }
 
-/* The claim, grown to hold `wanted` bytes if the credit allows it. What is no longer granted is
- * given back. */
+/* The claim, grown to `wanted` bytes if the credit allows it, or less than it was. */
 static size_t claimed(struct hak_pool_space *space, const struct hak_policy *policy, size_t wanted)
 {
     struct hak_claim *claim = &space->claim;
@@ -411,29 +415,28 @@ static size_t claimed(struct hak_pool_space *space, const struct hak_policy *pol
     hak_credit_give_back(policy, claim, has, retain);
     if (hak_unlikely(wanted > has && has < retain)) {
         /* In steps, so that the heap's number is seldom written. */
-        wanted = hak_lesser(hak_align_up(hak_lesser(wanted, retain), CLAIM_STEP), retain);
-        hak_credit_claim(policy, claim, wanted - has, retain);
+        size_t exact = hak_lesser(wanted, retain) - has;
+        size_t stepped = hak_lesser(hak_align_up(has + exact, CLAIM_STEP), retain) - has;
+        if (!hak_credit_claim(policy, claim, stepped, retain) && exact < stepped)
+            hak_credit_claim(policy, claim, exact, retain);
     } else if (has != 0) {
         hak_credit_give_back(policy, claim, hak_minus(has, hak_credit_excess(policy)), retain);
     }
     return claim->bytes;
 }
 
-/* How many bytes may stay dirty: see the header. */
+/* How many bytes may stay dirty: see the header. Who keeps all claims nothing. */
 static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns)
 {
     size_t most = hak_policy_bytes(&policy->slab_retain_bytes);
-    size_t share = hak_lesser(space->used_bytes / SHARE, most);
-    size_t beside = hak_minus(space->dirty_bytes, share);
+    if (most == SIZE_MAX)
+        return most;
     turn_times(space, policy, now_ns);
-    if (space->most_kept < beside)
-        space->most_kept = beside;
-    size_t keep = hak_lesser(share + claimed(space, policy, beside), most);
-    size_t missing = hak_headroom_shortfall();
-    if (hak_likely(missing == 0))
-        return keep;
-    return hak_lesser(keep, hak_minus(space->dirty_bytes, missing));
+    space->most_kept = hak_greater(space->most_kept, beside(space));
+    size_t keep = space->used_bytes / SHARE + claimed(space, policy, beside(space));
+    size_t can = hak_minus(space->dirty_bytes, hak_headroom_shortfall());
+    return hak_lesser(hak_lesser(keep, most), can);
 }
 
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
@@ -445,7 +448,7 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
     region->free_pages |= page_mask(first, count);
     region->dirty_pages |= page_mask(first, count);
     region->given_ns = now;
-    /* relaxed: hak_decay_slabs_rest reads it without the lock */
+    /* relaxed: hak_heap_slabs_rest reads it without the lock */
     __atomic_store_n(&space->given_ns, now, __ATOMIC_RELAXED);
     set_dirty_bytes(space, space->dirty_bytes + (size_t)count * HAK_PAGE_SIZE);
     space->used_bytes -= (size_t)count * HAK_PAGE_SIZE;
@@ -464,6 +467,7 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     if (!hak_lock_try(&space->lock))
         return;
     purge_due(space, policy->decay_ns, now_ns, &budget);
+    turn_times(space, policy, now_ns);
     size_t fair = hak_credit_fair(policy, &space->claim);
     hak_credit_give_back(policy, &space->claim, fair, retained(space, policy));
     if (hak_unlikely(hak_headroom_shortfall() != 0))
@@ -471,8 +475,7 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     hak_lock_release(&space->lock);
 }
 
-/* Ends after as many regions as were in the list at first, whatever other threads give and the
- * kernel refuses. */
+/* Ends after as many regions as were in the list at first, whatever others give. */
 static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *list)
 {
     size_t purged = 0;

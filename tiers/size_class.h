@@ -58,7 +58,7 @@ void hak_size_class_start(void);
 extern HAK_HIDDEN const uint8_t *hak_class_of_size_known;
 
 /* Hides the classes from the fast paths: as before start every size is of class 0, so that every
- * allocation is slow, and seen by who counts them (api/profile.c). Frees stay as fast as they are.
+ * allocation is slow, and seen by who counts them (api/profiler.c). Frees stay as fast as they are.
  * 0, or -1: no memory. Once, by the thread that starts the library; others may allocate. */
 int hak_size_class_hide(void);
 

@@ -456,6 +456,30 @@ static void claimed_once(void)
     finish();
 }
 
+/* What is no more dirty is claimed no more, though nothing is given any more; and who keeps all, as
+ * a purge of everything does, claims nothing, of which the credit would not know. */
+static void claims_come_back(void)
+{
+    enum { TURNS = HAK_CREDIT_FIRST / HAK_PAGE_SIZE + 40 };
+    static char *pages[TURNS];
+    struct hak_policy policy = with_credit(HAK_CREDIT_FIRST);
+    uint64_t now = hak_os_coarse_now_ns();
+    start();
+    take_and_give(pages, TURNS, &policy);
+    EXPECT(policy.credit->claimed != 0);
+    EXPECT_EQ(policy.credit->claimed, space.claim.bytes);
+    hak_pool_space_purge(&space);
+    for (unsigned time = 1; time <= 3; time++)
+        hak_pool_space_tick(&space, &policy, now + time * 2 * policy.decay_ns);
+    EXPECT_EQ(space.claim.bytes, 0);
+    EXPECT_EQ(policy.credit->claimed, 0);
+    EXPECT_EQ(policy.credit->holders, 0);
+    take_and_give(pages, TURNS, &keep_all);
+    EXPECT_EQ(space.claim.bytes, 0);
+    EXPECT_EQ(space.dirty_bytes, TURNS * (size_t)HAK_PAGE_SIZE);
+    finish();
+}
+
 /* By the kernel: the sanitizers' mlock does nothing. */
 static int lock_memory(void *memory, size_t bytes)
 {
@@ -554,6 +578,7 @@ int main(int argc, char **argv)
         {"what is taken again is kept", taken_again_is_kept},
         {"as far as it was in use at once", depth_not_sum},
         {"what is claimed is claimed once", claimed_once},
+        {"what is not dirty any more is not claimed", claims_come_back},
         {"refused purges are told and not repeated", refusals_are_looked_at},
         {"wholly free regions are collected, and no others", collects_what_is_free},
         {"settling looks at each region once", settles_all},
