@@ -220,7 +220,7 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
 static void release_small(void *object, struct hak_page page)
 {
     struct hak_front *front = front_for(page.class_id);
-    if (hak_unlikely(!hak_slab_is_object(hak_slab_of(object, page), object))) {
+    if (hak_unlikely(!hak_slab_begins(object, page))) {
         hak_misuse("free", object, HAK_MISUSE_INTERIOR);
         return;
     }
@@ -290,7 +290,6 @@ static bool release_large(void *object, struct hak_page page)
 {
     struct hak_heap *heap = hak_heap_default();
     struct hak_front *front = hak_thread_front();
-    hak_profiler_freed(object);
     if (hak_unlikely(!hak_heap_enter()))
         return hak_usable_size(object) != 0 && hak_beside_defer(object);
     bool is_given = page.offset == HAK_PAGE_LARGE
@@ -305,6 +304,7 @@ static bool release_large(void *object, struct hak_page page)
 static void release_other(void *object, struct hak_page page)
 {
     bool is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
+    hak_profiler_freed(object);
     if (is_large && release_large(object, page))
         return;
     if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))
@@ -385,15 +385,16 @@ static HAK_COLD void *serve_noted(const struct request *request)
         run.runs_most = HAK_LARGE_MAX;
         run.class_id = HAK_CLASS_NONE;
     }
+    const struct hak_shard *shard = shard_here();
     void *object = large(&run);
     if (object != NULL)
-        hak_profiler_note(object, run.size);
+        hak_profiler_note(object, run.size, shard);
     return object;
 }
 
 static void *serve(const struct request *request)
 {
-    if (hak_unlikely(hak_profiler_wants(request->size))) {
+    if (hak_unlikely(request->size <= PTRDIFF_MAX && hak_profiler_wants(request->size))) {
         void *noted = serve_noted(request);
         if (noted != NULL)
             return noted;
@@ -492,7 +493,7 @@ static bool suits(struct hak_page page, size_t usable, size_t size, size_t align
         return usable == 0 || size <= usable;
     if (alignment != 0)
         return page.class_id == hak_size_class_aligned(size, alignment);
-    return size <= HAK_MID_MAX && page.class_id == hak_size_class(size);
+    return size <= HAK_MID_MAX && page.class_id == hak_size_class_known(size);
 }
 
 void hak_release_sized(void *object, size_t size, size_t alignment)
@@ -526,7 +527,7 @@ size_t hak_usable_size(const void *object)
 {
     struct hak_page page = hak_page_find(object);
     if (page.class_id != HAK_CLASS_NONE)
-        return hak_slab_is_object(hak_slab_of(object, page), object)
+        return hak_slab_begins(object, page)
                    ? hak_classes[page.class_id].size
                    : 0;
     if (page.offset == HAK_PAGE_LARGE)
@@ -557,10 +558,12 @@ void *hak_resize(void *object, size_t new_size)
         return new_size <= hak_classes[page.class_id].size ? object : NULL;
     if (page.offset == HAK_PAGE_SIDE || hak_unlikely(!hak_heap_enter()))
         return NULL;
+    /* First: once it has moved, another thread's object may be noted where it was. */
+    uint32_t noted = hak_profiler_hold(object);
     void *resized = resize_large(object, page, new_size);
     hak_heap_leave();
-    if (resized != NULL)
-        hak_profiler_resized(object, resized, new_size);
+    if (hak_unlikely(hak_profiler_is_on()))
+        hak_profiler_resized(noted, resized, new_size, shard_here());
     return resized;
 }
 

@@ -12,12 +12,12 @@
 #include "api/options.h"
 #include "api/wake.h"
 #include "hakmem.h"
-#include "heap/beside.h"
 #include "heap/heap.h"
 #include "os/file.h"
 #include "os/lock.h"
+#include "os/memfd.h"
+#include "os/memory.h"
 #include "os/secret.h"
-#include "os/shared.h"
 #include "os/stack.h"
 #include "stats/chance.h"
 #include "tiers/meta.h"
@@ -31,33 +31,60 @@ enum {
 
 static struct {
     struct hak_lock lock;
+    const int64_t *holder;         /* its thread's hak_profiler_left; looked at by itself alone */
     struct hak_profile tables;     /* .header is published: release, acquire */
-    int descriptor;
+    struct hak_os_memfd shared;    /* where they lie; memory NULL: where nobody else can read */
     const char *path;              /* as the option has it; NULL: none */
     uint32_t written;              /* files, by signals */
     bool is_child;
-} profile = {.descriptor = -1};
+} profile;
 
 HAK_TLS int64_t hak_profiler_left;
 uint64_t hak_profiler_rate;
 
 /* ---- notes ---------------------------------------------------------------------------------- */
 
-/* Under the lock. */
+/* Under the lock. Where the kernel refuses a file that others can read, files and reports know what
+ * there is. */
 static bool make_tables(void)
 {
     if (profile.tables.header != NULL)
         return true;
     size_t size = hak_profile_size();
-    void *memory = hak_os_map_shared("hakmem-profile", size, &profile.descriptor);
+    void *memory = hak_os_memfd_make(&profile.shared, HAK_PROFILE_NAME, size) == 0
+                       ? profile.shared.memory
+                       : hak_os_map(size, hak_os_page_size());
     if (memory == NULL)
         return false;
-    struct hak_profile made = hak_profile_lay_out(memory, hak_profiler_rate);
+    hak_os_advise_sparse(memory, size);
+    struct hak_profile made = hak_profile_lay_out(memory, hak_options.profile_bytes);
     profile.tables.rows = made.rows;
     profile.tables.frames = made.frames;
     /* release: pairs with the acquire in tables_now */
     __atomic_store_n(&profile.tables.header, made.header, __ATOMIC_RELEASE);
     return true;
+}
+
+/* In a child that was made without fork's handlers, or by a handler that interrupted a note, the
+ * tables are its parent's. Under the lock. */
+static bool are_ours(void)
+{
+    return profile.tables.header != NULL &&
+           profile.tables.header->process == hak_os_process_id();
+}
+
+/* Taken outside the heap's sections, for objects are freed while another thread forks, too: the
+ * child begins with a free lock and no tables. */
+static void lock(void)
+{
+    hak_lock_acquire(&profile.lock);
+    profile.holder = &hak_profiler_left;
+}
+
+static void unlock(void)
+{
+    profile.holder = NULL;
+    hak_lock_release(&profile.lock);
 }
 
 static struct hak_profile tables_now(void)
@@ -90,26 +117,16 @@ bool hak_profiler_reached(size_t size)
         if (hak_profiler_lets_pass(size))
             return false;
     }
+    struct hak_profile tables = tables_now();
+    bool has_room = tables.header == NULL || hak_profile_has_room(&tables);
     /* Where the next one lies is counted from the end of this object: the process has no memory. */
     hak_profiler_left = draw();
-    return true;
+    return has_room;
 }
 
-static void note(const struct hak_profile_sample *sample)
-{
-    if (!hak_heap_enter())
-        return;    /* another thread forks: this one goes unseen */
-    hak_lock_acquire(&profile.lock);
-    if (make_tables())
-        hak_profile_add(&profile.tables, sample);
-    hak_lock_release(&profile.lock);
-    hak_heap_leave();
-}
-
-void hak_profiler_note(const void *object, size_t size)
+void hak_profiler_note(const void *object, size_t size, const struct hak_shard *shard)
 {
     uint64_t stack[HAK_PROFILE_DEPTH_MAX];
-    const struct hak_shard *shard = hak_heap_shard_here(hak_heap_default());
     struct hak_profile_sample sample = {
         .object = object,
         .size = size,
@@ -123,27 +140,42 @@ void hak_profiler_note(const void *object, size_t size)
     hak_profiler_left = INT64_MAX;    /* what the unwinder allocates is not wanted */
     sample.depth = hak_os_stack(stack, HAK_PROFILE_DEPTH_MAX);
     hak_profiler_left = left;
-    note(&sample);
+    lock();
+    if (make_tables() && are_ours())
+        hak_profile_add(&profile.tables, &sample);
+    unlock();
     errno = saved;
 }
 
 void hak_profiler_note_free(const void *object)
 {
-    if (!hak_heap_enter())
-        return;
-    hak_lock_acquire(&profile.lock);
-    if (profile.tables.header != NULL)
+    lock();
+    if (are_ours())
         hak_profile_remove(&profile.tables, object);
-    hak_lock_release(&profile.lock);
-    hak_heap_leave();
+    unlock();
 }
 
-void hak_profiler_note_resize(const void *old, const void *now, size_t size)
+uint32_t hak_profiler_take(const void *object)
 {
-    if (hak_profile_may_hold(old))
-        hak_profiler_note_free(old);
-    if (hak_profiler_wants(size))
-        hak_profiler_note(now, size);
+    lock();
+    uint32_t noted = are_ours() ? hak_profile_take(object) : 0;
+    unlock();
+    return noted;
+}
+
+void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
+                          const struct hak_shard *shard)
+{
+    if (noted != 0) {
+        lock();
+        if (now == NULL)
+            hak_profile_put_back(noted);
+        else
+            hak_profile_drop(&profile.tables, noted);
+        unlock();
+    }
+    if (now != NULL && size <= PTRDIFF_MAX && hak_profiler_wants(size))
+        hak_profiler_note(now, size, shard);
 }
 
 /* ---- what comes of it ----------------------------------------------------------------------- */
@@ -179,6 +211,8 @@ static int write_file(unsigned number)
 {
     char name[PATH_BYTES];
     struct hak_os_beside beside;
+    if (profile.path == NULL)
+        return 0;    /* in a child of fork, whose parent has the file */
     int refused = name_file(name, number);
     if (refused != 0)
         return refused;
@@ -275,19 +309,27 @@ static const char *keep(const char *path)
     return own != NULL ? memcpy(own, path, length) : NULL;
 }
 
+/* What a fault raises would be raised again when the handler returns. */
+static bool is_fault(unsigned number)
+{
+    return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL ||
+           number == SIGTRAP || number == SIGSYS;
+}
+
 /* A handler that the program has, or sets later, stays. */
 static void obey_signal(unsigned number)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
     struct sigaction old;
     if (number == 0)
         return;
-    if (profile.path == NULL || sigaction((int)number, NULL, &old) != 0 ||
+    if (profile.path == NULL || is_fault(number) || sigaction((int)number, NULL, &old) != 0 ||
         old.sa_handler != SIG_DFL || sigaction((int)number, &action, NULL) != 0) {
         char text[256];
         struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
         hak_put(&writer, "hakmem: HAKMEM_PROFILE_SIGNAL=%u: ignored; allowed: a signal that has no "
-                         "handler and can have one, and HAKMEM_PROFILE_FILE to be written to\n",
+                         "handler, can have one and is no fault, and HAKMEM_PROFILE_FILE to be "
+                         "written to\n",
                 number);
         hak_writer_flush(&writer);
     }
@@ -301,7 +343,11 @@ void hak_profiler_start(void)
     if (hak_options.profile_file != NULL)
         profile.path = keep(hak_options.profile_file);
     obey_signal(hak_options.profile_signal);
-    if (hak_size_class_hide() == 0)
+    /* Now: a filter that the program sets may forbid it later. */
+    lock();
+    bool are_made = make_tables();
+    unlock();
+    if (are_made && hak_size_class_hide() == 0)
         /* relaxed: as in hak_profiler_is_on */
         __atomic_store_n(&hak_profiler_rate, hak_options.profile_bytes, __ATOMIC_RELAXED);
 }
@@ -319,15 +365,25 @@ void hak_profiler_exit(void)
         report_leaks();
 }
 
+static void leave_tables(void)
+{
+    hak_profile_forget();
+    if (profile.shared.memory != NULL)
+        hak_os_memfd_leave(&profile.shared);
+    else if (profile.tables.header != NULL)
+        hak_os_unmap(profile.tables.header, hak_profile_size());
+    profile.tables = (struct hak_profile){NULL, NULL, NULL};
+    hak_lock_reset(&profile.lock);
+}
+
 void hak_profiler_after_fork(void)
 {
     if (!hak_profiler_is_on())
         return;
     profile.is_child = true;
-    hak_profile_forget();
-    hak_os_forget_shared(profile.descriptor, hak_profile_size());
-    profile.descriptor = -1;
-    profile.tables = (struct hak_profile){NULL, NULL, NULL};
+    /* A handler forked inside a note, which goes on when it returns: the child notes nothing. */
+    if (profile.holder != &hak_profiler_left)
+        leave_tables();
     /* One file has one writer. */
     if (profile.path != NULL && strstr(profile.path, "%p") == NULL)
         profile.path = NULL;

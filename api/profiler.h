@@ -29,15 +29,22 @@ void hak_profiler_exit(void);
 /* In the child of a fork: it profiles what it allocates itself. */
 void hak_profiler_after_fork(void);
 
-/* Notes a wanted object with the stack of its caller. Outside the heap, under no lock. */
-HAK_COLD void hak_profiler_note(const void *object, size_t size);
+struct hak_shard;
+
+/* Notes a wanted object of the shard with the stack of its caller. Outside the heap, under no
+ * lock. */
+HAK_COLD void hak_profiler_note(const void *object, size_t size, const struct hak_shard *shard);
 
 /* An object above HAK_MID_MAX, or a run, may have been noted and is about to be freed. */
 HAK_COLD void hak_profiler_note_free(const void *object);
 
-/* The same of one that was resized, and perhaps moved: to who reads a profile, realloc frees and
- * allocates. */
-HAK_COLD void hak_profiler_note_resize(const void *old, const void *now, size_t size);
+/* One that may have been noted is about to be resized, and perhaps moved: what hak_profiler_resized
+ * is to be told, 0: it was not. */
+HAK_COLD uint32_t hak_profiler_take(const void *object);
+
+/* It was resized, or not (`now` NULL). To who reads a profile, a resize frees and allocates. */
+HAK_COLD void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
+                                   const struct hak_shard *shard);
 
 /* Bytes that the calling thread may allocate before it reaches the wanted one; 0: it has not begun.
  * No more than that is thread-local: there is little room for such data in a library that may be
@@ -85,10 +92,9 @@ static inline void hak_profiler_freed(const void *object)
         hak_profiler_note_free(object);
 }
 
-static inline void hak_profiler_resized(const void *old, const void *now, size_t size)
+static inline uint32_t hak_profiler_hold(const void *object)
 {
-    if (hak_unlikely(hak_profiler_is_on()))
-        hak_profiler_note_resize(old, now, size);
+    return hak_unlikely(hak_profile_may_hold(object)) ? hak_profiler_take(object) : 0;
 }
 
 #endif

@@ -50,6 +50,8 @@ static struct {
     uint32_t *row_of;                     /* 2 * HAK_PROFILE_ROWS slots */
     struct live *live;
     uint32_t *buckets;
+    uint32_t rows;                        /* the header's are for others: we do not read them */
+    uint32_t frames;
     uint32_t used;                        /* entries of `live` ever used; 0 is nobody's */
     uint32_t unused;                      /* a list of those that are free again */
 } tables;
@@ -79,19 +81,20 @@ static struct hak_profile_row *add_row(struct hak_profile *profile,
                                        const struct hak_profile_sample *sample, uint64_t hash)
 {
     struct hak_profile_header *header = profile->header;
-    if (header->rows == HAK_PROFILE_ROWS ||
-        sample->depth > HAK_PROFILE_FRAMES - header->frames)
+    if (tables.rows == HAK_PROFILE_ROWS || sample->depth > HAK_PROFILE_FRAMES - tables.frames)
         return NULL;
-    struct hak_profile_row *row = &profile->rows[header->rows];
+    struct hak_profile_row *row = &profile->rows[tables.rows];
     row->hash = hash;
-    row->first = header->frames;
+    row->first = tables.frames;
     row->depth = sample->depth;
     row->shard = sample->shard;
     row->node = sample->node;
     memcpy(&profile->frames[row->first], sample->stack, sample->depth * sizeof(uint64_t));
-    header->frames += sample->depth;
+    tables.frames += sample->depth;
+    tables.rows++;
+    header->frames = tables.frames;
     /* release: pairs with the acquire in count_rows; a row that is counted is whole */
-    __atomic_store_n(&header->rows, header->rows + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&header->rows, tables.rows, __ATOMIC_RELEASE);
     return row;
 }
 
@@ -158,15 +161,51 @@ static bool make_tables(void)
     return buckets != NULL;
 }
 
+/* relaxed: hak_profile_has_room reads it without the lock */
+static void set_unused(uint32_t entry)
+{
+    __atomic_store_n(&tables.unused, entry, __ATOMIC_RELAXED);
+}
+
 /* 0: no room. */
 static uint32_t take_entry(void)
 {
     uint32_t entry = tables.unused;
     if (entry != 0)
-        tables.unused = tables.live[entry].next;
+        set_unused(tables.live[entry].next);
     else if (tables.used + 1 < HAK_PROFILE_SAMPLES)
-        entry = ++tables.used;
+        __atomic_store_n(&tables.used, entry = tables.used + 1, __ATOMIC_RELAXED);   /* as read */
     return entry;
+}
+
+static void put(uint32_t entry)
+{
+    uint32_t *bucket = bucket_of(tables.live[entry].object);
+    tables.live[entry].next = *bucket;
+    /* relaxed: whoever frees the object got it from us, and with it this store */
+    __atomic_store_n(bucket, entry, __ATOMIC_RELAXED);
+}
+
+static void give_entry(uint32_t entry)
+{
+    tables.live[entry].next = tables.unused;
+    set_unused(entry);
+}
+
+/* relaxed: a count, which reports read without the lock */
+static void count_lost(const struct hak_profile *profile)
+{
+    __atomic_fetch_add(&profile->header->lost, 1, __ATOMIC_RELAXED);
+}
+
+bool hak_profile_has_room(const struct hak_profile *profile)
+{
+    /* relaxed, all: of a moment ago; hak_profile_add looks again */
+    bool has_room = __atomic_load_n(&tables.unused, __ATOMIC_RELAXED) != 0 ||
+                    __atomic_load_n(&tables.used, __ATOMIC_RELAXED) + 1 < HAK_PROFILE_SAMPLES;
+    if (!has_room)
+        count_lost(profile);
+    return has_room;
 }
 
 void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sample *sample)
@@ -174,29 +213,24 @@ void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sampl
     uint32_t entry = make_tables() ? take_entry() : 0;
     struct hak_profile_row *row = entry != 0 ? find_row(profile, sample) : NULL;
     if (row == NULL) {
-        profile->header->lost++;
-        if (entry != 0) {
-            tables.live[entry].next = tables.unused;
-            tables.unused = entry;
-        }
+        count_lost(profile);
+        if (entry != 0)
+            give_entry(entry);
         return;
     }
-    uint32_t *bucket = bucket_of(sample->object);
     struct live *live = &tables.live[entry];
     *live = (struct live){
         .object = sample->object,
         .objects = (uint64_t)(sample->scale * HAK_PROFILE_FRACTION + 0.5),
         .bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5),
         .row = (uint32_t)(row - profile->rows),
-        .next = *bucket,
     };
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
     add_to(row, HAK_PROFILE_TOTAL_OBJECTS, live->objects);
     add_to(row, HAK_PROFILE_TOTAL_BYTES, live->bytes);
     add_to(row, HAK_PROFILE_SAMPLED, 1);
-    /* relaxed: whoever frees the object got it from us, and with it this store */
-    __atomic_store_n(bucket, entry, __ATOMIC_RELAXED);
+    put(entry);
 }
 
 bool hak_profile_may_hold(const void *object)
@@ -207,22 +241,40 @@ bool hak_profile_may_hold(const void *object)
     return __atomic_load_n(bucket_of(object), __ATOMIC_RELAXED) != 0;    /* relaxed: as stored */
 }
 
-void hak_profile_remove(struct hak_profile *profile, const void *object)
+uint32_t hak_profile_take(const void *object)
 {
+    if (tables.buckets == NULL)
+        return 0;
     uint32_t *link = bucket_of(object);
     while (*link != 0 && tables.live[*link].object != object)
         link = &tables.live[*link].next;
-    if (*link == 0)
-        return;
     uint32_t entry = *link;
-    struct live *live = &tables.live[entry];
+    if (entry != 0)
+        /* relaxed: as in hak_profile_add */
+        __atomic_store_n(link, tables.live[entry].next, __ATOMIC_RELAXED);
+    return entry;
+}
+
+void hak_profile_put_back(uint32_t sample)
+{
+    put(sample);
+}
+
+void hak_profile_drop(struct hak_profile *profile, uint32_t sample)
+{
+    struct live *live = &tables.live[sample];
     struct hak_profile_row *row = &profile->rows[live->row];
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, -live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, -live->bytes);
-    __atomic_store_n(link, live->next, __ATOMIC_RELAXED);    /* relaxed: as in hak_profile_add */
     live->object = NULL;
-    live->next = tables.unused;
-    tables.unused = entry;
+    give_entry(sample);
+}
+
+void hak_profile_remove(struct hak_profile *profile, const void *object)
+{
+    uint32_t entry = hak_profile_take(object);
+    if (entry != 0)
+        hak_profile_drop(profile, entry);
 }
 
 static void unmap(void *memory, size_t size)
@@ -346,7 +398,9 @@ void hak_profile_write(const struct hak_profile *profile, int maps, struct hak_w
     if (profile->header != NULL)
         hak_put(writer, "# hakmem: one sample in %lu bytes, %lu samples, %lu lost\n",
                 (unsigned long)profile->header->rate,
-                (unsigned long)sums[HAK_PROFILE_SAMPLED], (unsigned long)profile->header->lost);
+                (unsigned long)sums[HAK_PROFILE_SAMPLED],
+                /* relaxed: as counted */
+                (unsigned long)__atomic_load_n(&profile->header->lost, __ATOMIC_RELAXED));
     for (uint32_t i = 0; i < rows; i++)
         put_row(writer, profile, &profile->rows[i]);
     put_mappings(writer, maps);

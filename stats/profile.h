@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The tables of the heap profile: which call stacks allocated what, and what of it lives. They lie
- * in one piece of memory that another process may read (os/shared.h): it trusts nothing in it
+ * in one piece of memory that another process may read (os/memfd.h): it trusts nothing in it
  * (hak_profile_check), and sees rows that are whole, since a row is written before it is counted.
  *
  *     header | rows, one for each stack and shard | frames of the stacks, one after another
@@ -20,6 +20,9 @@
 
 #include "os/lock.h"
 #include "os/print.h"
+
+/* What the file is called where it is found: /proc/PID/fd/N leads to "/memfd:NAME (deleted)". */
+#define HAK_PROFILE_NAME "hakmem-profile"
 
 enum {
     HAK_PROFILE_VERSION = 1,
@@ -89,8 +92,17 @@ void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sampl
 /* Whether the object may be one that was sampled. No lock. */
 bool hak_profile_may_hold(const void *object);
 
-/* The object is freed; nothing if it was not sampled. Under the caller's lock. */
+/* The object is freed; nothing if it was not sampled. Under the caller's lock, as the following. */
 void hak_profile_remove(struct hak_profile *profile, const void *object);
+
+/* Takes a sample out of those that are found, while its object may move; 0: it was not sampled.
+ * Then it is dropped, or put back. */
+uint32_t hak_profile_take(const void *object);
+void hak_profile_drop(struct hak_profile *profile, uint32_t sample);
+void hak_profile_put_back(uint32_t sample);
+
+/* Whether another sample has room; if not it counts as lost. No lock. */
+bool hak_profile_has_room(const struct hak_profile *profile);
 
 /* In the child of a fork, before it has threads: no sample lives. */
 void hak_profile_forget(void);

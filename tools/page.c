@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stats/profile.h"
 #include "tools/commands.h"
 
 enum {
@@ -27,7 +28,10 @@ enum {
     LINE = 4096,
 };
 
-static const char link_text[] = "/memfd:" HAK_PUBLISHED_NAME;
+const struct hak_page_kind hak_page_statistics = {"/memfd:" HAK_PUBLISHED_NAME, "statistics",
+                                                  "HAKMEM_PUBLISH=1"};
+const struct hak_page_kind hak_page_profile = {"/memfd:" HAK_PROFILE_NAME, "profile",
+                                               "HAKMEM_PROFILE=512K"};
 
 static int tell(const struct hak_page_file *page, const char *what)
 {
@@ -80,13 +84,12 @@ int hak_page_has_process(const struct hak_page_file *page)
 }
 
 /* The first descriptor that leads to a page, opened anew; -1: none does. */
-static int open_by_descriptor(DIR *folder)
+static int open_by_descriptor(const char *link, DIR *folder)
 {
     char target[PATH_MAX];
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
-        if (length < (ssize_t)sizeof link_text - 1 ||
-            memcmp(target, link_text, sizeof link_text - 1) != 0)
+        if (length < (ssize_t)strlen(link) || memcmp(target, link, strlen(link)) != 0)
             continue;
         int descriptor = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (descriptor >= 0)
@@ -103,13 +106,21 @@ static uint64_t find_mapped(const struct hak_page_file *page, int *has_library)
     FILE *file = open_of(page, "maps");
     *has_library = 0;
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (address == 0 && strstr(line, link_text) != NULL)
+        if (address == 0 && strstr(line, page->kind->link) != NULL)
             address = strtoull(line, NULL, 16);
         *has_library |= strstr(line, "libhakmem.so") != NULL;
     }
     if (file != NULL)
         fclose(file);
     return address;
+}
+
+static int tell_of_none(const struct hak_page_file *page, int has_library)
+{
+    fprintf(stderr, "hakmem: process %d publishes no %s: it %swas not started with %s\n",
+            (int)page->process, page->kind->what, has_library ? "" : "does not use hakmem, or ",
+            page->kind->option);
+    return -1;
 }
 
 static int find_in_memory(struct hak_page_file *page)
@@ -120,10 +131,7 @@ static int find_in_memory(struct hak_page_file *page)
     if (!hak_page_has_process(page))
         return tell(page, "has ended");
     if (page->offset == 0)
-        return tell(page, has_library
-                              ? "publishes no statistics: it was not started with HAKMEM_PUBLISH=1"
-                              : "publishes no statistics: it does not use hakmem, or was not "
-                                "started with HAKMEM_PUBLISH=1");
+        return tell_of_none(page, has_library);
     snprintf(path, sizeof path, "/proc/%d/mem", (int)page->process);
     page->descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (page->descriptor < 0)
@@ -148,10 +156,11 @@ static int parse_process(const char *argument, struct hak_page_file *page)
     return 0;
 }
 
-int hak_page_find_of(const char *argument, struct hak_page_file *page)
+int hak_page_find_of(const struct hak_page_kind *kind, const char *argument,
+                     struct hak_page_file *page)
 {
     char path[64];
-    *page = (struct hak_page_file){.descriptor = -1};
+    *page = (struct hak_page_file){.kind = kind, .descriptor = -1};
     if (parse_process(argument, page) != 0)
         return -1;
     snprintf(path, sizeof path, "/proc/%d/fd", (int)page->process);
@@ -160,7 +169,7 @@ int hak_page_find_of(const char *argument, struct hak_page_file *page)
         return errno == ENOENT || errno == ESRCH
                    ? tell(page, "is not there")
                    : tell(page, "may not be looked at: it is another user's, or protected");
-    page->descriptor = open_by_descriptor(folder);
+    page->descriptor = open_by_descriptor(kind->link, folder);
     closedir(folder);
     return page->descriptor >= 0 ? 0 : find_in_memory(page);
 }
@@ -174,9 +183,8 @@ void hak_page_close(struct hak_page_file *page)
 
 /* ---- copying --------------------------------------------------------------------------------- */
 
-static long read_at(void *context, void *bytes, size_t size, uint64_t offset)
+size_t hak_page_read(const struct hak_page_file *page, void *bytes, size_t size, uint64_t offset)
 {
-    const struct hak_page_file *page = context;
     size_t got = 0;
     while (got < size) {
         ssize_t part = pread(page->descriptor, (char *)bytes + got, size - got,
@@ -187,7 +195,22 @@ static long read_at(void *context, void *bytes, size_t size, uint64_t offset)
             break;
         got += (size_t)part;
     }
-    return (long)got;
+    return got;
+}
+
+static long read_at(void *context, void *bytes, size_t size, uint64_t offset)
+{
+    return (long)hak_page_read(context, bytes, size, offset);
+}
+
+int hak_page_is_own(const struct hak_page_file *page, uint64_t process)
+{
+    uint64_t number = own_number(page);
+    if (number == 0 || number == process)
+        return 1;
+    fprintf(stderr, "hakmem: process %d has not published its own %s yet, but has its parent's page\n",
+            (int)page->process, page->kind->what);
+    return 0;
 }
 
 /* Memory for so many shards, and one more for the total. */
@@ -254,9 +277,8 @@ int hak_page_copy(const struct hak_page_file *page, int wants_regions, struct ha
     }
     if (is_torn)
         tell(page, "stopped while it wrote its page: figures may be of two moments");
-    uint64_t number = own_number(page);
-    if (number != 0 && number != copy->sheet->head.pid)
-        return tell(page, "has not published its own statistics yet, but has its parent's page");
+    if (!hak_page_is_own(page, copy->sheet->head.pid))
+        return -1;
     complete(copy);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The published page of another process (HAKMEM_PUBLISH=1), found through /proc and read by read(2).
- * Nothing in it is trusted. One thread. */
+/* What another process publishes, its statistics (HAKMEM_PUBLISH=1) or its profile (HAKMEM_PROFILE),
+ * found through /proc and read by read(2). Nothing in it is trusted. One thread. */
 #ifndef HAK_TOOLS_PAGE_H
 #define HAK_TOOLS_PAGE_H
 
@@ -10,8 +10,18 @@
 #include "stats/published.h"
 #include "stats/report.h"
 
+struct hak_page_kind {
+    const char *link;      /* what its descriptor leads to: "/memfd:NAME" */
+    const char *what;      /* for messages */
+    const char *option;    /* that a process is started with */
+};
+
+extern const struct hak_page_kind hak_page_statistics;
+extern const struct hak_page_kind hak_page_profile;
+
 /* A page that was found. */
 struct hak_page_file {
+    const struct hak_page_kind *kind;
     pid_t process;
     int descriptor;     /* of the page, or of the process's memory */
     uint64_t offset;    /* where the page begins in there */
@@ -27,10 +37,18 @@ struct hak_page_copy {
 };
 
 /* Finds the page of the process that the argument names. 0, or -1 after a line on stderr. */
-int hak_page_find_of(const char *argument, struct hak_page_file *page);
+int hak_page_find_of(const struct hak_page_kind *kind, const char *argument,
+                     struct hak_page_file *page);
 void hak_page_close(struct hak_page_file *page);
 
-/* Copies it, with its regions if `wants_regions` is not 0. 0, or -1 after a line on stderr. */
+/* Reads a part. Bytes that are there; fewer than asked for at the end, or when the process has ended. */
+size_t hak_page_read(const struct hak_page_file *page, void *bytes, size_t size, uint64_t offset);
+
+/* Whether `process`, as the page has it, is the process that it was found at: not its parent. 1, or
+ * 0 after a line on stderr. */
+int hak_page_is_own(const struct hak_page_file *page, uint64_t process);
+
+/* The page of statistics: copies it, with its regions if `wants_regions` is not 0. 0, or -1 after a line on stderr. */
 int hak_page_copy(const struct hak_page_file *page, int wants_regions, struct hak_page_copy *copy);
 
 /* Whether the process is still there. */

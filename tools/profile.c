@@ -1,77 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /* hakmem profile: shows the heap profile of a process that runs, or of a file. A process that was
  * started with HAKMEM_PROFILE has its tables in a file without a folder, which /proc lists among its
- * descriptors: they are read while it goes on, and nothing in them is trusted. The script makes
+ * descriptors: they are copied while it goes on, and nothing in them is trusted. The script makes
  * tables and pictures. One thread. */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/print.h"
 #include "stats/profile.h"
 #include "tools/commands.h"
+#include "tools/page.h"
 
 static const char script[] = "profile.py";
-static const char published[] = "/memfd:hakmem-profile";
 
-static int complain(const char *process, const char *what)
+/* A copy of what the process has published, which cannot change under our hands; to be freed. NULL
+ * after a message. */
+static void *copy_published(const char *process, struct hak_profile *profile)
 {
-    fprintf(stderr, "hakmem: process %s: %s\n", process, what);
-    return -1;
-}
-
-/* A descriptor of what the process has published, or -1 after a message. */
-static int open_published(const char *process)
-{
-    char folder[64];
-    snprintf(folder, sizeof folder, "/proc/%s/fd", process);
-    DIR *list = opendir(folder);
-    if (list == NULL)
-        return complain(process, errno == ENOENT ? "there is no such process" : strerror(errno));
-    int found = -1;
-    struct dirent *entry;
-    while (found < 0 && (entry = readdir(list)) != NULL) {
-        char target[64];
-        ssize_t length = readlinkat(dirfd(list), entry->d_name, target, sizeof target - 1);
-        if (length < (ssize_t)sizeof published - 1 ||
-            strncmp(target, published, sizeof published - 1) != 0)
-            continue;
-        found = openat(dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC);
-    }
-    closedir(list);
-    if (found < 0)
-        return complain(process, "no profile: it does not run under hakmem, was started without "
-                                 "HAKMEM_PROFILE=512K, or has allocated too little to be sampled");
-    return found;
-}
-
-/* 0, or -1 after a message. The file can be cut short while it is read, which only its owner can do:
- * then we end by SIGBUS. */
-static int map_published(const char *process, struct hak_profile *profile)
-{
-    struct stat status;
-    int descriptor = open_published(process);
-    if (descriptor < 0)
-        return -1;
-    void *memory = MAP_FAILED;
-    if (fstat(descriptor, &status) == 0 && status.st_size > 0)
-        memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
-    close(descriptor);
-    if (memory == MAP_FAILED)
-        return complain(process, "its profile cannot be read");
-    const char *wrong = hak_profile_check(profile, memory, (size_t)status.st_size);
-    if (wrong == NULL)
-        return 0;
-    fprintf(stderr, "hakmem: process %s: its profile cannot be used: %s\n", process, wrong);
-    return -1;
+    struct hak_page_file page;
+    if (hak_page_find_of(&hak_page_profile, process, &page) != 0)
+        return NULL;
+    size_t size = hak_profile_size();
+    void *copy = malloc(size);
+    if (copy != NULL)
+        size = hak_page_read(&page, copy, size, 0);
+    hak_page_close(&page);
+    const char *wrong = copy != NULL ? hak_profile_check(profile, copy, size) : "no memory";
+    if (wrong == NULL && hak_page_is_own(&page, profile->header->process))
+        return copy;
+    if (wrong != NULL)
+        fprintf(stderr, "hakmem: process %s: its profile cannot be used: %s\n", process, wrong);
+    free(copy);
+    return NULL;
 }
 
 /* Writes the process's profile as text. 0, or -1 after a message. */
@@ -80,7 +46,8 @@ static int write_text(const char *process, int out)
     char buffer[4096];
     char maps[64];
     struct hak_profile profile;
-    if (map_published(process, &profile) != 0)
+    void *copy = copy_published(process, &profile);
+    if (copy == NULL)
         return -1;
     snprintf(maps, sizeof maps, "/proc/%s/maps", process);
     int mappings = open(maps, O_RDONLY | O_CLOEXEC);
@@ -88,6 +55,7 @@ static int write_text(const char *process, int out)
     hak_profile_write(&profile, mappings, &writer);
     if (mappings >= 0)
         close(mappings);
+    free(copy);
     if (writer.refused == 0)
         return 0;
     fprintf(stderr, "hakmem: profile: %s\n", strerror(-writer.refused));
@@ -104,8 +72,10 @@ static bool is_process(const char *argument)
 static int put_aside(const char *process, char *name, size_t room)
 {
     int file = memfd_create("profile", 0);
-    if (file < 0)
-        return complain(process, strerror(errno));
+    if (file < 0) {
+        perror("hakmem: profile");
+        return -1;
+    }
     snprintf(name, room, "/proc/self/fd/%d", file);
     return write_text(process, file);
 }

@@ -120,7 +120,7 @@ int hak_command_stat(int argc, char **argv)
     int status = parse(argc, argv, &wish);
     if (status != 0)
         return status;
-    if (hak_page_find_of(wish.process, &page) != 0)
+    if (hak_page_find_of(&hak_page_statistics, wish.process, &page) != 0)
         return HAK_STATUS_FAILED;
     do {
         status = hak_page_copy(&page, wish.regions, &copy) == 0 ? print(&wish, &copy)

@@ -96,9 +96,9 @@ refused() # TEXT ARGUMENT...: status 1, and one line that says so
     status=$?
     [ $status -eq 1 ] && [ "$(wc -l <"$work/err")" -eq 1 ] && grep -qF -e "$want" "$work/err"
 }
-refused "no such process" 999999999
+refused "is not there" 999999999
 report $? "a process that does not exist"
-refused "no profile: it does not run under hakmem" $$
+refused "publishes no profile: it does not use hakmem" $$
 report $? "a process without a profile"
 
 # ------------------------------------------------------------------ exit, fork, signal, leaks
@@ -113,6 +113,8 @@ done
 grep -L slow_leak "$work"/[0-9]*.folded >"$work/children"
 [ "$(wc -l <"$work/children")" -eq 1 ] && has "$(cat "$work/children")" hot_loop
 report $? "a child of fork profiles what it allocates itself, into a file of its own"
+HAKMEM_PROFILE_SIGNAL=12 profiled "$work/once" fork >/dev/null 2>"$work/err"
+report $? "and lives, if the file is its parent's alone and the signal comes"
 HAKMEM_PROFILE_SIGNAL=12 profiled "$work/sig" signal >/dev/null 2>"$work/err"
 has "$work/sig.1" "heap profile:" MAPPED_LIBRARIES
 report $? "the signal that is named writes a file"
@@ -124,9 +126,24 @@ profiled "$work/folder" >/dev/null 2>"$work/err"
 status=$?
 [ $status -eq 0 ] && has "$work/err" "HAKMEM_PROFILE_FILE=$work/folder"
 report $? "a file that cannot be written is told, and changes nothing else"
+(ulimit -f 1 && profiled "$work/limited") >"$work/out" 2>"$work/err"
+report $? "a limit of the size of files kills nobody"
 "$tool" profile "$work/one" --diff "$work/one" >"$work/out" 2>"$work/err" &&
     has "$work/out" "difference of live bytes: 0 B in 0 stacks"
 report $? "a profile does not differ from itself"
+
+# ------------------------------------------------------------------ beside other things
+# With the classes of sizes hidden, heaps and sized deletes must know them all the same.
+for test in heaps sized cxx realloc; do
+    HAKMEM_PROFILE=64K HAKMEM_TEST_LIBRARY=$library LD_PRELOAD=$library timeout 120 \
+        "tests/conform/$test.modes" >"$work/out" 2>"$work/err"
+    status=$?
+    sed -n '/^not ok/p' "$work/out" >>"$work/err"
+    report $status "$test passes with a profile"
+done
+HAKMEM_MISUSE=check HAKMEM_PROFILE=64K HAKMEM_TEST_LIBRARY=$library LD_PRELOAD=$library timeout 120 \
+    tests/conform/cxx.modes >"$work/out" 2>"$work/err"
+report $? "sized deletes are right with a profile and HAKMEM_MISUSE=check"
 
 # ------------------------------------------------------------------ damaged files
 head -c 300 "$work/raw" >"$work/short"

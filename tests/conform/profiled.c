@@ -3,7 +3,8 @@
  * profiled.c - allocates in known ways from known functions, and prints what each of them did:
  * NAME SIZE*OBJECTS+... of all it ever allocated, and the same of what lives at exit. Sizes are those
  * of the classes, as the profile tells them. With "wait" it says its process id at its end and
- * sleeps; with "fork" it has a child that allocates, too; with "signal" it raises signal 12.
+ * sleeps; with "fork" it has a child that allocates, too, and raises signal 12; with "signal" it
+ * raises that itself.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -114,8 +115,12 @@ int main(int argc, char **argv)
     work();
     if (strcmp(what, "fork") == 0) {
         child = fork();
-        if (child == 0)
+        if (child == 0) {
             hot_loop(100000);
+            struct sigaction action;
+            if (sigaction(12, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+                raise(12);    /* the profile's, whose file is the parent's */
+        }
     }
     if (strcmp(what, "signal") == 0)
         raise(12);
@@ -125,7 +130,8 @@ int main(int argc, char **argv)
         alarm(60);
         pause();
     }
+    int status = 0;
     if (child > 1)
-        waitpid(child, NULL, 0);
-    return 0;
+        waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : 0;
 }

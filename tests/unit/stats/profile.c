@@ -81,6 +81,24 @@ static void what_has_no_room_is_lost_and_told(void)
     EXPECT_EQ(profile.header->lost, 100);
 }
 
+/* While it is resized nobody finds it; then it is where it was, or gone. */
+static void taken_and_put_back(void)
+{
+    begin();
+    add(0x10000, 100, 10, here, 1);
+    uint32_t sample = hak_profile_take((void *)0x10000);
+    EXPECT(sample != 0);
+    EXPECT_EQ(hak_profile_take((void *)0x10000), 0);
+    add(0x10000, 7, 1, there, 1);    /* another thread's, where this one was */
+    hak_profile_drop(&profile, sample);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 0);
+    EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 7);
+    sample = hak_profile_take((void *)0x10000);
+    hak_profile_put_back(sample);
+    hak_profile_remove(&profile, (void *)0x10000);
+    EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 0);
+}
+
 static void largest_first(void)
 {
     const struct hak_profile_row *row = NULL;
@@ -153,6 +171,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a row for each stack and shard; what lives and what ever did", rows_by_stack_and_shard},
         {"what has no room is lost, and told", what_has_no_room_is_lost_and_told},
+        {"a sample is taken out, and put back", taken_and_put_back},
         {"the largest first, equal ones in order", largest_first},
         {"it is written as gperftools does", is_written_as_gperftools_does},
         {"nothing that is published is trusted", nothing_published_is_trusted},
