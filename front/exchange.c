@@ -8,12 +8,13 @@
  *     install          store, if empty        hak_cpu_install
  *     push             load, store            hak_cpu_push_at
  *
- * Each step is complete by itself. A chain that was taken belongs to the taker alone, and two steps
- * for a CPU front may meet two CPUs: so every path must cope with a magazine that is full again,
- * and ends at the slabs. A thread's front meets that only if a handler of a signal used it.
+ * Each step is complete by itself. A chain that was taken belongs to the taker alone. Two steps for
+ * a CPU front may meet two CPUs, so every path copes with a magazine that is full again, and ends
+ * at the slabs. A thread's front meets that only if a handler of a signal used it.
  *
  * The fields beside the magazines (fill, missed, spare_bytes, seen) are hints. Threads of one CPU
- * overwrite each other's; hence relaxed atomics, which are plain moves to the machine. */
+ * overwrite each other's, so they are relaxed atomics, all in this file: plain moves to the
+ * machine. */
 #include "front/exchange.h"
 
 #include "front/front_cpu.h"
@@ -28,7 +29,8 @@ enum {
 
 /* ---- a magazine, by its slot ----------------------------------------------------------------- */
 
-/* The sequences stand apart: in line they would cost the other kind of front their registers. */
+/* The sequences are functions of their own: inlined, they would take registers from the code for
+ * thread fronts. */
 static __attribute__((noinline)) struct hak_chain take_on_cpu(size_t slot, unsigned class_id,
                                                               unsigned tries)
 {
@@ -65,7 +67,8 @@ static inline struct hak_chain take(struct hak_front *front, size_t slot, unsign
     return chain;
 }
 
-/* Puts a chain into an empty magazine; false: it is not empty, or each try was disturbed. */
+/* Puts a chain into an empty magazine; false: the magazine is not empty, or each try was
+ * disturbed. */
 static inline bool install(struct hak_front *front, size_t slot, struct hak_chain chain)
 {
     if (front == HAK_FRONT_OF_CPU)
@@ -235,9 +238,9 @@ void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object
 
 /* ---- out: foreign objects -------------------------------------------------------------------- */
 
-/* A foreign magazine becomes the spare one, if the front has none: that adopts it without a round
- * through the transfer cache, from which it would be taken again first. Whether the chain is taken
- * care of. */
+/* Makes a foreign magazine the spare one, if the front has none. That adopts it without a round
+ * through the transfer cache, where the next refill would look first. false: the chain is still the
+ * caller's. */
 static bool keep_foreign(struct hak_front *front, unsigned class_id, struct hak_chain chain)
 {
     struct hak_front *hints = hints_of(front);
@@ -353,8 +356,8 @@ static bool is_unused(struct hak_front *hints, unsigned class_id)
     return is_due;
 }
 
-/* One try for each magazine: what cannot be had now can be at the next tick. Bytes that stay in the
- * spare magazine. */
+/* Tries each magazine once: the next tick tries again. Returns the bytes that stay in the spare
+ * magazine. */
 static uint32_t shrink_class(struct hak_front *front, struct hak_front *hints, unsigned class_id)
 {
     flush_foreign(front, class_id, HAK_CPU_ONE_TRY);

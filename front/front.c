@@ -49,7 +49,7 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
     hak_front_attach(front, shard);
 }
 
-/* relaxed: a magazine is one word, whose room alone is looked at */
+/* relaxed: a magazine is one word, and only its room is read */
 static unsigned count_in(const struct hak_chain *magazine, unsigned bundle)
 {
     struct hak_chain chain = {__atomic_load_n(&magazine->word, __ATOMIC_RELAXED)};

@@ -128,8 +128,8 @@ static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_
         return NULL;
     front->spare[class_id] = hak_magazine_empty(class_id);
     front->spare_bytes -= hak_magazine_bytes(class_id);
-    /* In this order for the child of another thread's fork: it loses a chain that is in no
-     * magazine, but would hand out twice a chain that is in two. */
+    /* release, to the compiler alone: if another thread forks in between, its child loses a chain
+     * that is in no magazine, but would hand out twice a chain that is in two. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
     front->loaded[class_id] = below;
     return object;

@@ -31,10 +31,10 @@ static bool trusted;    /* the self-test was passed, the rest is set; by the sta
 
 /* Fronts that are opened late. */
 static struct {
-    ptrdiff_t rseq;                   /* 0: not to be had. Constant after the start */
-    struct hak_os_rseq_mark *mark;    /* published by release */
+    ptrdiff_t rseq;                   /* 0: there is none. Constant after the start */
+    struct hak_os_rseq_mark *mark;    /* published by the release in mark_made */
     uint32_t is_seen;                 /* a mark was cleared; relaxed */
-    uint32_t is_open;                 /* so, and no fence is asked for; relaxed */
+    uint32_t is_open;                 /* opened late, without the fence; relaxed */
 } late;
 
 static HAK_TLS bool is_marked;
@@ -76,7 +76,8 @@ static void publish(const struct hak_cpu_fronts *fronts)
 {
     hak_cpu_fronts.base = fronts->base;
     hak_cpu_fronts.ids = fronts->ids;
-    /* release, all: whoever finds them, as the child of a fork in between, finds them made */
+    /* release, all: pair with the acquires in front_cpu.h; whoever finds the fronts, also the child
+     * of a fork in between, finds them made */
     __atomic_store_n(&hak_cpu_fronts.rseq, fronts->rseq, __ATOMIC_RELEASE);
     __atomic_store_n(&trusted, true, __ATOMIC_RELEASE);
     __atomic_store_n(&hak_cpu_fronts.limit, fronts->ids, __ATOMIC_RELEASE);
@@ -84,7 +85,8 @@ static void publish(const struct hak_cpu_fronts *fronts)
 
 int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map)
 {
-    /* The self-test's own, until it is passed: nobody else finds fronts that may close again. */
+    /* Only the self-test sees these until it is passed: no other thread finds fronts that may close
+     * again. */
     struct hak_cpu_fronts fronts = { .limit = ids, .ids = ids };
     if (trusted)
         return 0;    /* the child of a fork that came when all was done here */
@@ -124,7 +126,8 @@ static const struct hak_os_rseq_mark *mark_made(void)
     mark = hak_meta_alloc(sizeof *mark, _Alignof(struct hak_os_rseq_mark));
     if (mark == NULL || !hak_os_rseq_make_mark(mark))
         return NULL;
-    /* release: it is made when it is found. Two threads may make one each, and leave both */
+    /* release: pairs with the acquire above; the mark is made when it is found. Two threads may
+     * make one each, and leave both */
     __atomic_store_n(&late.mark, mark, __ATOMIC_RELEASE);
     return mark;
 }
@@ -158,7 +161,7 @@ int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map)
         char *base = hak_apart_map_meta(size, STRIDE);
         refused = base != NULL ? 0 : -ENOMEM;
         if (base != NULL) {
-            /* relaxed: the release in publish is what it is found by */
+            /* relaxed: the release in publish orders it */
             __atomic_store_n(&late.is_open, 1, __ATOMIC_RELAXED);
             make_fronts(base, ids, map);
             publish(&(struct hak_cpu_fronts){ids, ids, base, late.rseq});
@@ -178,14 +181,15 @@ void hak_cpu_fronts_attach(const struct hak_shard_map *map)
 
 bool hak_cpu_fronts_close(void)
 {
-    /* relaxed: set before there are any */
+    /* relaxed: it is set before any front exists */
     if (!hak_cpu_fronts_exist() || __atomic_load_n(&late.is_open, __ATOMIC_RELAXED) != 0)
         return false;
     hak_lock_acquire_over(&closing);
     bool were_open = hak_cpu_fronts_open();
-    /* Each sequence reads limit after its first restartable instruction, so one that began before
-     * the fence is restarted by it, and then finds the fronts closed. Without a fence one may be
-     * about to commit: then what lies there stays, or it would be handed out twice. */
+    /* Each sequence reads limit after its first restartable instruction, so the fence restarts one
+     * that began before it, and that one then finds the fronts closed. Without a fence a sequence
+     * may be about to commit, so the objects must stay there, or they would be handed out twice.
+     * seq_cst: the store comes before the fence */
     __atomic_store_n(&hak_cpu_fronts.limit, 0, __ATOMIC_SEQ_CST);
     hak_inject();
     if (were_open && hak_os_rseq_fence() == 0)
@@ -199,7 +203,8 @@ bool hak_cpu_fronts_close(void)
 
 void hak_cpu_fronts_reopen(void)
 {
-    /* release: the next sequence sees what was emptied */
+    /* release: the next sequence, which reads limit first, finds the magazines as they were
+     * emptied */
     __atomic_store_n(&hak_cpu_fronts.limit, hak_cpu_fronts.ids, __ATOMIC_RELEASE);
     hak_lock_release_over(&closing);
 }
@@ -222,7 +227,7 @@ size_t hak_cpu_fronts_bytes(void)
 
 void hak_cpu_fronts_after_fork(void)
 {
-    /* The caller's own frame may be draining, interrupted by the handler that forked. */
+    /* The caller may be a signal handler that interrupted a drain of its own thread. */
     if (hak_section_is_inside())
         return;
     hak_lock_reset(&closing);

@@ -103,14 +103,14 @@ static inline size_t hak_slot_foreign(unsigned class_id)
 }
 
 /* Whether a sequence may be begun: it then finds out by itself whether the fronts are open.
- * acquire, here and below: pairs with the release in publish (front/front_cpu.c); what comes after
- * this finds rseq, ids, base and the fronts as they were made */
+ * acquire, here and below: pairs with the release in publish (front/front_cpu.c); a caller that
+ * sees this finds rseq, ids, base and the fronts as they were made */
 static inline bool hak_cpu_fronts_exist(void)
 {
     return __atomic_load_n(&hak_cpu_fronts.rseq, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* Whether CPU fronts are what serves, a moment ago. */
+/* Whether CPU fronts serve, a moment ago. acquire: as above */
 static inline bool hak_cpu_fronts_open(void)
 {
     return __atomic_load_n(&hak_cpu_fronts.limit, __ATOMIC_ACQUIRE) != 0;
@@ -128,35 +128,37 @@ static inline struct hak_front *hak_cpu_front_here(void)
     return hak_cpu_front_of(cpu < hak_cpu_fronts.ids ? cpu : 0);
 }
 
-/* The child of a fork: nobody is draining, nor opening them. */
+/* In the child of a fork: no other thread drains or opens them. */
 void hak_cpu_fronts_after_fork(void);
 
 /* ---- life (front_cpu.c) --------------------------------------------------------------------- */
 
-/* Opens a front for each CPU id below `ids`, after a self-test; those that are open stay what they
- * are. 0, or why not, and then nothing has changed: -ENOSYS, the thread has no rseq; -EOPNOTSUPP,
- * the kernel (or ThreadSanitizer) is known not to do; -EBUSY, nothing can interrupt this thread, so
- * there is no test; -EPROTO, the self-test failed; -ENOMEM. By the starting thread. */
+/* Opens a front for each CPU id below `ids`, after a self-test; fronts that are open already stay
+ * as they are. 0, or why not, and then nothing has changed: -ENOSYS, the thread has no rseq;
+ * -EOPNOTSUPP, the kernel (or ThreadSanitizer) is known not to restart sequences; -EBUSY, nothing
+ * can interrupt this thread, so there is no test; -EPROTO, the self-test failed; -ENOMEM. By the
+ * starting thread. */
 int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map);
 
-/* For hak_cpu_fronts_open_late, by the starting thread: what a filter may forbid later. */
+/* Prepares hak_cpu_fronts_open_late: does what a filter may forbid later. By the starting
+ * thread. */
 void hak_cpu_fronts_prepare(void);
 
-/* Looks whether the kernel looks after sequences, by a mark that the thread leaves for it and finds
- * gone some later time. Costs a few loads. From slow paths, now and then. */
+/* Finds out whether the kernel handles sequences: the thread leaves a mark for it, and finds it
+ * cleared some time later. A few loads; from slow paths, now and then. */
 void hak_cpu_fronts_watch(void);
 
-/* Opens fronts without the self-test, as soon as one watch of any thread's has found its mark gone:
- * makes no system call but for memory. Then, or if they are open already, 0; else -EAGAIN, -ENOMEM,
- * -EOPNOTSUPP. Fronts opened so are not drained, for a filter may forbid the fence: see
+/* Opens fronts without the self-test, once a watch of any thread has found its mark cleared. The
+ * only system call is for memory. 0: they are open, perhaps since before; else -EAGAIN, -ENOMEM or
+ * -EOPNOTSUPP. Such fronts are never closed, for a filter may forbid the fence: see
  * hak_front_flush_to_slabs. Inside a section. */
 int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map);
 
 /* Attaches each front to the shard that its CPU has now. */
 void hak_cpu_fronts_attach(const struct hak_shard_map *map);
 
-/* Closes the fronts and waits until no sequence that began before is under way. If that succeeded,
- * they are the caller's alone until it opens them again. Under no lock. */
+/* Closes the fronts and waits until no sequence that began before is under way. true: they are the
+ * caller's alone until it reopens them. Under no lock. */
 bool hak_cpu_fronts_close(void);
 void hak_cpu_fronts_reopen(void);
 

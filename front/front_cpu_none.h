@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* No restartable sequences for this architecture: CPU fronts never open (the self-test
- * fails), so none of these is reached but as the answer "no front". */
+/* No restartable sequences for this architecture: CPU fronts never open, because the self-test
+ * fails, so callers only get the answer "no front". */
 #ifndef HAK_FRONT_FRONT_CPU_NONE_H
 #define HAK_FRONT_FRONT_CPU_NONE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared fronts: made once, never unmade. A front is written by who holds its lock. */
+/* Shared fronts: made once, never freed. Only the holder of a front's lock writes it. */
 #include "front/front_shared.h"
 
 #include "front/exchange.h"
@@ -16,7 +16,7 @@ enum {
 
 struct slot {
     struct hak_front front;
-    struct hak_lock lock;    /* held while others are taken */
+    struct hak_lock lock;    /* its holder may take others */
 };
 
 static struct {
@@ -47,7 +47,8 @@ void hak_shared_fronts_start(unsigned cpus, const struct hak_shard_map *map)
                            hak_shard_map_here(map, index));
             hak_lock_reset(&slots[index].lock);
         }
-        /* release: whoever finds them finds them made */
+        /* release: pairs with the acquire in slots_made; whoever finds the fronts finds them
+         * made */
         __atomic_store_n(&shared.slots, slots, __ATOMIC_RELEASE);
     }
     hak_lock_release_over(&shared.making);
@@ -102,7 +103,7 @@ size_t hak_shared_fronts_bytes(void)
 
 void hak_shared_fronts_after_fork(void)
 {
-    /* The caller's own frame may hold one, interrupted by the handler that forked. */
+    /* The caller may be a signal handler whose own thread holds one. */
     if (hak_section_is_inside())
         return;
     struct slot *slots = slots_made();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared fronts: what serves threads that have no front of their own where CPU fronts are not to be
- * had. The same magazines as a thread's (front.h), a few sets for the process, each under a lock:
- * memory at hand grows with CPUs, not with threads, and no more is asked of the kernel than memory.
+/* Shared fronts serve threads without a front of their own, where there are no CPU fronts. The same
+ * magazines as a thread's (front.h), a few sets for the process, each under a lock: memory at hand
+ * grows with CPUs, not with threads, and they need nothing but memory from the kernel.
  *
- * Nobody waits: who finds the next few locks held is served without a front. So a handler of a
- * signal that comes while its thread holds one is served, too. Any thread, inside a section. */
+ * No thread waits: one that finds the next few locks held is served without a front. So a signal
+ * handler whose thread holds one is served, too. Any thread, inside a section. */
 #ifndef HAK_FRONT_FRONT_SHARED_H
 #define HAK_FRONT_FRONT_SHARED_H
 
@@ -19,16 +19,16 @@ enum {
     HAK_SHARED_FRONTS_PER_CPU = 2,    /* the holder of one may be preempted */
 };
 
-/* Makes them, for so many CPUs; nothing if they are made already. Without memory there are none,
- * and the next call tries again. */
+/* Makes them, for so many CPUs; does nothing if they are made. Without memory there are none, and
+ * the next call tries again. */
 void hak_shared_fronts_start(unsigned cpus, const struct hak_shard_map *map);
 
-/* One for the caller, of the CPU it runs on if that is free; NULL: all that were looked at are
- * held, or there are none. To be put back. */
+/* Takes one for the caller, of its CPU if that is free; NULL: all that it looked at are held, or
+ * there are none. The caller puts it back. */
 struct hak_front *hak_shared_front_take(void);
 void hak_shared_front_put(struct hak_front *front);
 
-/* Gives back what lies in those that nobody holds. */
+/* Flushes those that no thread holds. */
 void hak_shared_fronts_flush(void);
 
 /* Adds all of them to figures (front.h). */
@@ -38,7 +38,7 @@ void hak_shared_fronts_add_rows(struct hak_front_rows *rows);
 /* Bytes of the objects in all of them, a moment ago. */
 size_t hak_shared_fronts_bytes(void);
 
-/* The child of a fork: who held one is gone. */
+/* In the child of a fork: frees the locks of threads that are gone. */
 void hak_shared_fronts_after_fork(void);
 
 #endif

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Fronts: made when a thread first allocates, given back when it ends. A front is written by its
- * thread alone; the list is under its lock. Memory of fronts whose threads ended serves the next
- * threads.
+/* Fronts: made when a thread first allocates, given back when it ends. Only its thread writes a
+ * front; the list is under its lock. Memory of fronts whose threads ended serves the next threads.
  *
  * Some threads do not give theirs back: those that a fork did not copy, those that ended while the
  * heap was frozen, and those that first allocated in their last destructors. Their fronts stay in
- * the list until somebody who looks at a few fronts at a time comes by; then they are taken apart,
- * some classes at a time. */
+ * the list until another thread, which looks at a few fronts at a time, finds them and takes them
+ * apart, some classes at a time. */
 #include "front/fronts.h"
 
 #include "front/exchange.h"
@@ -23,11 +22,11 @@ enum {
 static struct {
     struct hak_lock lock;
     struct hak_front *active;
-    struct hak_front *idle;    /* no thread's; linked by `next`, as the following */
+    struct hak_front *idle;    /* without a thread; linked by `next`, as the following */
     struct hak_front *apart;   /* being taken apart */
     struct hak_front *cursor;  /* the active one that is looked at next; NULL: the first */
     uint32_t count;            /* active ones */
-    uint32_t unseen;           /* of them, before what is owed has been found */
+    uint32_t unseen;           /* of them, not looked at since round_due was set */
     uint32_t round_due;        /* all are to be looked at: atomic */
     uint32_t generation;       /* forks that lie between the first process and this one */
     uint32_t sequence;         /* threads so far */
@@ -48,7 +47,7 @@ static void link_active(struct hak_front *front)
         fronts.active->previous = front;
     fronts.active = front;
     front->generation = fronts.generation;
-    __atomic_store_n(&fronts.count, fronts.count + 1, __ATOMIC_RELAXED);    /* as read below */
+    __atomic_store_n(&fronts.count, fronts.count + 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
 }
 
 static void unlink_active(struct hak_front *front)
@@ -61,7 +60,7 @@ static void unlink_active(struct hak_front *front)
         front->next->previous = front->previous;
     if (fronts.cursor == front)
         fronts.cursor = front->next;
-    __atomic_store_n(&fronts.count, fronts.count - 1, __ATOMIC_RELAXED);    /* likewise */
+    __atomic_store_n(&fronts.count, fronts.count - 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
 }
 
 /* ---- fronts without a thread ----------------------------------------------------------------- */
@@ -90,7 +89,7 @@ static struct hak_front *find_gone(void)
     return NULL;
 }
 
-/* What has been begun, or one of the next few; NULL: neither. */
+/* A front whose taking apart has begun, or one of the next few without a thread; NULL: neither. */
 static struct hak_front *take_gone(void)
 {
     hak_lock_acquire(&fronts.lock);
@@ -120,7 +119,7 @@ static void put_gone(struct hak_front *front)
     bool owes = fronts.apart != NULL || fronts.unseen != 0;
     if (!owes)
         hak_owe_no_more(HAK_OWED_FRONTS);
-    /* relaxed: whoever sets it owes afterwards, too */
+    /* relaxed: whoever sets round_due sets the flag afterwards, too */
     if (owes || __atomic_load_n(&fronts.round_due, __ATOMIC_RELAXED) != 0)
         hak_owe(HAK_OWED_FRONTS);
     hak_lock_release(&fronts.lock);
@@ -176,7 +175,7 @@ static bool are_few(void)
     return hak_front_count() <= __atomic_load_n(&few, __ATOMIC_RELAXED);
 }
 
-/* Empty it is, or no object of these classes is in it. */
+/* Opens or closes a front that holds no objects above HAK_TINY_MAX for their classes. */
 static void set_mid(struct hak_front *front, bool is_open)
 {
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
@@ -207,7 +206,7 @@ unsigned hak_front_count(void)
 struct hak_front *hak_front_create(const struct hak_shard_map *map)
 {
     uint32_t sequence;
-    collect(HAK_CLASS_COUNT);    /* as many threads as come find those that went without a word */
+    collect(HAK_CLASS_COUNT);    /* each new thread takes over one that ended without notice */
     struct hak_front *front = take_idle(&sequence);
     if (front == NULL)
         front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
@@ -237,7 +236,8 @@ void hak_front_destroy(struct hak_front *front)
 {
     hak_front_flush(front);
     hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
-    own = NULL;    /* first: a handler that forks must not take what is being dropped */
+    own = NULL;    /* first, so that a fork in a signal handler does not take the owner that is
+                      dropped next */
     hak_owner_drop(&front->owner);
     hak_lock_acquire(&fronts.lock);
     unlink_active(front);
@@ -250,7 +250,8 @@ void hak_front_leave(struct hak_front *front)
 {
     own = NULL;
     hak_owner_drop(&front->owner);
-    /* release, both: pair with the acquires in is_gone and take_gone; then it is no more ours */
+    /* release, both: pair with the acquires in is_gone and take_gone; from then on the front is no
+     * longer ours */
     __atomic_store_n(&front->left, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELEASE);
     hak_owe(HAK_OWED_FRONTS);
@@ -258,7 +259,7 @@ void hak_front_leave(struct hak_front *front)
 
 void hak_front_attach_all(const struct hak_shard_map *map)
 {
-    /* Which node another thread runs on is not known here; its next refill tells. */
+    /* This thread does not know which node another runs on; the other's next refill does. */
     if (hak_shard_map_nodes(map) != 1)
         return;
     hak_lock_acquire(&fronts.lock);
@@ -268,7 +269,7 @@ void hak_front_attach_all(const struct hak_shard_map *map)
     hak_lock_release(&fronts.lock);
 }
 
-/* Objects of one node must not be what another hands out, nor get into its transfer caches. */
+/* Objects of one node must not be handed out on another, nor get into its transfer caches. */
 static void move_to(struct hak_front *front, struct hak_shard *shard)
 {
     if (hak_shard_node(shard) != hak_shard_node(hak_front_shard(front)))
@@ -288,7 +289,7 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
     hak_front_attach(front, shard);
 }
 
-/* Memory is short: what lies here may be what others are looking for. */
+/* Memory is short: other threads may need what this front holds. */
 static HAK_COLD void obey(struct hak_front *front, uint32_t wishes)
 {
     front->wishes_seen = wishes;
@@ -300,7 +301,8 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map)
     struct hak_shard *shard = front->pinned;
     if (hak_likely(shard == NULL))
         shard = hak_shard_map_here(map, front->sequence);
-    /* The two are written one after the other, perhaps by two threads at once: both must fit. */
+    /* Shard and home are written one after the other, perhaps by two threads at once: both must
+     * fit. */
     if (hak_unlikely(shard != hak_front_shard(front) || shard->id != hak_front_home(front)))
         move_to(front, shard);
     /* relaxed: a wish */

@@ -15,8 +15,9 @@ struct hak_shard_map;
 /* A front for a thread, attached to a shard of its node; NULL when out of memory. */
 struct hak_front *hak_front_create(const struct hak_shard_map *map);
 
-/* How many threads have fronts that are open in all classes; at first all. Those of the next are
- * closed for classes above HAK_TINY_MAX, of which a thread that sleeps would keep a MiB or more. */
+/* Sets how many threads have fronts that are open in all classes; at first all. Fronts of later
+ * threads are closed for classes above HAK_TINY_MAX, of which a sleeping thread would keep a MiB or
+ * more. */
 void hak_front_set_few(unsigned threads);
 
 /* Opens a front in all classes, if there are few by now. By its own thread. */
@@ -25,8 +26,8 @@ bool hak_front_reopen(struct hak_front *front);
 /* Threads that have fronts, a moment ago. */
 unsigned hak_front_count(void);
 
-/* Whether fewer threads than `limit` have fronts, some of those left out that ended without a
- * word. Inside a section, under no lock. */
+/* Whether fewer threads than `limit` have fronts, not counting some that ended without notice.
+ * Inside a section, under no lock. */
 bool hak_front_has_room(unsigned limit);
 
 /* Gives back all objects and the front itself. By its own thread, at its end. */
@@ -48,12 +49,13 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map);
 /* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
 void hak_front_attach_all(const struct hak_shard_map *map);
 
-/* Looks at some fronts whether their threads are gone: left, lost to a fork, or ended without a
- * word (first used in a thread's last destructors); takes some classes of one apart. Called while
- * HAK_OWED_FRONTS says so, which it knows to end. Inside a section, under no lock. */
+/* Looks for fronts whose threads are gone (left, lost to a fork, or ended without notice because
+ * they first allocated in their last destructors), and takes some classes of one apart. Called
+ * while HAK_OWED_FRONTS is set; clears it when none is left. Inside a section, under no lock. */
 void hak_front_collect(void);
 
-/* In the child of a fork: all fronts but the caller's are nobody's now. Touches none of them. */
+/* In the child of a fork: all fronts but the caller's have lost their threads. Touches none of
+ * them. */
 void hak_front_start_child(void);
 
 /* Adds all threads' fronts to figures; of more than `most` only the youngest, because threads begin

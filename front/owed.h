@@ -7,7 +7,7 @@
 
 #include "os/compiler.h"
 
-/* What entries into the heap have to see to: */
+/* What the next entries into the heap have to do: */
 enum hak_owed {
     HAK_OWED_DEFERRED = 1,    /* runs and whales */
     HAK_OWED_FRONTS = 2,      /* fronts whose threads are gone */
@@ -24,8 +24,8 @@ static inline void hak_owe(enum hak_owed what)
 
 static inline void hak_owe_no_more(enum hak_owed what)
 {
-    /* relaxed: what is owed from now on stays noted. All entries read this line, and ticks come by
-     * here: so it is not written for nothing. */
+    /* relaxed: a flag that is set from now on stays. All entries read this line, so a tick does not
+     * write it for nothing. */
     if ((__atomic_load_n(&hak_owed, __ATOMIC_RELAXED) & (uint32_t)what) == 0)
         return;
     /* acquire: before the look at the list; pairs with the release in hak_owe */

@@ -2,9 +2,9 @@
 /* Memory beside the shards. Any thread, also while the heap is frozen; see beside.h.
  *
  * A side page's state is one word {bytes used:32 | held:1 | live objects:31}: held while the page
- * is in one of the slots that allocations come from. Who takes the last of both away frees the
- * page, and nobody takes an object out of a page that is not held, so a pointer to a page that is
- * stale does no harm: only the word counts. */
+ * is in one of the slots that allocations come from. Whoever takes away the last of both frees the
+ * page. No thread takes an object from a page that is not held, so a stale pointer to a page does
+ * no harm: only the word decides. */
 #include "heap/beside.h"
 
 #include "front/fronts.h"
@@ -78,7 +78,7 @@ static uint64_t *word_of(uintptr_t page)
 static void push_free(uintptr_t page, uint64_t kept)
 {
     uint64_t number = page >> HAK_PAGE_SHIFT;
-    /* relaxed, all but the exchange: only handed on */
+    /* relaxed, all but the exchange: these values are only passed on */
     uint64_t head = __atomic_load_n(&beside.free_head, __ATOMIC_RELAXED);
     uint64_t wanted;
     do {
@@ -90,10 +90,10 @@ static void push_free(uintptr_t page, uint64_t kept)
                                           __ATOMIC_RELAXED));
 }
 
-/* A page that was in use. As many as are worth keeping keep their memory. */
+/* Frees a page. FREE_KEPT free pages keep their memory. */
 static void retire(uintptr_t page)
 {
-    /* relaxed: a count, which may be exceeded by as many as retire at once */
+    /* relaxed: a count; threads that retire at once may exceed it by one each */
     bool is_kept = __atomic_load_n(&beside.kept, __ATOMIC_RELAXED) < FREE_KEPT;
     if (is_kept)
         __atomic_fetch_add(&beside.kept, 1, __ATOMIC_RELAXED);
@@ -105,7 +105,8 @@ static void retire(uintptr_t page)
 /* 0: there is none. */
 static uintptr_t pop_free(void)
 {
-    /* acquire, both: pair with the release in push_free; the link is seen with the head */
+    /* acquire, both: pair with the release in push_free; the link is seen with the head, so its own
+     * load is relaxed */
     uint64_t head = __atomic_load_n(&beside.free_head, __ATOMIC_ACQUIRE);
     uint64_t wanted;
     uint64_t next;
@@ -123,7 +124,7 @@ static uintptr_t pop_free(void)
     return page;
 }
 
-/* The first page of a new region, the others go to the list; 0: refused. */
+/* Maps a region: its first usable page is the caller's, the others go to the list; 0: refused. */
 static uintptr_t map_region(struct hak_shard *shard)
 {
     char *region = hak_os_map(HAK_REGION_SIZE, HAK_REGION_SIZE);
@@ -143,8 +144,9 @@ static uintptr_t map_region(struct hak_shard *shard)
     return (uintptr_t)region + HAK_PAGE_SIZE;
 }
 
-/* Changes a page's word by one of the functions below; the new word. Who makes it 0 frees the page.
- * acq_rel: what was done in the page's objects comes before its next use */
+/* Changes a page's word by one of the functions below, and returns the new one. Whoever makes it 0
+ * frees the page. acq_rel: what threads did in the page's objects comes before its next use; pairs
+ * with the acquire in cut. relaxed, the first load: the exchange checks it */
 static uint64_t change(uintptr_t page, uint64_t (*how)(uint64_t))
 {
     uint64_t *word = word_of(page);
@@ -164,7 +166,7 @@ static uint64_t release_hold(uint64_t word)
     return (word & LIVE_MASK) != 0 ? word : 0;
 }
 
-/* A page without objects begins anew. */
+/* A held page whose last object is freed begins anew. */
 static uint64_t release_object(uint64_t word)
 {
     word--;
@@ -293,7 +295,7 @@ bool hak_beside_give(void *object)
 {
     uint64_t tag = live_tag(object);
     struct header *header = header_of(object);
-    /* relaxed: of two threads that free it, one sees that it is free */
+    /* relaxed: if two threads free it, one of them sees that it is free */
     if (tag == 0 || !__atomic_compare_exchange_n(&header->tag, &tag, 0, 0, __ATOMIC_RELAXED,
                                                  __ATOMIC_RELAXED))
         return false;
@@ -316,8 +318,8 @@ size_t hak_beside_size(const void *object)
 
 /* ---- afterwards ----------------------------------------------------------------------------- */
 
-/* The first words of an object that waits. Its mark is one that no live object has by chance; it is
- * set by an exchange, so that of two threads that free the object at once one is told. */
+/* The first words of an object that waits. No live object has its mark by chance. An exchange sets
+ * the mark, so if two threads free the object at once, one of them sees it. */
 struct waiting {
     void *next;
     uint64_t mark;
@@ -345,8 +347,8 @@ bool hak_beside_defer(void *object)
     return true;
 }
 
-/* Some deferred objects, taken out of the lists. The lock is a try: who does not get it has
- * somebody who does the same. */
+/* Takes some deferred objects out of the lists. Only tries the lock: its holder does the same
+ * work. */
 static unsigned fetch(void **objects)
 {
     unsigned count = 0;

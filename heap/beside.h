@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What threads are served by while another thread forks (os/section.h): memory beside the shards,
- * and lists of what is to be given back afterwards. Everything here is lock-free, and each step is
- * one word, so that the child of a fork finds it whole at any moment.
+/* Serves threads while another thread forks (os/section.h): memory beside the shards, and lists of
+ * what goes back afterwards. Everything here is lock-free, and each step is one word, so that the
+ * child of a fork finds it whole at any moment.
  *
  *     objects up to 32 KiB    out of side pages of 64 KiB, one after the other; a page whose last
  *                             object is freed begins anew or serves elsewhere
@@ -41,17 +41,18 @@ void *hak_beside_take(struct hak_shard *shard, size_t size, size_t alignment, bo
 /* Takes such an object back; false: it is none, or free already. */
 bool hak_beside_give(void *object);
 
-/* Usable bytes, 0: none that is live. */
+/* Usable bytes; 0: no live object. */
 size_t hak_beside_size(const void *object);
 
-/* A live run or whale that is freed beside the heap; false: it waits already, freed twice. */
+/* Notes a live run or whale that was freed beside the heap; false: it waits already, so this is a
+ * second free. */
 bool hak_beside_defer(void *object);
 
 /* Gives back a portion of what is owed: at most 16 runs, and some classes of one front. Inside a
  * section, under no lock. */
 HAK_COLD void hak_beside_settle(void);
 
-/* The entry of malloc and free into the heap; false: to be served beside it. Under no lock. */
+/* malloc and free enter the heap by this; false: they must be served beside it. Under no lock. */
 static inline bool hak_heap_enter(void)
 {
     if (hak_unlikely(!hak_section_enter()))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a child of a fork makes of the heap: nobody else is placing shards, draining CPU fronts or
- * reading; all other threads' fronts are nobody's. (A thread that waits for another lock while it
- * holds the placing lock lets forks pass.) */
+/* The heap in the child of a fork. No other thread places shards, drains CPU fronts or reads, so
+ * their locks and marks are reset. The fronts of all other threads are without a thread. (A thread
+ * that waits for another lock while it holds the placing lock lets forks pass, so the caller may be
+ * such a thread.) */
 #include "heap/child.h"
 
 #include "front/front_cpu.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures of a heap into a sheet: see the header. */
+/* Fills a sheet with the figures of a heap: see the header. */
 #include "heap/collect.h"
 
 #include <limits.h>
@@ -86,7 +86,7 @@ static void put_class(struct hak_shard *shard, unsigned class_id, uint64_t *figu
     const struct hak_class *class = &hak_classes[class_id];
     const struct hak_pool *pool = hak_shard_pool(shard, class_id);
     const struct hak_class_counters *counters = &shard->classes[class_id];
-    /* of slightly different moments, so their difference may be negative */
+    /* read one after the other, so their difference may be negative */
     uint64_t slabs = hak_pool_slabs(pool, class_id);
     uint64_t free = hak_pool_free_objects(pool, class_id);
     figures[HAK_CLASS_FIGURE_SLABS] = slabs;
@@ -97,14 +97,14 @@ static void put_class(struct hak_shard *shard, unsigned class_id, uint64_t *figu
     figures[HAK_CLASS_FIGURE_IN_TRANSFER_CACHE] = cached > 0 ? (uint64_t)cached : 0;
     figures[HAK_CLASS_FIGURE_REFILLED] = read_relaxed(&counters->refilled);
     figures[HAK_CLASS_FIGURE_FLUSHED] = read_relaxed(&counters->flushed);
-    /* sorted first: what is sorted was posted before */
+    /* sorted first: a bundle is posted before it is sorted, so the difference is never negative */
     figures[HAK_CLASS_FIGURE_SORTED] = read_relaxed(&counters->sorted);
     figures[HAK_CLASS_FIGURE_POSTED] = read_relaxed(&counters->posted);
     figures[HAK_CLASS_FIGURE_IN_INBOX] =
         less(figures[HAK_CLASS_FIGURE_POSTED], figures[HAK_CLASS_FIGURE_SORTED]);
 }
 
-/* Takes what was found in fronts out of the row. */
+/* Moves the counts of objects in fronts from the row to the sheet. */
 static void put_classes(struct hak_shard *shard, uint32_t *row, struct hak_sheet_shard *out)
 {
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Collecting: fills in a sheet (stats/sheet.h) with the figures of a heap, a portion at a time.
- * Nobody is stopped for it. A round goes over threads' fronts, CPUs' fronts, shards, and last the
- * heap as a whole; when it is over all was looked at once.
+ * Nobody is stopped for it. A round reads threads' fronts, CPUs' fronts, shards, and last the heap
+ * as a whole, each once.
  *
  * By one thread at a time, inside a section. It takes the lock of the list of fronts, and those of
- * large caches and whales, each for a few loads. Of shards that are made meanwhile the next round
- * tells. */
+ * large caches and whales, each for a few loads. Shards that are made meanwhile come in the next
+ * round. */
 #ifndef HAK_HEAP_COLLECT_H
 #define HAK_HEAP_COLLECT_H
 
@@ -39,13 +39,13 @@ struct hak_collect {
     unsigned room;                 /* shards that the sheet has room for */
     enum hak_collect_phase phase;
     unsigned next;                 /* CPU or shard id, the phase's next */
-    unsigned shards;               /* that this round tells of */
+    unsigned shards;               /* in this round */
     struct hak_front_rows rows;
     size_t in_thread_fronts;
     size_t in_cpu_fronts;
 };
 
-/* Bytes of memory for what is in fronts of so many shards. */
+/* Bytes of the rows for so many shards: what their objects in fronts are counted in. */
 size_t hak_collect_rows_size(unsigned shards);
 
 /* For a sheet of zeroes with room for so many shards; rows: zero memory of hak_collect_rows_size.
@@ -53,8 +53,8 @@ size_t hak_collect_rows_size(unsigned shards);
 void hak_collect_start(struct hak_collect *collect, struct hak_sheet *sheet, uint32_t *rows,
                        unsigned room);
 
-/* Goes on with the round, as far as the portion goes. Whether the round is over: the head is
- * complete then but for what the caller knows, and the next step begins another. */
+/* Goes on with the round, by one portion. true: the round is over, and the head is complete but for
+ * what only the caller knows; the next step begins another round. */
 bool hak_collect_step(struct hak_heap *heap, struct hak_collect *collect,
                       const struct hak_collect_portion *portion);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures of a heap: sums over all shards there ever were. Any thread. */
+/* Figures of a heap: sums over all its shards, retired ones included. Any thread. */
 #ifndef HAK_HEAP_FIGURES_H
 #define HAK_HEAP_FIGURES_H
 

@@ -34,7 +34,7 @@ void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
     hak_policy_set_bytes(&heap->credit.most, bytes);
     hak_policy_set_bytes(&policy->whale_retain_bytes, bytes);
     hak_policy_set_bytes(&policy->large_retain_bytes, bytes);
-    /* What is to decay in no time is not kept at all. */
+    /* Memory that decays in no time is not kept at all. */
     hak_policy_set_bytes(&policy->slab_retain_bytes, policy->decay_ns != 0 ? bytes / SLAB_PART : 0);
 }
 

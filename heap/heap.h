@@ -15,20 +15,20 @@
 #include "topology/domains.h"
 
 struct hak_heap {
-    const struct hak_shard_map *map;          /* in force: hak_heap_map */
+    const struct hak_shard_map *map;          /* the one in force: hak_heap_map */
     struct hak_shard_map *maps;               /* all that were made; under the lock */
-    unsigned look;                            /* how often the machine was read; under the lock */
+    unsigned look;                            /* reads of the machine so far; under the lock */
     struct hak_lock placing;
-    uint32_t stale;                           /* a thread met a CPU that the map does not know */
+    uint32_t stale;                           /* 1: `new_cpus` has one more; relaxed */
     const struct hak_policy *policy;
-    struct hak_credit credit;                 /* of what runs and whales may keep unused */
+    struct hak_credit credit;                 /* what runs and whales may keep unused */
     struct hak_policy policy_store;           /* the fixed policy as options changed it */
     uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
-    uint64_t made_room_ns;                    /* near the limit of memory; relaxed, as the next */
-    int64_t missing_then;
-    uint64_t relieved;                        /* calls without memory that were answered */
+    uint64_t made_room_ns;                    /* when hak_heap_make_room last ran; relaxed */
+    int64_t missing_then;                     /* bytes that it could not find; relaxed */
+    uint64_t relieved;                        /* calls without memory, at the last relief */
     size_t retain_bytes;                      /* that all shards together may keep unused */
-    /* What a start does not touch comes last. */
+    /* The start does not touch these, so they are last. */
     struct hak_cpu_set new_cpus;              /* unknown to the map in force; relaxed, as `stale` */
     struct hak_whales whales;
 };
@@ -39,27 +39,27 @@ struct hak_heap *hak_heap_default(void);
  * -ENOMEM. */
 int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy);
 
-/* What the options made of the heap's policy is obeyed by the learners of shards and whales from
- * now on. By the starting thread, before there are others. */
+/* Makes the learners of shards and whales obey the policy as the options set it. By the starting
+ * thread, before there are others. */
 void hak_heap_start_learning(struct hak_heap *heap);
 
-/* A last tick of all learners, so that nothing of what they saw is missing in a report. */
+/* Ticks all learners a last time, so that a report has all that they saw. */
 void hak_heap_end_learning(struct hak_heap *heap);
 
-/* How many unused bytes all shards together may keep from the kernel. */
+/* Sets how many unused bytes all shards together may keep from the kernel. */
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);
 
-/* The map in force: never NULL once the heap has started. */
+/* The map in force; not NULL once the heap has started. */
 static inline const struct hak_shard_map *hak_heap_map(const struct hak_heap *heap)
 {
     /* acquire: pairs with the release in hak_heap_set_map; the map is built when it is seen */
     return __atomic_load_n(&heap->map, __ATOMIC_ACQUIRE);
 }
 
-/* Shares out what may be kept unused, and puts the map in force. Under the placing lock. */
+/* Puts a map in force. Under the placing lock, or by the starting thread. */
 void hak_heap_set_map(struct hak_heap *heap, const struct hak_shard_map *map);
 
-/* A map without its shards and domains, and with no heap; NULL when out of memory. */
+/* Makes a map with room for `count` shards; the caller fills it in. NULL when out of memory. */
 struct hak_shard_map *hak_heap_make_map(unsigned count);
 
 /* The shard for the CPU that the caller runs on. */

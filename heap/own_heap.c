@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Heaps that the program makes: see the header. Descriptors are taken again, never unmapped: one
- * for each power of two of shards that it has room for. */
+/* Heaps that the program makes: see the header. Descriptors are never unmapped but used again:
+ * there is a list of free ones for each power of two of shards that they have room for. */
 #include "heap/own_heap.h"
 
 #include "os/bits.h"
@@ -104,8 +104,8 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
     return heap;
 }
 
-/* Callers leave by themselves, but for one whose thread sleeps, or forks in a handler. No section
- * is held meanwhile: that one may be waiting for it. */
+/* Waits for calls under way. They end by themselves, unless a thread sleeps in one, or forks in a
+ * signal handler. This holds no section: such a fork may be waiting for it. */
 static bool wait_until_empty(const struct hak_own_heap *heap)
 {
     uint64_t deadline = hak_os_now_ns() + END_WAIT_NS;
@@ -115,7 +115,8 @@ static bool wait_until_empty(const struct hak_own_heap *heap)
                 return false;
             hak_os_sleep_ns(END_NAP_NS);
         }
-    /* acquire: pairs with the release in hak_own_heap_has_told. Whoever tells decided it inside. */
+    /* acquire: pairs with the release in hak_own_heap_has_told. A caller sets it inside a shard, so
+     * no other can begin to tell once all shards are empty. */
     while (__atomic_load_n(&heap->telling, __ATOMIC_ACQUIRE) != 0) {
         if (hak_os_now_ns() > deadline)
             return false;
@@ -141,9 +142,9 @@ static bool enter_patiently(void)
     return false;
 }
 
-/* The child of a fork that comes in between has the rest of the heap, and no use for it. Locks are
- * never taken outside a section: what cannot be ended in one stays mapped, and the descriptor is
- * lost. */
+/* Ends one shard after another. The child of a fork that comes in between has the rest of the heap,
+ * and no use for it. Locks are only taken inside a section; if none can be entered, the rest stays
+ * mapped, and the descriptor is lost. */
 static void end_shards(struct hak_own_heap *heap)
 {
     unsigned index = 0;
@@ -162,7 +163,8 @@ static void end_shards(struct hak_own_heap *heap)
 enum hak_own_end hak_own_heap_end(struct hak_own_heap *heap)
 {
     uint32_t live = 1;
-    /* acq_rel: one thread ends it, having seen it built */
+    /* acq_rel: one thread ends it, and sees it built; pairs with the release in hak_own_heap_make.
+     * relaxed: else it does nothing */
     if (!__atomic_compare_exchange_n(&heap->live, &live, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return HAK_OWN_NOT_LIVE;
     for (unsigned index = 0; index < heap->count; index++)
@@ -185,13 +187,15 @@ static struct hak_own_shard *shard_here(const struct hak_own_heap *heap)
     return heap->shards[hak_domains_shard_of(heap->domains, hak_os_cpu(), 0)];
 }
 
-/* One caller at a time is to tell: one that tells may itself ask for memory. Inside a shard. */
+/* Whether the caller must call the alarm. One thread at a time: the alarm may itself ask for
+ * memory. Inside a shard. */
 static HAK_COLD bool begins_to_tell(struct hak_own_heap *heap)
 {
     uint32_t telling = 0;
     if (!hak_terms_seem_exceeded(&heap->terms))
         return false;
-    /* acquire: after who told before; and the heap does not end from here on */
+    /* acquire: pairs with the release in hak_own_heap_has_told, of whoever told before. From here
+     * on the heap does not end. relaxed: else it does nothing */
     if (!__atomic_compare_exchange_n(&heap->telling, &telling, 1, 0, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
@@ -201,8 +205,8 @@ static HAK_COLD bool begins_to_tell(struct hak_own_heap *heap)
     return false;
 }
 
-/* What was another heap's descriptor a moment ago may be somebody else's by now, and have other
- * shards. */
+/* A caller may use a heap that has ended. Its descriptor may serve another heap by now, with other
+ * shards, so the shard itself says whose it is. */
 static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
                        const struct hak_own_request *request, bool *must_tell)
 {
@@ -220,7 +224,7 @@ static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
     return object;
 }
 
-/* Each shard once, another first each time. */
+/* Asks each shard once, beginning with another one each time. */
 static HAK_COLD void *take_from_any(struct hak_own_heap *heap,
                                     const struct hak_own_request *request, bool *must_tell)
 {
@@ -274,7 +278,7 @@ void hak_own_heaps_tick(uint64_t now_ns)
         tick(number, now_ns);
 }
 
-/* Whose heap the program wants populated keeps its pages unless that heap is asked. */
+/* A heap that the program wants populated keeps its pages unless it is asked itself. */
 enum asked { HEAP_IS_ASKED, ALL_ARE_ASKED };
 
 static size_t purge(struct hak_own_shard *shard, enum asked asked)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Heaps that the program makes: shards of their own (own_shard.h), memory by terms of their own
- * (tiers/terms.h), and an end at which all of it goes at once. Nothing of them is in the default
- * heap, which stays one of its own kind (heap.h). Any thread, inside a section where said. */
+/* Heaps that the program makes. Each has its own shards (own_shard.h), its own terms for memory
+ * (tiers/terms.h), and an end at which all of it goes at once. They share nothing with the default
+ * heap (heap.h). Any thread, inside a section where said. */
 #ifndef HAK_HEAP_OWN_HEAP_H
 #define HAK_HEAP_OWN_HEAP_H
 
@@ -16,7 +16,7 @@
 
 struct hakmem_heap;    /* a heap's public name */
 
-/* Whom api/ tells of the soft limit. */
+/* The program's function that api/ calls when the soft limit is exceeded. */
 struct hak_own_alarm {
     void (*exceeded)(struct hakmem_heap *heap, size_t mapped, void *argument);
     void *argument;
@@ -32,7 +32,7 @@ struct hak_own_heap {
     uint32_t room;                         /* shards that it has room for: a power of two */
     uint32_t probe;                        /* where others are asked next; relaxed */
     struct hak_own_alarm alarm;
-    uint32_t telling;                      /* a caller is to tell, or tells, of the soft limit: the
+    uint32_t telling;                      /* 1: a caller is about to call the alarm, or does: the
                                               heap does not end meanwhile; atomic */
     struct hak_own_shard *shards[];
 };
@@ -47,7 +47,7 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
 
 enum hak_own_end {
     HAK_OWN_ENDED,
-    HAK_OWN_NOT_LIVE,    /* somebody ends it, or has */
+    HAK_OWN_NOT_LIVE,    /* another call ends it, or did */
     HAK_OWN_BUSY,        /* a call stayed inside for seconds, or a fork lasted: it lives on */
 };
 
@@ -61,25 +61,25 @@ static inline bool hak_own_heap_is_live(const struct hak_own_heap *heap)
     return __atomic_load_n(&heap->live, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* An object; NULL: the kernel or the limit refuses memory. *must_tell: the caller is to tell of the
- * soft limit, outside sections, and then to call hak_own_heap_has_told. From the shard of the
- * caller's CPU; when that gets none, from others of the heap, and at last after all of the heap
- * gave back what is unused. Inside a section. */
+/* Takes an object; NULL: the kernel or the limit refuses memory. It comes from the shard of the
+ * caller's CPU; if that gets no memory, from the heap's others, and last after the heap gave back
+ * all that is unused. If *must_tell is set, the caller must leave its section, call the alarm, and
+ * then hak_own_heap_has_told. Inside a section. */
 void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request *request,
                         bool *must_tell);
 
 static inline void hak_own_heap_has_told(struct hak_own_heap *heap)
 {
-    /* release: pairs with the load in wait_until_empty; the alarm is no more looked at */
+    /* release: pairs with the acquire in wait_until_empty; the caller reads the alarm no more */
     __atomic_store_n(&heap->telling, 0, __ATOMIC_RELEASE);
 }
 
-/* Lets unused memory of one shard of any heap decay, the next each time; or of all shards. Inside a
- * section. */
+/* Lets unused memory decay in one shard of any heap, another one each time; or in all shards.
+ * Inside a section. */
 void hak_own_heaps_tick_next(uint64_t now_ns);
 void hak_own_heaps_tick(uint64_t now_ns);
 
-/* Gives back what is unused of one heap, or of all that are not populated; bytes. Inside a
+/* Gives back what is unused in one heap, or in all that are not populated. Returns bytes. Inside a
  * section. */
 size_t hak_own_heap_purge(struct hak_own_heap *heap);
 size_t hak_own_heaps_purge(void);

@@ -106,7 +106,7 @@ struct hak_own_shard *hak_own_shard_make(struct hak_own_heap *heap, struct hak_t
 
 void hak_own_shard_open(struct hak_own_shard *shard)
 {
-    /* seq_cst: whoever enters finds it built */
+    /* seq_cst: pairs with the loads in hak_own_shard_enter; whoever enters finds the shard built */
     __atomic_store_n(&shard->open, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -150,7 +150,7 @@ void hak_own_shard_end(struct hak_own_shard *shard)
     }
 }
 
-/* Samples alone were not touched: who learns nothing watches nothing. */
+/* Clears all but the learner's samples, which it never touched: it learns nothing. */
 void hak_own_shard_drop(struct hak_own_shard *shard)
 {
     char *begin = (char *)&shard->heap;
@@ -170,7 +170,8 @@ static size_t alone_usable(const struct hak_alone *alone)
 
 static void *take_alone(struct hak_own_shard *shard, const struct hak_own_request *request)
 {
-    /* A mapping begins at 2 MiB, so a larger alignment is met within one of its length. */
+    /* A mapping begins at a multiple of 2 MiB, so a multiple of a larger alignment lies within
+     * `lead` bytes of it. */
     size_t lead = request->alignment > LEAD ? request->alignment : LEAD;
     size_t total;
     if (__builtin_add_overflow(request->size, lead + HAK_REGION_SIZE - 1, &total) ||
@@ -204,7 +205,8 @@ static struct hak_alone *alone_of(const void *object)
     return (struct hak_alone *)((uintptr_t)object - LEAD);
 }
 
-/* The page map is asked again under the lock: of two threads that free it, one is told. */
+/* Looks at the page map again, under the lock: if two threads free the object, one of them sees
+ * that it is gone. */
 static bool give_alone(struct hak_own_shard *shard, void *object)
 {
     struct hak_alone *alone = alone_of(object);
@@ -310,7 +312,7 @@ void hak_own_shard_tick(struct hak_own_shard *shard, uint64_t now_ns)
 
 void hak_own_shard_visit(struct hak_own_shard *shard)
 {
-    /* relaxed, all: hints; of two threads that tick at once, one does it in vain */
+    /* relaxed, all: hints; two threads may tick at once, one of them in vain */
     uint32_t calls = __atomic_load_n(&shard->calls, __ATOMIC_RELAXED) + 1;
     __atomic_store_n(&shard->calls, calls, __ATOMIC_RELAXED);
     if (hak_likely(calls % CALLS_PER_LOOK != 0))
@@ -322,7 +324,7 @@ void hak_own_shard_visit(struct hak_own_shard *shard)
     hak_own_shard_tick(shard, now);
 }
 
-/* Nobody peeks into slabs of these shards, so empty regions go without a grace period. */
+/* No thread peeks into slabs of these shards, so empty regions go without a grace period. */
 size_t hak_own_shard_purge(struct hak_own_shard *shard)
 {
     size_t bytes = hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* A shard of a heap that the program made (own_heap.h): slabs, runs, and mappings of single
  * objects. No front, transfer cache or inbox stands before it: a take and a give enter its slabs
- * under the lock of one bin, so nothing of it is ever in anybody else's hands, and it can go at
- * once.
+ * under the lock of one bin. So no object of it lies anywhere else, and all of it can be unmapped
+ * at once.
  *
  *     pages of slabs    HAK_PAGE_OWN_SLAB + pages back     the page map says for each page that it
  *     of segments       HAK_PAGE_OWN_LARGE                 is an own heap's, and the number of the
  *     of a mapping      HAK_PAGE_OWN_ALONE                 shard; hak_own_shards leads to it
  *
- * A call enters before it touches anything but the page map, and looks again at the page then: what
- * it sees stays until it leaves. Who ends the shard closes it and waits until nobody is inside:
+ * A call enters before it touches anything but the page map, and then looks at the page again: what
+ * it sees stays until it leaves. Whoever ends the shard closes it and waits until no call is
+ * inside:
  *
  *     enter    inside + 1 (seq_cst), then look at `open`
  *     close    open = 0 (seq_cst), then look at `inside` until it is 0
  *
- * Descriptors are never unmapped. One that was given back is taken again for the next shard, with
- * its number; a late caller finds it closed, or finds that the page is no longer of that number.
+ * Descriptors are never unmapped. One that was given back serves the next shard, with its number; a
+ * late caller finds it closed, or finds that the page is no longer of that number.
  *
  * Bounds: HAK_OWN_SHARDS_MAX alive at once, in all heaps together; a descriptor is some 60 KiB of
  * addresses, of which a shard in use touches about half. Any thread, inside a section
@@ -48,12 +49,12 @@ struct hak_alone;
 struct hak_own_shard {
     uint32_t inside;                 /* calls under way; see above */
     uint32_t open;
-    uint32_t calls;                  /* about how many there were; relaxed, as the next */
-    uint64_t last_look_ns;           /* at the clock */
+    uint32_t calls;                  /* about how many calls came; relaxed, as the next */
+    uint64_t last_look_ns;           /* when the clock was last read */
     struct hak_own_shard *next;      /* of those that are free; under the table's lock */
     uint16_t number;                 /* constant */
 
-    /* Written anew each time that the shard is taken; what follows is all zero then. */
+    /* Written each time that the shard is taken; all that follows is zero then. */
     struct hak_own_heap *heap __attribute__((aligned(HAK_CACHE_LINE)));
     const struct hak_policy *policy;
     struct hak_region_source source;
@@ -65,7 +66,7 @@ struct hak_own_shard {
     struct hak_alone *alone;         /* mappings of single objects */
     size_t alone_bytes;
     size_t alone_count;
-    struct hak_learner learner;      /* which learns nothing: what large.h wants of one */
+    struct hak_learner learner;      /* which learns nothing; large.h needs one */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* number -> shard, NULL where there never was one; mapped with the first shard. */
@@ -74,7 +75,7 @@ extern HAK_HIDDEN struct hak_own_shard **hak_own_shards;
 /* The highest number that was ever in use. */
 unsigned hak_own_shard_last(void);
 
-/* A closed shard for a heap, from the node; NULL: no memory, or too many. */
+/* Makes a closed shard for a heap, on the node; NULL: no memory, or too many shards. */
 struct hak_own_shard *hak_own_shard_make(struct hak_own_heap *heap, struct hak_terms *terms,
                                          const struct hak_policy *policy, int node);
 
@@ -84,13 +85,13 @@ void hak_own_shard_open(struct hak_own_shard *shard);
 /* Lets none in any more. */
 void hak_own_shard_close(struct hak_own_shard *shard);
 
-/* Whether nobody is inside, having seen it open. Outside sections, too. */
+/* Whether no call is inside that saw the shard open. Outside sections, too. */
 bool hak_own_shard_is_empty(const struct hak_own_shard *shard);
 
 /* Unmaps all of a closed and empty shard, in a time in proportion to its mappings. */
 void hak_own_shard_end(struct hak_own_shard *shard);
 
-/* Its number and descriptor serve others. */
+/* Gives back the descriptor and its number, for another shard. */
 void hak_own_shard_drop(struct hak_own_shard *shard);
 
 /* Enters; if it returns true, the caller must leave. */
@@ -101,7 +102,7 @@ static inline bool hak_own_shard_enter(struct hak_own_shard *shard)
     __atomic_fetch_add(&shard->inside, 1, __ATOMIC_SEQ_CST);
     if (hak_likely(__atomic_load_n(&shard->open, __ATOMIC_SEQ_CST)))
         return true;
-    __atomic_fetch_sub(&shard->inside, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&shard->inside, 1, __ATOMIC_RELEASE);    /* release: as when leaving */
     return false;
 }
 
@@ -136,13 +137,13 @@ struct hak_own_request {
     size_t size;           /* at least 1, at most PTRDIFF_MAX */
     size_t alignment;      /* a power of two */
     unsigned class_id;     /* HAK_CLASS_NONE: a run, or a mapping */
-    enum hak_zero zero;    /* runs and mappings alone: of a class memory is what it is */
+    enum hak_zero zero;    /* for runs and mappings; objects of classes keep their contents */
 };
 
 /* Inside the shard, here and below: an object, NULL without memory. */
 void *hak_own_shard_take(struct hak_own_shard *shard, const struct hak_own_request *request);
 
-/* What a pointer is that is given back. */
+/* What a pointer that a program gives back turned out to be. */
 enum hak_own_object {
     HAK_OWN_LIVE,
     HAK_OWN_FREE,        /* already */
@@ -150,15 +151,16 @@ enum hak_own_object {
     HAK_OWN_ELSEWHERE,   /* of another heap */
 };
 
-/* Gives an object back whose page, as entered, is `page`. Anything but LIVE: nothing was done. */
+/* Gives back an object whose page, as entered, is `page`. Unless the answer is LIVE, nothing was
+ * done. */
 enum hak_own_object hak_own_shard_give(struct hak_own_shard *shard, void *object,
                                        struct hak_page page);
 
 /* Usable bytes of an object whose page is `page`; 0: no object. Of a live one also outside. */
 size_t hak_own_shard_size(const void *object, struct hak_page page);
 
-/* Makes a live run hold `size` bytes where it is: 1 or 0. Other objects stay as they are: 1 if they
- * hold that. */
+/* Makes a live run hold `size` bytes in its place: 1 or 0. Other objects never change: 1 if they
+ * hold that many. */
 int hak_own_shard_resize(struct hak_own_shard *shard, void *object, struct hak_page page,
                          size_t size);
 
@@ -168,7 +170,8 @@ void hak_own_shard_visit(struct hak_own_shard *shard);
 /* Lets unused memory decay. */
 void hak_own_shard_tick(struct hak_own_shard *shard, uint64_t now_ns);
 
-/* Gives the kernel all that is unused, regions and segments with their addresses: bytes. */
+/* Gives the kernel all that is unused, and the addresses of empty regions and segments. Returns
+ * bytes. */
 size_t hak_own_shard_purge(struct hak_own_shard *shard);
 
 /* Bytes of a shard, for statistics. */

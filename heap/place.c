@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Placing: shards are built, used again, settled on nodes; a map of them is published. */
+/* Placing: builds shards or uses them again, settles them on nodes and publishes their map. */
 #include "heap/place.h"
 
 #include <errno.h>
@@ -15,8 +15,9 @@ enum {
     MOVED_AT_ONCE = 4,    /* regions of a pool that a new node may fetch: a program's first few */
 };
 
-/* A shard that stood already takes along what little it has; a heap that has grown is not dragged
- * through the machine for a thread that was started: only its untouched pages come from there. */
+/* Moves a shard to another node. A small one takes its memory along. A heap that has grown is not
+ * moved through the machine because a thread started: then only untouched pages come from the new
+ * node. */
 static void settle(struct hak_heap *heap, struct hak_shard *shard, int node)
 {
     if (hak_shard_node(shard) == node)
@@ -24,7 +25,7 @@ static void settle(struct hak_heap *heap, struct hak_shard *shard, int node)
     bool is_small = hak_pool_regions(&shard->tiny) <= MOVED_AT_ONCE &&
                    hak_pool_regions(&shard->mid) <= MOVED_AT_ONCE;
     hak_shard_settle(shard, node, is_small ? HAK_OS_PAGES_MOVE : HAK_OS_PAGES_LEAVE);
-    hak_whale_trim(&heap->whales);    /* they are told apart by the node that the shard had */
+    hak_whale_trim(&heap->whales);    /* cached ones lie on the node that the shard had */
 }
 
 static struct hak_shard *shard_for(struct hak_heap *heap, unsigned index, int node)
@@ -65,15 +66,15 @@ static struct hak_shard_map *build_map(struct hak_heap *heap,
     return map;
 }
 
-/* A map of the past: its shards may have served other nodes since. */
+/* The shards of an earlier map may have served other nodes since. */
 static void settle_again(struct hak_heap *heap, const struct hak_shard_map *map)
 {
     for (unsigned index = 0; index < map->count; index++)
         settle(heap, map->shards[index], node_of_domain(&map->domains->shard[index]));
 }
 
-/* What was built for the request, on the machine as it was last looked at; `domains`: whenever, if
- * the same came of it. */
+/* Finds the map that was built for the request since the machine was last read; with `domains`, one
+ * of any time that has equal domains. */
 static struct hak_shard_map *find_map(const struct hak_heap *heap,
                                             const struct hak_domain_request *request,
                                             const struct hak_domains *domains)
@@ -89,9 +90,9 @@ static struct hak_shard_map *find_map(const struct hak_heap *heap,
     return map;
 }
 
-/* What comes of the request on the machine: a map of the past if it is the same. Those are
- * never unmapped, for a reader may hold one; a machine whose CPUs come and go does not pile them
- * up. */
+/* The map for the request on this machine: an earlier one if it is equal, else a new one. Maps are
+ * never unmapped, for a reader may hold one; without the search, a machine whose CPUs come and go
+ * would make more and more of them. */
 static struct hak_shard_map *find_or_build(struct hak_heap *heap,
                                            const struct hak_topology *topology,
                                            const struct hak_domain_request *request)
@@ -131,7 +132,7 @@ static void publish(struct hak_heap *heap, const struct hak_shard_map *map)
     hak_front_attach_all(map);
 }
 
-/* Puts a map in force; what lies in caches of shards that are over goes to slabs. */
+/* Puts a map in force, and drains the shards that it does not use to slabs. */
 static void enforce(struct hak_heap *heap, const struct hak_shard_map *map)
 {
     publish(heap, map);
@@ -175,7 +176,8 @@ void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu)
     if (map->domains == NULL || !hak_domains_is_new_cpu(map->domains, cpu))
         return;
     uint64_t bit = UINT64_C(1) << (cpu % 64);
-    /* relaxed, all: what is noted late, twice, or of a map just gone is met again */
+    /* relaxed, all: they publish nothing; a CPU that is noted late, or for a map that was just
+     * replaced, is met again */
     uint64_t met = __atomic_fetch_or(&heap->new_cpus.words[cpu / 64], bit, __ATOMIC_RELAXED);
     if ((met & bit) == 0)
         __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);
@@ -183,7 +185,7 @@ void hak_heap_meet_cpu(struct hak_heap *heap, unsigned cpu)
 
 bool hak_heap_take_new_cpus(struct hak_heap *heap, struct hak_cpu_set *cpus)
 {
-    /* relaxed, all: as above; the first look spares the others an exchange */
+    /* relaxed, all: as above; the first load saves most calls the exchange */
     if (__atomic_load_n(&heap->stale, __ATOMIC_RELAXED) == 0 ||
         __atomic_exchange_n(&heap->stale, 0, __ATOMIC_RELAXED) == 0)
         return false;

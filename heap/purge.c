@@ -18,12 +18,12 @@
 #include "tiers/large_purge.h"
 #include "tiers/page_map.h"
 
-/* Once in a while is enough: in between, each give obeys the limit by itself. */
+/* Once in PAUSE_NS is enough: in between each give obeys the limit by itself. */
 void hak_heap_make_room(struct hak_heap *heap)
 {
     enum { PAUSE_NS = 5 * 1000 * 1000 };
     uint64_t now = hak_os_coarse_now_ns();
-    /* relaxed, all: of two threads that look at once, one is in vain */
+    /* relaxed, all: hints; two threads may look at once, one of them in vain */
     uint64_t last = __atomic_load_n(&heap->made_room_ns, __ATOMIC_RELAXED);
     int64_t missing = (int64_t)hak_headroom_shortfall();
     if (now - last < PAUSE_NS &&
@@ -55,9 +55,9 @@ void hak_heap_relieve(struct hak_heap *heap)
 
 /* ---- regions that nobody owns --------------------------------------------------------------- */
 
-/* Regions of tiny pools that nobody owns any more, until the grace period is over: a popper of a
- * transfer cache may be looking at an object that lay there. One batch at a time: what becomes
- * empty meanwhile stays with its pool, and is used again. */
+/* Regions of tiny pools that nobody owns any more, until the grace period is over: a thread that
+ * pops from a transfer cache may be reading an object there. One batch at a time: a region that
+ * becomes empty meanwhile stays with its pool, which may use it again. */
 static struct {
     struct hak_lock lock;             /* only ever tried */
     struct hak_region *regions;
@@ -92,7 +92,7 @@ static void reap_tiny(void)
 void hak_heap_reap(void)
 {
     if (!hak_lock_try_over(&leaving.lock))
-        return;    /* another is at it */
+        return;    /* another thread does it */
     reap_tiny();
     hak_lock_release_over(&leaving.lock);
     struct hak_region *regions = NULL;    /* that nobody peeks into: see transfer_cache.h */
@@ -109,8 +109,8 @@ static bool is_enough(const struct hak_heap_purge *purge, size_t bytes)
            (purge->deadline_ns != UINT64_MAX && hak_os_now_ns() >= purge->deadline_ns);
 }
 
-/* Each step in a section of its own, so that a fork waits for one step only; while a fork goes on
- * for long they are left out. */
+/* Each step below has a section of its own, so a fork waits for one step only. While a fork lasts
+ * long, the steps are left out. */
 static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *purge)
 {
     if (!hak_section_enter_late())
@@ -144,7 +144,7 @@ static size_t purge_shard(struct hak_shard *shard)
     return bytes;
 }
 
-/* Caches first, then pages: what is drained may empty slabs of any shard. */
+/* Caches first, then pages: draining one shard may empty slabs of any other. */
 size_t hak_heap_purge(struct hak_heap *heap, const struct hak_heap_purge *purge)
 {
     unsigned first = purge->id != 0 ? purge->id : 1;

@@ -27,8 +27,8 @@ static inline size_t hak_heap_trim(struct hak_heap *heap)
     return hak_heap_purge(heap, &all);
 }
 
-/* Near the limit of the process's memory: gives back unused pages of whales and runs, whoever's
- * they are, as far as they are missed. After large memory was taken, before it is touched. */
+/* Near the limit of the process's memory: gives back unused pages of whales and runs of any shard,
+ * as many as are missing. The caller has taken large memory and not touched it yet. */
 HAK_COLD void hak_heap_make_room(struct hak_heap *heap);
 
 /* If calls ended without memory since the last call, flushes CPU fronts to slabs, since other

@@ -20,11 +20,12 @@ enum {
 static struct {
     struct hak_lock lock;     /* held by whoever walks; taken before any other lock of the heap */
     uint32_t ended;           /* walks; atomic */
-    uint32_t pause;           /* calls that are still to end at once; under the lock, as the next */
+    uint32_t pause;           /* refused calls that still end at once; under the lock, as the
+                                 next */
     uint64_t given_then;      /* given() when a walk was in vain */
 } reclaim;
 
-/* Everything that was ever given to shards and tiers, counted somehow: when it has not changed,
+/* A number that changes whenever a shard or a tier is given something. While it stays the same,
  * another walk finds no more than the last. */
 static uint64_t given(void)
 {
@@ -69,7 +70,8 @@ static void give_back_slabs(bool may_reap)
         hak_heap_reap();
 }
 
-/* A step that gives nothing is followed by the next at once; the last may have made slabs whole. */
+/* After a step that gives nothing the next follows at once. The last step's bytes do not count: it
+ * may have made slabs free for other classes instead. */
 static void take_steps(struct hak_heap *heap, struct hak_reclaim *call)
 {
     size_t bytes = 0;
@@ -89,7 +91,7 @@ static void take_steps(struct hak_heap *heap, struct hak_reclaim *call)
 
 /* ---- who walks, and when -------------------------------------------------------------------- */
 
-/* Whether the last walk was in vain and nothing has changed since. Lock held. */
+/* Whether the last walk found nothing and nothing was given since. Lock held. */
 static bool is_in_vain(void)
 {
     if (reclaim.pause == 0 || given() != reclaim.given_then)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done before a program hears ENOMEM: the kernel refused memory (a region, a segment, a
- * whale, our own structures; by a limit of addresses or data, overcommit, the number of mappings, a
- * node that is full), so everybody gives back what is unused, and the caller tries again.
+/* What the heap does before a program hears ENOMEM: the kernel refused memory (a region, a segment,
+ * a whale, our own structures; by a limit of addresses or data, overcommit, the number of mappings,
+ * a node that is full), so all shards give back what is unused, and the caller tries again.
  *
  * Three steps, each followed by another try, so that a small want does not empty the whole heap:
  *
@@ -30,7 +30,7 @@ enum {
     HAK_RECLAIM_PAUSE = 64,    /* refused calls that end at once after a reclaim in vain */
 };
 
-/* One refused call's way through the steps; all zero but the first two: at its beginning. */
+/* How far one refused call has come; at its beginning all but the first two fields are zero. */
 struct hak_reclaim {
     struct hak_front *own;    /* the caller's front, or NULL */
     bool may_reap;            /* not while the thread is being made known to the grace periods */
@@ -38,16 +38,16 @@ struct hak_reclaim {
     unsigned steps;           /* that were taken */
 };
 
-/* Gives back what the next step can. Whether to try again; false: that is all there is. */
+/* Takes the next step. Whether the caller should try again; false: nothing is left to give back. */
 HAK_COLD bool hak_reclaim(struct hak_heap *heap, struct hak_reclaim *call);
 
-/* A free run of any shard's segments, nothing is mapped for it: NULL if there is none. Where
- * binding is strict, of the same node. size up to HAK_LARGE_MAX; also for small objects, when there
- * is no region to be had: a unit each. */
+/* Takes a free run of any shard's segments, and maps nothing for it; NULL if there is none. If
+ * binding is strict, of the same node only. size up to HAK_LARGE_MAX. Small objects get a unit each
+ * this way when there is no memory for a region. */
 HAK_COLD void *hak_reclaim_run(struct hak_shard *shard, size_t size, size_t alignment,
                                enum hak_zero zero);
 
-/* The same of a page of some other shard's regions: an object of a class. */
+/* Takes an object of a class from a page of another shard's regions. */
 HAK_COLD void *hak_reclaim_object(struct hak_shard *shard, unsigned class_id);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A picture of the slabs for a published page (stats/published.h): which slabs each region holds,
- * and how full they are. Walked over in portions: a step looks at 32 regions, 8 of them under one
- * lock of a pool's space, some 50 us in all. Slabs are looked at without their bins' locks: each
- * number is one that was there, not all at one moment. One thread at a time, inside a section. */
+ * and how full they are. A walk goes in portions: a step reads 32 regions, 8 at a time under the
+ * lock of a pool's space, some 50 us in all. It reads slabs without their bins' locks: each number
+ * is true of some moment, not all of the same one. One thread at a time, inside a section. */
 #ifndef HAK_HEAP_REGIONS_H
 #define HAK_HEAP_REGIONS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks at the clock, and what is done then: see the header. */
+/* When a heap looks at the clock, and what it does then: see the header. */
 #include "heap/tick.h"
 
 #include "front/exchange.h"
@@ -14,8 +14,8 @@
 
 enum {
     CALLS_PER_LOOK = 64,                  /* slow calls of a front */
-    LARGE_CALL = CALLS_PER_LOOK / 4,      /* as many are one of a large tier: it takes longer than a
-                                             look at the coarse clock */
+    LARGE_CALL = CALLS_PER_LOOK / 4,      /* a call of a large tier counts as so many: it takes
+                                             longer than a look at the coarse clock */
 };
 
 struct hak_tick_watch hak_tick_watch;
@@ -25,8 +25,9 @@ struct hak_tick_watch hak_tick_watch;
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
 {
     enum { TICKS_IN_A_ROW = 16 };
-    /* relaxed: turns, which two threads may share. Where work is left the turn comes again, so that
-     * what was left behind at a shard goes back before its memory is forgotten. */
+    /* relaxed, all: hints; two threads may take the same turn. A shard with work left keeps the
+     * turn for up to TICKS_IN_A_ROW calls, so that memory which nobody uses any more goes back
+     * soon. */
     unsigned turn = __atomic_load_n(&heap->next_tick, __ATOMIC_RELAXED);
     unsigned id = turn / TICKS_IN_A_ROW % hak_shard_last_id() + 1;
     if (hak_unlikely(__atomic_load_n(&hak_tick_watch.is_on, __ATOMIC_RELAXED) != 0))
@@ -44,7 +45,8 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 {
     enum { TICKS_MOST = 1000 };
     hak_whale_tick(&heap->whales, heap->policy, now_ns);
-    /* By nobody's malloc: so what decays may go to its end, unless others make ever more. */
+    /* No malloc waits for this, so each shard decays to the end. TICKS_MOST is the bound if other
+     * threads free as fast. */
     hak_kept_retry();
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         for (unsigned ticks = 0; ticks < TICKS_MOST; ticks++)
@@ -57,8 +59,9 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 
 /* ---- now and then --------------------------------------------------------------------------- */
 
-/* Threads that begin or wake together must not all look through their shard at once: one does, and
- * whoever comes within an eighth of the time between two ticks has nothing left to find. */
+/* Whether the caller may look through the shard. Of threads that begin or wake together one does:
+ * the others come within an eighth of the pause between ticks, when there is nothing new to
+ * find. */
 static bool claims_turn(struct hak_shard *shard, uint64_t now_ns, uint64_t pause_ns)
 {
     enum { SPREAD = 8 };
@@ -69,12 +72,12 @@ static bool claims_turn(struct hak_shard *shard, uint64_t now_ns, uint64_t pause
                                        __ATOMIC_RELAXED);
 }
 
-/* Decay and shrinking, ten times a second at most, or as HAKMEM_DECAY says. relaxed, here and
- * below: hints; two threads that tick at once do the same twice */
+/* Decays and shrinks, once in hak_decay_pause_ns at most. relaxed, here and below: hints; two
+ * threads that tick at once do the same work twice */
 static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct hak_front *hints)
 {
     uint64_t now = hak_os_coarse_now_ns();
-    /* Who keeps nothing keeps nothing in fronts either. */
+    /* With HAKMEM_DECAY=0 fronts keep nothing either. */
     if (heap->policy->decay_ns == 0)
         hak_front_flush(front);
     if (now - __atomic_load_n(&hints->last_tick_ns, __ATOMIC_RELAXED) <
@@ -91,15 +94,16 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct
     hak_heap_tick_next(heap, now);
 }
 
-/* Memory was trimmed or is short. Without a fence, only a CPU's own threads reach its front.
- * relaxed, all: a wish; of two threads that obey at once, one does it in vain */
+/* After a trim, or when memory is short: empties the CPU's front, which only the CPU's own threads
+ * can reach where the kernel refuses the fence. relaxed, all: hints; two threads that see the wish
+ * at once both obey it */
 static inline void obey_on_cpu(struct hak_front *hints)
 {
     uint32_t wishes = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
     if (hak_likely(wishes == __atomic_load_n(&hints->wishes_seen, __ATOMIC_RELAXED)))
         return;
     hak_front_flush_to_slabs(HAK_FRONT_OF_CPU);
-    /* Elsewhere by now: this CPU's front is emptied another time. */
+    /* If the thread has moved meanwhile, this CPU's front is emptied another time. */
     if (hak_cpu_front_here() == hints)
         __atomic_store_n(&hints->wishes_seen, wishes, __ATOMIC_RELAXED);
 }
@@ -111,6 +115,7 @@ static inline void count_calls(struct hak_heap *heap, struct hak_front *front, u
         hak_front_follow(front, hak_heap_map(heap));
     else
         obey_on_cpu(hints);
+    /* relaxed, both: a hint; threads of one CPU may lose each other's calls */
     calls += __atomic_load_n(&hints->slow_calls, __ATOMIC_RELAXED);
     bool is_due = calls >= CALLS_PER_LOOK;
     __atomic_store_n(&hints->slow_calls, is_due ? 0 : calls, __ATOMIC_RELAXED);
@@ -133,7 +138,7 @@ void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front)
 
 void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard)
 {
-    /* relaxed, all: hints; of two threads that tick at once, one does it in vain */
+    /* relaxed, all: hints; two threads may tick at once, one of them in vain */
     uint32_t calls = __atomic_load_n(&shard->large_calls, __ATOMIC_RELAXED) + 1;
     __atomic_store_n(&shard->large_calls, calls, __ATOMIC_RELAXED);
     if (calls % (CALLS_PER_LOOK / LARGE_CALL) != 0)

@@ -12,8 +12,8 @@
 #include "heap/heap.h"
 #include "os/compiler.h"
 
-/* Whether whoever publishes statistics is to be told of ticks, and whether there was one since.
- * Relaxed, both. */
+/* For the publisher of statistics: whether it wants to know of ticks, and whether one came since it
+ * last looked. Relaxed, both. */
 struct hak_tick_watch {
     uint32_t is_on;
     uint32_t ticked;
@@ -36,11 +36,11 @@ void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard
  * empty regions can be unmapped and will hardly be missed. */
 bool hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns);
 
-/* Lets memory decay at one shard, the next each time, and among the whales: what threads do for
+/* Lets memory decay at one shard, another one each time, and among the whales: threads do this for
  * shards that nobody uses any more. */
 void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns);
 
-/* Lets memory decay everywhere, without a budget: not from inside malloc or free. */
+/* Lets memory decay everywhere, without a budget; not from inside malloc or free. */
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns);
 
 #endif

@@ -32,7 +32,7 @@ enum hak_found {
 /* Sets the counters for broken links, whose shard is not known. By the starting thread. */
 void hak_found_start(struct hak_counters *counters);
 
-/* How many findings wait. relaxed: a hint */
+/* How many findings wait; relaxed, here and below: a hint. */
 extern HAK_HIDDEN uint32_t hak_found_waiting;
 
 static inline bool hak_found_any(void)
@@ -47,8 +47,8 @@ enum hak_found hak_found_take(const void **object);
 HAK_COLD void hak_found_bad_free(struct hak_counters *counters, const void *object,
                                  enum hak_found what);
 
-/* Lays down that a chain of the class is broken: its top object is not of that class, or
- * its link is none. */
+/* Records that a chain of the class is broken: its top object is not of that class, or has no sound
+ * link. */
 HAK_COLD void hak_found_broken(unsigned class_id, struct hak_chain chain);
 
 /* Records that the second word of a bundle's top object is no link. */
@@ -79,8 +79,8 @@ static inline bool hak_found_chain_below(unsigned class_id, struct hak_chain cha
  * none follows. */
 bool hak_found_bundle_is_sound(unsigned class_id, struct hak_bundle next);
 
-/* The bundle below one that is the caller's, whose top object is of the class; 0: none, or it is
- * not to be known, which is laid down. */
+/* The bundle below one that the caller owns, whose top object is of the class. HAK_NO_BUNDLE: none,
+ * or the link is broken, which this records. */
 struct hak_bundle hak_found_bundle_below(unsigned class_id, const void *object);
 
 #endif

@@ -32,8 +32,8 @@ static inline bool hak_magazine_push(struct hak_chain *magazine, void *object)
     if (hak_unlikely(room == 0))
         return false;
     hak_link_write(object, chain);
-    /* Costs nothing, but keeps the compiler from storing the magazine first: if another thread
-     * forks here, the child finds a magazine whose links are all written. */
+    /* release, to the compiler alone: it must not store the magazine first. If another thread forks
+     * here, the child finds a magazine whose links are all written. */
     __atomic_signal_fence(__ATOMIC_RELEASE);
     magazine->word = hak_chain_make(object, 0).word + room - 1;
     return true;

@@ -64,7 +64,8 @@ static bool may_be_peeked_at(unsigned class_id)
 }
 
 /* The link of a bundle that another thread may own by now: then it is garbage, and unused. In a
- * read section. Read here, not by hak_bundle_next, which sanitizers watch. */
+ * read section. relaxed: a link that counts was published by the head. Read here, not by
+ * hak_bundle_next, which sanitizers watch. */
 __attribute__((no_sanitize("thread", "address"))) static struct hak_bundle peek_next(void *object)
 {
     if (HAK_DEBUG && hak_page_find(object).class_id > HAK_CLASS_TINY_LAST)
@@ -98,14 +99,14 @@ unsigned hak_transfer_cache_capacity(const struct hak_transfer_cache *cache, uns
     return capacity > in_vain ? capacity - in_vain : 0;
 }
 
-/* 0: as at first. */
+/* 0: as at first. relaxed, both: hints */
 static void set_capacity(struct hak_transfer_bin *bin, unsigned capacity)
 {
     __atomic_store_n(&bin->capacity, capacity, __ATOMIC_RELAXED);
     __atomic_store_n(&bin->refused, 0, __ATOMIC_RELAXED);
 }
 
-/* Somebody wants what the bin had no room for: there is room for twice as much from now on. */
+/* A refill wants what the bin had no room for: it gets room for twice as much. */
 static HAK_COLD void grow(struct hak_transfer_cache *cache, unsigned class_id)
 {
     unsigned most = capacity_for(class_id, CAPACITY_BYTES);
@@ -115,7 +116,7 @@ static HAK_COLD void grow(struct hak_transfer_cache *cache, unsigned class_id)
     set_capacity(&cache->bins[class_id], capacity < most ? capacity : most);
 }
 
-/* relaxed, both: of threads that may overtake one another */
+/* relaxed, both: hints; threads may overwrite each other's */
 static void note_refusal(struct hak_transfer_bin *bin)
 {
     unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);
@@ -127,7 +128,7 @@ void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned c
                                     bool was_met)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
-    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);
+    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);    /* relaxed: as above */
     if (hak_likely(refused == 0))
         return;
     if (!was_met)

@@ -66,7 +66,7 @@ struct hak_transfer_cache {
     struct hak_transfer_bin bins[HAK_CLASS_COUNT];
 };
 
-/* Bundles that a bin has room for. Not told at start: a shard whose memory was never touched is
+/* Bundles that a bin has room for. Not set at start: a shard whose memory was never touched is
  * valid, so that a short process does not pay for what it does not use. */
 unsigned hak_transfer_cache_capacity(const struct hak_transfer_cache *cache, unsigned class_id);
 
@@ -77,7 +77,7 @@ bool hak_transfer_cache_push(struct hak_transfer_cache *cache, unsigned class_id
 /* Whether a bin has no room; may be a moment old. */
 bool hak_transfer_cache_is_full(const struct hak_transfer_cache *cache, unsigned class_id);
 
-/* Somebody wanted a bundle, and got one or not: see above. */
+/* Tells the bin whether a refill that wanted a bundle got one; see above. */
 void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned class_id,
                                     bool was_met);
 
@@ -90,8 +90,8 @@ bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned
 struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
                                         struct hak_bundle *left);
 
-/* Whether a bin that is not empty has been left alone since this was last asked of it. One that
- * was, empty or not, has room for as much as at first. */
+/* Whether a bin that is not empty has been left alone since the last such call. A bin that was left
+ * alone, empty or not, gets its first capacity back. */
 bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Bundles in a bin; may be a moment old. */
