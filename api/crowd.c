@@ -61,6 +61,8 @@ static void open_fronts(void)
 
 void hak_crowd_gather(void)
 {
+    /* relaxed, here and below: is_there only tells where to look, joined is a figure; what serves
+     * publishes itself (hak_cpu_fronts_open, hak_shared_front_take) */
     __atomic_store_n(&is_there, 1, __ATOMIC_RELAXED);
     if (hak_cpu_fronts_open())
         return;

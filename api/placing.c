@@ -204,12 +204,14 @@ void hak_placing_allow(void)
 bool hak_place_shards(void)
 {
     bool opened = false;
-    /* relaxed, then acquire and release: one thread places, and sees what stage 2 wrote */
+    /* relaxed: a hint. acq_rel: one thread places, and sees what stage 2 wrote; pairs with the
+     * release in hak_placing_allow */
     uint32_t due = PLACEMENT_DUE;
     if (__atomic_load_n(&placing.state, __ATOMIC_RELAXED) == PLACEMENT_DUE &&
         __atomic_compare_exchange_n(&placing.state, &due, PLACEMENT_UNDER_WAY, 0,
                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         enum placement_state state = place_shards(&opened);
+        /* release: pairs with the acquire in hak_place_shards_and_wait */
         __atomic_store_n(&placing.state, (uint32_t)state, __ATOMIC_RELEASE);
     }
     return opened;

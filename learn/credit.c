@@ -5,10 +5,11 @@
 #include "learn/learner.h"
 
 enum {
-    YIELD_SHARE = 4,    /* of what it has more than its part, a cache gives up at once */
+    YIELD_SHARE = 4,    /* 1/4 of what it has beyond its part a cache gives up at once */
 };
 
-/* relaxed, here and below: see the header */
+/* relaxed, in all of this file: the numbers only say how much may be kept, and publish no memory;
+ * see the header */
 static size_t read_bytes(const size_t *bytes)
 {
     return __atomic_load_n(bytes, __ATOMIC_RELAXED);
@@ -27,7 +28,7 @@ static void grant(struct hak_credit *credit, struct hak_claim *claim, size_t ret
     size_t granted = retain > HAK_CREDIT_FIRST ? retain - HAK_CREDIT_FIRST : 0;
     if (granted == claim->granted)
         return;
-    /* Unsigned: it wraps, and comes out right. */
+    /* Unsigned: the difference wraps, and the sum comes out right. */
     __atomic_fetch_add(&credit->granted, granted - claim->granted, __ATOMIC_RELAXED);
     claim->granted = granted;
 }
@@ -91,7 +92,7 @@ size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
     if (refused == claim->refused)
         return claim->bytes;
     claim->refused = refused;
-    /* Whoever was refused may have none, and is to have a part, too. */
+    /* The cache that was refused may have no claim yet; it gets a part, too. */
     size_t part = allowed(policy) / ((size_t)holders + 1);
     return claim->bytes > part ? claim->bytes - (claim->bytes - part) / YIELD_SHARE : claim->bytes;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tiers are told to do with memory nobody uses. One policy a heap: what the options say,
- * constant once threads run but for the limits of bytes. What is learned beyond it belongs to a
- * shard (learn/learner.h). Readers take it as an argument. */
+/* What the tiers do with memory that no thread uses. A heap has one policy, made of the options; it
+ * is constant once threads run, except for the limits of bytes. What a shard learns beyond it
+ * belongs to the shard (learn/learner.h). Readers take it as an argument. */
 #ifndef HAK_LEARN_POLICY_H
 #define HAK_LEARN_POLICY_H
 
@@ -12,7 +12,8 @@
  * last is for pins alone, since its pages cost what kept ones do and a system call more
  * (docs/decisions/022-what-lost.md). */
 enum hak_arm {
-    HAK_ARM_KEEP,        /* stay mapped and dirty until nobody needed them for a time of decay */
+    HAK_ARM_KEEP,        /* stay mapped and dirty until no thread has needed them for a time of
+                            decay */
     HAK_ARM_DONTNEED,    /* MADV_DONTNEED at once */
     HAK_ARM_BATCH,       /* collected for some milliseconds, released many at a time */
     HAK_ARM_COUNT,
@@ -63,14 +64,14 @@ struct hak_learn_saved;
 
 struct hak_policy {
     enum hak_learn_mode mode;
-    struct hak_audit *audit;         /* where decisions are put down; NULL: nowhere */
+    struct hak_audit *audit;         /* where decisions are recorded; NULL: nowhere */
     const struct hak_learn_saved *saved;  /* what was learned before; NULL: nothing */
     enum hak_arm large_arm;          /* for freed runs, where nothing was learned or pinned */
     uint8_t pinned[HAK_LEARN_BUCKETS];    /* enum hak_arm + 1; 0: not pinned */
     uint8_t learns_huge;             /* whether to ask for huge pages, too */
     uint8_t by_site;                 /* call sites are told apart, too */
     uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
-    struct hak_credit *credit;       /* of which caches claim what they keep; NULL: no bound */
+    struct hak_credit *credit;       /* caches claim from it what they keep; NULL: no bound */
     size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
     size_t slab_retain_bytes;        /* dirty bytes of empty slabs a pool may keep */
     size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
@@ -91,8 +92,8 @@ static inline unsigned hak_learn_bucket(size_t bytes)
 /* "64K", "128K" .. "64M", "64M+": the largest size of a bucket. */
 extern const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS];
 
-/* A limit of bytes. relaxed: they are changed one by one, when shards are placed, and any recent
- * value will do; the other fields are constant once threads run. */
+/* A limit of bytes. relaxed, here and below: limits change one by one, when shards are placed, and
+ * any recent value will do; the other fields are constant once threads run. */
 static inline size_t hak_policy_bytes(const size_t *limit)
 {
     return __atomic_load_n(limit, __ATOMIC_RELAXED);

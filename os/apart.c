@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Choosing places (see the header). Any thread: the cursor is moved by compare-and-swap. */
+/* Chooses places: see the header. Any thread. hak_apart_start writes seed and base before there are
+ * other threads; later only the turn and the cursor change, each by one atomic step. All accesses
+ * are relaxed: a place is a number, and the kernel, asked for it, publishes the memory. */
 #include "os/apart.h"
 
 #include <stdbool.h>
@@ -15,16 +17,16 @@ static const uintptr_t BELOW_STACK = (uintptr_t)32 << 30;
 static const uintptr_t BETWEEN = (uintptr_t)8 << 30;
 static const uintptr_t LEAST_BASE = (uintptr_t)128 << 30;    /* below, address space is scarce */
 
-/* base and seed: written by the starting thread, relaxed as the others. */
 static struct {
-    uint64_t seed;
+    uint64_t seed;         /* the same for good, or until the next start */
     uint64_t turn;         /* places chosen so far */
     uintptr_t base;        /* where the upper window ends; 0: the kernel chooses */
-    uintptr_t cursor;      /* the lowest mapping of metadata, and the page below it */
+    uintptr_t cursor;      /* below the lowest mapping of metadata and its page */
 } apart;
 
 static uint64_t draw(void)
 {
+    /* relaxed, both: numbers; threads that draw at once get different turns */
     uint64_t seed = __atomic_load_n(&apart.seed, __ATOMIC_RELAXED);
     return hak_os_stir(seed + __atomic_fetch_add(&apart.turn, 1, __ATOMIC_RELAXED));
 }
@@ -34,9 +36,10 @@ void hak_apart_start(uint64_t seed)
     uintptr_t here = hak_align_down((uintptr_t)__builtin_frame_address(0), WINDOW);
     if (here < LEAST_BASE || seed == apart.seed)
         return;
+    /* relaxed, all: only this thread runs; threads that it creates see what it wrote */
     __atomic_store_n(&apart.seed, seed, __ATOMIC_RELAXED);
     __atomic_store_n(&apart.turn, 0, __ATOMIC_RELAXED);
-    /* The upper half of the window, so that the lower one is room. */
+    /* A start in the window's upper half leaves the lower half for mappings below it. */
     uintptr_t lower = draw() % (WINDOW / 2 / hak_os_page_size()) * hak_os_page_size();
     __atomic_store_n(&apart.cursor, here - BELOW_STACK - lower, __ATOMIC_RELAXED);
     __atomic_store_n(&apart.base, here - BELOW_STACK, __ATOMIC_RELAXED);
@@ -46,6 +49,7 @@ void hak_apart_start(uint64_t seed)
 
 void *hak_apart_map(size_t size, size_t alignment)
 {
+    /* relaxed: constant once there are threads */
     uintptr_t base = __atomic_load_n(&apart.base, __ATOMIC_RELAXED);
     if (base == 0 || size > WINDOW / 4 || alignment > WINDOW / 4)
         return hak_os_map(size, alignment);
@@ -59,7 +63,8 @@ void *hak_apart_map(size_t size, size_t alignment)
 
 /* ---- metadata ------------------------------------------------------------------------------ */
 
-/* The place below all others; 0: the window has none. */
+/* Takes the place below all others; 0: the window is full, or there is none. relaxed, all: base as
+ * above, and of threads that move the cursor at once each gets a place of its own */
 static uintptr_t next_place(size_t size, size_t alignment)
 {
     uintptr_t bottom = __atomic_load_n(&apart.base, __ATOMIC_RELAXED) - WINDOW;
@@ -76,17 +81,18 @@ static uintptr_t next_place(size_t size, size_t alignment)
 
 static bool is_in_window(uintptr_t address)
 {
-    uintptr_t base = __atomic_load_n(&apart.base, __ATOMIC_RELAXED);
+    uintptr_t base = __atomic_load_n(&apart.base, __ATOMIC_RELAXED);    /* relaxed: as above */
     return base != 0 && base - address - 1 < WINDOW;
 }
 
-/* Where the kernel likes, and inaccessible below. A refusal leaves memory without that. */
+/* Maps memory where the kernel likes, and makes what lies right below it inaccessible, if the
+ * kernel does not refuse. */
 static HAK_COLD void *map_walled(size_t size, size_t alignment)
 {
     char *memory = size + alignment > size ? hak_os_map(size + alignment, alignment) : NULL;
     if (memory == NULL)
         return NULL;
-    if (is_in_window((uintptr_t)memory)) {    /* by chance: then the wall is not given back */
+    if (is_in_window((uintptr_t)memory)) {    /* by chance; a release would then leave the wall */
         hak_os_release(memory, alignment, HAK_OS_PLAIN);
         return memory + alignment;
     }

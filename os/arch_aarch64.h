@@ -47,7 +47,8 @@ static inline void hak_os_pause(void)
     __asm__ volatile("isb" ::: "memory"); /* `yield` does nothing on most cores */
 }
 
-/* A later load may overtake the exchange's store. */
+/* seq_cst: a later load may overtake the exchange's store, unless a full barrier stands between;
+ * see hak_grace_enter. */
 static inline void hak_os_barrier_after_exchange(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

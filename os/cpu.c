@@ -34,8 +34,8 @@ HAK_EARLY ptrdiff_t hak_os_rseq_cpu_id;
 
 HAK_COLD unsigned hak_os_cpu_slow(void)
 {
-    /* relaxed: pairs with the relaxed load in hak_os_cpu; all writers write the same value. Where
-     * libc registers nothing, the word stays unwritten: every slow call comes here and reads this
+    /* relaxed, both: all writers write the same value, and it publishes nothing. Where libc
+     * registers nothing, the word stays unwritten: every slow call comes here and reads this
      * line. */
     ptrdiff_t found = find_rseq_cpu_id();
     if (found != 0 && __atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED) == 0)

@@ -14,8 +14,8 @@
 
 enum {
     OURS_ALONE = 0600,
-    /* Of a file that somebody else may have put there: no link is followed, no pipe waited for, no
-     * terminal becomes the process's own. */
+    /* For a file that another user may have put there: opening it follows no link, waits for no
+     * pipe and makes no terminal the process's own. */
     WARILY = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
 
@@ -93,8 +93,8 @@ static int look_at(int folder, const char *path, int flags)
     return S_ISREG(status.st_mode) ? 0 : -EMEDIUMTYPE;
 }
 
-/* A device is not even opened: that may do something. What is put there between the look and the
- * open is looked at again. */
+/* Does not even open a device, for that may have an effect. Looks again at what was opened: another
+ * user may have replaced it after the first look. */
 static int open_regular(const char *path, int flags)
 {
     int refused = look_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
@@ -130,7 +130,7 @@ int hak_os_open_to_write(const char *path, enum hak_os_write how)
         open_regular(path, O_WRONLY | O_CREAT | (how == HAK_WRITE_APPEND ? O_APPEND : 0));
     if (descriptor < 0 || how == HAK_WRITE_APPEND)
         return descriptor;
-    /* only now: what it is was not known when it was opened */
+    /* only now: before, it was not known to be a regular file */
     long refused = hak_syscall2(SYS_ftruncate, (uintptr_t)descriptor, 0);
     if (refused == 0)
         return descriptor;
@@ -158,7 +158,7 @@ int hak_os_open_beside(struct hak_os_beside *beside, const char *path)
     int descriptor = (int)open_at(AT_FDCWD, beside->name, flags);
     if (descriptor != -EEXIST)
         return descriptor;
-    /* left by a process of our number that was killed */
+    /* a process with our number left it, and was killed */
     remove_file(beside->name);
     return (int)open_at(AT_FDCWD, beside->name, flags);
 }

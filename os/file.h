@@ -24,7 +24,7 @@ long hak_os_read_on(int descriptor, char *buffer, size_t capacity);
 /* Opens a file to read, close-on-exec. Descriptor or -errno. */
 int hak_os_open_to_read(const char *path);
 
-/* ---- files that an option names: somebody else may have put something there. Regular files alone
+/* ---- files that an option names: another user may have put something there. Only regular files
  * are read and written; for a link, a pipe or a device the answer is -EMEDIUMTYPE. */
 
 /* As hak_os_read_file. */
@@ -36,7 +36,7 @@ enum hak_os_write { HAK_WRITE_ANEW, HAK_WRITE_APPEND };
 /* Descriptor or -errno. */
 int hak_os_open_to_write(const char *path, enum hak_os_write how);
 
-/* A file that is written beside the one that it is to replace. */
+/* A new file beside the one that it will replace. */
 struct hak_os_beside {
     const char *path;    /* the caller's */
     char name[1056];
@@ -45,8 +45,8 @@ struct hak_os_beside {
 /* Opens it, made for this user alone. Descriptor or -errno. */
 int hak_os_open_beside(struct hak_os_beside *beside, const char *path);
 
-/* Closes it and gives it its name, or where it was `refused` (-errno) takes it away. 0 or -errno:
- * what had the name before still has it. */
+/* Closes it and gives it its name, or removes it if writing was `refused` (-errno). 0 or -errno:
+ * then the name still belongs to what had it before. */
 int hak_os_close_beside(const struct hak_os_beside *beside, int descriptor, int refused);
 
 /* The process's id. */

@@ -24,7 +24,7 @@ HAK_EARLY static struct {
 
 size_t hak_kept_bytes(void)
 {
-    return __atomic_load_n(&kept.bytes, __ATOMIC_RELAXED);
+    return __atomic_load_n(&kept.bytes, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }
 
 /* ---- lists of one thread --------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static void put_all(struct kept *list)
 {
     while (list != NULL) {
         struct kept *none = NULL;
-        /* release: pairs with the acquire in take_all */
+        /* release: pairs with the acquire in take_all; relaxed: take_all follows */
         if (__atomic_compare_exchange_n(&kept.list, &none, list, 0, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED))
             return;

@@ -26,7 +26,7 @@ void hak_lock_release_over(struct hak_lock *lock);
 static inline int hak_lock_try(struct hak_lock *lock)
 {
     uint32_t expected = 0;
-    /* acquire: pairs with the release in hak_lock_release */
+    /* acquire: pairs with the release in hak_lock_release; relaxed: else the caller has nothing */
     return __atomic_compare_exchange_n(&lock->word, &expected, 1, 0, __ATOMIC_ACQUIRE,
                                        __ATOMIC_RELAXED);
 }

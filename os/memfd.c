@@ -13,8 +13,8 @@
 
 enum {
     OURS_ALONE = 0600,
-    /* Above what shells and select(2)'s users care for: a program whose first file gets the number
-     * 3 goes on getting it. */
+    /* Above the numbers that shells use. The first file that a program opens still gets the number
+     * 3. */
     DESCRIPTOR_FROM = 200,
 };
 
@@ -33,7 +33,7 @@ static void close_it(int descriptor)
     hak_syscall1(SYS_close, (uintptr_t)descriptor);
 }
 
-/* A file that grows beyond the limit raises a signal: so we ask before. */
+/* A file that grows beyond the limit raises a signal, so ask first. */
 static int is_allowed(size_t size)
 {
     struct rlimit limit;
@@ -41,7 +41,7 @@ static int is_allowed(size_t size)
     return refused != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
 }
 
-/* 0 or -errno. Modes and seals that an old kernel refuses are done without. */
+/* 0 or -errno. Does without a mode and seals if an old kernel refuses them. */
 static long give_size(int descriptor, size_t size)
 {
     hak_syscall2(SYS_fchmod, (uintptr_t)descriptor, OURS_ALONE);
@@ -51,7 +51,7 @@ static long give_size(int descriptor, size_t size)
     return refused;
 }
 
-/* Puts the descriptor out of the program's way, if there is room. */
+/* Moves the descriptor out of the program's way, if there is room. */
 static int moved(int descriptor)
 {
     long high = control(descriptor, F_DUPFD_CLOEXEC, DESCRIPTOR_FROM);

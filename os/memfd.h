@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that other processes may read: a file of the kernel's without a name in any folder
- * (memfd), mapped here, and found by others through /proc/PID/fd. Only who may debug the process
- * gets at it there, and its mode is 0600. One thread at a time. */
+/* Memory that other processes may read: a memfd, a file without a name in any folder. It is mapped
+ * here, and others find it through /proc/PID/fd: only those who may debug the process, and its mode
+ * is 0600. One thread at a time. */
 #ifndef HAK_OS_MEMFD_H
 #define HAK_OS_MEMFD_H
 
@@ -12,7 +12,7 @@ struct hak_os_memfd {
     void *memory;
     size_t size;
     int descriptor;     /* close-on-exec; the program may have closed it, and opened another */
-    uint64_t device;    /* by which it is known again */
+    uint64_t device;    /* identify the file */
     uint64_t inode;
 };
 

@@ -47,7 +47,7 @@ void *hak_os_map_at(void *address, size_t size);
  * is mapped there, else anywhere. */
 void *hak_os_map_near(uintptr_t place, size_t size, size_t alignment);
 
-/* Of fresh memory of which few pages will be touched: no huge pages, excluded from core dumps. */
+/* For fresh memory of which few pages will be touched: no huge pages, and no core dumps of it. */
 void hak_os_advise_sparse(void *address, size_t size);
 
 /* Makes pages inaccessible that only hak_os_unmap will see again; ignores a failure. */

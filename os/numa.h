@@ -46,8 +46,8 @@ enum hak_os_pages {
 int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
                 const struct hak_os_nodes *nodes, enum hak_os_pages pages);
 
-/* Of several nodes in a policy of the range, the one to begin with, and the others by the distance
- * from it; Linux 5.17. */
+/* Chooses, of several nodes in the range's policy, the one that comes first; the others follow by
+ * their distance from it. Linux 5.17. */
 int hak_os_bind_home(void *address, size_t size, unsigned node);
 
 /* The node of the page at the address; -ENOENT if no page is present. Touches nothing, unless only

@@ -27,7 +27,7 @@ struct hak_writer hak_writer_to_buffer(char *buffer, size_t capacity)
     return (struct hak_writer){.fd = -1, .buffer = buffer, .capacity = capacity};
 }
 
-/* What the descriptor refuses is lost, and all that comes after it: no text with gaps. */
+/* Once the descriptor refuses something, it gets no more: no text with gaps. */
 static void write_out(struct hak_writer *writer, const char *bytes, size_t count)
 {
     if (writer->refused == 0 && count != 0)

@@ -69,7 +69,8 @@ int hak_os_rseq_find(ptrdiff_t *offset)
 #define SIGNATURE 0
 #endif
 
-/* relaxed, here and below: the calling thread's own, and the kernel's */
+/* The word of the calling thread's area that names its sequence. relaxed, here and below: only the
+ * thread itself and the kernel access it */
 static uint64_t *sequence_of(ptrdiff_t area)
 {
     return (uint64_t *)((char *)__builtin_thread_pointer() + area + SEQUENCE_OFFSET);
@@ -91,12 +92,14 @@ bool hak_os_rseq_leave_mark(ptrdiff_t area, const struct hak_os_rseq_mark *mark)
     if (hak_os_read_thread_word(area + CPU_ID_OFFSET) < 0)
         return false;    /* the thread has given its area up */
     if (hak_os_rseq_is_clear(area))
+        /* relaxed, both: see sequence_of */
         __atomic_store_n(sequence_of(area), (uintptr_t)mark, __ATOMIC_RELAXED);
     return __atomic_load_n(sequence_of(area), __ATOMIC_RELAXED) == (uintptr_t)mark;
 }
 
 bool hak_os_rseq_is_clear(ptrdiff_t area)
 {
+    /* relaxed: see sequence_of */
     return hak_os_read_thread_word(area + CPU_ID_OFFSET) >= 0 &&
            __atomic_load_n(sequence_of(area), __ATOMIC_RELAXED) == 0;
 }
@@ -110,16 +113,18 @@ static struct {
     int fenced;                        /* by membarrier; else by affinity */
     uintptr_t victim;                  /* thread id */
     uint64_t allowed[MASK_WORDS];
-    uint64_t elsewhere[MASK_WORDS];    /* allowed, but for the victim's CPU; or the same if alone */
+    uint64_t elsewhere[MASK_WORDS];    /* allowed without the victim's CPU; or the same if it is the
+                                          only one */
     uint64_t signals;                  /* the caller's mask */
     void *stack;
-    uint32_t over;                     /* the victim waits for nothing but the end of the task */
+    uint32_t over;                     /* the victim only waits for the task to end */
     uint32_t alive;                    /* cleared, and its futex woken, by the kernel */
 } disturbance;
 
-/* Disturbed before it begins, a sequence would not be restarted, and the victim could not tell that
- * from a kernel that never does. Asleep in between: where the kernel put the task on the victim's
- * own CPU, waking up interrupts the victim, which would else go on for a slice of milliseconds. */
+/* The kernel would not restart a sequence that is disturbed before it begins, and the victim could
+ * not tell that from a kernel that never restarts. So the task waits for the sequence. It sleeps in
+ * between: if the kernel put it on the victim's own CPU, each waking interrupts the victim, which
+ * would otherwise run on for a slice of milliseconds. */
 NO_RUNTIME static void await_sequence(void)
 {
     static const struct timespec nap = { 0, NAP_NS };
@@ -132,9 +137,9 @@ NO_RUNTIME static void await_sequence(void)
     }
 }
 
-/* What the task does. No libc, no thread-local storage: it has none of its own. An affinity that is
- * set and set back is no longer what it was: sched_getaffinity leaves out CPUs that are offline and
- * what a cpuset may grow by, and the victim would never get these. So membarrier comes first. */
+/* What the task does. It has no thread-local storage, so it calls no libc. membarrier comes first:
+ * an affinity that is set and set back loses the CPUs that sched_getaffinity leaves out (those
+ * offline, and those by which a cpuset may grow), and the victim would never get them back. */
 NO_RUNTIME __attribute__((noreturn)) static void disturb(void)
 {
     await_sequence();
@@ -144,7 +149,7 @@ NO_RUNTIME __attribute__((noreturn)) static void disturb(void)
     if (by_affinity)
         hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.elsewhere,
                      (uintptr_t)disturbance.elsewhere);
-    /* release: whoever sees the flag was interrupted, or is no longer where it was */
+    /* release: a victim that sees the flag was interrupted before, or moved to another CPU */
     __atomic_store_n(disturbance.flag, 1, __ATOMIC_RELEASE);
     if (by_affinity)
         hak_syscall3(SYS_sched_setaffinity, disturbance.victim, sizeof disturbance.allowed,
@@ -183,9 +188,9 @@ static int may_use_one_cpu_only(void)
     return count == 1;
 }
 
-/* A task of the same real-time policy and priority never interrupts us: it needs a CPU of its own,
- * at once. To raise its priority would need privileges that we may lack, to lower ours would need
- * them for the way back. */
+/* A task of the same real-time policy and priority never interrupts us: it needs a CPU of its own
+ * at once. Raising its priority would need privileges that we may lack; lowering ours would need
+ * them to raise it again. */
 unsigned hak_os_disturb_patience_ms(void)
 {
     switch (hak_syscall3(SYS_sched_getscheduler, 0, 0, 0) & ~(long)SCHED_RESET_ON_FORK) {
@@ -215,7 +220,7 @@ int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)
     choose_elsewhere();
     set_signals(~UINT64_C(0), &disturbance.signals);
     /* relaxed, all: the task does not exist yet. A sequence leaves its address behind, also one of
-     * a handler; we may clear it. */
+     * a signal handler, so we may clear it. */
     __atomic_store_n(&disturbance.over, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&disturbance.alive, 1, __ATOMIC_RELAXED);
     __atomic_store_n(disturbance.sequence, 0, __ATOMIC_RELAXED);
@@ -236,7 +241,7 @@ void hak_os_disturb_end(void)
 {
     /* relaxed: see await_sequence */
     __atomic_store_n(&disturbance.over, 1, __ATOMIC_RELAXED);
-    /* acquire: pairs with the kernel's clearing; the stack is nobody's then */
+    /* acquire: pairs with the kernel's clearing; then no thread uses the stack */
     while (__atomic_load_n(&disturbance.alive, __ATOMIC_ACQUIRE) != 0)
         hak_syscall6(SYS_futex, (uintptr_t)&disturbance.alive, 0 /* FUTEX_WAIT */, 1, 0, 0, 0);
     set_signals(disturbance.signals, NULL);
@@ -250,8 +255,8 @@ static long membarrier(int command)
     return hak_syscall3(SYS_membarrier, (uintptr_t)command, 0, 0);
 }
 
-/* There is no other way: running on every CPU for a moment would preempt what runs there, but the
- * caller may only go where its own affinity lets it, and other threads may run elsewhere. */
+/* There is no other way. To run on every CPU for a moment would preempt what runs there, but the
+ * caller's affinity may leave out CPUs on which other threads run. */
 int hak_os_rseq_fence(void)
 {
     long done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);    /* Linux 5.10 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel gives every program 16 random bytes when it starts it (AT_RANDOM). libc makes its own
- * secrets of them, the stack's among others, so we hand out neither of their halves: of a mixture
- * of both, one cannot be reckoned. Any thread. */
+ * secrets of them, the stack's among others, so we hand out neither half, but mixtures of both,
+ * from which neither can be computed. Any thread. */
 #include "os/secret.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ uint64_t hak_os_secret(enum hak_secret purpose)
     int saved = errno;    /* getauxval() tells a missing entry by it */
     const void *given = (const void *)getauxval(AT_RANDOM);
     errno = saved;
-    /* Without them: where the kernel put the program is random, too. */
+    /* Without them, addresses serve: where the kernel put the program is random, too. */
     uint64_t halves[2] = {(uintptr_t)&GOLDEN, (uintptr_t)&errno};
     if (given != NULL)
         memcpy(halves, given, sizeof halves);

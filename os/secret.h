@@ -5,13 +5,13 @@
 
 #include <stdint.h>
 
-/* What for: who finds one out knows no other. */
+/* What a secret is for. Whoever finds out one of them still knows none of the others. */
 enum hak_secret { HAK_SECRET_OF_LINKS, HAK_SECRET_OF_PLACES, HAK_SECRET_OF_SAMPLES };
 
 /* Always the same within a process and its children of fork, never 0. Costs no system call. */
 uint64_t hak_os_secret(enum hak_secret purpose);
 
-/* A number each bit of which depends on each of the word. */
+/* Mixes a word: each bit of the result depends on each bit of the word. */
 uint64_t hak_os_stir(uint64_t word);
 
 #endif

@@ -17,7 +17,7 @@ enum {
 
 static const uint64_t NAP_NS = 50 * 1000;
 static const uint64_t LATE_NS = 1000ul * 1000 * 1000;
-static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child will be estranged */
+static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child is estranged */
 static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* the count may be the caller's */
 static const uint64_t RESUME_NS = 100ul * 1000 * 1000;     /* then it goes on despite a fork */
 
@@ -83,6 +83,7 @@ static struct stripe *own_stripe(void)
  * is enough. */
 static void be(enum place place)
 {
+    /* seq_cst, both: signal fences order the compiler's stores, and cost no instruction */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     mine.place = (uint8_t)place;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -161,7 +162,7 @@ void hak_section_leave(void)
     mine.depth = 0;
     if (hak_unlikely(mine.intrudes)) {
         mine.intrudes = 0;
-        /* release: ordered after all that was done inside */
+        /* release: ordered after all that was done inside; the copy in a child reads it */
         __atomic_fetch_sub(&sections.intruders, 1, __ATOMIC_RELEASE);
     }
 }
@@ -206,7 +207,7 @@ static bool stripe_empties(const struct stripe *stripe, uint32_t own, uint64_t b
     }
 }
 
-/* Once a stripe was 0, no thread stays in it: later ones are turned back. */
+/* After a stripe has been 0, no thread stays in it: later ones are refused. */
 static bool all_stripes_empty(void)
 {
     uint64_t began = hak_os_now_ns();
@@ -236,13 +237,14 @@ static void suspend(void)
 
 void hak_section_freeze(void)
 {
-    /* First: a handler that forks during the wait below must find that nothing is known yet. */
+    /* Set first: a signal handler that forks during the wait below must find that nothing is known
+     * yet. */
     if (mine.forks == 0) {
         mine.unsure = 1;
         mine.alone = 0;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    /* relaxed: never changes again in this process */
+    /* relaxed: it never changes again in this process */
     bool is_first = mine.forks++ == 0 && !__atomic_load_n(&sections.estranged, __ATOMIC_RELAXED);
     /* seq_cst: ordered before the loads of the counts; pairs with is_frozen */
     __atomic_fetch_add(&sections.frozen, 1, __ATOMIC_SEQ_CST);

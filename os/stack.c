@@ -13,8 +13,8 @@ enum {
     FRAMES_MOST = 128,
 };
 
-/* The library's own addresses; none where it is linked into the program itself, whose reader then
- * knows our functions by their names. */
+/* The library's own addresses. None if it is linked into the program itself: then its functions are
+ * in the stack, and the reader knows them by their names. */
 static struct {
     uintptr_t begin;
     uintptr_t end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Call stacks, by the unwinder of gcc's runtime (libgcc_s), which reads the tables that exceptions
- * use: most programs have no frame pointers. Without it there is the caller alone. */
+ * use: most programs have no frame pointers. Without it a stack has only the caller. */
 #ifndef HAK_OS_STACK_H
 #define HAK_OS_STACK_H
 
@@ -14,8 +14,8 @@ void hak_os_stack_prepare(void);
  * thread, after hak_os_stack_prepare; it may allocate, so the caller holds no lock of ours. */
 unsigned hak_os_stack(uint64_t *frames, unsigned most);
 
-/* What is known of an address, in the way of backtrace_symbols: FILE(FUNCTION+0xOFFSET). Parts that
- * are not known are NULL. */
+/* What is known of an address, as backtrace_symbols tells it: FILE(FUNCTION+0xOFFSET). Unknown
+ * parts are NULL. */
 struct hak_os_symbol {
     const char *file;
     const char *function;

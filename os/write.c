@@ -7,7 +7,7 @@
  *   release    a signal that our write raised is taken back; the mask is put back
  *
  * A pipe that others fill between the wait and the write still blocks, as it would block the
- * program's own write: O_NONBLOCK would be theirs too, for they share the description. */
+ * program's own write: O_NONBLOCK would change the others' descriptor, too. */
 #define _GNU_SOURCE
 #include "os/write.h"
 
@@ -33,8 +33,8 @@ enum { NOT_KNOWN, IS_OPEN, IS_CLOSED };
 /* Of the enum above; written by the starting thread. Atomic. */
 HAK_EARLY static uint32_t stderr_state;
 
-/* A descriptor kept us waiting in vain: the next does not, until one takes something. So a full
- * pipe costs a second and not a second a line. Atomic. */
+/* 1: a descriptor took nothing for a second. The next is not waited for, until one takes something,
+ * so a full pipe costs a second once and not for each line. Atomic. */
 static uint32_t impatient;
 
 /* ---- signals -------------------------------------------------------------------------------- */
@@ -70,7 +70,7 @@ static void release_signals(const struct held *held, uint64_t raised)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-/* Whether the descriptor takes something, or has an answer; where poll is refused, write tells. */
+/* Whether the descriptor takes something, or has failed; if poll is refused, the write tells. */
 static int takes_something(int descriptor)
 {
     struct pollfd poll = {.fd = descriptor, .events = POLLOUT};
@@ -128,7 +128,7 @@ void hak_os_look_for_stderr(void)
 
 int hak_os_stderr(void)
 {
-    /* relaxed: as above. Not known: something is told before the constructor ran */
+    /* relaxed, both: as above. Not known: a message came before the constructor */
     if (hak_unlikely(__atomic_load_n(&stderr_state, __ATOMIC_RELAXED) == NOT_KNOWN))
         hak_os_look_for_stderr();
     return __atomic_load_n(&stderr_state, __ATOMIC_RELAXED) == IS_OPEN ? STDERR : -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing to descriptors that are not ours: what we write must neither kill the program nor keep it
- * for ever. Any thread. */
+/* Writing to descriptors that are not ours: a write must neither kill the program nor block it for
+ * ever. Any thread. */
 #ifndef HAK_OS_WRITE_H
 #define HAK_OS_WRITE_H
 

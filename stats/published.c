@@ -101,7 +101,7 @@ static bool copy_part(const struct hak_published_source *source, void *bytes, si
     for (unsigned try = 0; try < TRIES; try++) {
         if (!get(source, bytes, size, offset))
             return false;
-        /* The kernel copies in order; pairs with the fence in hak_sheet_begin. */
+        /* acquire: the kernel copies in order; pairs with the fence in hak_sheet_begin */
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (!get(source, &after, sizeof after, offset))
             return false;

@@ -41,8 +41,8 @@ void hak_sheet_put_fact(struct hak_sheet_head *head, const char *name, const cha
 
 void hak_sheet_begin(uint64_t *sequence)
 {
-    /* relaxed: one thread writes. The fence keeps what is written after it behind the odd number;
-     * pairs with that between the two looks in copy (published.c) */
+    /* relaxed: one thread writes. release: the fence keeps what is written after it behind the odd
+     * number; pairs with the fence in copy_part (published.c) */
     __atomic_store_n(sequence, *sequence | 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }

@@ -20,7 +20,7 @@ static const uint64_t ALL_FREE = ~UINT64_C(1);    /* slot 0 is the chunk's */
 
 /* At the start of a chunk, whose memory is zero. Under the lock. */
 struct chunk {
-    uint64_t free;             /* bit s: slot s is nobody's */
+    uint64_t free;             /* bit s: slot s is free */
     struct chunk *next;        /* of those with free slots */
     struct chunk *previous;
 };
@@ -75,7 +75,7 @@ static void unlink_open(struct chunk *chunk)
         headers.open = chunk->next;
 }
 
-/* `count` neighbouring slots, the lowest; NULL: the chunk has none. Lock held. */
+/* Takes `count` neighbouring slots, the lowest ones; NULL: the chunk has none. Lock held. */
 static void *cut(struct chunk *chunk, unsigned count)
 {
     uint64_t starts = chunk->free;
@@ -90,7 +90,7 @@ static void *cut(struct chunk *chunk, unsigned count)
     return (char *)chunk + first * slot_size();
 }
 
-/* From a chunk that there is. Lock held. */
+/* Takes them from one of the first chunks with free slots. Lock held. */
 static void *cut_any(unsigned count)
 {
     struct chunk *chunk = headers.open;
@@ -127,7 +127,7 @@ void hak_header_give(void *header, size_t size)
     unsigned count = slots_for(size);
     struct chunk *chunk = (struct chunk *)hak_align_down((uintptr_t)header, chunk_alignment());
     unsigned first = (unsigned)((size_t)((char *)header - (char *)chunk) / slot_size());
-    /* Refused where it is locked in memory: it has its pages anyway. */
+    /* Refused if it is locked in memory: then it keeps its pages. */
     if (hak_os_purge(header, count * slot_size(), HAK_PURGE_NOW) != 0)
         memset(header, 0, count * slot_size());
     hak_lock_acquire(&headers.lock);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory for the headers of regions and large segments, apart from what they describe: an overflow
- * of the program's reaches none. Zero when taken. The page map leads from a region to its header
- * (hak_page_header).
+/* Memory for the headers of regions and large segments. It lies apart from what they describe, so
+ * no overflow in the program's memory reaches a header. Zero when taken. The page map leads from a
+ * region to its header (hak_page_header).
  *
  *   chunk (1.25 MiB, aligned to 2 MiB):  | slot 0: which are free | slot 1 | ... | slot 63 |
  *
- * A header takes neighbouring slots of 20 KiB: that of a region of slabs one, that of a segment of
- * 4 MiB one, of 256 MiB 53. A header that is given back loses its pages at once, by one madvise.
+ * A header takes neighbouring slots of 20 KiB: one for a region of slabs or a segment of 4 MiB, 53
+ * for a segment of 256 MiB. A header that is given back loses its pages at once, by one madvise.
  * Chunks stay mapped.
  *
  * Bounds: a take looks at 16 chunks; no lock is held over system calls. Addresses: a slot for each
@@ -26,7 +26,7 @@ enum {
  * the kernel refuses. */
 void *hak_header_take(size_t size);
 
-/* The same size. Nobody looks at it any more. */
+/* Gives it back, with the same size. No thread reads it any more. */
 void hak_header_give(void *header, size_t size);
 
 #endif

@@ -68,12 +68,12 @@ static HAK_COLD void look(void)
                        : hak_os_limit_find(HAK_OS_HERE, &headroom.cgroup);
         headroom.bytes = headroom.cgroup.bytes;
         if (none != 0) {
-            __atomic_store_n(&headroom.state, UNLIMITED, __ATOMIC_RELEASE);
+            __atomic_store_n(&headroom.state, UNLIMITED, __ATOMIC_RELEASE);    /* as below */
             return;
         }
     }
+    /* relaxed: the release publishes it, and pairs with the acquire in is_limited */
     __atomic_store_n(&headroom.left, ask(), __ATOMIC_RELAXED);
-    /* release: pairs with the acquire in is_limited */
     __atomic_store_n(&headroom.state, LIMITED, __ATOMIC_RELEASE);
 }
 
@@ -118,7 +118,7 @@ void hak_headroom_refresh(uint64_t now_ns)
 
 void hak_headroom_take(size_t bytes)
 {
-    /* relaxed, this and the next: `left` is an estimate */
+    /* relaxed, here and below: `left` is an estimate */
     if (is_limited())
         __atomic_fetch_sub(&headroom.left, (int64_t)bytes, __ATOMIC_RELAXED);
 }

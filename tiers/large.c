@@ -350,8 +350,8 @@ size_t hak_large_size(const void *object)
     return run != NULL ? (size_t)run->number << HAK_LARGE_UNIT_SHIFT : 0;
 }
 
-/* Whether a live run still begins there, by the lock of the cache that its segment had: a faulty
- * program may free it twice at once, and its header may serve another segment by then. */
+/* Whether a live run still begins there. Under the lock of the cache that its segment had before: a
+ * faulty program may free it twice at once, and its header may describe another segment by then. */
 static bool is_still_used(const void *object, const struct hak_large_segment *segment,
                           const struct hak_large_cache *cache, const struct hak_unit *run)
 {
@@ -487,7 +487,7 @@ void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages)
         if (segment->node == node ||
             hak_bind_to(segment->base, segment->size, node, pages) != HAK_BIND_DONE)
             continue;
-        /* relaxed: who asks for the node of a run reads it without the lock */
+        /* relaxed: a caller that asks for a run's node reads it without the lock */
         __atomic_store_n(&segment->node, node, __ATOMIC_RELAXED);
         hak_count(cache->source->counters, HAK_COUNTER_BINDS, 1);
     }

@@ -76,7 +76,7 @@ struct hak_large_cache {
 struct hak_large_bytes {
     size_t used;     /* held by the program */
     size_t dirty;    /* free, but still backed by the kernel; slivers not counted */
-    size_t mapped;   /* in segments, headers included */
+    size_t mapped;   /* in segments, without their headers */
 };
 
 /* source and learner must outlive the cache; its lock guards the learner. */

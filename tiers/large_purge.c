@@ -392,8 +392,8 @@ static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *po
     if (hak_likely(wanted <= has) || has == retain)
         return has >> HAK_LARGE_UNIT_SHIFT;
     wanted = wanted < retain ? wanted : retain;
-    /* In large steps, so that the heap's credit is seldom written; in small ones where no large one
-     * is left. */
+    /* In large steps, so that the heap's credit is seldom written; exactly, if no large step is
+     * left. */
     size_t step = hak_align_up(wanted, CLAIM_STEP);
     step = step < retain ? step : retain;
     int is_granted =
@@ -436,16 +436,17 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
     return left < most ? left : most;
 }
 
-/* Shards that were busy together must not purge together, so each has its own length of window. */
+/* Each shard has its own length of window, so that shards which were busy together do not purge
+ * together. */
 static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
 {
     uint32_t ticks = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 
-/* At the end of each time of decay, nobody needed as many units as were free and dirty throughout
- * it (least_dirty). So many are purged, the oldest first, in steps. (The age of a run alone says
- * little: a run from which others are cut, and with which others merge, may be as old as the
+/* Purges, at the end of each time of decay, as many units as were free and dirty throughout it
+ * (least_dirty), for no thread needed them; the oldest first, in steps. (The age of a run alone
+ * says little: a run from which others are cut, and with which others merge, may be as old as the
  * program and still be in constant use.) */
 static void decay(struct hak_large_cache *cache, const struct hak_policy *policy)
 {
@@ -578,8 +579,8 @@ size_t hak_large_trim(struct hak_large_cache *cache)
     hak_lock_acquire(&cache->lock);
     bytes += (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT;
     hak_large_release_batch(cache);
-    /* This ends after a round without effect, since memory may be locked, and after as much as was
-     * there at first, since others may free ever more. */
+    /* Ends after a round without effect, since memory may be locked, and after as much as was there
+     * at first, since other threads may free more. */
     size_t most = bytes + ((size_t)cache->dirty_units << HAK_LARGE_UNIT_SHIFT);
     for (size_t got = 1; got != 0 && bytes < most && cache->oldest != NULL; bytes += got)
         got = purge_oldest(cache, 0, SIZE_MAX, ALL);

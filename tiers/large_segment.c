@@ -138,8 +138,8 @@ static uint32_t next_word(uint32_t bit)
     return (bit / WORD_BITS + 1) * WORD_BITS;
 }
 
-/* relaxed, this and the next: written under the lock; hak_large_segment_clear reads without it, but
- * only uses bits of its own run, which nobody else writes */
+/* relaxed, here and below: written under the lock; hak_large_segment_clear reads without it, but
+ * only uses bits of its own run, which no other thread writes */
 static uint64_t read_word(const struct hak_large_segment *segment, uint32_t bit)
 {
     return __atomic_load_n(&segment->dirty[bit / WORD_BITS], __ATOMIC_RELAXED);
@@ -147,7 +147,7 @@ static uint64_t read_word(const struct hak_large_segment *segment, uint32_t bit)
 
 static void write_word(struct hak_large_segment *segment, uint32_t bit, uint64_t word)
 {
-    __atomic_store_n(&segment->dirty[bit / WORD_BITS], word, __ATOMIC_RELAXED); /* as above */
+    __atomic_store_n(&segment->dirty[bit / WORD_BITS], word, __ATOMIC_RELAXED);
 }
 
 void hak_large_segment_set_dirty(struct hak_large_segment *segment, uint32_t index, uint32_t units)
@@ -321,7 +321,7 @@ void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *seg
     if (!is_aged(segment, units, dirty))
         return;
     link_age(cache, run, older);
-    /* relaxed, this and the next: written under the lock, read without it */
+    /* relaxed, here and below: written under the lock, read without it */
     __atomic_store_n(&cache->dirty_units, cache->dirty_units + dirty, __ATOMIC_RELAXED);
 }
 

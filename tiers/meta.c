@@ -56,7 +56,8 @@ static bool replace_chunk(struct chunk *old)
     if (fresh == NULL)
         return false;
     fresh->used = sizeof *fresh;
-    /* release: pairs with the acquire in hak_meta_alloc; who finds the chunk sees its header */
+    /* release: pairs with the acquire in hak_meta_alloc; a thread that finds the chunk sees its
+     * header */
     if (!__atomic_compare_exchange_n(&meta.chunk, &old, fresh, 0, __ATOMIC_RELEASE,
                                      __ATOMIC_RELAXED)) {
         hak_apart_release_meta(fresh, CHUNK_SIZE, hak_os_page_size());

@@ -164,8 +164,8 @@ static inline uint64_t hak_link_mask(const uint64_t *second)
     return ((uint64_t)(uintptr_t)second + 1) * hak_link_secret;
 }
 
-/* The bundle after the one with this top object. relaxed: what publishes the bundle orders it,
- * too */
+/* The bundle after the one with this top object. relaxed, here and below: what publishes the bundle
+ * orders its link, too */
 static inline struct hak_bundle hak_bundle_next(const void *top)
 {
     const uint64_t *second = (const uint64_t *)top + 1;

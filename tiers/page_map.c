@@ -47,7 +47,7 @@ int hak_page_map_cover(const void *address, size_t size)
 }
 
 /* relaxed, here and below: the caller covered the memory, or got it from the thread that did; and
- * nobody looks the page up before the program holds an object of it */
+ * no thread looks the page up before the program holds an object of it */
 static struct hak_page_leaf *leaf_of(uintptr_t address)
 {
     uint64_t distance = __atomic_load_n(&hak_page_map.root[address >> HAK_PAGE_LEAF_SHIFT],

@@ -103,7 +103,7 @@ static void count_slab(struct hak_pool_bin *bin, int change)
     __atomic_store_n(&bin->slabs, bin->slabs + (uint32_t)change, __ATOMIC_RELAXED);
 }
 
-/* As count_slab. */
+/* Under the bin's lock. relaxed: statistics read it without the lock */
 static void count_free(struct hak_pool_bin *bin, int change)
 {
     __atomic_store_n(&bin->free_objects, bin->free_objects + (size_t)change, __ATOMIC_RELAXED);

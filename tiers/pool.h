@@ -111,7 +111,7 @@ static inline size_t hak_pool_objects(const struct hak_pool *pool, unsigned clas
 /* Slabs of a class, and kernel pages inside them that were given back, a moment ago. */
 static inline uint32_t hak_pool_slabs(const struct hak_pool *pool, unsigned class_id)
 {
-    /* relaxed, both: figures; written under the bin's lock */
+    /* relaxed, here and below: figures; written under the bin's lock */
     return __atomic_load_n(&pool->bins[class_id - pool->first_class].slabs, __ATOMIC_RELAXED);
 }
 
@@ -131,8 +131,8 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy);
 
-/* Whether an object of this pool lies free in its slab, and not at hand somewhere. Takes the bin's
- * lock. */
+/* Whether an object of this pool is free in its slab, and in no front, bundle or inbox. Takes the
+ * bin's lock. */
 bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object);
 
 /* Purges a portion of the free pages that were not used for policy->decay_ns: at most
@@ -140,12 +140,12 @@ bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *ob
  * Returns whether more is due inside slabs. */
 bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
 
-/* Purges all free pages, also those inside slabs, in portions, between which others get the locks.
- * Returns bytes. */
+/* Purges all free pages, also those inside slabs, in portions, between which other threads get the
+ * locks. Returns bytes. */
 size_t hak_pool_purge(struct hak_pool *pool);
 
 /* Unlinks and purges all regions without a slab, and returns them as a list by `next`: the caller
- * unmaps them once nobody can be reading in them. Its work grows with what it collects. */
+ * unmaps them once no thread can be reading in them. Its work grows with what it collects. */
 struct hak_region *hak_pool_collect_empty(struct hak_pool *pool);
 
 /* Takes all regions away, in use or not, and returns them as a list by `next`: the pool is at its
@@ -190,15 +190,15 @@ static inline bool hak_slab_begins(const void *object, struct hak_page page)
     return hak_region_of(object) != NULL && hak_slab_is_object(hak_slab_of(object, page), object);
 }
 
-/* The page of a slab of a heap that the program made, as that of another slab reads; of any other
- * page class 0. */
+/* The page of a slab of a heap that the program made, in the form that other slabs' pages have;
+ * class 0 for any other page. */
 static inline struct hak_page hak_slab_own_page(const void *object, struct hak_page page)
 {
     if (page.class_id != HAK_CLASS_NONE || page.offset < HAK_PAGE_OWN_SLAB ||
         page.offset >= HAK_PAGE_OWN_ALONE || hak_region_of(object) == NULL)
         return (struct hak_page){0, 0, 0};
     page.offset -= HAK_PAGE_OWN_SLAB;
-    /* relaxed: constant while an object of the slab is out */
+    /* relaxed: constant while the program holds an object of the slab */
     page.class_id = __atomic_load_n(&hak_slab_of(object, page)->class_id, __ATOMIC_RELAXED);
     return page;
 }

@@ -189,7 +189,7 @@ static enum turn look_at_first(struct round *round, struct hak_pool_bin *bin)
 
 static bool is_due(const struct hak_pool_bin *bin, uint64_t now_ns, uint64_t decay_ns)
 {
-    uint64_t awaited = __atomic_load_n(&bin->awaited, __ATOMIC_RELAXED);
+    uint64_t awaited = __atomic_load_n(&bin->awaited, __ATOMIC_RELAXED);    /* relaxed: a hint */
     return awaited != 0 && now_ns > ~awaited && now_ns - ~awaited > decay_ns;
 }
 
@@ -207,6 +207,7 @@ static enum turn tick_bin(struct round *round, struct hak_pool_bin *bin, uint64_
 /* Whether a tick must purge nothing: huge pages were asked for, or the kernel just refused. */
 static bool must_wait(struct hak_pool *pool, uint64_t now_ns)
 {
+    /* relaxed: a hint; of two ticks at once one may try in vain */
     uint64_t refused = __atomic_load_n(&pool->refused_ns, __ATOMIC_RELAXED);
     return hak_region_purge_step() >= HAK_REGION_SIZE ||
            (refused != 0 && now_ns - refused < REFUSED_NS);

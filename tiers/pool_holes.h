@@ -9,14 +9,14 @@
  * comes back.
  *
  * Why this is safe: the bits of a slab change only under its bin's lock, which is held over search
- * and madvise, so nobody takes an object of the page meanwhile. An object in a front, bundle or
+ * and madvise, so no thread takes an object of the page meanwhile. An object in a front, bundle or
  * inbox has no bit, so a page that holds a link is never free. A thread that peeks while it pops
  * (shard/transfer_cache.h) sees zeros there, and its pop fails.
  *
  * Bounds: a tick purges at most HAK_HOLES_TICK_CALLS runs of pages and HAK_HOLES_TICK_PAGES pages,
  * and searches at most HAK_HOLES_TICK_LOOKS slabs, in about 40 us. Only hak_pool_holes_purge goes
- * on to the end, in such portions, between which others get the lock. Pages that the kernel refuses
- * to purge wait for their next turn; after a refusal ticks try nothing for a second.
+ * on to the end, in such portions, between which other threads get the lock. Pages that the kernel
+ * refuses to purge wait for their next turn; after a refusal ticks try nothing for a second.
  *
  * If huge pages were asked for, ticks purge nothing inside slabs, and a purge only slabs of which
  * at least half the pages are free: a huge page that is mostly in use stays whole.

@@ -17,7 +17,8 @@ enum {
     SETTLED_AT_ONCE = 64,                  /* regions visited, one of them bound, per lock */
     VISITS = 64,                           /* regions visited in a portion */
     REFUSED_NS = 1000 * 1000 * 1000,       /* for so long gives try nothing after a refusal */
-    SHARE = 8,                             /* of the bytes in slabs, may be dirty unclaimed */
+    SHARE = 8,                             /* 1/8 of the bytes in slabs may be dirty beside the
+                                              claim */
     CLAIM_STEP = 1024 * 1024,              /* bytes */
 };
 
@@ -369,8 +370,8 @@ static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now
         space->refused_ns = now_ns;
 }
 
-/* Bytes that the space may claim: the first ones, and those that were lately taken again; all,
- * where nothing is to be found out. */
+/* Bytes that the space may claim: the first ones, and as many as were lately taken again; all, if
+ * the learner decides nothing. */
 static size_t retained(const struct hak_pool_space *space, const struct hak_policy *policy)
 {
     size_t most = hak_policy_bytes(&policy->slab_retain_bytes);
@@ -387,7 +388,8 @@ static size_t beside(const struct hak_pool_space *space)
     return hak_minus(space->dirty_bytes, space->used_bytes / SHARE);
 }
 
-/* After a time of decay begins another, and gives back what of the claim was not needed. */
+/* Ends a time of decay, begins the next, and gives back what the space did not need of its
+ * claim. */
 static void turn_times(struct hak_pool_space *space, const struct hak_policy *policy,
                        uint64_t now_ns)
 {
@@ -406,7 +408,7 @@ static void turn_times(struct hak_pool_space *space, const struct hak_policy *po
     hak_credit_give_back(policy, &space->claim, kept, retained(space, policy));
 }
 
-/* The claim, grown to `wanted` bytes if the credit allows it, or less than it was. */
+/* Sets the claim to `wanted` bytes, or fewer if the credit does not allow more, and returns it. */
 static size_t claimed(struct hak_pool_space *space, const struct hak_policy *policy, size_t wanted)
 {
     struct hak_claim *claim = &space->claim;
@@ -414,7 +416,7 @@ static size_t claimed(struct hak_pool_space *space, const struct hak_policy *pol
     size_t has = hak_lesser(retain, claim->bytes);
     hak_credit_give_back(policy, claim, has, retain);
     if (hak_unlikely(wanted > has && has < retain)) {
-        /* In steps, so that the heap's number is seldom written. */
+        /* In steps, so that the heap's credit is seldom written. */
         size_t exact = hak_lesser(wanted, retain) - has;
         size_t stepped = hak_lesser(hak_align_up(has + exact, CLAIM_STEP), retain) - has;
         if (!hak_credit_claim(policy, claim, stepped, retain) && exact < stepped)
@@ -425,7 +427,7 @@ static size_t claimed(struct hak_pool_space *space, const struct hak_policy *pol
     return claim->bytes;
 }
 
-/* How many bytes may stay dirty: see the header. Who keeps all claims nothing. */
+/* How many bytes may stay dirty: see the header. A policy that keeps all needs no claim. */
 static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
                          uint64_t now_ns)
 {
@@ -475,7 +477,7 @@ void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *
     hak_lock_release(&space->lock);
 }
 
-/* Ends after as many regions as were in the list at first, whatever others give. */
+/* Ends after as many regions as were in the list at first, whatever other threads give. */
 static size_t purge_list(struct hak_pool_space *space, struct hak_region_list *list)
 {
     size_t purged = 0;

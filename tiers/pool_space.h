@@ -4,7 +4,7 @@
  *   region (2 MiB):  | gap | page 1 | page 2 | ... | page 31 |
  *   header, elsewhere (header.h): struct hak_region with 32 slab descriptors
  *
- * The gap is never touched: what overflows the memory below a region meets no object at once.
+ * The gap is never touched: an overflow from the memory below a region reaches no object at once.
  *
  *   fits: lists of regions by the length of their longest free run, then by how full they are. A
  *         bit says that a list is not empty, so the tightest fit is found by counting zeros.
@@ -16,13 +16,13 @@
  *   dirty: regions with free pages that the kernel still backs, those visited longest ago first
  *
  * How much stays dirty: an eighth of the bytes in slabs, and what the space claims of the heap's
- * one credit (learn/credit.h). Beyond the first bytes of the credit, the space is granted as many
- * as were taken again in this time of decay or the one before, since a program that does so would
- * fault them in each time: how far the bytes in slabs rose at once, but no more than were taken of
- * pages that had been in slabs before. So most pages of a first burst go when they are freed:
- * afterwards fronts may serve the program without any slow call. A space claims at most
- * slab_retain_bytes. The time of decay bounds each page in any case, and near the limit of memory
- * the shortfall is purged.
+ * one credit (learn/credit.h). Beyond the first bytes of the credit, the space may claim as many as
+ * the program took again in this time of decay or the one before, since it would have to fault them
+ * in each time. They are counted as the rise of the bytes in slabs, but at most the bytes taken of
+ * pages that had been in slabs before. So most pages of a first burst go back when they are freed;
+ * fronts may serve the program afterwards, without any slow call that could purge. A space claims
+ * at most slab_retain_bytes. The time of decay bounds each page in any case, and near the limit of
+ * memory the shortfall is purged.
  *
  * Any thread, under the space's lock, which is never held over mmap. Bounds: a take or a give is a
  * few steps, however many regions there are; a tick or a give calls madvise at most as often as

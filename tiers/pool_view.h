@@ -18,9 +18,9 @@ struct hak_region_view {
     uint8_t used[HAK_REGION_PAGES];        /* percent of its objects that are not free in it */
 };
 
-/* Looks at up to `count` regions, from the first on or (goes_on) from where the last look at the
- * pool ended, under the lock of its space. How many; fewer than `count`: those were the last. Slabs
- * change meanwhile: each number is one that was there. */
+/* Looks at up to `count` regions, from the first on, or (goes_on) from where the last look at the
+ * pool ended, under the lock of its space. Returns how many; fewer than `count`: those were the
+ * last. Slabs change meanwhile: each number is true of some moment. */
 unsigned hak_pool_look(struct hak_pool *pool, bool goes_on, struct hak_region_view *views,
                        unsigned count);
 

@@ -72,7 +72,8 @@ static void *cover(const struct hak_region_source *source, void *region, size_t 
     return region;
 }
 
-/* Advises, binds and enters fresh memory; NULL: that was refused, and it is gone. */
+/* Advises and binds fresh memory, and covers it; NULL: that was refused, and the memory is unmapped
+ * again. */
 static void *prepare(const struct hak_region_source *source, void *region, size_t size,
                      enum hak_os_huge huge)
 {
@@ -86,7 +87,7 @@ static void *prepare(const struct hak_region_source *source, void *region, size_
     return cover(source, region, size, HAK_OS_PLAIN);
 }
 
-/* By the terms of a heap that the program made. */
+/* Maps by the terms of a heap that the program made. */
 static HAK_COLD void *map_on_terms(const struct hak_region_source *source, size_t size,
                                    enum hak_terms_huge huge, bool *is_hugetlb)
 {

@@ -18,7 +18,7 @@ enum {
     HAK_REGION_SIZE = 1 << HAK_REGION_SHIFT
 };
 
-/* The shard that memory is mapped for: all that a tier must know of it. */
+/* The shard that memory is mapped for: all that a tier needs to know of it. */
 struct hak_region_source {
     struct hak_counters *counters;   /* of the shard */
     int node;                        /* NUMA node by the kernel's id, or HAK_NODE_ANY */

@@ -109,7 +109,7 @@ int hak_size_class_hide(void)
     memcpy(copy, hak_class_of_size, sizeof hak_class_of_size);
     /* release: pairs with the acquire in hak_size_class_known */
     __atomic_store_n(&hak_class_of_size_known, copy, __ATOMIC_RELEASE);
-    /* relaxed: a thread that finds the old value is not counted this time */
+    /* relaxed: a thread that finds the old value takes the fast path once more, uncounted */
     for (size_t i = 0; i < HAK_ARRAY_LENGTH(hak_class_of_size); i++)
         __atomic_store_n(&hak_class_of_size[i], HAK_CLASS_NONE, __ATOMIC_RELAXED);
     return 0;

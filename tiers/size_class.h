@@ -6,11 +6,11 @@
  * classes, so rounding loses at most 12.5 % of an object above 128 bytes. From 2 KiB on a class is
  * one cache line longer than its step: an odd number of lines, so that the first lines of objects,
  * which programs use most, are spread over all sets of a cache. Exact powers of two, as classes of
- * their own, serve requests for the alignment of a kernel page. No object has class 0: by it,
- * requests above HAK_MID_MAX and pointers that no slab owns leave the fast paths.
+ * their own, serve requests for the alignment of a kernel page. No object has class 0; requests
+ * above HAK_MID_MAX and pointers that no slab owns leave the fast paths by it.
  *
- * The first six numbers below are chosen, all others follow from them. The compiler rejects what is
- * impossible (tiers/size_class.c says what, and why). */
+ * The first six numbers below are chosen, all others follow from them. The compiler rejects
+ * impossible numbers (tiers/size_class.c says which, and why). */
 #ifndef HAK_TIERS_SIZE_CLASS_H
 #define HAK_TIERS_SIZE_CLASS_H
 
@@ -54,22 +54,23 @@ extern HAK_HIDDEN uint8_t hak_class_of_size[HAK_MID_MAX / HAK_CLASS_STEP + 1];
 /* Fills the tables. The starting thread calls this; a second call does nothing. */
 void hak_size_class_start(void);
 
-/* The same table, or its copy where the first is hidden. */
+/* The same table, or its copy after hak_size_class_hide. */
 extern HAK_HIDDEN const uint8_t *hak_class_of_size_known;
 
-/* Hides the classes from the fast paths: as before start every size is of class 0, so that every
- * allocation is slow, and seen by who counts them (api/profiler.c). Frees stay as fast as they are.
- * 0, or -1: no memory. Once, by the thread that starts the library; others may allocate. */
+/* Hides the classes from the fast paths: every size has class 0 again, as before the start, so
+ * every allocation takes the slow path, where api/profiler.c counts it. Frees stay as fast as they
+ * are. 0, or -1: no memory. Once, by the thread that starts the library; other threads may
+ * allocate. */
 int hak_size_class_hide(void);
 
-/* For the fast paths. Smallest class whose objects hold size bytes; size <= HAK_MID_MAX (0 counts
- * as 1). Class 0: not now. */
+/* For the fast paths: the smallest class whose objects hold size bytes; size <= HAK_MID_MAX (0
+ * counts as 1). Class 0: the classes are hidden. */
 static inline unsigned hak_size_class(size_t size)
 {
     return hak_class_of_size[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
 }
 
-/* The same for all others, who know it always. */
+/* The same for all other code, from which the classes are never hidden. */
 static inline unsigned hak_size_class_known(size_t size)
 {
     /* acquire: pairs with the release in hak_size_class_hide */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One slab: 1 to 8 pages cut into objects of one class, and which of them are free. Callers hold
  * the lock of the slab's bin (pool.h). base, size and class do not change while the program has an
- * object of the slab, so whoever has one may read them without the lock.
+ * object of the slab, so a thread that has one may read them without the lock.
  *
  * Free objects are bits in a two-level bitmap: bit i of words[w] is object 64 w + i, and bit w of
  * the summary says that words[w] is not 0, so two ctz find a free object without a scan. An object

@@ -8,7 +8,7 @@ enum { ALIGNMENT = 2 * 1024 * 1024 };
 
 static bool claim(struct hak_terms *terms, size_t size)
 {
-    /* relaxed, all: the sum alone matters; what would exceed the limit is never in it */
+    /* relaxed, all: only the sum matters, and it never includes what would exceed the limit */
     size_t mapped = __atomic_load_n(&terms->mapped, __ATOMIC_RELAXED);
     do {
         if (terms->limit != 0 && (size > terms->limit || mapped > terms->limit - size)) {
@@ -35,7 +35,7 @@ void hak_terms_give_back(struct hak_terms *terms, size_t size)
 
 bool hak_terms_exceed_soft_limit(struct hak_terms *terms)
 {
-    /* relaxed, all: a hint; of callers at once one is told */
+    /* relaxed, all: a hint; of several callers at once, the exchange tells one */
     return terms->soft_limit != 0 && hak_terms_mapped(terms) >= terms->soft_limit &&
            __atomic_load_n(&terms->exceeds, __ATOMIC_RELAXED) == 0 &&
            __atomic_exchange_n(&terms->exceeds, 1, __ATOMIC_RELAXED) == 0;
@@ -49,7 +49,7 @@ static bool bind(const struct hak_terms *terms, void *memory, size_t size, int n
     return result != HAK_BIND_FULL;
 }
 
-/* Advice before the first touch, then binding, then pages. */
+/* Prepares fresh memory: advice before the first touch, then binding, then pages. */
 static bool furnish(const struct hak_terms *terms, const struct hak_terms_memory *memory,
                     size_t size, int node)
 {
@@ -82,7 +82,7 @@ struct hak_terms_memory hak_terms_map(struct hak_terms *terms, int node, size_t 
         return memory;
     if (terms->wants_hugetlb && huge == HAK_TERMS_MAY_HUGETLB)
         memory = map_furnished(terms, size, node, HAK_OS_HUGETLB);
-    /* There are too few huge pages, here or on the nodes. */
+    /* Too few huge pages, in all or on these nodes: plain ones serve. */
     if (memory.address == NULL)
         memory = map_furnished(terms, size, node, HAK_OS_PLAIN);
     if (memory.address == NULL)

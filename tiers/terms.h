@@ -17,7 +17,7 @@
 /* The first group is constant while the heap lives. */
 struct hak_terms {
     size_t limit;                    /* bytes that may be mapped; 0: no limit */
-    size_t soft_limit;               /* bytes from which the program is told; 0: never */
+    size_t soft_limit;               /* bytes from which on the program is told; 0: never */
     struct hak_os_nodes nodes;       /* for `manner` */
     enum hak_bind_manner manner;
     uint8_t chooses_nodes;           /* 0: as the default heap does */
@@ -29,7 +29,7 @@ struct hak_terms {
     size_t mapped;                   /* relaxed, all that follows */
     size_t peak;
     uint64_t refused;                /* mappings beyond the limit */
-    uint32_t exceeds;                /* the soft limit, and the program was told of it */
+    uint32_t exceeds;                /* 1: the soft limit is exceeded, and a caller was told */
 };
 
 /* Whether explicit huge pages can be used, which are given back only as a whole. */
@@ -41,11 +41,11 @@ struct hak_terms_memory {
 };
 
 /* Zero memory at a multiple of HAK_REGION_SIZE, bound before its first touch; `node`: the shard's.
- * It is not entered anywhere. NULL: beyond the limit, or the kernel refuses. */
+ * The page map does not know it yet. NULL: beyond the limit, or the kernel refuses. */
 struct hak_terms_memory hak_terms_map(struct hak_terms *terms, int node, size_t size,
                                       enum hak_terms_huge huge);
 
-/* As many bytes are no longer mapped. */
+/* Notes that so many bytes are no longer mapped. */
 void hak_terms_give_back(struct hak_terms *terms, size_t size);
 
 /* Bytes mapped, a moment ago. */
@@ -54,18 +54,18 @@ static inline size_t hak_terms_mapped(const struct hak_terms *terms)
     return __atomic_load_n(&terms->mapped, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }
 
-/* Whether the soft limit is exceeded and nobody was told, a moment ago. relaxed: a hint */
+/* Whether the soft limit is exceeded and no caller was told, a moment ago. relaxed: a hint */
 static inline bool hak_terms_seem_exceeded(const struct hak_terms *terms)
 {
     return hak_terms_mapped(terms) >= terms->soft_limit &&
            __atomic_load_n(&terms->exceeds, __ATOMIC_RELAXED) == 0;
 }
 
-/* Whether the soft limit is exceeded and nobody was told since it last was not: true to one
- * caller. */
+/* Whether the soft limit is exceeded and no caller was told since the heap last was below it.
+ * Returns true to one caller. */
 bool hak_terms_exceed_soft_limit(struct hak_terms *terms);
 
-/* The same, for nothing where there is no such limit. */
+/* The same, at the cost of one test if there is no such limit. */
 static inline bool hak_terms_must_tell(struct hak_terms *terms)
 {
     return hak_unlikely(terms->soft_limit != 0) && hak_terms_exceed_soft_limit(terms);

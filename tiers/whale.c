@@ -185,8 +185,8 @@ static HAK_COLD void give_up_target(void *target, size_t size)
         hak_os_release(target, size, HAK_OS_PLAIN);
 }
 
-/* A target that consists of addresses alone, for a whale of which there is no room for a second
- * one. It first maps `more` bytes, to see that the kernel will not refuse when the target is
+/* Maps a target that consists of addresses alone, for a whale that leaves no room for a second one.
+ * First maps and unmaps `more` bytes, to see that the kernel will not refuse when the target is
  * gone. */
 static HAK_COLD void *map_target(size_t size, size_t more)
 {

@@ -83,7 +83,7 @@ bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_po
 /* Usable bytes; 0 if no live whale begins there. */
 size_t hak_whale_size(struct hak_whales *whales, const void *object);
 
-/* The same without the lock, while another thread forks: nobody changes the table then. The fork
+/* The same without the lock, while another thread forks: no thread changes the table then. The fork
  * may end meanwhile; but only its owner changes a live whale. */
 size_t hak_whale_size_beside(struct hak_whales *whales, const void *object);
 

@@ -276,7 +276,7 @@ enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak
 
 /* ---- several nodes --------------------------------------------------------------------------- */
 
-/* Policies that this kernel does not know: bits by enum hak_os_policy; relaxed, for they only say
+/* Policies that this kernel does not know: bits by enum hak_os_policy. relaxed, all: they only say
  * what to try. */
 static uint32_t unknown_policies;
 
