@@ -45,18 +45,41 @@ void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain)
     }
 }
 
+/* Bundles were lost behind a broken link, so how many objects they had is not known. The count loses
+ * their share of what it says: all, if no other bundle is in the bin. */
+static HAK_COLD void forget_lost(struct hak_shard *shard, unsigned class_id, unsigned lost)
+{
+    unsigned depth = hak_transfer_cache_depth(&shard->bundles, class_id);
+    /* relaxed: a figure */
+    int64_t cached =
+        (int64_t)__atomic_load_n(&shard->classes[class_id].cached, __ATOMIC_RELAXED);
+    if (cached > 0)
+        count_cached(shard, class_id, -(int)(cached * lost / (lost + depth)));
+}
+
+/* Gives bundles that left the bin to slabs. */
+static HAK_COLD void take_apart(struct hak_shard *shard, unsigned class_id,
+                                struct hak_bundles_left *left)
+{
+    while (!hak_bundle_is_none(left->first)) {
+        struct hak_chain bundle = hak_bundle_chain(class_id, left->first);
+        count_cached(shard, class_id, -(int)hak_chain_length(class_id, bundle));
+        left->first = hak_found_bundle_below(class_id, hak_bundle_top(left->first));
+        left->count -= left->count != 0;
+        hak_shard_give_to_slabs(class_id, bundle);
+    }
+    if (left->count != 0)
+        forget_lost(shard, class_id, left->count);
+}
+
 struct hak_chain hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id)
 {
-    struct hak_bundle left;
+    struct hak_bundles_left left;
     struct hak_chain chain = hak_transfer_cache_pop(&shard->bundles, class_id, &left);
     if (!hak_chain_is_empty(chain))
         count_cached(shard, class_id, -(int)hak_chain_length(class_id, chain));
-    while (hak_unlikely(!hak_bundle_is_none(left))) {
-        struct hak_chain bundle = hak_bundle_chain(class_id, left);
-        count_cached(shard, class_id, -(int)hak_chain_length(class_id, bundle));
-        left = hak_found_bundle_below(class_id, hak_bundle_top(left));
-        hak_shard_give_to_slabs(class_id, bundle);
-    }
+    if (hak_unlikely(left.count != 0 || !hak_bundle_is_none(left.first)))
+        take_apart(shard, class_id, &left);
     return chain;
 }
 

@@ -52,6 +52,13 @@ static unsigned bundles_in(struct hak_stack_head head)
     return (uint16_t)head.tag;
 }
 
+/* Bundles under the top one. A broken link may have made the count wrong, so it may be 0. */
+static unsigned bundles_below(struct hak_stack_head head)
+{
+    unsigned bundles = bundles_in(head);
+    return bundles - (bundles != 0);
+}
+
 static struct hak_stack_head emptied(struct hak_stack_head old)
 {
     return changed(old, HAK_NO_BUNDLE, -(int)bundles_in(old));
@@ -178,27 +185,31 @@ static bool put_back_at_once(struct hak_transfer_bin *bin, struct hak_bundle fir
            exchange_head(&bin->head, old, changed(old, first, (int)bundles));
 }
 
-/* Returns the bundles for which there is no room any more. */
-static struct hak_bundle put_back(struct hak_transfer_cache *cache, unsigned class_id,
-                                  struct hak_bundle next, unsigned bundles)
+/* Puts back the bundles, and leaves in *left those for which there is no room any more. */
+static void put_back(struct hak_transfer_cache *cache, unsigned class_id,
+                     struct hak_bundles_left *left)
 {
-    if (hak_bundle_is_none(next) || put_back_at_once(&cache->bins[class_id], next, bundles))
-        return HAK_NO_BUNDLE;
-    while (!hak_bundle_is_none(next)) {
-        struct hak_bundle below = hak_found_bundle_below(class_id, hak_bundle_top(next));
-        if (!push(cache, class_id, hak_bundle_chain(class_id, next))) {
+    if (hak_bundle_is_none(left->first))
+        return;
+    if (put_back_at_once(&cache->bins[class_id], left->first, left->count)) {
+        *left = (struct hak_bundles_left){HAK_NO_BUNDLE, 0};
+        return;
+    }
+    while (!hak_bundle_is_none(left->first)) {
+        struct hak_bundle below = hak_found_bundle_below(class_id, hak_bundle_top(left->first));
+        if (!push(cache, class_id, hak_bundle_chain(class_id, left->first))) {
             /* A push that retried wrote the link before it found no room. */
-            hak_bundle_set_next(hak_bundle_top(next), below);
+            hak_bundle_set_next(hak_bundle_top(left->first), below);
             break;
         }
-        next = below;
+        left->first = below;
+        left->count -= left->count != 0;
     }
-    return next;
 }
 
 /* Reads no link before it owns the bundle. */
 static struct hak_chain pop_by_taking_all(struct hak_transfer_cache *cache, unsigned class_id,
-                                          struct hak_bundle *left)
+                                          struct hak_bundles_left *left)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     struct hak_stack_head old;
@@ -208,14 +219,16 @@ static struct hak_chain pop_by_taking_all(struct hak_transfer_cache *cache, unsi
             return HAK_NO_CHAIN;
     } while (!exchange_head(&bin->head, old, emptied(old)));
     hak_inject();
-    *left = put_back(cache, class_id, hak_found_bundle_below(class_id, hak_bundle_top(old.top)),
-                     bundles_in(old) - 1);
+    *left = (struct hak_bundles_left){hak_found_bundle_below(class_id, hak_bundle_top(old.top)),
+                                      bundles_below(old)};
+    put_back(cache, class_id, left);
     return hak_bundle_chain(class_id, old.top);
 }
 
 /* In a read section. If the link is unsound, another thread owns the bundle, and the exchange
  * fails; or the link is broken, and the exchange leaves the bin empty. */
-static struct hak_chain pop_by_peeking(struct hak_transfer_bin *bin, unsigned class_id)
+static struct hak_chain pop_by_peeking(struct hak_transfer_bin *bin, unsigned class_id,
+                                       struct hak_bundles_left *left)
 {
     struct hak_stack_head old;
     struct hak_stack_head new;
@@ -230,15 +243,17 @@ static struct hak_chain pop_by_peeking(struct hak_transfer_bin *bin, unsigned cl
         is_sound = hak_found_bundle_is_sound(class_id, next);
         new = is_sound ? changed(old, next, -1) : emptied(old);
     } while (!exchange_head(&bin->head, old, new));
-    if (hak_unlikely(!is_sound))
+    if (hak_unlikely(!is_sound)) {
+        left->count = bundles_below(old);
         hak_found_broken_bundle(hak_bundle_top(old.top));
+    }
     return hak_bundle_chain(class_id, old.top);
 }
 
 struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
-                                        struct hak_bundle *left)
+                                        struct hak_bundles_left *left)
 {
-    *left = HAK_NO_BUNDLE;
+    *left = (struct hak_bundles_left){HAK_NO_BUNDLE, 0};
     struct hak_transfer_bin *bin = &cache->bins[class_id];
     /* relaxed: an empty bin costs one load and no read section */
     if (__atomic_load_n(&bin->head.top.word, __ATOMIC_RELAXED) == 0)
@@ -246,7 +261,7 @@ struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsign
     struct hak_grace_section section;
     if (!may_be_peeked_at(class_id) || !hak_grace_enter(&section))
         return pop_by_taking_all(cache, class_id, left);
-    struct hak_chain chain = pop_by_peeking(bin, class_id);
+    struct hak_chain chain = pop_by_peeking(bin, class_id, left);
     hak_grace_leave(&section);
     return chain;
 }

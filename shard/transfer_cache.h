@@ -85,10 +85,17 @@ void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned c
  * room for one less with each. */
 bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned class_id);
 
-/* Pops a bundle, as a chain; HAK_NO_CHAIN when there is none. `*left` is the first of the bundles
- * that were under it and for which the bin has no room any more; each links to the next. */
+/* The bundles under a popped one that are no longer in the bin. If a link is broken, those behind it
+ * are lost: `count` includes them, but a walk from `first` does not reach them. */
+struct hak_bundles_left {
+    struct hak_bundle first;    /* each links to the next */
+    unsigned count;
+};
+
+/* Pops a bundle, as a chain; HAK_NO_CHAIN when there is none. *left: the bundles under it for which
+ * the bin has no room any more, and those that are lost. */
 struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsigned class_id,
-                                        struct hak_bundle *left);
+                                        struct hak_bundles_left *left);
 
 /* Whether a bin that is not empty has been left alone since the last such call. A bin that was left
  * alone, empty or not, gets its first capacity back. */

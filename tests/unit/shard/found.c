@@ -141,6 +141,33 @@ static void bundles_end_at_a_broken_link(void)
     }
 }
 
+/* Bundles behind a broken link are lost, and no longer counted as cached; by a peek (a tiny class)
+ * and by taking all (a mid class). */
+static void lost_bundles_are_not_cached(void)
+{
+    enum { BUNDLES = 4, BROKEN = 1, MID = HAK_CLASS_TINY_LAST + 1 };
+    const unsigned classes[] = {CLASS + 1, MID};
+    for (unsigned i = 0; i < TAP_COUNT(classes); i++) {
+        unsigned class_id = classes[i];
+        unsigned length = hak_classes[class_id].bundle;
+        const uint64_t *cached = &shard()->classes[class_id].cached;
+        const void *object;
+        struct hak_chain chains[BUNDLES];
+        for (unsigned bundle = 0; bundle < BUNDLES; bundle++)
+            chains[bundle] = world_chain(shard(), class_id, length);
+        for (unsigned bundle = BUNDLES; bundle-- != 0;)
+            hak_shard_accept(shard(), class_id, chains[bundle]);
+        EXPECT_EQ(*cached, BUNDLES * length);
+        ((uint64_t *)hak_chain_top(chains[BROKEN]))[1] = UINT64_MAX;
+        EXPECT_EQ(hak_shard_pop_bundle(shard(), class_id).word, chains[0].word);
+        EXPECT_EQ(*cached, (BUNDLES - 1) * length);
+        EXPECT_EQ(hak_shard_pop_bundle(shard(), class_id).word, chains[BROKEN].word);
+        EXPECT_EQ(only(&object), HAK_FOUND_OVERWRITTEN);
+        EXPECT_EQ(*cached, 0);
+        EXPECT(hak_chain_is_empty(hak_shard_pop_bundle(shard(), class_id)));
+    }
+}
+
 static void only_bundles_of_the_class_are_sound(void)
 {
     uint64_t *objects[COUNT];
@@ -164,6 +191,7 @@ int main(int argc, char **argv)
         {"a front goes on without it", a_front_goes_on_without_it},
         {"what is freed twice is handed out once", what_is_freed_twice_is_handed_out_once},
         {"bundles end at a broken link", bundles_end_at_a_broken_link},
+        {"lost bundles are not cached", lost_bundles_are_not_cached},
         {"only bundles of the class are sound", only_bundles_of_the_class_are_sound},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -96,9 +96,10 @@ static unsigned number_of(struct hak_chain chain)
 /* There is room for all that was under it: bins hold more than there is. */
 static struct hak_chain pop_bundle(unsigned class_id)
 {
-    struct hak_bundle left;
+    struct hak_bundles_left left;
     struct hak_chain chain = hak_transfer_cache_pop(&cache, class_id, &left);
-    EXPECT(hak_bundle_is_none(left));
+    EXPECT(hak_bundle_is_none(left.first));
+    EXPECT_EQ(left.count, 0);
     return chain;
 }
 
@@ -120,13 +121,14 @@ static int own(struct worker *worker, struct hak_chain chain)
  * thread's, too. */
 static int pop(struct worker *worker)
 {
-    struct hak_bundle left;
+    struct hak_bundles_left left;
     struct hak_chain chain = hak_transfer_cache_pop(&cache, CLASS, &left);
-    while (!hak_bundle_is_none(left)) {
-        struct hak_chain bundle = hak_bundle_chain(CLASS, left);
-        left = hak_bundle_next(hak_bundle_top(left));
+    for (; !hak_bundle_is_none(left.first); left.count--) {
+        struct hak_chain bundle = hak_bundle_chain(CLASS, left.first);
+        left.first = hak_bundle_next(hak_bundle_top(left.first));
         own(worker, bundle);
     }
+    worker->faults += left.count != 0;
     return !hak_chain_is_empty(chain) && own(worker, chain);
 }
 
