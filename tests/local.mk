@@ -164,6 +164,7 @@ check_LTLIBRARIES += %D%/lib/libtest.la
 	%D%/lib/prng.h \
 	%D%/lib/process.h \
 	%D%/lib/sheet.h \
+	%D%/lib/resident.h \
 	%D%/lib/smaps.h \
 	%D%/lib/threads.h \
 	%D%/lib/weak.h

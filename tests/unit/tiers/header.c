@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "os/bits.h"
 #include "os/memory.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/resident.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 #include "tests/unit/tiers/child.h"
@@ -74,14 +76,9 @@ static void threads_at_once(void)
     threads_run(4, take_and_give, seeds, sizeof seeds[0]);
 }
 
-static unsigned resident(const struct header *header)
+static size_t resident(const struct header *header)
 {
-    unsigned char pages[HAK_HEADER_SLOT / 4096];
-    unsigned count = 0;
-    EXPECT_EQ(mincore(header->memory, HAK_HEADER_SLOT, pages), 0);
-    for (unsigned page = 0; page < HAK_HEADER_SLOT / hak_os_page_size(); page++)
-        count += pages[page] & 1;
-    return count;
+    return resident_pages(header->memory, hak_align_up(HAK_HEADER_SLOT, hak_os_page_size()));
 }
 
 /* Nothing more is mapped for as many again, and what was given has no pages meanwhile. */

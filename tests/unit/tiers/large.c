@@ -11,6 +11,7 @@
 
 #include "os/memory.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/resident.h"
 #include "tests/lib/smaps.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
@@ -298,19 +299,6 @@ static void bad_frees_are_refused(void)
     EXPECT_EQ(hak_large_give(other, policy), 0);
     end_cache(cache);
     EXPECT_EQ(hak_large_size(other), 0);
-}
-
-/* Pages of [address, address + size) that the kernel holds. */
-static size_t resident_pages(void *address, size_t size)
-{
-    static unsigned char pages[4096];
-    size_t page = hak_os_page_size();
-    size_t count = 0;
-    if (size / page > sizeof pages || mincore(address, size, pages) != 0)
-        return SIZE_MAX;
-    for (size_t i = 0; i < size / page; i++)
-        count += pages[i] & 1;
-    return count;
 }
 
 static void decay_purges(void)

@@ -11,6 +11,7 @@
 #include "learn/match.h"
 #include "os/clock.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/resident.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 #include "tiers/page_map.h"
@@ -70,19 +71,6 @@ static void give(void *object)
     EXPECT_EQ(hak_large_give(object, &policy), 1);
 }
 
-/* Pages of a run that the kernel holds. */
-static size_t resident(void *address, size_t size)
-{
-    static unsigned char pages[4096];
-    size_t page = hak_os_page_size();
-    size_t count = 0;
-    if (size / page > sizeof pages || mincore(address, size, pages) != 0)
-        return SIZE_MAX;
-    for (size_t i = 0; i < size / page; i++)
-        count += pages[i] & 1;
-    return count;
-}
-
 static int is_filled(const unsigned char *bytes, unsigned char pattern, size_t size)
 {
     return bytes[0] == pattern && memcmp(bytes, bytes + 1, size - 1) == 0;
@@ -132,7 +120,7 @@ static size_t given_back_at_once(enum hak_os_huge huge, enum hak_arm arm)
     give(run);
     size_t bytes = purged_bytes() - before;
     EXPECT_EQ(hak_large_bytes(cache).dirty, 7 * MIB - bytes);
-    EXPECT_EQ(resident(run, 7 * MIB) * hak_os_page_size(), 7 * MIB - bytes);
+    EXPECT_EQ(resident_pages(run, 7 * MIB) * hak_os_page_size(), 7 * MIB - bytes);
     end_walls(walls);
     return bytes;
 }
@@ -157,7 +145,7 @@ static void huge_pages_decay_whole(void)
     size_t before = purged_bytes();
     give(run);
     EXPECT_EQ(purged_bytes() - before, 2 * MIB);
-    EXPECT_EQ(resident(walls[0] + 4 * MIB, 2 * MIB), 0);
+    EXPECT_EQ(resident_pages(walls[0] + 4 * MIB, 2 * MIB), 0);
     uint64_t now = hak_os_coarse_now_ns();
     for (unsigned i = 1; i < 40; i++)
         hak_large_tick(cache, &policy, now + i * policy.decay_ns / 8);
@@ -198,7 +186,7 @@ static void expect_released(unsigned char **runs)
     EXPECT_EQ(cache->batched, 0);
     EXPECT_EQ(cache->batched_units, 0);
     for (unsigned i = 0; i < RUNS; i += 2)
-        EXPECT_EQ(resident(runs[i], RUN), 0);
+        EXPECT_EQ(resident_pages(runs[i], RUN), 0);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
     EXPECT_EQ(hak_large_bytes(cache).used, RUNS / 2 * RUN);
 }
@@ -212,7 +200,7 @@ static void by_count(void)
     uint64_t purged = hak_counter_read(&counters, HAK_COUNTER_BYTES_PURGED);
     for (unsigned i = 0; i < RUNS; i += 2) {
         EXPECT_EQ(cache->batched, i / 2);
-        EXPECT_EQ(resident(runs[0], RUN), RUN / hak_os_page_size());
+        EXPECT_EQ(resident_pages(runs[0], RUN), RUN / hak_os_page_size());
         EXPECT_EQ(hak_large_bytes(cache).dirty, i / 2 * RUN);
         give(runs[i]);
     }
@@ -341,7 +329,7 @@ static void neighbours_of_a_batch_merge(void)
         for (unsigned j = 0; j < 4; j++)
             give(runs[4 + orders[i][j]]);
         EXPECT_EQ(cache->batched, 0);
-        EXPECT_EQ(resident(runs[4], 4 * RUN), 0);
+        EXPECT_EQ(resident_pages(runs[4], 4 * RUN), 0);
         struct hak_large_segment *segment = hak_large_segment_find(runs[4]);
         struct hak_unit *run =
             &segment->unit[(size_t)(runs[4] - (unsigned char *)segment->base) / HAK_LARGE_UNIT];
@@ -405,7 +393,7 @@ static void told_purged(void)
     memset(run, 1, RUN);
     give(run);
     EXPECT_GE(hak_large_trim(cache), RUN);
-    EXPECT_EQ(resident(run, RUN), 0);
+    EXPECT_EQ(resident_pages(run, RUN), 0);
     REQUIRE(sample_of(run) != NULL);
     EXPECT(sample_of(run)->purged_ns != 0);
     EXPECT_EQ(learner.missed, 0);    /* a trim was the program's wish */
@@ -417,7 +405,7 @@ static void told_purged(void)
     learner.keys[BUCKET].arm = HAK_ARM_DONTNEED;
     memset(run, 1, RUN);
     give(run);
-    EXPECT_EQ(resident(run, RUN), 0);
+    EXPECT_EQ(resident_pages(run, RUN), 0);
     REQUIRE(sample_of(run) != NULL);
     EXPECT(sample_of(run)->purged_ns != 0);
     EXPECT(sample_of(run)->spent_ns > 0);

@@ -12,6 +12,7 @@
 #include "os/bits.h"
 #include "os/clock.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/resident.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 #include "tests/unit/tiers/child.h"
@@ -87,12 +88,7 @@ static void expect_empty(struct hak_pool *pool)
     struct hak_region *region = hak_pool_collect_empty(pool);
     while (region != NULL) {
         struct hak_region *next = region->next;
-        unsigned char resident[HAK_REGION_SIZE / 4096];
-        EXPECT_EQ(mincore(region->base, HAK_REGION_SIZE, resident), 0);
-        unsigned dirty = 0;
-        for (size_t page = 0; page < sizeof resident; page++)
-            dirty += resident[page] & 1;
-        EXPECT_EQ(dirty, 0);
+        EXPECT_EQ(resident_pages(region->base, HAK_REGION_SIZE), 0);
         hak_pool_unmap_region(region);
         region = next;
     }

@@ -14,6 +14,7 @@
 #include "os/bits.h"
 #include "os/clock.h"
 #include "tests/lib/prng.h"
+#include "tests/lib/resident.h"
 #include "tests/lib/tap.h"
 #include "tiers/pool.h"
 
@@ -531,12 +532,7 @@ static void collects_what_is_free(void)
     struct hak_region *region = hak_pool_space_collect(&space);
     while (region != NULL) {
         struct hak_region *next = region->next;
-        unsigned char resident[HAK_REGION_SIZE / 4096];
-        unsigned pages = 0;
-        EXPECT_EQ(mincore(region->base, HAK_REGION_SIZE, resident), 0);
-        for (size_t page = 0; page < sizeof resident; page++)
-            pages += resident[page] & 1;
-        EXPECT_EQ(pages, 0);
+        EXPECT_EQ(resident_pages(region->base, HAK_REGION_SIZE), 0);
         hak_pool_unmap_region(region);
         collected++;
         region = next;
