@@ -296,14 +296,16 @@ HAK_PUBLIC int hakmem_heap_destroy(struct hakmem_heap *heap)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static void *take_once(struct hak_own_heap *heap, const struct hak_own_request *request,
-                       bool *must_tell)
+/* false: a fork lasts for longer than a call waits, so there is no object. */
+static bool take_once(struct hak_own_heap *heap, const struct hak_own_request *request,
+                      bool *must_tell, void **object)
 {
+    *object = NULL;
     if (!hak_owned_enter())
-        return NULL;
-    void *object = hak_own_heap_take(heap, request, must_tell);
+        return false;
+    *object = hak_own_heap_take(heap, request, must_tell);
     hak_section_leave();
-    return object;
+    return true;
 }
 
 static uint64_t refusals(struct hak_own_heap *heap)
@@ -319,12 +321,11 @@ static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own
     void *object = NULL;
     uint64_t before = refusals(heap);
     while (object == NULL && hak_own_heap_is_live(heap)) {
-        object = take_once(heap, request, must_tell);
+        if (!take_once(heap, request, must_tell, &object))
+            break;
         if (object == NULL && (refusals(heap) != before || !hak_give_back(&call)))
             break;
     }
-    if (object == NULL)
-        errno = hak_own_heap_is_live(heap) ? ENOMEM : EINVAL;
     return object;
 }
 
@@ -341,9 +342,12 @@ static void *take(struct hakmem_heap *heap, const struct hak_own_request *reques
 {
     struct hak_own_heap *own = inner(heap);
     bool must_tell = false;
-    void *object = take_once(own, request, &must_tell);
-    if (hak_unlikely(object == NULL))
+    void *object;
+    bool has_entered = take_once(own, request, &must_tell, &object);
+    if (hak_unlikely(object == NULL) && has_entered)
         object = take_again(own, request, &must_tell);
+    if (hak_unlikely(object == NULL))
+        errno = hak_own_heap_is_live(own) ? ENOMEM : EINVAL;
     if (hak_unlikely(must_tell))
         tell_of_soft_limit(own);
     return object;
