@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One thread, started only if asked for, that lets unused memory decay, unmaps regions whose grace
- * period is over, reads the machine again when CPUs are new, and empties the CPUs' fronts when
- * memory was out. It blocks all signals, so that the program's handlers never run on it. */
+/* One thread, started only if an option asks for it. It lets unused memory decay, unmaps regions
+ * whose grace period is over, reads the machine again when CPUs are new, and empties the CPUs'
+ * fronts after calls found no memory. It blocks all signals, so the program's handlers never run on
+ * it. */
 #include "api/background.h"
 
 #include <pthread.h>
@@ -25,8 +26,8 @@ static int wanted;    /* written by the starting thread, before any fork */
 static void *run(void *unused)
 {
     (void)unused;
-    /* It is none of the program's threads: it needs no front, and shards are not to be placed for
-     * it, nor what may be kept to be shared out among them. */
+    /* It does not count as a thread of the program: it needs no front, and must not cause the
+     * shards to be placed. */
     hak_thread_state = HAK_THREAD_ENDED;
     for (;;) {
         hak_os_sleep_ns(INTERVAL_NS);
@@ -36,7 +37,8 @@ static void *run(void *unused)
         hak_heap_relieve(hak_heap_default());
         uint64_t now = hak_os_now_ns();
         hak_heap_tick(hak_heap_default(), now);
-        /* Pages that decay would leave to the next burst are not to go with their regions. */
+        /* Reaps only when slabs rest, so that pages which the next burst will use do not go with
+         * their regions. */
         if (hak_heap_slabs_rest(hak_heap_default(), now))
             hak_heap_reap();
         hak_heap_leave();

@@ -8,7 +8,7 @@
 #include "front/front.h"
 #include "front/front_cpu.h"
 
-/* What lies behind the first magazine, or at hand of the CPU. */
+/* The next object of the front's spare magazine, or of the CPU's front. */
 static void *at_hand(unsigned class_id)
 {
     if (hak_front_is_open(hak_front_mine, class_id))
@@ -28,7 +28,7 @@ static __attribute__((noinline)) void *malloc_again(size_t size)
     return hak_malloc_from_heap(size);
 }
 
-/* Looks first and counts then: an object that turns out to be wanted goes back where it lay. */
+/* Pops first and counts then: an object that the profile wants goes back where it lay. */
 static __attribute__((noinline)) void *malloc_counted(size_t size)
 {
     if (hak_unlikely(size > HAK_MID_MAX))

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* malloc after the fast path failed; sets errno. While allocations are counted it hands out what
- * lies at hand, nearly as fast as the fast path would, or what the heap notes for the profile. */
+/* malloc after the fast path failed; sets errno. While the profiler counts, it pops from the front,
+ * nearly as fast as the fast path would, or lets the heap make an object that the profile notes. */
 void *hak_malloc_slow(size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Objects of heaps that the program made, by whatever name they are freed: a page of such a heap is
+/* Objects of heaps that the program made, whichever function frees them. A page of such a heap is
  * class 0, which no front serves, so free and realloc come here by the branch that large memory
- * takes, too. The page map leads to the shard. Any thread. */
+ * takes. The page map leads to the shard. Any thread. */
 #include "api/own_objects.h"
 
 #include "api/misuse.h"
@@ -16,8 +16,9 @@ void hak_owned_misused(const char *function, const void *object, enum hak_own_ob
                    hak_owned_knows(object) ? HAK_MISUSE_FREED : HAK_MISUSE_FOREIGN);
 }
 
-/* Whether the page is of a heap that is being destroyed. Its objects go with it: that one of them
- * is freed at this moment is no fault. relaxed: of a shard whose page is still entered */
+/* Whether the page belongs to a heap that is being destroyed. Its objects go with it, so a free at
+ * this moment is no fault. relaxed: the page map still leads to the shard, whose heap does not
+ * change */
 static bool goes_with_its_heap(struct hak_page page)
 {
     if (!hak_page_is_own(page))
@@ -27,7 +28,7 @@ static bool goes_with_its_heap(struct hak_page page)
     return heap != NULL && !hak_own_heap_is_live(heap);
 }
 
-/* Where a fork does not end, the object is left to the end of its heap. */
+/* If a fork lasts, the object stays until the end of its heap. */
 enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
 {
     enum hak_own_object what = HAK_OWN_FREE;
@@ -55,8 +56,8 @@ void hak_owned_release(void *object)
         hak_owned_misused("free", object, what);
 }
 
-/* A live object and its heap stay while they are asked about; who asks about others sees 0, or the
- * size that an object there would have. */
+/* The caller holds the object, so it and its heap stay meanwhile. For any other address the result
+ * is 0, or the size that an object there would have. */
 size_t hak_owned_usable_size(const void *object)
 {
     struct hak_page page = hak_page_find(object);

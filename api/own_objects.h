@@ -11,7 +11,7 @@
 #include "os/section.h"
 #include "tiers/page_map.h"
 
-/* A fork of another thread is waited for. */
+/* Enters the heap; waits for another thread's fork, a second at most. false: it lasts longer. */
 static inline bool hak_owned_enter(void)
 {
     return hak_likely(hak_section_enter()) || hak_section_enter_late();
@@ -23,20 +23,21 @@ static inline bool hak_owned_knows(const void *object)
     return hak_page_is_own(hak_page_find(object));
 }
 
-/* Into the shard that has it; if `heap` is not NULL, only if it is that heap's. */
+/* Gives an object to the shard that it belongs to; if `heap` is not NULL, only if that heap has the
+ * shard. */
 enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object);
 
-/* What `function` says of a pointer that is no live object of such a heap (any more). */
+/* Reports, as `function`, a pointer that is no live object of such a heap. */
 HAK_COLD void hak_owned_misused(const char *function, const void *object, enum hak_own_object what);
 
-/* free of such an address. */
+/* free for such an address. */
 void hak_owned_release(void *object);
 
 /* Usable bytes; 0: no live object as far as that can be told. */
 size_t hak_owned_usable_size(const void *object);
 
-/* Index of an object's shard in its heap, and the node that its memory was asked from; -1: no such
- * object. */
+/* Index of an object's shard in its heap, and the node that its memory was requested from; -1: no
+ * such object. */
 HAK_COLD int hak_owned_place_of(const void *object, int *node);
 
 #endif

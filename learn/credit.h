@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What all caches of a heap together may keep from the kernel, runs, whales and empty slabs: one
- * number, of which those claim that have unused memory, and to which they give back what they need
- * no longer. So a single busy cache may have all of it, and many idle ones nothing.
+/* One number bounds what all caches of a heap together may keep from the kernel: runs, whales and
+ * empty slabs. A cache with unused memory claims part of it, and gives back what it no longer
+ * needs. So a single busy cache may have all of it, and many idle ones nothing.
  *
  *   allowed = the first 16 MiB, and what was found to be asked for again;
  *             never more than HAKMEM_RETAIN. Without learners: that.
  *
- * A claim is a cache's alone, under its lock: it is touched when the cache has more than it
- * claimed, and once in a time of decay. Caches that are refused say so, and then those that claimed
- * more than their part give up some at each tick. Claims never exceed what is allowed when they are
- * made. No lock: of claims at once, one always succeeds. Any thread. */
+ * A claim belongs to one cache and is under its lock. It changes when the cache has more than it
+ * claimed, and once in a time of decay. A refused cache counts the refusal, and then caches that
+ * claimed more than their part give up some at each tick. Claims never exceed what is allowed when
+ * they are made. No lock: of several claims at once, one always succeeds. Any thread. */
 #ifndef HAK_LEARN_CREDIT_H
 #define HAK_LEARN_CREDIT_H
 
@@ -26,30 +26,31 @@ struct hak_credit {
     size_t claimed;      /* by all caches */
     size_t granted;      /* to all caches, beyond the first */
     uint32_t holders;    /* caches with a claim */
-    uint32_t refused;    /* claims that were, so far */
+    uint32_t refused;    /* claims refused so far */
 };
 
 /* A cache's part; under its lock. All zero: none. */
 struct hak_claim {
     size_t bytes;
     size_t granted;
-    uint32_t refused;    /* that it has seen */
+    uint32_t refused;    /* refusals that it has seen */
 };
 
-/* Claims so many bytes more where all of them are to be had. 1 or 0. A policy without a credit
- * allows all. retain: what the cache's learner would let it keep. */
+/* Claims so many bytes more, all or none: 1 or 0. A policy without a credit allows all. retain:
+ * what the cache's learner would let it keep. */
 int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
                      size_t retain);
 
-/* Gives back what exceeds so many bytes, and lets the others know what the learner lets it keep. */
+/* Gives back what exceeds so many bytes, and notes for the others what the learner lets this cache
+ * keep. */
 void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
                           size_t retain);
 
-/* Bytes that are claimed beyond what is allowed by now: what was granted is forgotten. */
+/* Bytes claimed beyond what is allowed: less may be allowed now than when they were claimed. */
 size_t hak_credit_excess(const struct hak_policy *policy);
 
-/* Bytes that the cache may hold on to: its claim, or less where others were refused that have less
- * than their part. */
+/* Bytes that the cache may go on keeping: its claim, or less if other caches with less than their
+ * part were refused. */
 size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim);
 
 #endif

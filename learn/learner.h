@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The learner of a large cache: which arm holds for what is freed, by size bucket and, if that is
- * asked for, by call site; how many bytes the cache may keep.
+/* The learner of a large cache chooses the arm for freed runs, by size bucket and, if an option
+ * asks for it, by call site; and how many bytes the cache may keep.
  *
- * It watches samples. A sample is a freed run, by its first unit, from the moment of its freeing
- * until that unit is handed out again. How long it lay there tells what each arm costs (cost.h);
- * for the arm that was played, what it really cost is taken: the time its system calls took, when
- * its pages really went. Each 50 ms in which something happened are a match: all arms play against
- * all others by what they cost (elo.h), those with more at stake moving the ratings further, and
- * the arm with the best rating is in force from then on (regime.h: how fast ratings move, and
- * whether others are tried). The choice is made before the act, by one load.
+ * It watches samples. A sample is a freed run, known by its first unit, from its freeing until that
+ * unit is handed out again. How long it lay there tells what each arm would have cost (cost.h). For
+ * the arm that was played, the real cost counts: the time of its system calls, and when its pages
+ * went. Every 50 ms with activity are a match: all arms play against each other by what they cost
+ * (elo.h), and the more is at stake, the further the ratings move. The arm with the best rating is
+ * in force from then on (regime.h: how fast ratings move, and whether other arms are tried). The
+ * choice comes before the act, and takes one load.
  *
  *     give --> choose ---> keep | dontneed | batch --------> gave: a sample begins
  *     take -------------------------------------------------> reused: it ends
  *     purge (decay, a batch, too many bytes) ----------------> purged: noted in it
  *     tick (50 ms) -------> costs so far, matches, arms, retention
  *
- * All of it under the lock of the cache that it serves, faults of cost.h apart; no allocation of
- * up to 32 KiB ever comes here. All zero, then hak_learner_start: valid. */
+ * All of it is under the lock of the cache that it serves, except the faults of cost.h. Allocations
+ * up to 32 KiB never run this code. All zero, then hak_learner_start: valid. */
 #ifndef HAK_LEARN_LEARNER_H
 #define HAK_LEARN_LEARNER_H
 
@@ -42,10 +42,10 @@ enum {
 
 /* What a learner sees of its cache: hak_learner_saw. */
 enum hak_learn_event {
-    HAK_LEARN_EXCESS,     /* units were purged, for there were too many */
-    HAK_LEARN_DECAY,      /* units were purged, for nobody needed them */
-    HAK_LEARN_PURGES,     /* as many reasons */
-    HAK_LEARN_ACT,        /* purging so many units the way of the arm took so long */
+    HAK_LEARN_EXCESS,     /* units were purged because there were too many */
+    HAK_LEARN_DECAY,      /* units were purged because no thread needed them */
+    HAK_LEARN_PURGES,     /* number of reasons for a purge */
+    HAK_LEARN_ACT,        /* purging so many units in the arm's way took so long */
     HAK_LEARN_BATCH,      /* a batch was released that had been collecting for so long */
     HAK_LEARN_REUSED,     /* units were handed out with their pages */
     HAK_LEARN_MISSED,     /* units were handed out without */
@@ -131,13 +131,13 @@ struct hak_learner {
 
 void hak_learner_start(struct hak_learner *learner, const struct hak_policy *policy, uint32_t id);
 
-/* Whether anything is to be told to a learner. */
+/* Whether the learner wants to hear of events. */
 static inline int hak_learner_watches(const struct hak_policy *policy)
 {
     return policy->mode != HAK_LEARN_OFF;
 }
 
-/* Whether what it found is obeyed. */
+/* Whether the tiers obey what it found. */
 static inline int hak_learner_decides(const struct hak_policy *policy)
 {
     return policy->mode == HAK_LEARN_ON || policy->mode == HAK_LEARN_FROZEN;
@@ -147,11 +147,11 @@ static inline int hak_learner_decides(const struct hak_policy *policy)
  * bucket when that is full. */
 unsigned hak_learner_site_key(struct hak_learner *learner, uint32_t site, unsigned bucket);
 
-/* What is to be done with the pages of a run of so many units that is being freed. */
+/* The arm for a run of so many units that is being freed. */
 enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_policy *policy,
                                 unsigned key, uint32_t units);
 
-/* What is told of a run that was freed. */
+/* What the cache tells of a run that was freed. */
 struct hak_learn_give {
     uintptr_t id;
     uint32_t units;
@@ -162,9 +162,9 @@ struct hak_learn_give {
     uint64_t now_ns;
 };
 
-/* The time of the next give of the key; 0 or an older one where it does not matter, for reading the
- * clock costs as much as all else that is done for the learner. It is read when a sample may begin,
- * and now and then for the tick's sake. */
+/* The time for the next give of the key; 0 or an older time if it does not matter, since reading
+ * the clock costs as much as all else that a give does for the learner. Reads the clock when a
+ * sample may begin, and now and then for the tick. */
 static inline uint64_t hak_learner_now(struct hak_learner *learner, unsigned key_id)
 {
     const struct hak_learn_key *key = &learner->keys[key_id];
@@ -174,28 +174,28 @@ static inline uint64_t hak_learner_now(struct hak_learner *learner, unsigned key
     return learner->seen_ns;
 }
 
-/* A run was freed. 1: a sample was begun, and the caller is to tell what becomes of the id. */
+/* Tells of a freed run. 1: a sample has begun, so the caller must tell what becomes of the id. */
 int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *give);
 
-/* Of ids that may be samples': their pages went; they were handed out; they are no more (their
- * address space was given back). */
+/* Tell what became of an id that may be a sample's: its pages were purged; it was handed out again;
+ * its addresses were given back. */
 void hak_learner_purged(struct hak_learner *learner, uintptr_t id, uint64_t now_ns);
 void hak_learner_reused(struct hak_learner *learner, uintptr_t id, uint64_t now_ns);
 void hak_learner_gone(struct hak_learner *learner, uintptr_t id, uint64_t now_ns);
 
-/* Fresh memory was asked for, for the key: had the last of those that are gone been kept, it would
- * have served. For memory that has no address any more once it is given back. */
+/* Tells that fresh memory was requested for the key: had the last of the key's samples been kept,
+ * it would have served. For memory that has no address any more after it was given back. */
 void hak_learner_missed(struct hak_learner *learner, unsigned key, uint64_t now_ns);
 
-/* Whether it is time for a tick; not for whoever comes with an older time than the last one's. */
+/* Whether it is time for a tick; false for a caller whose time is older than the last tick's. */
 static inline int hak_learner_is_due(const struct hak_learner *learner, uint64_t now_ns)
 {
     return (int64_t)(now_ns - learner->tick_ns) >= 50l * 1000 * 1000;
 }
 
-/* Units were handed out that had been free with their pages, or would have been, had they not been
- * purged. How many are in use at once is what is worth keeping when they are free again: a hot loop
- * of one run asks for no more than that run. */
+/* Units were handed out that had been free with their pages, or would have been if they had not
+ * been purged. The number in use at once is what is worth keeping when they are free again: a hot
+ * loop over one run needs no more than that run. */
 static inline void hak_learner_drew(struct hak_learner *learner, size_t units)
 {
     learner->out_units += units;
@@ -203,11 +203,11 @@ static inline void hak_learner_drew(struct hak_learner *learner, size_t units)
         learner->drawn_units = learner->out_units;
 }
 
-/* What was asked for longer ago than a time of decay is forgotten; older times are ignored. */
+/* Forgets what was requested longer ago than a time of decay; ignores older times. */
 void hak_learner_turn(struct hak_learner *learner, uint64_t now_ns);
 
-/* Any event. Arm and time are HAK_ARM_KEEP and 0 where the event says nothing of them. Inline: the
- * event is a constant, and three of them come with each run. */
+/* Tells of an event. Arm and time are HAK_ARM_KEEP and 0 if the event needs none. Inline, since the
+ * event is a constant, and each run brings three of them. */
 static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_event event,
                                    enum hak_arm arm, size_t units, uint64_t ns)
 {
@@ -231,7 +231,7 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
         hak_learner_drew(learner, units);
         break;
     case HAK_LEARN_MISSED:
-        /* Only what was purged lately can be missed: a heap that grows for the first time misses
+        /* Only units purged lately can be missed: a heap that grows for the first time misses
          * nothing. */
         learner->missed += (double)units;
         learner->missed = learner->missed < learner->evicted ? learner->missed : learner->evicted;
@@ -252,14 +252,14 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
  * lock. */
 void hak_learner_saw_touches(struct hak_learner *learner, const struct hak_huge_sample *sample);
 
-/* The same, for who chooses huge pages. Under the lock. */
+/* The same, for the choice of huge pages. Under the lock. */
 void hak_learner_saw_huge(struct hak_learner *learner, const struct hak_huge_sample *sample,
                           bool asked);
 
-/* Whether huge pages are to be asked for, for a segment that is about to be mapped. */
+/* Whether a segment that is about to be mapped should ask for huge pages. */
 bool hak_learner_asks_huge(const struct hak_learner *learner);
 
-/* What purging so many units the way of the arm takes, in ns. */
+/* ns that purging so many units in the arm's way takes. */
 uint64_t hak_learner_act_ns(const struct hak_learner *learner, enum hak_arm arm, uint32_t units);
 
 /* Units that are kept though keeping lost: they may go. */
@@ -268,7 +268,7 @@ static inline size_t hak_learner_lost(const struct hak_learner *learner)
     return (size_t)learner->lost;
 }
 
-/* The same, and they are as good as gone. */
+/* The same, and sets it to 0: the caller purges them. */
 size_t hak_learner_take_lost(struct hak_learner *learner);
 
 #endif

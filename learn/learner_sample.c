@@ -61,7 +61,8 @@ void hak_learn_drop_sample(struct hak_learner *learner, uint16_t *link)
 
 /* ---- costs ---------------------------------------------------------------------------------- */
 
-/* What was played, from the age `from` to `to`: as hak_cost_of, but by what really happened. */
+/* The cost of the arm that was played, from the age `from` to `to`: as hak_cost_of, but by what
+ * really happened. */
 static double real_cost(const struct hak_learner *learner, const struct hak_learn_sample *sample,
                         uint64_t from, uint64_t to, enum hak_cost_end end)
 {
@@ -93,7 +94,8 @@ static double calibration(const struct hak_learner *learner, unsigned arm)
     return real * REAL_MOST < predicted ? 1 / REAL_MOST : real / predicted;
 }
 
-/* What a pin played may be no arm of ours: it is paid, and all arms cost what is predicted. */
+/* A pin may have played an arm that the learner does not know: then its cost is paid, and all arms
+ * cost what is predicted. */
 void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sample,
                        uint64_t now_ns, enum hak_cost_end end)
 {
@@ -116,7 +118,7 @@ void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sam
     sample->accounted_ns = sample->given_ns + to;
 }
 
-/* Long enough that the time of decay is over. */
+/* How old a sample gets: longer than the time of decay. */
 static uint64_t forget_ns(const struct hak_learner *learner)
 {
     double most = (double)learner->cost.decay_ns * 5 / 4;

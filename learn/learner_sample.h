@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The samples of a learner, between learner.c and tick.c. Under the lock of the cache that it
+/* The samples of a learner, for learner.c and match.c. Under the lock of the cache that it
  * serves. */
 #ifndef HAK_LEARN_LEARNER_SAMPLE_H
 #define HAK_LEARN_LEARNER_SAMPLE_H
@@ -12,15 +12,15 @@ uint16_t *hak_learn_find_sample(struct hak_learner *learner, uintptr_t id);
 /* NULL when too many are open. */
 struct hak_learn_sample *hak_learn_new_sample(struct hak_learner *learner, uintptr_t id);
 
-/* The sample at the link is no more. */
+/* Drops the sample at the link. */
 void hak_learn_drop_sample(struct hak_learner *learner, uint16_t *link);
 
-/* Adds what a sample cost since it was last looked at to the match of its key. */
+/* Adds the cost of a sample since the last such call to the match of its key. */
 void hak_learn_account(struct hak_learner *learner, struct hak_learn_sample *sample,
                        uint64_t now_ns, enum hak_cost_end end);
 
-/* The same for all that are open; those that lay there so long that no arm differs any more from
- * another are forgotten. */
+/* The same for all open samples; forgets those that lay so long that no arm differs from another
+ * any more. */
 void hak_learn_account_open(struct hak_learner *learner, uint64_t now_ns);
 
 #endif

@@ -66,8 +66,8 @@ static void audit_match(const struct hak_learner *learner, struct hak_audit *aud
 
 /* ---- a match -------------------------------------------------------------------------------- */
 
-/* Costs a unit, for whoever asks what trying another arm will cost; sums for the report; then
- * everything begins anew. */
+/* Updates the costs per unit, which tell what trying another arm will cost, and the sums for the
+ * report; then everything begins again. */
 static void end_match(struct hak_learner *learner, struct hak_learn_key *key, uint64_t now_ns)
 {
     double units = (double)(key->bytes / UNIT);
@@ -148,7 +148,7 @@ static double gap_of(const struct hak_learn_key *key, enum hak_regime_event even
     return key->matches < FIRST_MATCHES ? FIRST_GAP : SWITCH_GAP;
 }
 
-/* What was kept for the key and has not been used for a while. */
+/* Units that were kept for the key and not used for a while. */
 static double kept_units(const struct hak_learner *learner, unsigned key_id, uint64_t now_ns)
 {
     double units = 0;
@@ -161,7 +161,7 @@ static double kept_units(const struct hak_learner *learner, unsigned key_id, uin
     return units;
 }
 
-/* 1, or 0 and nothing done: too little has happened yet. */
+/* Plays a match of the key: 1; or 0 and nothing done, if too little has happened yet. */
 static int play(struct hak_learner *learner, const struct hak_policy *policy, unsigned key_id,
                 uint64_t now_ns)
 {
@@ -209,13 +209,13 @@ static void audit_retain(const struct hak_learner *learner, struct hak_audit *au
     hak_audit_put(audit, &record);
 }
 
-/* Kept before anything is known, and when nothing is asked for any more. */
+/* Bytes to keep before anything is known, and when the program asks for nothing any more. */
 static size_t first_retain(size_t most)
 {
     return most < HAK_CREDIT_FIRST ? most : HAK_CREDIT_FIRST;
 }
 
-/* What was found to pay, when it was last asked for. */
+/* Bytes that were found to pay, when the program last asked for them. */
 static size_t found_retain(struct hak_learner *learner, const struct hak_policy *policy,
                            size_t most)
 {
@@ -239,8 +239,8 @@ static int grow_retain(struct hak_learner *learner, const struct hak_policy *pol
     return 1;
 }
 
-/* What the cache really may keep: many caches share what is allowed before anything is known, and
- * a part of that may not be enough though the bound of each is far away. */
+/* Bytes that the cache may really keep. Many caches share what is allowed before anything is known,
+ * so a cache's part may be too small though its own bound is far away. */
 static size_t held_bytes(const struct hak_learner *learner, size_t found)
 {
     return found - (learner->refused_bytes < found ? learner->refused_bytes : found);
@@ -261,9 +261,9 @@ static int may_grow(struct hak_learner *learner, const struct hak_policy *policy
     return policy->mode == HAK_LEARN_ON && found_retain(learner, policy, most) < most;
 }
 
-/* Half as much again, or what was missed, if that spares faults worth more than the price of
- * keeping so much: those that it would have spared lately, and as many some more times, for a cache
- * that is too small is so again and again. */
+/* Grows by half, or by what was missed, if that saves faults worth more than the price of keeping
+ * so much: the faults that it would have saved lately, several times over, because a cache that is
+ * too small once is so again. */
 static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
     size_t from = held_bytes(learner, found_retain(learner, policy, most));
@@ -278,9 +278,9 @@ static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *
     return grow_retain(learner, policy, most, step, "miss");
 }
 
-/* What is kept has spared more than its price lately, and half of it was drawn on since the last
- * step (one hot buffer would not need the rest): what would go now is likely to be wanted soon, so
- * half as much again, before it is missed. A program that ends by freeing all gets one step. */
+/* Grows by half if what is kept has lately saved more than its price, and half of it was drawn on
+ * since the last step (one hot buffer would not need the rest): what would go now is likely to be
+ * wanted soon. A program that ends by freeing all gets one step. */
 static int grow_by_use(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
 {
     size_t from = held_bytes(learner, found_retain(learner, policy, most));
@@ -297,7 +297,8 @@ bool hak_learner_grow_retain(struct hak_learner *learner, const struct hak_polic
                                                grow_by_use(learner, policy, most));
 }
 
-/* Slowly back when much less was there for a while: in this stretch of time and the one before. */
+/* Slowly shrinks the bound if the cache held much less for a while: in this stretch of time and the
+ * one before. */
 static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy,
                           size_t most, uint64_t now_ns)
 {
@@ -311,7 +312,7 @@ static void shrink_retain(struct hak_learner *learner, const struct hak_policy *
         learner->peak_before = learner->peak_units;
         learner->peak_units = 0;
     }
-    /* Of many caches each may have found less than all may keep at first. */
+    /* Each of many caches may have found less than all together may keep at first. */
     if (peak * UNIT < from / 2 && peak * UNIT < from - least)
         to = from - from / RETAIN_SHRINK_SHARE;
     learner->retain_bytes = to > least ? to : least;
@@ -347,7 +348,7 @@ static double rest_after(uint64_t elapsed_ns, double span_ns)
     return (double)elapsed_ns >= span_ns ? 0 : 1 - (double)elapsed_ns / span_ns;
 }
 
-/* What was lately is forgotten, bit by bit. */
+/* Fades what happened lately. */
 static void fade(struct hak_learner *learner, uint64_t elapsed_ns)
 {
     double rest = rest_after(elapsed_ns, RETAIN_SPAN_NS);

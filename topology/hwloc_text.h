@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What may be handed to hwloc. Its reader of XML trusts the text (sets that are missing or do not
- * fit together end the process), and its time grows with the square of what is asked for and more.
- * So the notation is bounded, and of XML only what is understood here is written anew: the objects
- * that we ask for, checked against one another. One thread a text. */
+/* Checks what hwloc will read. Its reader of XML trusts the text (sets that are missing or do not
+ * fit together end the process), and its time grows with the square of the machine, or more. So a
+ * notation has bounds here, and of XML we write a new text with only the objects that we need,
+ * checked against one another. One thread a text. */
 #ifndef HAK_TOPOLOGY_HWLOC_TEXT_H
 #define HAK_TOPOLOGY_HWLOC_TEXT_H
 
@@ -17,8 +17,8 @@ enum {
     HAK_HWLOC_LEVELS = 32,
 };
 
-/* A machine in hwloc's notation. 0; -E2BIG: too long, too deep, too many objects; -EINVAL: a level
- * without a decimal count. What is wrong otherwise hwloc says. */
+/* Checks a machine in hwloc's notation. 0; -E2BIG: too long, too deep, too many objects; -EINVAL: a
+ * level without a decimal count. hwloc reports other errors. */
 int hak_hwloc_check_notation(const char *text);
 
 /* Reads a machine that hwloc 2 recorded, and writes what is needed of it. 0, -E2BIG, -EINVAL: no
