@@ -45,8 +45,8 @@ void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain)
     }
 }
 
-/* Bundles were lost behind a broken link, so how many objects they had is not known. The count loses
- * their share of what it says: all, if no other bundle is in the bin. */
+/* Bundles were lost behind a broken link, so how many objects they had is not known. Takes their
+ * share off the count: all, if no other bundle is in the bin. */
 static HAK_COLD void forget_lost(struct hak_shard *shard, unsigned class_id, unsigned lost)
 {
     unsigned depth = hak_transfer_cache_depth(&shard->bundles, class_id);

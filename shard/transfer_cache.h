@@ -85,8 +85,8 @@ void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned c
  * room for one less with each. */
 bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned class_id);
 
-/* The bundles under a popped one that are no longer in the bin. If a link is broken, those behind it
- * are lost: `count` includes them, but a walk from `first` does not reach them. */
+/* The bundles under a popped one that are no longer in the bin. If a link is broken, those behind
+ * it are lost: `count` includes them, but a walk from `first` does not reach them. */
 struct hak_bundles_left {
     struct hak_bundle first;    /* each links to the next */
     unsigned count;

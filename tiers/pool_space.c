@@ -17,8 +17,7 @@ enum {
     SETTLED_AT_ONCE = 64,                  /* regions visited, one of them bound, per lock */
     VISITS = 64,                           /* regions visited in a portion */
     REFUSED_NS = 1000 * 1000 * 1000,       /* for so long gives try nothing after a refusal */
-    SHARE = 8,                             /* 1/8 of the bytes in slabs may be dirty beside the
-                                              claim */
+    SHARE = 8,                             /* of the bytes in slabs: may be dirty unclaimed */
     CLAIM_STEP = 1024 * 1024,              /* bytes */
 };
 
@@ -388,8 +387,7 @@ static size_t beside(const struct hak_pool_space *space)
     return hak_minus(space->dirty_bytes, space->used_bytes / SHARE);
 }
 
-/* Ends a time of decay, begins the next, and gives back what the space did not need of its
- * claim. */
+/* Ends a time of decay, begins the next, and gives back what the claim did not need. */
 static void turn_times(struct hak_pool_space *space, const struct hak_policy *policy,
                        uint64_t now_ns)
 {
