@@ -26,12 +26,18 @@ enum {
     OBJECTS = 64,
     OBJECT_SIZE = 64,
     CHURNERS = 3,
-    CHILDREN = 300,
     CHILD_TURNS = 3000,
     SOMEBODY = 54321, /* a user id that nobody has */
     WARM_UP = 50,
     GROWTH_MOST = 4 << 20,
 };
+
+/* A build with delays takes a minute for as many as the plain one has in a second. */
+static unsigned children(void)
+{
+    const char *quick = getenv("HAKMEM_CHECK_QUICK");
+    return quick != NULL && *quick != '\0' ? 60 : 300;
+}
 
 static int over; /* the churners are to end. Relaxed: nothing is read through it */
 
@@ -113,7 +119,7 @@ static void vfork_and_churn(unsigned times)
 static void test_child_allocates(void)
 {
     start_churners();
-    vfork_and_churn(CHILDREN);
+    vfork_and_churn(children());
     end_churners();
 }
 
@@ -122,14 +128,14 @@ static void test_flat(void)
 {
     vfork_and_churn(WARM_UP);
     size_t before = process_resident();
-    vfork_and_churn(CHILDREN);
+    vfork_and_churn(children());
     size_t after = process_resident();
     EXPECT_LE(after, before + GROWTH_MOST);
 }
 
 static void *parent_body(void *argument)
 {
-    vfork_and_churn(CHILDREN / CHURNERS);
+    vfork_and_churn(children() / CHURNERS);
     return argument;
 }
 
@@ -142,7 +148,7 @@ static void test_all_at_once(void)
 static void test_nested(void)
 {
     start_churners();
-    for (unsigned i = 0; i < CHILDREN; i++) {
+    for (unsigned i = 0; i < children(); i++) {
         pid_t child = vfork();
         if (child == 0) {
             volatile int wrong = churn(CHILD_TURNS / 3, 7);

@@ -426,14 +426,14 @@ static size_t resident_after(unsigned forks)
 static int body_of_many(void)
 {
     const char *wanted = getenv("HAKMEM_STRESS_FORKS");
-    unsigned forks = wanted != NULL ? (unsigned)atoi(wanted) : 400;
-    size_t first = resident_after(200);
+    unsigned forks = wanted != NULL ? (unsigned)atoi(wanted) : 200;
+    size_t first = resident_after(100);
     size_t then = resident_after(forks);
-    tap_note("resident: %zu KiB after 200 forks, %zu KiB after %u more", first >> 10, then >> 10,
+    tap_note("resident: %zu KiB after 100 forks, %zu KiB after %u more", first >> 10, then >> 10,
              forks);
     if (first == 0 || then == 0)
         return 2;
-    return then > first + (8u << 20) ? 3 : 0;
+    return then > first + (4u << 20) ? 3 : 0;
 }
 
 static void many_forks(void)
@@ -461,8 +461,8 @@ static void *use_lightly(void *unused)
 static int body_of_generations(void)
 {
     enum {
-        GENERATIONS = 60,
-        WARM = 20,
+        GENERATIONS = 40,
+        WARM = 15,
     };
     size_t after_warm = 0;
     void *old[OBJECTS];
@@ -493,7 +493,7 @@ static int body_of_generations(void)
     size_t at_end = resident_without_caches();
     tap_note("resident: %zu KiB in generation %d, %zu KiB in %d", after_warm >> 10, WARM,
              at_end >> 10, GENERATIONS);
-    return at_end > after_warm + ((size_t)16 << 20) ? 4 : 0;
+    return at_end > after_warm + ((size_t)10 << 20) ? 4 : 0;
 }
 
 static void generations(void)
@@ -630,7 +630,7 @@ int main(int argc, char **argv)
         {"handlers of four threads fork at once", handlers_of_four_threads},
         {"children return from such handlers", handlers_that_return},
         {"many forks, and no growth", many_forks},
-        {"sixty generations of children", generations},
+        {"forty generations of children", generations},
         {"a child of 500 threads pays for itself alone", children_of_500_threads},
         {"pages kept from children are not touched before exec", neighbours_keep_pages},
     };

@@ -7,7 +7,7 @@
 #     a queue: resident memory is flat after the first seconds
 #
 # Memory only: no time is measured. HAKMEM_CHECK_HEAVY=1: as long as it takes to trust it;
-# HAKMEM_CHECK_LONG=1: the queue for a minute.
+# HAKMEM_CHECK_LONG=1: more stops, and the queue for a minute.
 #
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_BLOWUP   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
@@ -22,12 +22,15 @@ program=${HAKMEM_TEST_BLOWUP:-tests/stress/blowup}
 modes="cpu 64 single"
 
 if [ -n "$HAKMEM_CHECK_HEAVY$HAKMEM_CHECK_LONG" ]; then
-    walk="--stops 16 --turnovers 3"
-    hand_on="--stops 70 --turnovers 2"
-    remote="--stops 40 --turnovers 1"
+    walk="--stops 12 --turnovers 2"
+    hand_on="--stops 30 --turnovers 2"
+    remote="--stops 30 --turnovers 1"
     queue="--seconds 12 --settle 4"
     short_queue="--seconds 4 --settle 2"
     if [ -n "$HAKMEM_CHECK_LONG" ]; then
+        walk="--stops 16 --turnovers 3"
+        hand_on="--stops 70 --turnovers 2"
+        remote="--stops 40 --turnovers 1"
         short_queue=$queue
         queue="--seconds 60 --settle 5"
     fi
