@@ -34,7 +34,7 @@ static void *run(void *unused)
         hak_place_new_cpus();
         if (!hak_heap_enter())
             continue;
-        hak_heap_relieve(hak_heap_default());
+        hak_heap_flush_if_refused(hak_heap_default());
         uint64_t now = hak_os_now_ns();
         hak_heap_tick(hak_heap_default(), now);
         /* Reaps only when slabs rest, so that pages which the next burst will use do not go with

@@ -26,7 +26,7 @@ struct hak_heap {
     uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
     uint64_t made_room_ns;                    /* when hak_heap_make_room last ran; relaxed */
     int64_t missing_then;                     /* bytes that it could not find; relaxed */
-    uint64_t relieved;                        /* calls without memory, at the last relief */
+    uint64_t refusals_seen;                   /* by hak_heap_flush_if_refused */
     size_t retain_bytes;                      /* that all shards together may keep unused */
     /* The start does not touch these, so they are last. */
     struct hak_cpu_set new_cpus;              /* unknown to the map in force; relaxed, as `stale` */

@@ -42,14 +42,14 @@ void hak_heap_make_room(struct hak_heap *heap)
     __atomic_store_n(&heap->missing_then, (int64_t)hak_headroom_shortfall(), __ATOMIC_RELAXED);
 }
 
-void hak_heap_relieve(struct hak_heap *heap)
+void hak_heap_flush_if_refused(struct hak_heap *heap)
 {
     uint64_t refused = 0;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         refused += hak_counter_read(&hak_shard_of_id(id)->counters, HAK_COUNTER_OUT_OF_MEMORY);
-    if (refused == heap->relieved)
+    if (refused == heap->refusals_seen)
         return;
-    heap->relieved = refused;
+    heap->refusals_seen = refused;
     hak_front_flush_cpus();
 }
 

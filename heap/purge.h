@@ -33,7 +33,7 @@ HAK_COLD void hak_heap_make_room(struct hak_heap *heap);
 
 /* If calls ended without memory since the last call, flushes CPU fronts to slabs, since other
  * threads cannot reach their objects. By one thread, not from inside malloc or free. */
-void hak_heap_relieve(struct hak_heap *heap);
+void hak_heap_flush_if_refused(struct hak_heap *heap);
 
 /* Unmaps regions without a slab. Regions that a thread may be reading (grace.h) are left to the
  * next call: it polls for a bounded time, and waits for no lock. */
