@@ -2,11 +2,16 @@
 /* malloc after the fast path failed: see the header. Any thread. */
 #include "api/counted.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "api/malloc_slow.h"
 #include "api/mine.h"
 #include "api/profiler.h"
 #include "front/front.h"
 #include "front/front_cpu.h"
+#include "os/memory.h"
+#include "os/section.h"
 
 /* The next object of the front's spare magazine, or of the CPU's front. */
 static void *at_hand(unsigned class_id)
@@ -16,36 +21,90 @@ static void *at_hand(unsigned class_id)
     return hak_thread_may_use_cpu_front() ? hak_cpu_pop(class_id, HAK_CPU_TRIES) : NULL;
 }
 
-static __attribute__((noinline)) void *malloc_again(size_t size)
+/* NULL: none lies at hand, or it may have to be noted. */
+static __attribute__((noinline)) void *counted_again(size_t size)
 {
     unsigned class_id = size > HAK_MID_MAX ? HAK_CLASS_NONE : hak_size_class_known(size);
     if (class_id == HAK_CLASS_NONE || !hak_profiler_lets_pass(hak_classes[class_id].size))
-        return hak_malloc_from_heap(size);
+        return NULL;
     void *object = at_hand(class_id);
-    if (object != NULL)
-        return object;
-    hak_profiler_uncount(hak_classes[class_id].size);
-    return hak_malloc_from_heap(size);
+    if (object == NULL)
+        hak_profiler_uncount(hak_classes[class_id].size);
+    return object;
 }
 
-/* Pops first and counts then: an object that the profile wants goes back where it lay. */
-static __attribute__((noinline)) void *malloc_counted(size_t size)
+static __attribute__((noinline)) void *malloc_again(size_t size)
+{
+    void *object = counted_again(size);
+    return object != NULL ? object : hak_malloc_from_heap(size);
+}
+
+/* Pops a small object and counts it; NULL if there is none in the front's first magazine, or it may
+ * have to be noted. */
+static inline void *pop_counted(size_t size)
 {
     if (hak_unlikely(size > HAK_MID_MAX))
-        return malloc_again(size);
+        return NULL;
     unsigned class_id = hak_size_class_known(size);
+    int64_t left = hak_profiler_left - (int64_t)hak_classes[class_id].size;
+    if (hak_unlikely(left <= 0))
+        return NULL;
     void *object = hak_front_pop(hak_front_mine, class_id);
-    if (hak_unlikely(object == NULL))
-        return malloc_again(size);
-    if (hak_likely(hak_profiler_lets_pass(hak_classes[class_id].size)))
-        return object;
-    hak_magazine_push(&hak_front_mine->loaded[class_id], object);
-    return hak_malloc_from_heap(size);
+    if (hak_likely(object != NULL))
+        hak_profiler_left = left;
+    return object;
+}
+
+__attribute__((aligned(HAK_CACHE_LINE))) void *hak_malloc_counted(size_t size)
+{
+    void *object = pop_counted(size);
+    return hak_likely(object != NULL) ? object : malloc_again(size);
 }
 
 void *hak_malloc_slow(size_t size)
 {
     if (hak_likely(!hak_profiler_is_on()))
         return hak_malloc_from_heap(size);
-    return malloc_counted(size);
+    return hak_malloc_counted(size);
+}
+
+void *hak_allocate_counted(size_t size)
+{
+    void *object = NULL;
+    if (hak_unlikely(hak_profiler_is_on())) {
+        object = pop_counted(size);
+        if (hak_unlikely(object == NULL))
+            object = counted_again(size);
+    }
+    return object != NULL ? object : hak_allocate(size);
+}
+
+/* ---- the page of malloc ---------------------------------------------------------------------- */
+
+/* Whether the page has a breakpoint, which the debugger will overwrite by what was there. */
+static bool has_breakpoint(const unsigned char *page)
+{
+    enum { INT3 = 0xcc };
+    for (size_t i = 0; i < HAK_DETOUR_BYTES; i++) {
+        if (page[i] == INT3)
+            return true;
+    }
+    return false;
+}
+
+void hak_counted_start(void)
+{
+    const char *page = (const char *)hak_detour.malloc_begin;
+    if (!hak_profiler_is_on() || hak_detour.page == NULL ||
+        page != hak_detour.page + HAK_DETOUR_BYTES ||
+        (const char *)hak_detour.malloc_end != page + HAK_DETOUR_BYTES ||
+        hak_os_page_size() != HAK_DETOUR_BYTES || !hak_section_is_alone() ||
+        has_breakpoint((const unsigned char *)page) || !hak_os_can_move())
+        return;
+    void *old = (void *)hak_detour.page;
+    if (hak_os_remap_to(old, HAK_DETOUR_BYTES, HAK_DETOUR_BYTES, (void *)page) == NULL)
+        return;
+    /* Who unloads the library unmaps the hole as well: nobody else may live there. */
+    if (hak_os_map_at(old, HAK_DETOUR_BYTES) != NULL)
+        hak_os_forbid(old, HAK_DETOUR_BYTES);
 }

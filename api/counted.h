@@ -1,14 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /* Where malloc goes when the fast path failed: to the heap, or, while the profiler counts
- * allocations (api/profiler.h), through its count. The fast path finds the classes hidden then, and
- * all calls come by here. */
+ * allocations (api/profiler.h), through its count. The fast paths find the classes hidden then, and
+ * all calls come by here.
+ *
+ * That is a long way for each malloc, so there is a shorter one where nothing speaks against it:
+ * the page of code that has malloc, and nothing else, is replaced by another, whose first
+ * instruction leads to hak_malloc_counted. The kernel moves the page (mremap): no code is written,
+ * and none is ever writable. It happens once, before the process has a second thread, and not while
+ * a debugger has a breakpoint in malloc. */
 #ifndef HAK_API_COUNTED_H
 #define HAK_API_COUNTED_H
 
 #include <stddef.h>
 
+#include "os/compiler.h"
+
 /* malloc after the fast path failed; sets errno. While the profiler counts, it pops from the front,
  * nearly as fast as the fast path would, or lets the heap make an object that the profile notes. */
 void *hak_malloc_slow(size_t size);
+
+/* The same for others than malloc: hak_allocate, behind the count. */
+void *hak_allocate_counted(size_t size);
+
+/* malloc while allocations are counted. */
+void *hak_malloc_counted(size_t size);
+
+enum { HAK_DETOUR_BYTES = 4096 };
+
+/* Where the compiler and the linker have put malloc, and the page that can replace it. */
+struct hak_detour {
+    const char *page;             /* NULL: none for this architecture */
+    void *(*malloc_begin)(size_t);
+    void (*malloc_end)(void *);   /* free, which begins the next page */
+};
+extern HAK_HIDDEN const struct hak_detour hak_detour;
+
+/* After hak_profiler_start, by the thread that starts the library: replaces malloc's page if
+ * allocations are counted. */
+void hak_counted_start(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/counted.h"
 #include "api/heaps.h"
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
@@ -46,7 +47,7 @@ static inline void *allocated(void *object)
 static inline void *allocate(size_t size)
 {
     void *object = hak_quick_allocate(size);
-    return hak_likely(object != NULL) ? object : hak_allocate(size);
+    return hak_likely(object != NULL) ? object : hak_allocate_counted(size);
 }
 
 static inline void release(void *object)
@@ -57,9 +58,17 @@ static inline void release(void *object)
 
 /* ------------------------------------------------------------------ zeroed, resized */
 
+static void *allocate_zeroed(size_t size)
+{
+    if (size > HAK_MID_MAX)
+        return hak_allocate_zeroed(size);
+    void *object = hak_allocate_counted(size);
+    return object != NULL ? __builtin_memset(object, 0, size) : NULL;
+}
+
 static __attribute__((noinline)) void *calloc_slow(size_t size)
 {
-    void *object = hak_allocate_zeroed(size);
+    void *object = allocate_zeroed(size);
     hak_note_site(object, size, __builtin_return_address(0));
     return allocated(object);
 }

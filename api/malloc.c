@@ -18,6 +18,12 @@
 #include "front/front_cpu.h"
 #include "hakmem.h"
 
+#if defined(__x86_64__) && defined(__LP64__)
+#include "api/detour_x86_64.h"
+#else
+#include "api/detour_none.h"
+#endif
+
 /* The second attempts: the other magazines of the thread's front; or, for classes that the front is
  * closed for, the CPU's front. (hak_front_none is closed for all classes, hak_front_apart for
  * none.) They are separate functions, since malloc and free would have to save registers for
@@ -55,14 +61,6 @@ static __attribute__((noinline)) void free_again(void *object, uint32_t entry)
         hak_free_slow(object);
 }
 
-/* malloc and free begin at a cache line: otherwise they touch one line more, and are 1 to 4 %
- * slower. */
-__attribute__((aligned(HAK_CACHE_LINE))) HAK_PUBLIC void *hakmem_malloc(size_t size)
-{
-    void *object = hak_quick_allocate(size);
-    return hak_likely(object != NULL) ? object : malloc_again(size);
-}
-
 /* Frees an object in another 4 GiB than the last one. The thread's own front remembers its leaf. */
 static __attribute__((noinline)) void free_afar(void *object)
 {
@@ -73,7 +71,15 @@ static __attribute__((noinline)) void free_afar(void *object)
     free_again(object, entry);
 }
 
-__attribute__((aligned(HAK_CACHE_LINE))) HAK_PUBLIC void hakmem_free(void *object)
+/* malloc and free begin at a cache line: otherwise they touch one line more, and are 1 to 4 %
+ * slower. malloc has a page to itself, which another can replace (api/counted.h). */
+HAK_BEHIND_DETOUR HAK_PUBLIC void *hakmem_malloc(size_t size)
+{
+    void *object = hak_quick_allocate(size);
+    return hak_likely(object != NULL) ? object : malloc_again(size);
+}
+
+HAK_BEHIND_DETOUR HAK_PUBLIC void hakmem_free(void *object)
 {
     struct hak_front *front = hak_front_mine;
     if (hak_unlikely(!hak_front_knows(front, object))) {
@@ -84,6 +90,11 @@ __attribute__((aligned(HAK_CACHE_LINE))) HAK_PUBLIC void hakmem_free(void *objec
     if (hak_unlikely(!hak_quick_push(front, object, entry)))
         free_again(object, entry);
 }
+
+static void *malloc_here(size_t size) __attribute__((malloc, alias("hakmem_malloc")));
+static void free_here(void *object) __attribute__((alias("hakmem_free")));
+
+const struct hak_detour hak_detour = {HAK_DETOUR_PAGE, malloc_here, free_here};
 
 /* A program that links malloc from the archive must get the whole family, not libc's calloc. */
 static void *(*const with_malloc)(size_t, size_t) __attribute__((used)) = hakmem_calloc;

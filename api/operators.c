@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
+#include "api/counted.h"
 #include "api/malloc_slow.h"
 #include "api/quick.h"
 #include "os/compiler.h"
@@ -136,7 +137,7 @@ static HAK_COLD void *new_out_of_memory(size_t size, size_t alignment)
 
 static __attribute__((noinline)) void *new_slow(size_t size)
 {
-    void *object = hak_allocate(size);
+    void *object = hak_allocate_counted(size);
     return hak_likely(object != NULL) ? object : new_out_of_memory(size, HAK_CLASS_STEP);
 }
 
@@ -229,7 +230,7 @@ static HAK_COLD int may_be_handled(void)
 static inline void *allocate(size_t size)
 {
     void *object = hak_quick_allocate(size);
-    return hak_likely(object != NULL) ? object : hak_allocate(size);
+    return hak_likely(object != NULL) ? object : hak_allocate_counted(size);
 }
 
 __attribute__((weak)) void *_ZnwmRKSt9nothrow_t(size_t size, const struct nothrow *tag)

@@ -3,7 +3,8 @@
  *
  * Each thread counts the bytes that it allocates down to the next that is wanted (stats/chance.h).
  * So that every allocation is seen, the classes of sizes are hidden from the fast paths
- * (hak_size_class_hide), which then find nothing; frees stay as fast as they are.
+ * (hak_size_class_hide), which then find nothing; malloc has a way that counts (api/counted.h), and
+ * frees stay as fast as they are.
  *
  * An object that is noted gets a run of the large tier, however small it is: so its free is slow,
  * and looks here, while the frees of all others pay nothing. In exchange a noted object takes 4 KiB

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "api/background.h"
+#include "api/counted.h"
 #include "api/fork.h"
 #include "api/inform.h"
 #include "api/learning.h"
@@ -49,6 +50,7 @@ __attribute__((constructor)) static void second_stage(void)
     hak_grace_start();
     hak_options_start();
     hak_profiler_start();
+    hak_counted_start();
     struct hak_heap *heap = hak_heap_default();
     bool is_inside = hak_section_enter_late();
     obey_options(heap);

@@ -10,6 +10,13 @@
 /* The slow half of a function: out of line, away from the hot text. */
 #define HAK_COLD __attribute__((cold, noinline))
 
+/* Functions that have this stay in the order of the source. clang keeps it anyway. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HAK_IN_ORDER __attribute__((no_reorder))
+#else
+#define HAK_IN_ORDER
+#endif
+
 /* Exported to the program; everything else is hidden by -fvisibility=hidden. */
 #define HAK_PUBLIC __attribute__((visibility("default")))
 

@@ -64,7 +64,7 @@ static HAK_TLS struct {
 /* glibc 2.32 and later tell it. A process of one thread needs no atomic operation. */
 extern char __libc_single_threaded __attribute__((weak));
 
-static bool is_alone(void)
+bool hak_section_is_alone(void)
 {
     return &__libc_single_threaded != NULL && __libc_single_threaded;
 }
@@ -91,7 +91,7 @@ static void be(enum place place)
 
 static void count_in(struct stripe *stripe)
 {
-    if (is_alone())
+    if (hak_section_is_alone())
         /* relaxed: there is no other thread; a handler leaves the count as it found it */
         __atomic_store_n(&stripe->inside, stripe->inside + 1, __ATOMIC_RELAXED);
     else
@@ -102,7 +102,7 @@ static void count_in(struct stripe *stripe)
 
 static void count_out(struct stripe *stripe)
 {
-    if (is_alone())
+    if (hak_section_is_alone())
         /* relaxed: as above */
         __atomic_store_n(&stripe->inside, stripe->inside - 1, __ATOMIC_RELAXED);
     else
@@ -250,7 +250,7 @@ void hak_section_freeze(void)
     __atomic_fetch_add(&sections.frozen, 1, __ATOMIC_SEQ_CST);
     if (!is_first)
         return;
-    mine.alone = is_alone();
+    mine.alone = hak_section_is_alone();
     if (mine.alone) {
         mine.in_handler = mine.depth != 0;
         mine.unsure = 0;

@@ -40,6 +40,9 @@ bool hak_section_enter_late(void);
 /* Whether the calling thread is inside, or suspended there. */
 bool hak_section_is_inside(void);
 
+/* Whether the process certainly has one thread. */
+bool hak_section_is_alone(void);
+
 /* Around a fork, by the forking thread. They nest: a handler may fork. */
 void hak_section_freeze(void);
 void hak_section_thaw(void);

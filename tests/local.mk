@@ -350,7 +350,7 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_est
 %C%_conform_profiled_SOURCES = %D%/conform/profiled.c
 %C%_conform_profiled_CFLAGS = $(AM_CFLAGS) -g -O1 -fno-builtin -fno-optimize-sibling-calls
 %C%_conform_profiled_LDADD = -lpthread
-%D%/conform/profile.log: %D%/conform/profiled $(conform_tests)
+%D%/conform/profile.log: %D%/conform/profiled %D%/fault/refuse $(conform_tests)
 %D%/conform/documents.log: %D%/conform/profiled
 
 # A shared library that only tests load: without an -rpath libtool would make an archive.

@@ -76,6 +76,13 @@ report $? "a flame graph is XML"
 timeout 60 "$tool" profile "$pid" --raw >"$work/raw" 2>"$work/err" &&
     has "$work/raw" "heap profile: " "@ heapprofile" MAPPED_LIBRARIES
 report $? "raw, it is gperftools' format"
+if [ "$(uname -m)" = x86_64 ]; then
+    grep "r-xp.*$(basename "$(realpath "$library")")" "/proc/$pid/maps" >"$work/err"
+    [ "$(wc -l <"$work/err")" -eq 3 ]
+    report $? "the page of malloc has been replaced by the one that counts"
+else
+    skip "the page of malloc has been replaced" "no such page on $(uname -m)"
+fi
 kill -9 "$pid" 2>/dev/null
 wait "$child" 2>/dev/null
 
@@ -144,6 +151,22 @@ done
 HAKMEM_MISUSE=check HAKMEM_PROFILE=64K HAKMEM_TEST_LIBRARY=$library LD_PRELOAD=$library timeout 120 \
     tests/conform/cxx.modes >"$work/out" 2>"$work/err"
 report $? "sized deletes are right with a profile and HAKMEM_MISUSE=check"
+
+# Where the kernel does not move malloc's page, calls take the longer way.
+profiled_refused()
+{
+    tests/fault/refuse EPERM mremap -- env LD_PRELOAD="$library" HAKMEM_PROFILE=16K \
+        HAKMEM_PROFILE_FILE="$work/refused" "$program" >"$work/out" 2>"$work/err"
+}
+profiled_refused
+status=$?
+if [ $status -eq 77 ]; then
+    skip "a profile where the kernel moves no page" "no seccomp filter may be set here"
+else
+    [ $status -eq 0 ] && "$tool" profile "$work/refused" --total --folded >"$work/out" &&
+        has "$work/out" hot_loop slow_leak large_runs grown
+    report $? "a profile where the kernel moves no page"
+fi
 
 # ------------------------------------------------------------------ damaged files
 head -c 300 "$work/raw" >"$work/short"
