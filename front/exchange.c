@@ -22,6 +22,7 @@
 #include "shard/found.h"
 #include "shard/give.h"
 #include "shard/refill.h"
+#include "shard/rest.h"
 
 enum {
     ROUNDS_TO_GIVE = 4,    /* others may fill the foreign magazine of a CPU that we emptied */
@@ -128,13 +129,87 @@ static void add_spare_bytes(struct hak_front *hints, uint32_t bytes)
     __atomic_store_n(&hints->spare_bytes, bytes, __ATOMIC_RELAXED);
 }
 
+/* ---- what is left behind --------------------------------------------------------------------- */
+
+static void count_flushed(struct hak_shard *shard, unsigned class_id, struct hak_chain chain,
+                          enum hak_counter counter)
+{
+    unsigned length = hak_chain_length(class_id, chain);
+    hak_count(&shard->counters, counter, length);
+    hak_count_objects(&shard->classes[class_id].flushed, length);
+}
+
+/* All magazines of a class in a word that is 0 if they are empty, and else changes with them. */
+static uint32_t digest_of(const struct hak_front *hints, unsigned class_id)
+{
+    if (!has(&hints->loaded[class_id]) && !has(&hints->spare[class_id]) &&
+        !has(&hints->foreign[class_id]))
+        return 0;
+    uint64_t word = __atomic_load_n(&hints->loaded[class_id].word, __ATOMIC_RELAXED) +
+                    __atomic_load_n(&hints->spare[class_id].word, __ATOMIC_RELAXED) * 3 +
+                    __atomic_load_n(&hints->foreign[class_id].word, __ATOMIC_RELAXED) * 5;
+    return (uint32_t)(word ^ word >> 32) | 1;
+}
+
+static struct hak_chain take_counted(struct hak_front *front, size_t slot, unsigned class_id,
+                                     enum hak_counter counter)
+{
+    struct hak_chain chain = take(front, slot, class_id, HAK_CPU_ONE_TRY);
+    if (!hak_chain_is_empty(chain))
+        count_flushed(shard_of(front), class_id, chain, counter);
+    return chain;
+}
+
+static void give_up_class(struct hak_front *front, struct hak_front *hints, unsigned class_id)
+{
+    struct hak_chain loaded = take_counted(front, hak_slot_loaded(class_id), class_id,
+                                           HAK_COUNTER_FLUSH_OBJECTS);
+    struct hak_chain spare = take_counted(front, hak_slot_spare(class_id), class_id,
+                                          HAK_COUNTER_FLUSH_OBJECTS);
+    struct hak_chain foreign = take_counted(front, hak_slot_foreign(class_id), class_id,
+                                            HAK_COUNTER_FOREIGN_FLUSHED);
+    if (!hak_chain_is_empty(spare))
+        add_spare_bytes(hints, -hak_magazine_bytes(class_id));
+    hak_shard_give_to_slabs(class_id, loaded);
+    hak_shard_give_to_slabs(class_id, spare);
+    if (!hak_chain_is_empty(foreign))
+        hak_shard_give_up_foreign(shard_of(front), class_id, foreign);
+}
+
+/* Objects of mid classes that nobody used since the last sweep go back to their slabs. A program
+ * whose sizes move on leaves up to a MiB in each class and front, and that keeps many times as much
+ * in slabs. The clock of ticks is too slow for sizes that move on within milliseconds. */
+static HAK_COLD void sweep(struct hak_front *front, struct hak_front *hints)
+{
+    for (unsigned i = 0; i < HAK_FRONT_MID_CLASSES; i++) {
+        unsigned class_id = HAK_CLASS_TINY_LAST + 1 + i;
+        uint32_t digest = digest_of(hints, class_id);
+        uint32_t last = __atomic_load_n(&hints->swept[i], __ATOMIC_RELAXED);
+        __atomic_store_n(&hints->swept[i], digest, __ATOMIC_RELAXED);
+        if (digest != 0 && digest == last)
+            give_up_class(front, hints, class_id);
+    }
+}
+
+/* At a slow call of the class. */
+static inline void sweep_if_due(struct hak_front *front, unsigned class_id)
+{
+    if (class_id <= HAK_CLASS_TINY_LAST)
+        return;
+    struct hak_front *hints = hints_of(front);
+    if (hak_unlikely(hak_rest_claims_sweep(&hints->swept_at)))
+        sweep(front, hints);
+}
+
 /* ---- in ------------------------------------------------------------------------------------- */
 
-static struct hak_chain chain_from_shard(struct hak_front *hints, unsigned class_id)
+static struct hak_chain chain_from_shard(struct hak_front *front, struct hak_front *hints,
+                                         unsigned class_id)
 {
     unsigned bundle = hak_classes[class_id].bundle;
     unsigned fill = __atomic_load_n(&hints->fill[class_id], __ATOMIC_RELAXED);
     __atomic_store_n(&hints->missed[class_id], 1, __ATOMIC_RELAXED);
+    sweep_if_due(front, class_id);
     struct hak_chain chain = hak_shard_refill(hak_front_shard(hints), class_id, fill);
     if (hak_chain_is_empty(chain))
         return HAK_NO_CHAIN;
@@ -165,15 +240,7 @@ static struct hak_chain find_chain(struct hak_front *front, unsigned class_id)
             return spare;
         }
     }
-    return chain_from_shard(hints, class_id);
-}
-
-static void count_flushed(struct hak_shard *shard, unsigned class_id, struct hak_chain chain,
-                          enum hak_counter counter)
-{
-    unsigned length = hak_chain_length(class_id, chain);
-    hak_count(&shard->counters, counter, length);
-    hak_count_objects(&shard->classes[class_id].flushed, length);
+    return chain_from_shard(front, hints, class_id);
 }
 
 static void give_back(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
@@ -234,6 +301,7 @@ void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object
         hak_shard_give_to_slabs(class_id, fresh);
     if (!hak_chain_is_empty(chain))
         put_spare(front, class_id, chain);
+    sweep_if_due(front, class_id);
 }
 
 /* ---- out: foreign objects -------------------------------------------------------------------- */
@@ -267,6 +335,7 @@ void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *ob
             break;    /* closed, no CPU front to be had, or taken meanwhile */
         if (!keep_foreign(front, class_id, chain))
             hak_shard_take_foreign(shard_of(front), class_id, chain);
+        sweep_if_due(front, class_id);
     }
     hak_shard_give_to_slabs(class_id, single(class_id, object));
 }

@@ -29,6 +29,10 @@
 
 struct hak_shard;
 
+enum {
+    HAK_FRONT_MID_CLASSES = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST,
+};
+
 struct hak_front {
     struct hak_chain loaded[HAK_CLASS_COUNT];
     uint32_t home;                        /* id of the shard: objects of another are foreign */
@@ -53,6 +57,8 @@ struct hak_front {
     struct hak_owner owner;
     struct hak_chain seen[HAK_CLASS_COUNT];    /* `loaded` at the last tick, */
     uint8_t unchanged[HAK_CLASS_COUNT];   /* and how many ticks it had not changed */
+    size_t swept_at;                      /* bytes of slabs made by the last sweep, and then */
+    uint32_t swept[HAK_FRONT_MID_CLASSES];    /* each mid class's magazines, as a digest */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* The highest 4 GiB, which are the kernel's, so no object is there. */

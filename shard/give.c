@@ -255,6 +255,14 @@ void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct h
     }
 }
 
+void hak_shard_give_up_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
+{
+    if (hak_shard_map_nodes(hak_shard_map_of(shard)) == 1)
+        hak_shard_give_to_slabs(class_id, chain);
+    else
+        hak_shard_send_home(shard, class_id, chain);
+}
+
 static bool looks_below(unsigned class_id, struct hak_chain *chain)
 {
     const void *object = hak_chain_top(*chain);

@@ -26,6 +26,10 @@ bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct
  * only those of other nodes, and this shard adopts the others. */
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 
+/* Takes foreign objects that nobody is to keep: to their slabs, or home if that may be on another
+ * node. */
+void hak_shard_give_up_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
+
 /* Returns the objects of a chain to their slabs, whatever their homes. */
 void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain);
 

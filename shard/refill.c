@@ -32,6 +32,9 @@ enum {
     /* Up to so many shards take from each other's slabs even if these are at work: with two,
      * larson was 14 % slower when they did not, because it used more memory. */
     SHARING_ALL = 4,
+    /* Neighbours that are asked whether they keep so many more unused pages than the shard. */
+    FAR_MORE_BYTES = 4 * 1024 * 1024,
+    FAR_MORE_PROBES = 8,
 };
 
 static void count_refill(struct hak_shard *shard, enum hak_counter source, unsigned giver,
@@ -146,6 +149,34 @@ static struct hak_chain from_own_slabs(struct hak_shard *shard, unsigned class_i
     return taken != 0 ? chain : HAK_NO_CHAIN;
 }
 
+/* Bundles of mid classes that nobody took or brought since the last sweep go to their slabs, which
+ * may fall empty and serve other classes. */
+static HAK_COLD void sweep_one(struct hak_shard *shard)
+{
+    for (unsigned class_id = HAK_CLASS_TINY_LAST + 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        if (!hak_transfer_cache_is_stale(&shard->bundles, class_id))
+            continue;
+        for (unsigned left = HAK_TRANSFER_MID_MAX; left != 0; left--) {
+            struct hak_chain chain = hak_shard_pop_bundle(shard, class_id);
+            if (hak_chain_is_empty(chain))
+                break;
+            hak_shard_give_to_slabs(class_id, chain);
+        }
+    }
+}
+
+/* The shard that needs memory, and another one in turn: nobody may be at work there. */
+static inline void sweep_if_due(struct hak_shard *shard)
+{
+    if (hak_likely(!hak_rest_claims_sweep(&shard->swept_at)))
+        return;
+    sweep_one(shard);
+    unsigned turn = (unsigned)(hak_rest_turn() % hak_shard_last_id());
+    struct hak_shard *other = hak_shard_of_id(turn + 1);
+    if (hak_rest_claims_sweep(&other->swept_at))
+        sweep_one(other);
+}
+
 static struct hak_chain from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     struct hak_chain chain = hak_magazine_empty(class_id);
@@ -154,23 +185,41 @@ static struct hak_chain from_fresh_slab(struct hak_shard *shard, unsigned class_
     return taken != 0 ? chain : HAK_NO_CHAIN;
 }
 
+static size_t unused_bytes(struct hak_shard *shard, unsigned class_id)
+{
+    return hak_pool_dirty_bytes(hak_shard_pool(shard, class_id));
+}
+
+/* The first of some neighbours with more than so many bytes of unused pages; NULL: none. */
+static struct hak_shard *neighbour_with(struct hak_shard *shard, const struct hak_shard_map *map,
+                                        unsigned class_id, size_t bytes, unsigned probes)
+{
+    unsigned last = hak_domains_node_siblings(map->domains, shard->index);
+    for (unsigned rank = 0; rank < last && rank < probes; rank++) {
+        struct hak_shard *neighbour = hak_shard_map_neighbour(map, shard, rank);
+        if (unused_bytes(neighbour, class_id) > bytes)
+            return neighbour;
+    }
+    return NULL;
+}
+
 /* The shard whose pages a fresh slab is cut from: this one, unless it would have to ask the kernel
  * while a neighbour on the node keeps unused pages. Otherwise a thread that moves between shards
- * would leave on each what each may keep (1.11 times the live set became 1.29). */
+ * would leave on each what each may keep (1.11 times the live set became 1.29). Also one that keeps
+ * far more: threads that all moved to another CPU left 63 MiB, of what the heap may keep, to a
+ * shard of which they seldom took, and purged as much as they took anew. */
 static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
     size_t wanted = (size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT;
-    if (map == NULL || map->count == 1 ||
-        hak_pool_dirty_bytes(hak_shard_pool(shard, class_id)) >= wanted)
+    size_t own = unused_bytes(shard, class_id);
+    if (map == NULL || map->count == 1)
         return shard;
-    unsigned last = hak_domains_node_siblings(map->domains, shard->index);
-    for (unsigned rank = 0; rank < last && rank < PROBES_MAX; rank++) {
-        struct hak_shard *neighbour = hak_shard_map_neighbour(map, shard, rank);
-        if (hak_pool_dirty_bytes(hak_shard_pool(neighbour, class_id)) >= wanted)
-            return neighbour;
-    }
-    return shard;
+    struct hak_shard *other =
+        own >= wanted
+            ? neighbour_with(shard, map, class_id, 2 * own + FAR_MORE_BYTES, FAR_MORE_PROBES)
+            : neighbour_with(shard, map, class_id, wanted - 1, PROBES_MAX);
+    return other != NULL ? other : shard;
 }
 
 /* A bundle of the shard's transfer cache, which learns whether it holds enough. */
@@ -293,6 +342,8 @@ struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, un
         chain = steal_nearby(shard, &request, &source);
     if (hak_chain_is_empty(chain)) {
         source = HAK_COUNTER_REFILL_SLAB_FRESH;
+        if (class_id > HAK_CLASS_TINY_LAST)
+            sweep_if_due(shard);
         chain = from_fresh_slab(owner_of_free_pages(shard, class_id), class_id, fill);
     }
     if (hak_chain_is_empty(chain)) {

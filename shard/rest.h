@@ -9,7 +9,10 @@
  * Rest is not measured by the clock, but in bytes of new slabs, made by any shard. So if shards at
  * work keep the only free objects, the others make at most HAK_REST_BYTES of slabs before a shard
  * without refills counts as at rest. A shard at work keeps one slab for each class, which is no
- * more than each bin keeps anyway (pool.c). Any thread; hints. */
+ * more than each bin keeps anyway (pool.c).
+ *
+ * By the same measure fronts and transfer caches find what is left behind (a sweep): objects of mid
+ * classes that nobody touched while slabs of a MiB were made. Any thread; hints. */
 #ifndef HAK_SHARD_REST_H
 #define HAK_SHARD_REST_H
 
@@ -21,6 +24,7 @@
 
 enum {
     HAK_REST_BYTES = 2 * 1024 * 1024,
+    HAK_SWEEP_BYTES = 1024 * 1024,    /* of slabs made, between two sweeps */
 };
 
 /* Bytes of slabs made so far by all shards; relaxed. On a cache line of its own: refills read
@@ -52,6 +56,25 @@ static inline bool hak_rest_is_resting(const struct hak_shard *shard)
     /* relaxed, both: as above */
     return __atomic_load_n(&hak_rest_clock.bytes, __ATOMIC_RELAXED) -
                __atomic_load_n(&shard->at_work, __ATOMIC_RELAXED) > HAK_REST_BYTES;
+}
+
+/* Whether it is time to sweep: so many bytes of slabs were made since *last, which is then the
+ * present. A heap in which slabs neither come nor go has nothing to sweep for. */
+static inline bool hak_rest_claims_sweep(size_t *last)
+{
+    /* relaxed, all: hints; of two threads at once, both may sweep */
+    size_t now = __atomic_load_n(&hak_rest_clock.bytes, __ATOMIC_RELAXED);
+    if (hak_likely(now - __atomic_load_n(last, __ATOMIC_RELAXED) <= HAK_SWEEP_BYTES))
+        return false;
+    __atomic_store_n(last, now, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Numbers the sweeps: a turn for those whom nobody else sweeps. */
+static inline size_t hak_rest_turn(void)
+{
+    /* relaxed: as above */
+    return __atomic_load_n(&hak_rest_clock.bytes, __ATOMIC_RELAXED) / HAK_SWEEP_BYTES;
 }
 
 /* Whether a neighbour may take objects from slabs of the class. */

@@ -37,7 +37,8 @@ struct hak_shard {
     uint16_t id;
     uint16_t index;                         /* in its map */
     uint32_t probe;                         /* where the next steal begins; relaxed */
-    size_t at_work;                         /* when it last was (rest.h); relaxed */
+    size_t at_work;                         /* when it last was (rest.h); relaxed, as the next */
+    size_t swept_at;                        /* and when its transfer cache was last swept */
     uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
     uint64_t last_look_ns;                  /* when anyone last ticked it */
     uint64_t last_decay_ns;                 /* when the last decay of bundles began; relaxed */

@@ -288,3 +288,13 @@ bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class
         set_capacity(bin, 0);
     return !hak_bundle_is_none(head.top) && head.tag == seen;
 }
+
+bool hak_transfer_cache_is_stale(struct hak_transfer_cache *cache, unsigned class_id)
+{
+    struct hak_transfer_bin *bin = &cache->bins[class_id];
+    struct hak_stack_head head = load_head(&bin->head);
+    /* relaxed, both: as above */
+    uint64_t seen = __atomic_load_n(&bin->swept_tag, __ATOMIC_RELAXED);
+    __atomic_store_n(&bin->swept_tag, head.tag, __ATOMIC_RELAXED);
+    return !hak_bundle_is_none(head.top) && head.tag == seen;
+}

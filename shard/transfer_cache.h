@@ -59,7 +59,8 @@ struct hak_transfer_bin {
     struct hak_stack_head head;
     uint32_t capacity;    /* bundles, but for those refused in vain; 0: as at first; relaxed */
     uint32_t refused;     /* bundles, since one was missed; 1 when one was popped since; relaxed */
-    uint64_t seen_tag;    /* the tag at the last hak_transfer_cache_is_idle; relaxed */
+    uint64_t seen_tag;    /* the tag at the last hak_transfer_cache_is_idle; relaxed, as the next */
+    uint64_t swept_tag;   /* and at the last hak_transfer_cache_is_stale */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_transfer_cache {
@@ -100,6 +101,9 @@ struct hak_chain hak_transfer_cache_pop(struct hak_transfer_cache *cache, unsign
 /* Whether a bin that is not empty has been left alone since the last such call. A bin that was left
  * alone, empty or not, gets its first capacity back. */
 bool hak_transfer_cache_is_idle(struct hak_transfer_cache *cache, unsigned class_id);
+
+/* The same for another who asks; it leaves the room as it is. */
+bool hak_transfer_cache_is_stale(struct hak_transfer_cache *cache, unsigned class_id);
 
 /* Bundles in a bin; may be a moment old. */
 unsigned hak_transfer_cache_depth(const struct hak_transfer_cache *cache, unsigned class_id);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/rest.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/process.h"
 #include "tests/lib/threads.h"
@@ -77,6 +78,54 @@ static void foreign_magazine_is_kept(void)
     EXPECT_EQ(front->spare_bytes, 0);
     world_give(front, object);
     heap->policy_store.remote = HAK_REMOTE_HOME;
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+/* Objects of mid classes that nobody used while slabs were made go back to slabs; those of a class
+ * in use stay, and so do tiny ones. */
+static void what_is_left_behind(void)
+{
+    enum { LEFT = HAK_CLASS_MID_LAST, USED = HAK_CLASS_MID_LAST - 9, AT_WORK = HAK_CLASS_LAST };
+    const struct hak_shard_map *map = world_by_turns("2");
+    REQUIRE(map != NULL);
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    struct hak_shard *other = map->shards[front->shard == map->shards[0]];
+    const unsigned classes[] = {CLASS, LEFT, USED};
+    for (unsigned i = 0; i < TAP_COUNT(classes); i++) {
+        front->loaded[classes[i]] = world_chain(front->shard, classes[i], 3);
+        front->spare[classes[i]] = world_chain(front->shard, classes[i],
+                                               hak_classes[classes[i]].bundle);
+        front->spare_bytes += hak_magazine_bytes(classes[i]);
+        front->foreign[classes[i]] = world_chain(other, classes[i], 2);
+    }
+    uint32_t spare_bytes = front->spare_bytes;
+    for (unsigned sweep = 0; sweep < 2; sweep++) {
+        EXPECT_EQ(world_length(front->loaded[LEFT]), 3);
+        world_give(front, world_take(front, USED));
+        world_give(front, world_pop(&front->loaded[USED]));    /* one that moves the chain, too */
+        void *second = world_pop(&front->loaded[USED]);
+        void *first = world_pop(&front->loaded[USED]);
+        world_give(front, second);
+        world_give(front, first);
+        hak_rest_advance(HAK_SWEEP_BYTES + 1);
+        struct hak_chain was = front->loaded[AT_WORK];
+        front->loaded[AT_WORK] = hak_magazine_empty(AT_WORK);
+        world_give(front, world_refill(front, AT_WORK));
+        hak_shard_give_to_slabs(AT_WORK, was);
+    }
+    EXPECT_EQ(world_length(front->loaded[LEFT]), 0);
+    EXPECT_EQ(world_length(front->spare[LEFT]), 0);
+    EXPECT_EQ(world_length(front->foreign[LEFT]), 0);
+    EXPECT_EQ(spare_bytes - front->spare_bytes, hak_magazine_bytes(LEFT));
+    for (unsigned i = 0; i < TAP_COUNT(classes); i++)
+        if (classes[i] != LEFT) {
+            EXPECT_EQ(world_length(front->loaded[classes[i]]), 3);
+            EXPECT_EQ(world_length(front->spare[classes[i]]), hak_classes[classes[i]].bundle);
+            EXPECT_EQ(world_length(front->foreign[classes[i]]), 2);
+        }
+    EXPECT_EQ(hak_pool_free_objects(&other->mid, LEFT), hak_pool_objects(&other->mid, LEFT));
     hak_front_destroy(front);
     world_expect_nothing_lost();
 }
@@ -272,6 +321,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"foreign objects travel in bundles", foreign_magazine},
         {"a foreign magazine may become the spare one", foreign_magazine_is_kept},
+        {"what is left behind goes back to slabs", what_is_left_behind},
         {"threads of one shard lose nothing", threads_of_one_shard},
         {"threads of many shards lose nothing", threads_of_many_shards},
         {"threads that adopt lose nothing", threads_that_adopt},

@@ -117,6 +117,25 @@ static void adopted(void)
     world_expect_nothing_lost();
 }
 
+/* Foreign objects that nobody is to keep go to slabs; home, where that may be far. */
+static void given_up(void)
+{
+    static const struct world_machine machine = {4, 2, 2, "cpu"};
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL && map->count >= 4);
+    hak_shard_give_up_foreign(map->shards[0], CLASS, world_chain(map->shards[2], CLASS, 4));
+    EXPECT_EQ(hak_bundle_count(map->shards[2]->inbox.head), 4);
+    map = world_by_turns("2");
+    REQUIRE(map != NULL);
+    struct hak_shard *home = map->shards[1];
+    size_t free = hak_pool_free_objects(hak_shard_pool(home, CLASS), CLASS);
+    struct hak_chain chain = world_chain(home, CLASS, 4);
+    hak_shard_give_up_foreign(map->shards[0], CLASS, chain);
+    EXPECT(hak_inbox_is_empty(&home->inbox));
+    EXPECT_GE(hak_pool_free_objects(hak_shard_pool(home, CLASS), CLASS), free + (free == 0));
+    world_expect_nothing_lost();
+}
+
 /* On several nodes, too, a front keeps what is all of its own; one far object sends the chain the
  * longer way. */
 static void near_foreign_is_kept(void)
@@ -183,6 +202,7 @@ int main(int argc, char **argv)
         {"what nobody misses goes to slabs", freed_in_vain},
         {"a mixed chain goes home, each object to its own", sent_home},
         {"adopted within the node, sent home across", adopted},
+        {"what nobody is to keep goes to slabs or home", given_up},
         {"near foreign objects stay with the front", near_foreign_is_kept},
         {"bad frees harm nobody", bad_frees},
     };

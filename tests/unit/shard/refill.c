@@ -345,6 +345,61 @@ static void spare_comes_first(void)
     world_expect_nothing_lost();
 }
 
+/* Bundles of mid classes that nobody touched while slabs were made go to slabs, at the shard that
+ * needs memory and in turn at others. */
+static void stale_bundles_are_swept(void)
+{
+    enum { WANTED = HAK_CLASS_MID_LAST, STALE = WANTED - 3, ROUNDS = 16 };
+    struct hak_shard *shards[2] = {eight()->shards[2], eight()->shards[6]};
+    struct hak_chain wanted[ROUNDS];
+    for (unsigned i = 0; i < 2; i++)
+        EXPECT(hak_transfer_cache_push(&shards[i]->bundles, STALE,
+                                       world_chain(shards[i], STALE, 2)));
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        hak_rest_advance(HAK_SWEEP_BYTES + 1);
+        wanted[round] = hak_shard_refill(shards[0], WANTED, hak_classes[WANTED].capacity);
+        if (round == 0)
+            EXPECT_EQ(hak_transfer_cache_depth(&shards[0]->bundles, STALE), 1);
+        if (round == 1)
+            EXPECT_EQ(hak_transfer_cache_depth(&shards[0]->bundles, STALE), 0);
+    }
+    EXPECT_EQ(hak_transfer_cache_depth(&shards[1]->bundles, STALE), 0);
+    for (unsigned round = 0; round < ROUNDS; round++)
+        hak_shard_give_to_slabs(WANTED, wanted[round]);
+    world_expect_nothing_lost();
+}
+
+/* A fresh slab is cut from pages of the neighbour that keeps far more unused ones. */
+static void far_more_pages_come_first(void)
+{
+    enum { MANY = 64, MID = HAK_CLASS_MID_LAST };
+    struct hak_shard *own = eight()->shards[0];
+    struct hak_shard *neighbour = eight()->shards[1];
+    struct hak_chain chains[MANY];
+    struct hak_policy *policy = (struct hak_policy *)own->policy;
+    size_t retain = hak_policy_bytes(&policy->slab_retain_bytes);
+    hak_policy_set_bytes(&policy->slab_retain_bytes, SIZE_MAX);    /* nothing is purged */
+    for (unsigned i = 0; i < MANY; i++)
+        chains[i] = world_chain(neighbour, MID, hak_classes[MID].capacity);
+    struct hak_chain few[2];
+    for (unsigned i = 0; i < 2; i++)
+        few[i] = world_chain(own, MID, hak_classes[MID].capacity);
+    for (unsigned i = 0; i < MANY; i++)
+        hak_shard_give_to_slabs(MID, chains[i]);
+    for (unsigned i = 0; i < 2; i++)
+        hak_shard_give_to_slabs(MID, few[i]);
+    EXPECT_GE(hak_pool_dirty_bytes(&own->mid), (size_t)hak_classes[MID].slab_pages << HAK_PAGE_SHIFT);
+    struct hak_chain chain = hak_shard_refill(own, MID - 1, 1);
+    EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, neighbour->id);
+    hak_shard_give_to_slabs(MID - 1, chain);
+    hak_pool_purge(&neighbour->mid);
+    chain = hak_shard_refill(own, MID - 2, 1);
+    EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, own->id);
+    hak_shard_give_to_slabs(MID - 2, chain);
+    hak_policy_set_bytes(&policy->slab_retain_bytes, retain);
+    world_expect_nothing_lost();
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -354,6 +409,8 @@ int main(int argc, char **argv)
         {"an inbox is sorted by one thread at a time", sorting_is_one_threads},
         {"neighbours are asked by distance", neighbours_are_asked_by_distance},
         {"a resting neighbour's slab is better than a fresh one", neighbours_slabs_are_shared},
+        {"stale bundles are swept", stale_bundles_are_swept},
+        {"far more unused pages come first", far_more_pages_come_first},
         {"far memory is better than none", far_memory_is_better_than_none},
         {"heirs live off the retired", heirs_live_off_the_retired},
         {"fill grows with misses and shrinks without", fill_grows_and_shrinks},

@@ -55,6 +55,20 @@ static void a_slab_is_kept(void)
     world_expect_nothing_lost();
 }
 
+/* One sweep for each so many bytes of slabs, whoever made them. */
+static void sweeps_are_counted_in_slabs(void)
+{
+    size_t last = hak_rest_clock.bytes;
+    hak_rest_advance(HAK_SWEEP_BYTES);
+    EXPECT(!hak_rest_claims_sweep(&last));
+    size_t turn = hak_rest_turn();
+    hak_rest_advance(1);
+    EXPECT(hak_rest_claims_sweep(&last));
+    EXPECT(!hak_rest_claims_sweep(&last));
+    hak_rest_advance(HAK_SWEEP_BYTES);
+    EXPECT_EQ(hak_rest_turn(), turn + 1);
+}
+
 /* ---- a thread that wanders ------------------------------------------------------------------- */
 
 enum { CHAINS = 3000, STOPS = 6 * SHARDS, REPLACED = CHAINS / 10, CLASSES = 20, OBJECTS = 32 };
@@ -116,6 +130,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"rest begins with fresh memory", rest_begins_with_fresh_memory},
         {"a slab of each class is kept at work", a_slab_is_kept},
+        {"sweeps are counted in slabs", sweeps_are_counted_in_slabs},
         {"a wanderer leaves little behind", what_a_wanderer_leaves_behind},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

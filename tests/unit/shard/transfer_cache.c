@@ -296,6 +296,23 @@ static void capacity_follows_misses(void)
     EXPECT_EQ(fill_and_empty(), first);
 }
 
+/* Both who ask whether a bin was left alone have their own answer. */
+static void left_alone(void)
+{
+    start();
+    EXPECT(hak_transfer_cache_push(&cache, CLASS, chain_of(0)));
+    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0);
+    EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0);
+    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 1);
+    EXPECT(hak_transfer_cache_push(&cache, CLASS, chain_of(1)));
+    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0);
+    EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0);
+    pop_bundle(CLASS);
+    pop_bundle(CLASS);
+    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0);
+    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0);    /* empty */
+}
+
 /* A bin that refuses and refuses has room for ever less, until somebody misses a bundle. */
 static void refused_in_vain(void)
 {
@@ -393,6 +410,7 @@ int main(int argc, char **argv)
         {"a bin is a stack of whole bundles", last_in_first_out},
         {"capacity is kept", capacity_holds},
         {"capacity follows what is missed", capacity_follows_misses},
+        {"it is known which bins are left alone", left_alone},
         {"what is refused in vain takes room", refused_in_vain},
         {"no bundle is lost or had twice", none_lost_or_doubled},
         {"nor where there is no reader to borrow", none_lost_without_readers},
