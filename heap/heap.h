@@ -21,7 +21,7 @@ struct hak_heap {
     struct hak_lock placing;
     uint32_t stale;                           /* 1: `new_cpus` has one more; relaxed */
     const struct hak_policy *policy;
-    struct hak_credit credit;                 /* what runs and whales may keep unused */
+    struct hak_credit credit;                 /* what runs, whales and slabs may keep unused */
     struct hak_policy policy_store;           /* the fixed policy as options changed it */
     uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
     uint64_t made_room_ns;                    /* when hak_heap_make_room last ran; relaxed */
