@@ -33,7 +33,7 @@ static __attribute__((noinline)) void *counted_again(size_t size)
     return object;
 }
 
-static __attribute__((noinline)) void *malloc_again(size_t size)
+static __attribute__((noinline)) void *malloc_counted_again(size_t size)
 {
     void *object = counted_again(size);
     return object != NULL ? object : hak_malloc_from_heap(size);
@@ -58,7 +58,7 @@ static inline void *pop_counted(size_t size)
 __attribute__((aligned(HAK_CACHE_LINE))) void *hak_malloc_counted(size_t size)
 {
     void *object = pop_counted(size);
-    return hak_likely(object != NULL) ? object : malloc_again(size);
+    return hak_likely(object != NULL) ? object : malloc_counted_again(size);
 }
 
 void *hak_malloc_slow(size_t size)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "api/counted.h"
+#include "api/doubt.h"
 #include "api/heaps.h"
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
@@ -121,7 +122,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
     if (hak_unlikely(hak_owned_knows(object)))
         return hak_heaps_resize(object, usable, size);
     if (usable <= HAK_MID_MAX && (hak_link_is_likely(object) || hak_misuse_is_checked()) &&
-        hak_unlikely(hak_seems_freed(object))) {
+        hak_unlikely(hak_doubt_seems_freed(object))) {
         hak_misuse("realloc", object, HAK_MISUSE_FREED);
         return fail(EINVAL);
     }

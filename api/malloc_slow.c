@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "api/crowd.h"
+#include "api/doubt.h"
 #include "api/misuse.h"
 #include "api/own_objects.h"
 #include "api/profiler.h"
@@ -146,7 +147,8 @@ static bool put_at_hand(struct hak_front *front, void *object, struct hak_page p
     uint32_t entry = hak_page_pack(page.class_id, page.offset, page.home);
     if (front != NULL)
         return (page.home == hak_front_home(front) &&
-                hak_magazine_push(&front->loaded[page.class_id], object)) ||
+                hak_magazine_put(&front->loaded[page.class_id], object,
+                                 front->refused[page.class_id])) ||
                hak_front_push_behind(front, entry, object);
     if (!hak_thread_may_use_cpu_front())
         return false;
@@ -222,6 +224,10 @@ static void release_small(void *object, struct hak_page page)
     struct hak_front *front = front_for(page.class_id);
     if (hak_unlikely(!hak_slab_begins(object, page))) {
         hak_misuse("free", object, HAK_MISUSE_INTERIOR);
+        return;
+    }
+    if (hak_unlikely(hak_doubt_at_hand(front, page.class_id, object))) {
+        hak_misuse("free", object, HAK_MISUSE_FREED);
         return;
     }
     if (put_at_hand(front, object, page))
@@ -468,22 +474,6 @@ void hak_release(void *object)
         release_small(object, page);
     else
         release_other(object, page);
-}
-
-bool hak_seems_freed(const void *object)
-{
-    struct hak_page page = hak_page_find(object);
-    const struct hak_front *front = hak_mine_front();
-    struct hak_shard *home = hak_shard_of_id(page.home);
-    if (page.class_id == HAK_CLASS_NONE || home == NULL)
-        return false;
-    if (front != NULL && hak_front_holds(front, page.class_id, object))
-        return true;
-    if (!hak_misuse_is_checked() || !hak_heap_enter())
-        return false;
-    bool is_free = hak_pool_says_free(hak_shard_pool(home, page.class_id), page.class_id, object);
-    hak_heap_leave();
-    return is_free;
 }
 
 /* Small requests may have got a run when memory was short. */

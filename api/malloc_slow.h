@@ -24,15 +24,11 @@ void *hak_allocate_growing(size_t size);
 void *hak_allocate_zeroed(size_t size);
 
 /* As hak_allocate, at a multiple of `alignment`, a power of two. */
-/* Whether an object of a slab, the start of one, lies in the calling thread's front; with
- * HAKMEM_MISUSE=check, whether its slab says that it is free. */
-HAK_COLD bool hak_seems_freed(const void *object);
+void *hak_allocate_aligned(size_t size, size_t alignment);
 
 /* Frees an object of which the caller knows size and alignment (0: an ordinary one). Only
  * HAKMEM_MISUSE=check compares. */
 void hak_release_sized(void *object, size_t size, size_t alignment);
-
-void *hak_allocate_aligned(size_t size, size_t alignment);
 
 /* Frees what one of the above functions or an exported one returned, in any thread. Ignores NULL;
  * passes other pointers to hak_misuse. */

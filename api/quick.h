@@ -21,13 +21,13 @@ static inline void *hak_quick_allocate(size_t size)
     return hak_front_pop(hak_front_mine, hak_size_class(size));
 }
 
-/* Pushes an object if it belongs to the thread's shard and the magazine has room; else false.
+/* Pushes an object if it belongs to the thread's shard and the magazine takes it; else false.
  * entry: the object's entry in the page map. */
 static inline bool hak_quick_push(struct hak_front *front, void *object, uint32_t entry)
 {
     if (hak_unlikely(entry >> 16 != hak_front_home(front)))
         return false;
-    return hak_magazine_push(&front->loaded[(uint8_t)entry], object);
+    return hak_magazine_put(&front->loaded[(uint8_t)entry], object, front->refused[(uint8_t)entry]);
 }
 
 /* The same for any pointer. NULL belongs to no shard, nor does any pointer that is not ours. */

@@ -41,7 +41,9 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
         front->foreign[class_id] = empty;
         front->spare[class_id] = empty;
         front->fill[class_id] = (uint16_t)first_fill(class_id);
+        front->refused[class_id] = hak_magazine_refused(class_id);
     }
+    front->refused[HAK_CLASS_NONE] = HAK_MAGAZINE_OVERFULL;
     front->near = HAK_FRONT_NOWHERE;
     front->leaf = hak_page_map.nothing;
     front->sequence = sequence;

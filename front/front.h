@@ -39,6 +39,7 @@ struct hak_front {
     uint32_t sequence;                    /* ordinal of the thread in the process */
     uint64_t near;                        /* begin of the 4 GiB of the last free, and */
     const uint32_t *leaf;                 /* their leaf of the page map; see hak_front_knows */
+    uint32_t refused[HAK_CLASS_COUNT];    /* hak_magazine_refused of each class */
     struct hak_shard *shard;
     struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
     struct hak_chain foreign[HAK_CLASS_COUNT];
@@ -148,25 +149,37 @@ static inline bool hak_front_is_open(const struct hak_front *front, unsigned cla
     return front->loaded[class_id].word != 0;
 }
 
-/* An object that `loaded` has no room for, or that is of another shard (`entry` is its page's):
- * whether there is room behind. Class 0 never has room, nor has a closed one. */
+/* Whether the object lies on top of the front's magazine: then it was freed just before. */
+static inline bool hak_front_has_on_top(const struct hak_front *front, unsigned class_id,
+                                        const void *object)
+{
+    /* relaxed: a CPU's front changes meanwhile, but not with an object that is the caller's */
+    uint64_t word = __atomic_load_n(&front->loaded[class_id].word, __ATOMIC_RELAXED);
+    return hak_chain_top((struct hak_chain){word}) == object;
+}
+
+/* An object that `loaded` did not take, or that is of another shard (`entry` is its page's):
+ * whether there is room behind. Class 0 never has room, nor has a closed one. False also for what
+ * hak_magazine_put refuses. */
 static inline bool hak_front_push_behind(struct hak_front *front, uint32_t entry, void *object)
 {
     unsigned class_id = (uint8_t)entry;
+    uint32_t refused = front->refused[class_id];
     if (entry >> 16 != hak_front_home(front))
-        return hak_magazine_push(&front->foreign[class_id], object);
+        return hak_magazine_put(&front->foreign[class_id], object, refused);
     /* There is room if the front changed its shard after the caller read it. */
-    if (hak_unlikely(hak_magazine_push(&front->loaded[class_id], object)))
+    if (hak_unlikely(hak_magazine_put(&front->loaded[class_id], object, refused)))
         return true;
-    if (!hak_front_is_open(front, class_id) || !hak_chain_is_empty(front->spare[class_id]) ||
+    struct hak_chain full = front->loaded[class_id];
+    if (hak_chain_room(full) != 0 || hak_chain_is_empty(full) || hak_chain_top(full) == object ||
+        !hak_chain_is_empty(front->spare[class_id]) ||
         front->spare_bytes + hak_magazine_bytes(class_id) > HAK_FRONT_SPARE_BYTES)
         return false;
-    struct hak_chain full = front->loaded[class_id];
     front->loaded[class_id] = hak_magazine_empty(class_id);
     __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
     front->spare[class_id] = full;
     front->spare_bytes += hak_magazine_bytes(class_id);
-    return hak_magazine_push(&front->loaded[class_id], object);
+    return hak_magazine_put(&front->loaded[class_id], object, refused);
 }
 
 /* ---- front.c --------------------------------------------------------------------------------- */

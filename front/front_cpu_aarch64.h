@@ -92,6 +92,8 @@ restart:
         "cmp %w[word], %w[home]\n\t"
         "b.ne %l[foreign]\n\t"                              /*     return FOREIGN */
         "ldr %[word], [%[front], %[class], lsl #3]\n\t"     /* w = front.loaded[class] */
+        "cmp %[object], %[word], lsr #16\n\t"               /* if (object(w) == o) */
+        "b.eq %l[none]\n\t"                                 /*     return FULL: see release_small */
         "ands %[room], %[word], #0xffff\n\t"                /* if (!room(w)) */
         "b.eq %l[none]\n\t"                                 /*     return FULL */
         "eor %[bound], %[word], %[mask]\n\t"

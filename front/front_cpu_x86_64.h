@@ -90,7 +90,6 @@ static inline enum hak_cpu_push hak_cpu_push(unsigned class_id, unsigned home, v
 {
     uint64_t front, word, link;
 restart:
-    link = hak_link_secret;
     __asm__ goto volatile(
         SEQUENCE_BEGIN
         "cmpl %[home], %c[home_offset](%[front])\n\t"   /* if (front.home != home) */
@@ -98,16 +97,21 @@ restart:
         "movq (%[front], %[class], 8), %[word]\n\t"     /* w = front.loaded[class] */
         "testw %w[word], %w[word]\n\t"                  /* if (!room(w)) */
         "jz %l[none]\n\t"                               /*     return FULL */
+        "movq %[word], %[link]\n\t"
+        "shrq $16, %[link]\n\t"                         /* if (object(w) == o) */
+        "cmpq %[link], %[object]\n\t"                   /*     return FULL: see release_small */
+        "je %l[none]\n\t"
+        "movq %[secret], %[link]\n\t"
         "xorq %[word], %[link]\n\t"
         "movq %[link], (%[object])\n\t"                 /* link(o) = w */
         "movzwl %w[word], %k[word]\n\t"                 /* room(w) */
         "leaq -1(%[word], %[shifted]), %[word]\n\t"     /* {o, room(w) - 1} */
         "movq %[word], (%[front], %[class], 8)\n"       /* COMMIT front.loaded[class] */
         SEQUENCE_END
-        : [front] "=&r"(front), [word] "=&r"(word), [link] "+&r"(link)
+        : [front] "=&r"(front), [word] "=&r"(word), [link] "=&r"(link)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
           [object] "r"(object), [shifted] "r"(hak_chain_make(object, 0).word),
-          [home_offset] "i"(offsetof(struct hak_front, home))
+          [secret] "m"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
         : again, none, foreign);
     return HAK_CPU_PUSHED;

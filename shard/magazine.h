@@ -12,6 +12,8 @@
 #include "tiers/object.h"
 #include "tiers/size_class.h"
 
+enum { HAK_MAGAZINE_OVERFULL = 0xff00 };    /* bits of a room that are set where there was none */
+
 /* An empty magazine of the class. */
 static inline struct hak_chain hak_magazine_empty(unsigned class_id)
 {
@@ -24,7 +26,32 @@ static inline uint32_t hak_magazine_bytes(unsigned class_id)
     return (uint32_t)hak_classes[class_id].bundle * hak_classes[class_id].size;
 }
 
-/* Whether there was room. */
+/* The low bits that no chain's word has after an object of the class was pushed: those of a room,
+ * and those of an address that are 0 wherever an object begins. */
+static inline uint32_t hak_magazine_refused(unsigned class_id)
+{
+    return (uint32_t)hak_classes[class_id].misplaced << HAK_WORD_ROOM_BITS | HAK_MAGAZINE_OVERFULL;
+}
+
+/* Pushes what a program frees. False if there is no room, if the object is on top already, or if no
+ * object of the class can begin there: one test answers the first and the last question, for the
+ * room before the first is all ones. refused: hak_magazine_refused of the class. */
+static inline bool hak_magazine_put(struct hak_chain *magazine, void *object, uint32_t refused)
+{
+    struct hak_chain chain = *magazine;
+    struct hak_chain same = hak_chain_make(object, hak_chain_room(chain));
+    struct hak_chain longer = {same.word - 1};
+    if (hak_unlikely((longer.word & refused) != 0 || same.word == chain.word))
+        return false;
+    hak_link_write(object, chain);
+    /* Costs nothing, but keeps the compiler from storing the magazine first: if another thread
+     * forks here, the child finds a magazine whose links are all written. */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    *magazine = longer;
+    return true;
+}
+
+/* Pushes what is known to be an object that is not free. Whether there was room. */
 static inline bool hak_magazine_push(struct hak_chain *magazine, void *object)
 {
     struct hak_chain chain = *magazine;
@@ -32,9 +59,7 @@ static inline bool hak_magazine_push(struct hak_chain *magazine, void *object)
     if (hak_unlikely(room == 0))
         return false;
     hak_link_write(object, chain);
-    /* release, to the compiler alone: it must not store the magazine first. If another thread forks
-     * here, the child finds a magazine whose links are all written. */
-    __atomic_signal_fence(__ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_magazine_put */
     magazine->word = hak_chain_make(object, 0).word + room - 1;
     return true;
 }

@@ -11,7 +11,7 @@
 #include "tiers/page_map.h"
 
 enum {
-    BUNDLE_MAX = 64,              /* objects */
+    BUNDLE_MAX = 64,              /* objects; at most 256, see hak_magazine_put */
     BUNDLE_MIN = 16,
     BUNDLE_BYTES = 256 * 1024,    /* big objects get shorter bundles */
     SLAB_PAGES_MAX = 8,
@@ -95,6 +95,7 @@ void hak_size_class_start(void)
             .bundle = (uint16_t)bundle_for(size),
             .capacity = (uint16_t)(pages * HAK_PAGE_SIZE / size),
             .slab_pages = (uint16_t)pages,
+            .misplaced = (uint16_t)((size & -size) - 1),
         };
         for (; step <= size / HAK_CLASS_STEP && step < HAK_ARRAY_LENGTH(hak_class_of_size); step++)
             hak_class_of_size[step] = (uint8_t)class_id;

@@ -138,25 +138,74 @@ static int act_realloc_of_interior(void)
     return resized == object + 16;
 }
 
-/* ---- what only HAKMEM_MISUSE=check tells in any mode, and at once --------------------------- */
+/* What is handed out next must not have two owners. */
+static int shares(const char *object, size_t size)
+{
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const char *other = allocate(size);
+        if (other > object - size && other < object + size)
+            return 1;
+    }
+    return 0;
+}
 
 static int act_free_twice_at_once(void)
 {
     char *object = allocate(SIZE);
     release(object);
     release(object);
-    return 0;
+    allocate(SIZE);    /* its one new owner */
+    return shares(object, SIZE);
 }
 
-static int act_free_of_interior(void)
+static int act_free_twice_around_one(void)
 {
-    release((char *)allocate(20000) + 16);
-    return 0;
+    char *object = allocate(SIZE);
+    release(object);
+    char *owner = allocate(SIZE);
+    release(owner);
+    release(object);
+    allocate(SIZE);
+    return owner == object && shares(object, SIZE);
 }
 
 static int act_free_of_odd(void)
 {
-    release((char *)allocate(SIZE) + 1);
+    char *object = allocate(SIZE);
+    release(object + 1);
+    return shares(object, SIZE);
+}
+
+/* A multiple of 16, but the class's size has more zeros at its end. */
+static int act_free_of_misplaced(void)
+{
+    char *object = allocate(SIZE);
+    release(object + 16);
+    return shares(object, SIZE);
+}
+
+static int act_free_of_misplaced_mid(void)
+{
+    char *object = allocate(3000);
+    release(object + 32);
+    return shares(object, 3000);
+}
+
+/* ---- what only HAKMEM_MISUSE=check tells in any mode, and at once --------------------------- */
+
+static int act_free_of_interior(void)
+{
+    release((char *)allocate(3000) + 1024);
+    return 0;
+}
+
+static int act_free_twice_around_another(void)
+{
+    char *object = allocate(SIZE);
+    char *other = allocate(SIZE);
+    release(object);
+    release(other);
+    release(object);
     return 0;
 }
 
@@ -189,15 +238,19 @@ static const struct act acts[] = {
     {"free-of-high-address", act_free_of_high_address},
     {"realloc-of-interior", act_realloc_of_interior},
     {"free-twice-at-once", act_free_twice_at_once},
-    {"free-of-interior", act_free_of_interior},
+    {"free-twice-around-one", act_free_twice_around_one},
     {"free-of-odd", act_free_of_odd},
+    {"free-of-misplaced", act_free_of_misplaced},
+    {"free-of-misplaced-mid", act_free_of_misplaced_mid},
+    {"free-twice-around-another", act_free_twice_around_another},
+    {"free-of-interior", act_free_of_interior},
     {"realloc-of-freed", act_realloc_of_freed},
     {"delete-of-other-size", act_delete_of_other_size},
 };
 
 /* Those before ALWAYS are told by default, those from AT_ONCE on if each pointer is looked at: links
  * that are written over lead nowhere then. */
-enum { ALWAYS = 7, AT_ONCE = 3 };
+enum { ALWAYS = 12, AT_ONCE = 3 };
 
 /* ------------------------------------------------------------------ the others' process */
 

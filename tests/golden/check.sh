@@ -29,7 +29,7 @@ if [ ! -e "$library" ]; then
 fi
 # What a front of the thread serves, and what one of the CPU.
 names="hakmem_malloc hakmem_free malloc_again/cpu free_again/cpu"
-pair_limit=46
+pair_limit=48
 counted_limit=60
 number=0
 failed=0

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether what a program frees or resizes is free already: see the header. Any thread. */
+#include "api/doubt.h"
+
+#include "api/mine.h"
+#include "api/misuse.h"
+#include "front/exchange.h"
+#include "front/front_cpu.h"
+#include "heap/beside.h"
+#include "heap/heap.h"
+#include "tiers/object.h"
+
+bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const void *object)
+{
+    if (front == NULL)
+        return hak_thread_may_use_cpu_front() &&
+               hak_front_has_on_top(hak_cpu_front_here(), class_id, object);
+    return hak_front_has_on_top(front, class_id, object) ||
+           (hak_link_is_likely(object) && hak_front_holds(front, class_id, object));
+}
+
+bool hak_doubt_seems_freed(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    const struct hak_front *front = hak_mine_front();
+    struct hak_shard *home = hak_shard_of_id(page.home);
+    if (page.class_id == HAK_CLASS_NONE || home == NULL)
+        return false;
+    if (front != NULL && hak_front_holds(front, page.class_id, object))
+        return true;
+    if (!hak_misuse_is_checked() || !hak_heap_enter())
+        return false;
+    bool is_free = hak_pool_says_free(hak_shard_pool(home, page.class_id), page.class_id, object);
+    hak_heap_leave();
+    return is_free;
+}
