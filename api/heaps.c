@@ -416,38 +416,45 @@ static bool fits(size_t usable, size_t size)
     return size - 1 < usable && size + SLACK >= usable / 2;
 }
 
-/* The heap of an object; *in_place: it holds `size` bytes now, by growing or shrinking. */
-static struct hak_own_heap *resize_in_place(void *object, size_t size, bool *in_place)
+struct resized {
+    struct hak_own_heap *heap;    /* the object's; NULL: it has none, or a fork does not end */
+    bool is_free;
+    bool in_place;                /* it holds `size` bytes now, by growing or shrinking */
+};
+
+static struct resized resize_in_place(void *object, size_t size)
 {
-    struct hak_own_heap *heap = NULL;
+    struct resized resized = {0};
     struct hak_page page;
     if (!hak_owned_enter())
-        return NULL;
+        return resized;
     struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
     if (shard != NULL) {
-        heap = shard->heap;
-        *in_place = page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
-                    hak_own_shard_resize(shard, object, page, size);
+        resized.heap = shard->heap;
+        resized.is_free = hak_own_shard_says_free(shard, object, page);
+        resized.in_place = page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
+                           hak_own_shard_resize(shard, object, page, size);
         hak_own_shard_leave(shard);
     }
     hak_section_leave();
-    return heap;
+    return resized;
 }
 
 void *hak_heaps_resize(void *object, size_t usable, size_t size)
 {
-    bool in_place = false;
     if (size == 0) {
         hak_owned_release(object);
         return NULL;
     }
-    struct hak_own_heap *heap = resize_in_place(object, size, &in_place);
-    if (heap == NULL)
-        return refuse(ENOMEM);
-    if (in_place || fits(usable, size))
+    struct resized resized = resize_in_place(object, size);
+    if (hak_unlikely(resized.is_free))
+        hak_misuse("realloc", object, HAK_MISUSE_FREED);
+    if (resized.heap == NULL || resized.is_free)
+        return refuse(resized.is_free ? EINVAL : ENOMEM);
+    if (resized.in_place || fits(usable, size))
         return object;
     int saved = errno;
-    void *fresh = take_size(outer(heap), size, HAK_ZERO_NO);
+    void *fresh = take_size(outer(resized.heap), size, HAK_ZERO_NO);
     if (fresh == NULL) {
         if (size > usable)
             return NULL;

@@ -263,11 +263,18 @@ static enum hak_own_object give_small(struct hak_own_shard *shard, void *object,
     if (page.class_id == HAK_CLASS_NONE ||
         !hak_slab_begins(object, page))
         return HAK_OWN_INTERIOR;
-    struct hak_chain chain = hak_magazine_empty(page.class_id);
-    hak_magazine_push(&chain, object);
-    return hak_pool_give(pool_of(shard, page.class_id), page.class_id, &chain, shard->policy) != 0
-               ? HAK_OWN_LIVE
-               : HAK_OWN_FREE;
+    struct hak_pool *pool = pool_of(shard, page.class_id);
+    return hak_pool_give_one(pool, page.class_id, object, shard->policy) ? HAK_OWN_LIVE
+                                                                         : HAK_OWN_FREE;
+}
+
+bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object, struct hak_page page)
+{
+    if (page.offset >= HAK_PAGE_OWN_ALONE)
+        return false;
+    page = hak_slab_own_page(object, page);
+    return page.class_id == HAK_CLASS_NONE ||
+           hak_pool_says_free(pool_of(shard, page.class_id), page.class_id, object);
 }
 
 enum hak_own_object hak_own_shard_give(struct hak_own_shard *shard, void *object,

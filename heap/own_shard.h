@@ -159,6 +159,10 @@ enum hak_own_object hak_own_shard_give(struct hak_own_shard *shard, void *object
 /* Usable bytes of an object whose page is `page`; 0: no object. Of a live one also outside. */
 size_t hak_own_shard_size(const void *object, struct hak_page page);
 
+/* Whether an object of a slab is free: its page was `page` when the caller entered the shard. */
+bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object,
+                             struct hak_page page);
+
 /* Makes a live run hold `size` bytes in its place: 1 or 0. Other objects never change: 1 if they
  * hold that many. */
 int hak_own_shard_resize(struct hak_own_shard *shard, void *object, struct hak_page page,

@@ -274,6 +274,22 @@ static enum hak_slab_give give_one(struct hak_pool *pool, struct hak_pool_bin *b
     return given;
 }
 
+static struct hak_page page_of(const struct hak_pool *pool, const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    return hak_unlikely(is_own(pool)) ? hak_slab_own_page(object, page) : page;
+}
+
+static void release_all(struct hak_pool *pool, struct hak_slab *empty,
+                        const struct hak_policy *policy)
+{
+    while (empty != NULL) {
+        struct hak_slab *slab = empty;
+        empty = slab->next;
+        release_slab(pool, slab, policy);
+    }
+}
+
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy)
 {
@@ -281,12 +297,9 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chai
     struct hak_slab *empty = NULL;
     unsigned given = 0;
     struct hak_chain rest = *chain;
-    bool own = is_own(pool);
     hak_lock_acquire(&bin->lock);
     for (void *object; (object = hak_chain_top(rest)) != NULL; given++) {
-        struct hak_page page = hak_page_find(object);
-        if (hak_unlikely(own))
-            page = hak_slab_own_page(object, page);
+        struct hak_page page = page_of(pool, object);
         if (page.class_id != class_id || page.home != pool->source->home)
             break;
         struct hak_chain below = hak_link_read(object);
@@ -298,19 +311,31 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chai
     hak_lock_release(&bin->lock);
     *chain = rest;
     hak_inject();
-    while (empty != NULL) {
-        struct hak_slab *slab = empty;
-        empty = slab->next;
-        release_slab(pool, slab, policy);
-    }
+    release_all(pool, empty, policy);
     return given;
+}
+
+bool hak_pool_give_one(struct hak_pool *pool, unsigned class_id, void *object,
+                       const struct hak_policy *policy)
+{
+    struct hak_pool_bin *bin = bin_of(pool, class_id);
+    struct hak_slab *empty = NULL;
+    hak_lock_acquire(&bin->lock);
+    struct hak_page page = page_of(pool, object);
+    bool is_given =
+        page.class_id == class_id && page.home == pool->source->home &&
+        give_one(pool, bin, hak_slab_of(object, page), object, &empty) == HAK_SLAB_GIVEN;
+    hak_lock_release(&bin->lock);
+    hak_inject();
+    release_all(pool, empty, policy);
+    return is_given;
 }
 
 bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     hak_lock_acquire(&bin->lock);
-    struct hak_page page = hak_page_find(object);
+    struct hak_page page = page_of(pool, object);
     bool is_free = page.class_id != class_id || page.home != pool->source->home ||
                    hak_slab_is_free(hak_slab_of(object, page), object);
     hak_lock_release(&bin->lock);

@@ -131,6 +131,11 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy);
 
+/* Takes back one object that is in no chain. Returns whether it was given: it is an object of this
+ * pool's, and was not free. Else nothing is written. */
+bool hak_pool_give_one(struct hak_pool *pool, unsigned class_id, void *object,
+                       const struct hak_policy *policy);
+
 /* Whether an object of this pool is free in its slab, and in no front, bundle or inbox. Takes the
  * bin's lock. */
 bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object);

@@ -505,6 +505,15 @@ static int act(const char *what)
         release(object), release(object);
     else if (strcmp(what, "twice_by_heap") == 0)
         hakmem_heap_free(heap, object), hakmem_heap_free(heap, object);
+    else if (strcmp(what, "twice_untouched") == 0) {
+        release(object);
+        memset(object, 0x5a, 100); /* a fault, too, but nobody else writes there now */
+        release(object);
+        return holds(object, 100, 0x5a) ? 0 : 1;
+    } else if (strcmp(what, "realloc_of_free") == 0)
+        release(object), object = resize(object, 100);
+    else if (strcmp(what, "realloc_of_free_larger") == 0)
+        release(object), object = hakmem_heap_realloc(heap, object, 1000);
     else if (strcmp(what, "run_twice") == 0)
         release(run), release(run);
     else if (strcmp(what, "interior") == 0)
@@ -525,7 +534,8 @@ static int act(const char *what)
 }
 
 static const char *const misuses[] = {
-    "twice", "twice_by_heap", "run_twice", "interior", "of_another", "of_none",
+    "twice", "twice_by_heap", "twice_untouched", "realloc_of_free", "realloc_of_free_larger",
+    "run_twice", "interior", "of_another", "of_none",
     "realloc_of_another", "after_the_end", "realloc_after_the_end",
 };
 

@@ -204,6 +204,16 @@ static void bad_objects_stay_on_top(void)
     push(&word, third + 16);
     EXPECT_EQ(hak_pool_give(&tiny, 6, &word, &keep_all), 0);
     EXPECT(pop(&word) == third + 16);
+    uint64_t was[2];
+    memcpy(was, first, sizeof was);
+    EXPECT(!hak_pool_give_one(&tiny, 6, first, &keep_all)); /* and nothing is written to it */
+    EXPECT(memcmp(was, first, sizeof was) == 0);
+    EXPECT(!hak_pool_give_one(&tiny, 6, third + 16, &keep_all));
+    EXPECT(!hak_pool_give_one(&tiny, 5, third, &keep_all)); /* not of that class */
+    EXPECT(hak_pool_give_one(&tiny, 6, third, &keep_all));
+    EXPECT(!hak_pool_give_one(&tiny, 6, third, &keep_all));
+    EXPECT(take(6, 1, &word) == 1);
+    third = pop(&word);
     give(6, third, &keep_all);
     expect_all_empty();
 }
