@@ -2,6 +2,8 @@
 /* Whether what a program frees or resizes is free already: see the header. Any thread. */
 #include "api/doubt.h"
 
+#include <string.h>
+
 #include "api/mine.h"
 #include "api/misuse.h"
 #include "front/exchange.h"
@@ -10,13 +12,23 @@
 #include "heap/heap.h"
 #include "tiers/object.h"
 
+enum { CLEARED_MOST = 1024 * 1024 };    /* bytes: more might touch pages that the program did not */
+
 bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const void *object)
 {
+    if (hak_unlikely(hak_misuse_is_checked()))
+        return hak_doubt_seems_freed(object);
     if (front == NULL)
         return hak_thread_may_use_cpu_front() &&
                hak_front_has_on_top(hak_cpu_front_here(), class_id, object);
     return hak_front_has_on_top(front, class_id, object) ||
            (hak_link_is_likely(object) && hak_front_holds(front, class_id, object));
+}
+
+void hak_doubt_clear(void *object, size_t size)
+{
+    if (hak_unlikely(hak_misuse_is_checked()))
+        memset(object, 0, size < CLEARED_MOST ? size : CLEARED_MOST);
 }
 
 bool hak_doubt_seems_freed(const void *object)

@@ -22,6 +22,7 @@
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "os/memory.h"
+#include "tiers/empty.h"
 #include "tiers/large.h"
 #include "tiers/size_class.h"
 
@@ -97,11 +98,23 @@ static void *move(void *object, size_t usable, size_t size)
     return fresh;
 }
 
+/* An object without memory; 0: frees it, as any other. */
+static HAK_COLD void *resize_empty(void *object, size_t size)
+{
+    void *fresh = size != 0 ? allocated(hak_allocate(size)) : NULL;
+    if (size == 0 || fresh != NULL)
+        release(object);
+    return fresh;
+}
+
 static HAK_COLD void *resize_nothing(void *object, size_t size)
 {
     if (object == NULL)
         return allocated(hak_allocate(size));
     struct hak_page page = hak_page_find(object);
+    if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_EMPTY &&
+        hak_empty_is_live(object))
+        return resize_empty(object, size);
     bool is_foreign = page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_FOREIGN;
     hak_misuse("realloc", object, is_foreign ? HAK_MISUSE_FOREIGN : HAK_MISUSE_INTERIOR);
     return fail(EINVAL);

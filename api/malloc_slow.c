@@ -44,6 +44,7 @@
 #include "heap/tick.h"
 #include "shard/give.h"
 #include "shard/refill.h"
+#include "tiers/empty.h"
 #include "tiers/headroom.h"
 
 static const size_t ADDRESSES = (size_t)1 << 48;    /* bytes */
@@ -66,7 +67,10 @@ static void *small_without_front(unsigned class_id)
     hak_count(&shard->counters, HAK_COUNTER_FRONT_FALLBACKS, 1);
     if (hak_pool_take(pool, class_id, 1, &chain) == 0)
         hak_pool_take_fresh(pool, class_id, 1, &chain);
-    return hak_chain_top(chain);
+    void *object = hak_chain_top(chain);
+    if (object != NULL)
+        hak_link_erase(object);
+    return object;
 }
 
 static void *beside(size_t size, size_t alignment, enum hak_zero zero)
@@ -230,6 +234,7 @@ static void release_small(void *object, struct hak_page page)
         hak_misuse("free", object, HAK_MISUSE_FREED);
         return;
     }
+    hak_doubt_clear(object, hak_classes[page.class_id].size);
     if (put_at_hand(front, object, page))
         return;
     if (hak_unlikely(!hak_heap_enter())) {
@@ -311,9 +316,13 @@ static void release_other(void *object, struct hak_page page)
 {
     bool is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
     hak_profiler_freed(object);
+    if (page.offset == HAK_PAGE_LARGE)
+        hak_doubt_clear(object, hak_large_size(object));
     if (is_large && release_large(object, page))
         return;
     if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))
+        return;
+    if (page.offset == HAK_PAGE_EMPTY && hak_empty_give(object))
         return;
     if (hak_page_is_own(page)) {
         hak_owned_release(object);
@@ -426,9 +435,21 @@ static void *serve_large(size_t size, size_t alignment, enum hak_zero zero)
     return serve(&request);
 }
 
+/* What lies around there differs from thread to thread. */
+static HAK_COLD void *empty_object(void)
+{
+    size_t hint = (uintptr_t)&hak_front_mine / HAK_CACHE_LINE;
+    return hak_misuse_is_checked() ? hak_empty_take(hint) : NULL;
+}
+
 void *hak_allocate(size_t size)
 {
     hak_start();
+    if (size == 0) {
+        void *object = empty_object();
+        if (object != NULL)
+            return object;
+    }
     if (size <= HAK_MID_MAX)
         return serve_small(hak_size_class_known(size), 1);
     return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_NO);

@@ -17,6 +17,7 @@ unit_tests = \
 	%D%/unit/tiers/page_map \
 	%D%/unit/tiers/header \
 	%D%/unit/tiers/meta \
+	%D%/unit/tiers/empty \
 	%D%/unit/tiers/region \
 	%D%/unit/tiers/terms \
 	%D%/unit/tiers/slab \

@@ -103,6 +103,12 @@ static inline void hak_link_write(void *object, struct hak_chain below)
     memcpy(object, &link, sizeof link);
 }
 
+/* Erases the link of an object that is handed out. */
+static inline void hak_link_erase(void *object)
+{
+    memset(object, 0, sizeof(uint64_t));
+}
+
 /* Whether `below`, read from the top object of `chain`, can be the rest of it. One subtraction
  * tests both: the room is one more, and both addresses are multiples of 16. */
 static inline bool hak_link_is_sound(struct hak_chain chain, struct hak_chain below)

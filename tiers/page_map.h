@@ -58,6 +58,7 @@ enum hak_page_kind {
     HAK_PAGE_WHALE_NUMBER = 3,    /* second page of a whale; home: high 16 bits of its number */
     HAK_PAGE_RESERVED = 4,        /* ours, but never handed out (headers) */
     HAK_PAGE_SIDE = 5,            /* made while a thread forked (heap/beside.h); home: how */
+    HAK_PAGE_EMPTY = 6,           /* addresses without memory (tiers/empty.h) */
     /* Of heaps that the program made (heap/own_shard.h); home: number of the shard. These too are
      * class 0, so no front, transfer cache or inbox of another heap ever has room for them. */
     HAK_PAGE_OWN = 64,

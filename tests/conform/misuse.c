@@ -216,6 +216,64 @@ static int act_realloc_of_freed(void)
     return resize(object, SIZE) == object;
 }
 
+static int act_free_of_empty_twice(void)
+{
+    char *empty = allocate(0);
+    release(empty);
+    release(empty);
+    return 0;
+}
+
+static int act_free_beside_empty(void)
+{
+    release((char *)allocate(0) + 1);
+    return 0;
+}
+
+/* ---- what goes on with HAKMEM_MISUSE=check -------------------------------------------------- */
+
+static int act_use_of_empty(void)
+{
+    char *empty[3] = {allocate(0), allocate(0), calloc(0, 8)};
+    if (empty[0] == empty[1] || empty[1] == empty[2] || malloc_usable_size(empty[0]) != 0)
+        return 1;
+    char *grown = resize(empty[0], SIZE);
+    if (grown == NULL || malloc_usable_size(grown) < SIZE)
+        return 2;
+    memset(grown, 1, SIZE);
+    if (resize(empty[1], 0) != NULL)
+        return 3;
+    release(empty[2]);
+    release(grown);
+    return 0;
+}
+
+/* What is free reads as zero, and so does what is handed out. */
+static int act_read_of_free(void)
+{
+    static const size_t sizes[] = {1, SIZE, 3000, 20000, 200000};
+    for (unsigned i = 0; i < TAP_COUNT(sizes); i++) {
+        volatile char *object = allocate(sizes[i]);
+        for (size_t byte = 0; byte < sizes[i]; byte++)
+            object[byte] = 'A';
+        release((void *)object);
+        for (size_t byte = 8; byte < sizes[i]; byte++)
+            if (object[byte] != 0)
+                return 1;
+        object = allocate(sizes[i]);
+        for (size_t byte = 0; byte < sizes[i]; byte++)
+            if (object[byte] != 0)
+                return 2;
+        release((void *)object);
+    }
+    return 0;
+}
+
+static int act_read_of_empty(void)
+{
+    return *(volatile char *)allocate(0) & 0;
+}
+
 void _ZdlPvm(void *object, size_t size) __attribute__((weak));
 
 static int act_delete_of_other_size(void)
@@ -246,11 +304,17 @@ static const struct act acts[] = {
     {"free-of-interior", act_free_of_interior},
     {"realloc-of-freed", act_realloc_of_freed},
     {"delete-of-other-size", act_delete_of_other_size},
+    {"free-of-empty-twice", act_free_of_empty_twice},
+    {"free-beside-empty", act_free_beside_empty},
+    {"use-of-empty", act_use_of_empty},
+    {"read-of-free", act_read_of_free},
+    {"read-of-empty", act_read_of_empty},
 };
 
 /* Those before ALWAYS are told by default, those from AT_ONCE on if each pointer is looked at: links
- * that are written over lead nowhere then. */
-enum { ALWAYS = 12, AT_ONCE = 3 };
+ * that are written over lead nowhere then. Those from GOES_ON on are no faults, and from NO_MEMORY
+ * on the processor ends them. */
+enum { ALWAYS = 12, AT_ONCE = 3, GOES_ON = 18, NO_MEMORY = 20 };
 
 /* ------------------------------------------------------------------ the others' process */
 
@@ -307,7 +371,14 @@ static void test_neither(void)
 
 static void test_checks(void)
 {
-    expect(AT_ONCE, TAP_COUNT(acts), "check", 128 + SIGABRT, 1);
+    expect(AT_ONCE, GOES_ON, "check", 128 + SIGABRT, 1);
+}
+
+static void test_checks_of_memory(void)
+{
+    expect(GOES_ON, NO_MEMORY, "check", 0, 0);
+    expect(NO_MEMORY, TAP_COUNT(acts), "check", 128 + SIGSEGV, 0);
+    expect(NO_MEMORY, TAP_COUNT(acts), "abort", 0, 0);
 }
 
 int main(int argc, char **argv)
@@ -317,6 +388,7 @@ int main(int argc, char **argv)
         {"or is told, and harms nobody", test_a_line_and_no_end},
         {"or harms nobody", test_neither},
         {"and if asked for, at once", test_checks},
+        {"which clears what is freed, and leaves nothing to malloc(0)", test_checks_of_memory},
     };
     for (unsigned i = 0; argc == 3 && i < TAP_COUNT(acts); i++)
         if (strcmp(argv[2], acts[i].name) == 0)
