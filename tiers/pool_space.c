@@ -378,7 +378,7 @@ static size_t retained(const struct hak_pool_space *space, const struct hak_poli
     size_t again = hak_lesser(rise, space->again_bytes[0] + space->again_bytes[1]);
     if (policy->credit == NULL || !hak_learner_decides(policy))
         return most;
-    return hak_lesser(most, HAK_CREDIT_FIRST + again);
+    return hak_lesser(most, hak_pool_space_first(space->used_bytes) + again);
 }
 
 /* Dirty bytes beside the share of what is used. */

@@ -81,6 +81,11 @@ struct hak_region {
     struct hak_slab slabs[HAK_REGION_PAGES];    /* indexed by the slab's first page */
 };
 
+enum {
+    HAK_SPACE_FIRST = 2 * 1024 * 1024,
+    HAK_SPACE_FIRST_SHARE = 4,
+};
+
 struct hak_region_list {
     struct hak_region *first;
     struct hak_region *last;
@@ -107,6 +112,15 @@ struct hak_pool_space {
     struct hak_claim claim;                     /* of what the heap may keep */
     size_t most_kept;                           /* bytes that needed it in this time of decay */
 };
+
+/* What may be claimed before any of it was taken again: so many bytes, and a share of those in
+ * slabs, up to HAK_CREDIT_FIRST. What a burst leaves stays until somebody looks at the clock, which
+ * may be never; if another burst comes, the first one costs as many faults more. */
+static inline size_t hak_pool_space_first(size_t used_bytes)
+{
+    size_t first = HAK_SPACE_FIRST + used_bytes / HAK_SPACE_FIRST_SHARE;
+    return first < HAK_CREDIT_FIRST ? first : HAK_CREDIT_FIRST;
+}
 
 /* First page of the shortest free run of at least `count` pages, of equally short ones the one with
  * the most dirty pages; 0 if there is none (page 0 is never free). */

@@ -359,7 +359,7 @@ static size_t take_and_give(char **pages, unsigned count, const struct hak_polic
 
 static struct hak_credit credit;
 
-/* Keeps 16 MiB, and what is found to be taken again. */
+/* Keeps the first bytes, and what is found to be taken again. */
 static struct hak_policy with_credit(size_t most)
 {
     credit = (struct hak_credit){.most = most};
@@ -377,7 +377,7 @@ static bool keeps(size_t bytes)
  * stays, up to the most; forgotten when it was not taken for two times of decay. */
 static void taken_again_is_kept(void)
 {
-    enum { PAGES = 600, MOST = 500, FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE };
+    enum { PAGES = 600, MOST = 500, FIRST = HAK_SPACE_FIRST / HAK_PAGE_SIZE };
     static char *pages[PAGES];
     const size_t page = HAK_PAGE_SIZE;
     struct hak_policy policy = with_credit(MOST * page);
@@ -409,7 +409,8 @@ static void taken_again_is_kept(void)
  * beside what is claimed. */
 static void depth_not_sum(void)
 {
-    enum { USED = 800, SPARE = 700, FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE };
+    enum { USED = 800, SPARE = 700, LEAST = HAK_SPACE_FIRST / HAK_PAGE_SIZE };
+    enum { FIRST = LEAST + USED / HAK_SPACE_FIRST_SHARE };
     static char *used[USED];
     static char *spare[SPARE];
     const size_t page = HAK_PAGE_SIZE;
@@ -429,7 +430,7 @@ static void depth_not_sum(void)
     keeps((FIRST + USED / 8 + 2) * page);
     for (unsigned i = 0; i < USED; i++)
         give(used[i], 1, &policy);
-    EXPECT_LE(space.dirty_bytes, (FIRST + 2) * page);
+    EXPECT_LE(space.dirty_bytes, (LEAST + 2) * page);
     finish();
 }
 
@@ -442,6 +443,7 @@ static void claimed_once(void)
     struct hak_claim other = {0};
     const size_t page = HAK_PAGE_SIZE;
     start();
+    take_and_give(pages, TURNS, &policy);    /* from now on they are taken again */
     EXPECT(hak_credit_claim(&policy, &other, TAKEN * page, HAK_CREDIT_FIRST));
     take_and_give(pages, TURNS, &policy);
     keeps((FIRST - TAKEN) * page);
