@@ -44,11 +44,12 @@ static __attribute__((noinline)) void *malloc_again(size_t size)
 static bool free_on_cpu(void *object, uint32_t entry)
 {
     unsigned class_id = (uint8_t)entry;
-    if (hak_unlikely(((uintptr_t)object & hak_classes[class_id].misplaced) != 0))
-        return false;
     enum hak_cpu_push pushed = hak_cpu_push(class_id, entry >> 16, object, HAK_CPU_ONE_TRY);
-    if (hak_unlikely(pushed == HAK_CPU_FOREIGN))
+    if (hak_unlikely(pushed == HAK_CPU_FOREIGN)) {
+        if (hak_unlikely(((uintptr_t)object & hak_classes[class_id].misplaced) != 0))
+            return false;
         pushed = hak_cpu_push_at(hak_slot_foreign(class_id), object, HAK_CPU_ONE_TRY);
+    }
     return pushed == HAK_CPU_PUSHED;
 }
 

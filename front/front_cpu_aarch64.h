@@ -92,6 +92,10 @@ restart:
         "cmp %w[word], %w[home]\n\t"
         "b.ne %l[foreign]\n\t"                              /*     return FOREIGN */
         "ldr %[word], [%[front], %[class], lsl #3]\n\t"     /* w = front.loaded[class] */
+        "add %[bound], %[front], %[refused_offset]\n\t"
+        "ldr %w[room], [%[bound], %[class], lsl #2]\n\t"
+        "tst %w[room], %w[shifted]\n\t"                     /* if (o is misplaced) */
+        "b.ne %l[none]\n\t"                                 /*     return FULL */
         "cmp %[object], %[word], lsr #16\n\t"               /* if (object(w) == o) */
         "b.eq %l[none]\n\t"                                 /*     return FULL: see release_small */
         "ands %[room], %[word], #0xffff\n\t"                /* if (!room(w)) */
@@ -105,7 +109,8 @@ restart:
         : [front] "=&r"(front), [bound] "=&r"(bound), [word] "=&r"(word), [room] "=&r"(room)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
           [object] "r"(object), [shifted] "r"(hak_chain_make(object, 0).word),
-          [mask] "r"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home))
+          [mask] "r"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home)),
+          [refused_offset] "i"(offsetof(struct hak_front, refused))
         : "memory", "cc"
         : again, none, foreign);
     return HAK_CPU_PUSHED;

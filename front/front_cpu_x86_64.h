@@ -97,6 +97,8 @@ restart:
         "movq (%[front], %[class], 8), %[word]\n\t"     /* w = front.loaded[class] */
         "testw %w[word], %w[word]\n\t"                  /* if (!room(w)) */
         "jz %l[none]\n\t"                               /*     return FULL */
+        "testl %k[shifted], %c[refused_offset](%[front], %[class], 4)\n\t"
+        "jnz %l[none]\n\t"                              /* if (o is misplaced) return FULL */
         "movq %[word], %[link]\n\t"
         "shrq $16, %[link]\n\t"                         /* if (object(w) == o) */
         "cmpq %[link], %[object]\n\t"                   /*     return FULL: see release_small */
@@ -111,7 +113,8 @@ restart:
         : [front] "=&r"(front), [word] "=&r"(word), [link] "=&r"(link)
         : SEQUENCE_INPUTS, [class] "r"((uint64_t)class_id), [home] "r"(home),
           [object] "r"(object), [shifted] "r"(hak_chain_make(object, 0).word),
-          [secret] "m"(hak_link_secret), [home_offset] "i"(offsetof(struct hak_front, home))
+          [secret] "m"(hak_link_secret), [refused_offset] "i"(offsetof(struct hak_front, refused)),
+          [home_offset] "i"(offsetof(struct hak_front, home))
         : "memory", "cc"
         : again, none, foreign);
     return HAK_CPU_PUSHED;
