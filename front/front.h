@@ -33,6 +33,8 @@ enum {
     HAK_FRONT_MID_CLASSES = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST,
 };
 
+enum hak_front_left { HAK_FRONT_HELD, HAK_FRONT_LEFT, HAK_FRONT_ENDED };
+
 struct hak_front {
     struct hak_chain loaded[HAK_CLASS_COUNT];
     uint32_t home;                        /* id of the shard: objects of another are foreign */
@@ -50,13 +52,18 @@ struct hak_front {
     uint32_t slow_calls;                  /* since the clock was read */
     uint32_t wishes_seen;                 /* of hak_front_wishes */
     uint64_t last_tick_ns;
-    struct hak_front *next;               /* all fronts, or the free ones; under the list's lock */
+    /* What others read and write as they go through the list: on lines of its own. */
+    struct hak_front *next                /* all fronts, or the free ones; under the list's lock */
+        __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_front *previous;
+    struct hak_front *ended_next;         /* given back by their threads, in the list still */
     uint32_t generation;                  /* number of forks before its thread; under the lock */
-    uint32_t left;                        /* its thread has left it in the list; atomic */
+    uint32_t left;                        /* its thread has left it in the list, or given it back:
+                                             enum hak_front_left; atomic */
     uint32_t taken_apart;                 /* classes taken apart, once it has no thread */
     struct hak_owner owner;
-    struct hak_chain seen[HAK_CLASS_COUNT];    /* `loaded` at the last tick, */
+    struct hak_chain seen[HAK_CLASS_COUNT]    /* `loaded` at the last tick, */
+        __attribute__((aligned(HAK_CACHE_LINE)));
     uint8_t unchanged[HAK_CLASS_COUNT];   /* and how many ticks it had not changed */
     size_t swept_at;                      /* bytes of slabs made by the last sweep, and then */
     uint32_t swept[HAK_FRONT_MID_CLASSES];    /* each mid class's magazines, as a digest */

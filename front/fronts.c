@@ -16,6 +16,7 @@
 
 enum {
     LOOKS = 4,                             /* at fronts, whether they have a thread */
+    ENDED_AT_ONCE = 4,                     /* more than one: the list comes to its end */
     CLASSES_AT_ONCE = 8,
 };
 
@@ -24,9 +25,13 @@ static struct {
     struct hak_front *active;
     struct hak_front *idle;    /* without a thread; linked by `next`, as the following */
     struct hak_front *apart;   /* being taken apart */
+    struct hak_front *ended;   /* empty, but still among the active ones: linked by `ended_next`;
+                                  atomic, pushed without the lock */
+    struct hak_front *ended_before;    /* of these, what was collected; under the lock */
     struct hak_front *cursor;  /* the active one that is looked at next; NULL: the first */
-    uint32_t count;            /* active ones */
-    uint32_t unseen;           /* of them, not looked at since round_due was set */
+    uint32_t count;            /* active ones that have not ended: atomic */
+    uint32_t linked;           /* in the list of active ones */
+    uint32_t unseen;           /* of these, not looked at since round_due was set */
     uint32_t round_due;        /* all are to be looked at: atomic */
     uint32_t generation;       /* forks that lie between the first process and this one */
     uint32_t sequence;         /* threads so far */
@@ -47,7 +52,13 @@ static void link_active(struct hak_front *front)
         fronts.active->previous = front;
     fronts.active = front;
     front->generation = fronts.generation;
-    __atomic_store_n(&fronts.count, fronts.count + 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    fronts.linked++;
+}
+
+/* relaxed, as where it is read: a number */
+static void count_threads(int change)
+{
+    __atomic_fetch_add(&fronts.count, (uint32_t)change, __ATOMIC_RELAXED);
 }
 
 static void unlink_active(struct hak_front *front)
@@ -60,7 +71,49 @@ static void unlink_active(struct hak_front *front)
         front->next->previous = front->previous;
     if (fronts.cursor == front)
         fronts.cursor = front->next;
-    __atomic_store_n(&fronts.count, fronts.count - 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    fronts.linked--;
+}
+
+static void put_idle(struct hak_front *front)
+{
+    front->next = fronts.idle;
+    fronts.idle = front;
+}
+
+/* ---- fronts that were given back ------------------------------------------------------------- */
+
+/* Threads may end all at once: none waits for the lock, under which each would touch its
+ * neighbours in the list. */
+static void push_ended(struct hak_front *front)
+{
+    /* relaxed: find_gone leaves it alone, whenever it sees this; the list is under the lock */
+    __atomic_store_n(&front->left, HAK_FRONT_ENDED, __ATOMIC_RELAXED);
+    struct hak_front *first = __atomic_load_n(&fronts.ended, __ATOMIC_RELAXED);
+    do
+        front->ended_next = first;
+    /* release: pairs with the acquire in unlink_ended; the front is empty when it is seen */
+    while (!__atomic_compare_exchange_n(&fronts.ended, &first, front, 0, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED));
+}
+
+/* A few of these leave the list and are idle, the last one first. Under the lock. */
+static void unlink_ended(void)
+{
+    struct hak_front **place = &fronts.idle;
+    for (unsigned count = 0; count < ENDED_AT_ONCE; count++) {
+        if (fronts.ended_before == NULL) {
+            /* relaxed: a look first, for most find nothing; acquire: pairs with push_ended */
+            if (__atomic_load_n(&fronts.ended, __ATOMIC_RELAXED) == NULL)
+                return;
+            fronts.ended_before = __atomic_exchange_n(&fronts.ended, NULL, __ATOMIC_ACQUIRE);
+        }
+        struct hak_front *front = fronts.ended_before;
+        fronts.ended_before = front->ended_next;
+        unlink_active(front);
+        front->next = *place;
+        *place = front;
+        place = &front->next;
+    }
 }
 
 /* ---- fronts without a thread ----------------------------------------------------------------- */
@@ -69,8 +122,10 @@ static void unlink_active(struct hak_front *front)
 static bool is_gone(struct hak_front *front)
 {
     /* acquire: pairs with the release in hak_front_leave */
-    return front->generation != fronts.generation ||
-           __atomic_load_n(&front->left, __ATOMIC_ACQUIRE) != 0 || hak_owner_bury(&front->owner);
+    uint32_t left = __atomic_load_n(&front->left, __ATOMIC_ACQUIRE);
+    return left != HAK_FRONT_ENDED &&
+           (left == HAK_FRONT_LEFT || front->generation != fronts.generation ||
+            hak_owner_bury(&front->owner));
 }
 
 /* One without a thread, out of the list; NULL: none among the next few. Under the lock. */
@@ -82,6 +137,7 @@ static struct hak_front *find_gone(void)
         fronts.unseen -= fronts.unseen != 0;
         if (is_gone(front)) {
             unlink_active(front);
+            count_threads(-1);
             front->taken_apart = 1;    /* class 0 holds nothing */
             return front;
         }
@@ -89,55 +145,64 @@ static struct hak_front *find_gone(void)
     return NULL;
 }
 
-/* A front whose taking apart has begun, or one of the next few without a thread; NULL: neither. */
-static struct hak_front *take_gone(void)
+/* Whether fronts without a thread may be left. Under the lock. */
+static void settle_owed(void)
 {
-    hak_lock_acquire(&fronts.lock);
-    /* acquire: pairs with the release in hak_front_leave */
-    if (__atomic_exchange_n(&fronts.round_due, 0, __ATOMIC_ACQUIRE) != 0)
-        fronts.unseen = fronts.count;
-    struct hak_front *front = fronts.apart;
-    if (front != NULL)
-        fronts.apart = front->next;
-    else
-        front = find_gone();
-    hak_lock_release(&fronts.lock);
-    return front;
-}
-
-static void put_gone(struct hak_front *front)
-{
-    bool is_empty = front != NULL && front->taken_apart >= HAK_CLASS_COUNT;
-    if (is_empty)
-        hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
-    hak_lock_acquire(&fronts.lock);
-    struct hak_front **list = is_empty ? &fronts.idle : &fronts.apart;
-    if (front != NULL) {
-        front->next = *list;
-        *list = front;
-    }
     bool owes = fronts.apart != NULL || fronts.unseen != 0;
     if (!owes)
         hak_owe_no_more(HAK_OWED_FRONTS);
     /* relaxed: whoever sets round_due sets the flag afterwards, too */
     if (owes || __atomic_load_n(&fronts.round_due, __ATOMIC_RELAXED) != 0)
         hak_owe(HAK_OWED_FRONTS);
-    hak_lock_release(&fronts.lock);
 }
 
-static void collect(unsigned classes)
+/* A front whose taking apart has begun, or one of the next few without a thread; NULL: neither.
+ * Under the lock. */
+static struct hak_front *take_gone(void)
 {
-    struct hak_front *front = take_gone();
-    if (front != NULL) {
-        hak_front_flush_classes(front, front->taken_apart, classes);
-        front->taken_apart += classes;
+    unlink_ended();
+    /* relaxed: a look first, for all births come by here; acquire: pairs with the release in
+     * hak_front_leave */
+    if (__atomic_load_n(&fronts.round_due, __ATOMIC_RELAXED) != 0 &&
+        __atomic_exchange_n(&fronts.round_due, 0, __ATOMIC_ACQUIRE) != 0)
+        fronts.unseen = fronts.linked;
+    struct hak_front *front = fronts.apart;
+    if (front != NULL)
+        fronts.apart = front->next;
+    else
+        front = find_gone();
+    if (front == NULL)
+        settle_owed();
+    return front;
+}
+
+/* Takes some classes of a front apart, which take_gone returned. */
+static void take_apart(struct hak_front *front, unsigned classes)
+{
+    hak_front_flush_classes(front, front->taken_apart, classes);
+    front->taken_apart += classes;
+    bool is_empty = front->taken_apart >= HAK_CLASS_COUNT;
+    if (is_empty)
+        hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    hak_lock_acquire(&fronts.lock);
+    if (is_empty) {
+        put_idle(front);
+    } else {
+        front->next = fronts.apart;
+        fronts.apart = front;
     }
-    put_gone(front);
+    settle_owed();
+    hak_lock_release(&fronts.lock);
 }
 
 void hak_front_collect(void)
 {
-    collect(CLASSES_AT_ONCE);
+    if (!hak_lock_try(&fronts.lock))
+        return;    /* whoever has it does the same, or is soon gone: all threads come by here */
+    struct hak_front *front = take_gone();
+    hak_lock_release(&fronts.lock);
+    if (front != NULL)
+        take_apart(front, CLASSES_AT_ONCE);
 }
 
 void hak_front_start_child(void)
@@ -154,13 +219,21 @@ void hak_front_start_child(void)
 
 /* ---- the life of a front -------------------------------------------------------------------- */
 
+/* Memory of a front without a thread, NULL: there is none. Each new thread takes over one that
+ * ended without notice: such a front is emptied first. */
 static struct hak_front *take_idle(uint32_t *sequence)
 {
     hak_lock_acquire(&fronts.lock);
+    *sequence = fronts.sequence++;
+    struct hak_front *gone = take_gone();
+    if (gone != NULL) {
+        hak_lock_release(&fronts.lock);
+        take_apart(gone, HAK_CLASS_COUNT);
+        hak_lock_acquire(&fronts.lock);
+    }
     struct hak_front *front = fronts.idle;
     if (front != NULL)
         fronts.idle = front->next;
-    *sequence = fronts.sequence++;
     hak_lock_release(&fronts.lock);
     return front;
 }
@@ -206,7 +279,6 @@ unsigned hak_front_count(void)
 struct hak_front *hak_front_create(const struct hak_shard_map *map)
 {
     uint32_t sequence;
-    collect(HAK_CLASS_COUNT);    /* each new thread takes over one that ended without notice */
     struct hak_front *front = take_idle(&sequence);
     if (front == NULL)
         front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
@@ -216,6 +288,7 @@ struct hak_front *hak_front_create(const struct hak_shard_map *map)
     hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_STARTED, 1);
     hak_owner_take(&front->owner);
     own = front;
+    count_threads(1);
     hak_lock_acquire(&fronts.lock);
     link_active(front);
     hak_lock_release(&fronts.lock);
@@ -228,7 +301,11 @@ bool hak_front_has_room(unsigned limit)
 {
     if (hak_likely(hak_front_count() < limit))
         return true;
-    collect(HAK_CLASS_COUNT);
+    hak_lock_acquire(&fronts.lock);
+    struct hak_front *gone = take_gone();
+    hak_lock_release(&fronts.lock);
+    if (gone != NULL)
+        take_apart(gone, HAK_CLASS_COUNT);
     return hak_front_count() < limit;
 }
 
@@ -239,20 +316,16 @@ void hak_front_destroy(struct hak_front *front)
     own = NULL;    /* first, so that a fork in a signal handler does not take the owner that is
                       dropped next */
     hak_owner_drop(&front->owner);
-    hak_lock_acquire(&fronts.lock);
-    unlink_active(front);
-    front->next = fronts.idle;
-    fronts.idle = front;
-    hak_lock_release(&fronts.lock);
+    count_threads(-1);
+    push_ended(front);
 }
 
 void hak_front_leave(struct hak_front *front)
 {
     own = NULL;
     hak_owner_drop(&front->owner);
-    /* release, both: pair with the acquires in is_gone and take_gone; from then on the front is no
-     * longer ours */
-    __atomic_store_n(&front->left, 1, __ATOMIC_RELEASE);
+    /* release, both: pair with the acquires in is_gone and take_gone; then it is no more ours */
+    __atomic_store_n(&front->left, HAK_FRONT_LEFT, __ATOMIC_RELEASE);
     __atomic_store_n(&fronts.round_due, 1, __ATOMIC_RELEASE);
     hak_owe(HAK_OWED_FRONTS);
 }

@@ -12,6 +12,19 @@
 
 static struct hak_heap default_heap;
 
+enum {
+    LINE_OF_POLICY = offsetof(struct hak_heap, policy_store) / HAK_CACHE_LINE,
+    LINE_OF_CREDIT = offsetof(struct hak_heap, credit) / HAK_CACHE_LINE,
+};
+
+/* All lanes write the credit: with the map and the policy in its line, each call for a run missed
+ * them. */
+_Static_assert(offsetof(struct hak_heap, policy) < HAK_CACHE_LINE &&
+                   LINE_OF_CREDIT > LINE_OF_POLICY +
+                       (int)(sizeof(struct hak_policy) / HAK_CACHE_LINE) &&
+                   LINE_OF_CREDIT < (int)(offsetof(struct hak_heap, new_cpus) / HAK_CACHE_LINE),
+               "the credit has a cache line of its own");
+
 struct hak_heap *hak_heap_default(void)
 {
     return &default_heap;

@@ -21,15 +21,20 @@ struct hak_heap {
     struct hak_lock placing;
     uint32_t stale;                           /* 1: `new_cpus` has one more; relaxed */
     const struct hak_policy *policy;
-    struct hak_credit credit;                 /* what runs, whales and slabs may keep unused */
     struct hak_policy policy_store;           /* the fixed policy as options changed it */
-    uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
-    uint64_t made_room_ns;                    /* when hak_heap_make_room last ran; relaxed */
+    size_t retain_bytes;                      /* that all shards together may keep unused */
+    /* Slow calls read what stands above. What is below is written now and then, by any thread: on
+     * other cache lines. */
+    uint64_t made_room_ns                     /* when hak_heap_make_room last ran; relaxed */
+        __attribute__((aligned(HAK_CACHE_LINE)));
     int64_t missing_then;                     /* bytes that it could not find; relaxed */
     uint64_t refusals_seen;                   /* by hak_heap_flush_if_refused */
-    size_t retain_bytes;                      /* that all shards together may keep unused */
+    uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
+    /* What runs, whales and slabs may keep unused: lanes write it. */
+    struct hak_credit credit __attribute__((aligned(HAK_CACHE_LINE)));
     /* The start does not touch these, so they are last. */
-    struct hak_cpu_set new_cpus;              /* unknown to the map in force; relaxed, as `stale` */
+    struct hak_cpu_set new_cpus               /* unknown to the map in force; relaxed, as `stale` */
+        __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_whales whales;
 };
 

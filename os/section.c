@@ -11,7 +11,8 @@
 #include "os/syscall.h"
 
 enum {
-    STRIPES = 32,                          /* 2 KiB, which a fork reads */
+    STRIPES = 128,                         /* a fork reads those in use, 8 KiB at most */
+    STRIPES_EARLY = 16,                    /* that a start may touch */
     SPIN_ROUNDS = 200,
 };
 
@@ -36,7 +37,6 @@ struct stripe {
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 HAK_EARLY static struct {
-    struct stripe stripes[STRIPES];
     uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
     /* Threads whose handler forks while they are inside. On another line than `frozen`, which each
      * entry reads. */
@@ -44,8 +44,11 @@ HAK_EARLY static struct {
     uint32_t intruders;    /* threads that went on inside despite a fork */
     uint32_t lenders;      /* uncounted threads that wait for a lock and hold another */
     uint32_t estranged;    /* 1: a child that stays frozen */
-    uint32_t next_stripe;
+    uint64_t next_stripe;
+    struct stripe stripes[STRIPES_EARLY];
 } sections;
+
+static struct stripe stripes[STRIPES - STRIPES_EARLY];    /* the others */
 
 /* State of the thread; its signal handlers read and write it, too. */
 static HAK_TLS struct {
@@ -69,14 +72,27 @@ bool hak_section_is_alone(void)
     return &__libc_single_threaded != NULL && __libc_single_threaded;
 }
 
+static struct stripe *stripe_at(unsigned index)
+{
+    return index < STRIPES_EARLY ? &sections.stripes[index] : &stripes[index - STRIPES_EARLY];
+}
+
 static struct stripe *own_stripe(void)
 {
     if (hak_unlikely(mine.stripe == NULL)) {
-        /* relaxed: any number will do */
-        uint32_t turn = __atomic_fetch_add(&sections.next_stripe, 1, __ATOMIC_RELAXED);
-        mine.stripe = &sections.stripes[turn % STRIPES];
+        /* seq_cst: ordered before is_frozen; pairs with the load in stripes_used */
+        uint64_t turn = __atomic_fetch_add(&sections.next_stripe, 1, __ATOMIC_SEQ_CST);
+        mine.stripe = stripe_at(turn % STRIPES);
     }
     return mine.stripe;
+}
+
+static unsigned stripes_used(void)
+{
+    /* seq_cst: where it matters, ordered after the own `frozen` is set; whoever takes a stripe
+     * later sees that. Pairs with the addition in own_stripe */
+    uint64_t turns = __atomic_load_n(&sections.next_stripe, __ATOMIC_SEQ_CST);
+    return turns < STRIPES ? (unsigned)turns : STRIPES;
 }
 
 /* Sets the place for the thread's own signal handlers, which run on the thread: compiler ordering
@@ -213,8 +229,9 @@ static bool all_stripes_empty(void)
     uint64_t began = hak_os_now_ns();
     bool is_between = mine.place == ENTERING || mine.place == LEAVING;
     bool all = true;
-    for (unsigned index = 0; index < STRIPES; index++) {
-        const struct stripe *stripe = &sections.stripes[index];
+    unsigned used = stripes_used();
+    for (unsigned index = 0; index < used; index++) {
+        const struct stripe *stripe = stripe_at(index);
         uint32_t own = is_between && stripe == mine.stripe;
         all &= stripe_empties(stripe, own, began);
     }
@@ -325,8 +342,8 @@ void hak_section_start_child(void)
     sections.frozen = is_strange;
     if (is_strange || mine.alone)
         return;
-    for (unsigned index = 0; index < STRIPES; index++)
-        sections.stripes[index].inside = 0;
+    for (unsigned index = 0; index < stripes_used(); index++)
+        stripe_at(index)->inside = 0;
     if (mine.place == INSIDE)
         mine.stripe->inside = 1;
 }

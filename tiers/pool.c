@@ -164,24 +164,40 @@ static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
     }
 }
 
-/* Takes `count` objects of the slab, under the bin's lock. Holes that it fills will have pages. */
-static struct hak_chain take_from(struct hak_pool_bin *bin, struct hak_slab *slab, unsigned count,
-                                  struct hak_chain chain)
+/* Claims `count` objects of the slab, under the bin's lock. Holes that it fills will have pages. */
+static void claim_from(struct hak_pool_bin *bin, struct hak_slab *slab, unsigned count,
+                       void **objects)
 {
     unsigned holes = slab->hole_count;
-    chain = hak_slab_take(slab, count, chain);
+    hak_slab_claim(slab, count, objects);
     if (hak_unlikely(slab->hole_count != holes)) {
         hak_headroom_take((holes - slab->hole_count) * hak_os_page_size());
         hak_pool_count_holes(bin, (int)slab->hole_count - (int)holes);
     }
+}
+
+/* Pushes objects on a chain, the first on top. */
+static struct hak_chain linked(void *const *objects, unsigned count, struct hak_chain chain)
+{
+    unsigned room = hak_chain_room(chain);
+    while (count != 0) {
+        void *object = objects[--count];
+        hak_link_write(object, chain);
+        chain = hak_chain_make(object, --room);
+    }
     return chain;
 }
 
+/* Objects are only named under the lock. Their links are written behind it, for each may be a miss,
+ * or the first touch of a page: with eight threads that begin at once the others slept. */
 unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
                        struct hak_chain *chain)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
+    void *objects[HAK_BUNDLE_MAX];
     unsigned taken = 0;
+    if (count > HAK_BUNDLE_MAX)
+        count = HAK_BUNDLE_MAX;
     /* relaxed: read before the lock is taken; a slab that arrives meanwhile is found next time */
     if (__atomic_load_n(&bin->open, __ATOMIC_RELAXED) == 0)
         return 0;
@@ -190,12 +206,13 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
         struct hak_slab *slab = fullest_slab(bin);
         unsigned want = count - taken;
         unsigned part = want < slab->free_count ? want : slab->free_count;
-        *chain = take_from(bin, slab, part, *chain);
+        claim_from(bin, slab, part, objects + taken);
         taken += part;
         settle_taken(bin, slab);
     }
     count_free(bin, -(int)taken);
     hak_lock_release(&bin->lock);
+    *chain = linked(objects, taken, *chain);
     return taken;
 }
 
@@ -290,26 +307,56 @@ static void release_all(struct hak_pool *pool, struct hak_slab *empty,
     }
 }
 
+/* The page of what is to be an object of the pool and the class; false: it is none. */
+static inline bool find_own(const struct hak_pool *pool, unsigned class_id, const void *object,
+                            struct hak_page *page)
+{
+    *page = page_of(pool, object);
+    return page->class_id == class_id && page->home == pool->source->home;
+}
+
+/* Names the objects of a chain as far as its links are sound and they are the pool's, at most
+ * HAK_BUNDLE_MAX, and leaves the others in *chain. Returns how many. No lock: each link may be a
+ * miss, as in hak_pool_take. */
+static unsigned name_objects(const struct hak_pool *pool, unsigned class_id,
+                             struct hak_chain *chain, void **objects)
+{
+    unsigned count = 0;
+    void *object;
+    struct hak_page page;
+    while (count < HAK_BUNDLE_MAX && (object = hak_chain_top(*chain)) != NULL &&
+           find_own(pool, class_id, object, &page)) {
+        struct hak_chain below = hak_link_read(object);
+        if (!hak_link_is_sound(*chain, below))
+            break;
+        objects[count++] = object;
+        *chain = below;
+    }
+    return count;
+}
+
+/* What was found about an object without the lock is asked again under it: of one that was freed
+ * twice, the slab may be gone. */
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_policy *policy)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     struct hak_slab *empty = NULL;
+    void *objects[HAK_BUNDLE_MAX];
+    unsigned room = hak_chain_room(*chain);
+    unsigned count = name_objects(pool, class_id, chain, objects);
     unsigned given = 0;
-    struct hak_chain rest = *chain;
+    struct hak_page page;
+    if (count == 0)
+        return 0;
     hak_lock_acquire(&bin->lock);
-    for (void *object; (object = hak_chain_top(rest)) != NULL; given++) {
-        struct hak_page page = page_of(pool, object);
-        if (page.class_id != class_id || page.home != pool->source->home)
-            break;
-        struct hak_chain below = hak_link_read(object);
-        if (!hak_link_is_sound(rest, below) ||
-            give_one(pool, bin, hak_slab_of(object, page), object, &empty) != HAK_SLAB_GIVEN)
-            break;
-        rest = below;
-    }
+    while (given < count && find_own(pool, class_id, objects[given], &page) &&
+           give_one(pool, bin, hak_slab_of(objects[given], page), objects[given], &empty) ==
+               HAK_SLAB_GIVEN)
+        given++;
     hak_lock_release(&bin->lock);
-    *chain = rest;
+    if (hak_unlikely(given != count))
+        *chain = hak_chain_make(objects[given], room + given);
     hak_inject();
     release_all(pool, empty, policy);
     return given;

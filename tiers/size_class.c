@@ -11,7 +11,6 @@
 #include "tiers/page_map.h"
 
 enum {
-    BUNDLE_MAX = 64,              /* objects; at most 256, see hak_magazine_put */
     BUNDLE_MIN = 16,
     BUNDLE_BYTES = 256 * 1024,    /* big objects get shorter bundles */
     SLAB_PAGES_MAX = 8,
@@ -76,8 +75,8 @@ static unsigned slab_pages_for(unsigned size)
 static unsigned bundle_for(unsigned size)
 {
     unsigned count = BUNDLE_BYTES / size;
-    if (count > BUNDLE_MAX)
-        return BUNDLE_MAX;
+    if (count > HAK_BUNDLE_MAX)
+        return HAK_BUNDLE_MAX;
     return count < BUNDLE_MIN ? BUNDLE_MIN : count;
 }
 

@@ -40,6 +40,9 @@ enum {
     HAK_CLASS_COUNT = HAK_CLASS_LAST + 1,
 };
 
+/* Objects in a bundle of any class; at most 256, see hak_magazine_put. */
+enum { HAK_BUNDLE_MAX = 64 };
+
 struct hak_class {
     uint32_t size;        /* bytes of an object */
     uint32_t reciprocal;  /* ceil(2^32 / size): offset to index without a division */

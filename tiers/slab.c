@@ -192,11 +192,23 @@ static unsigned next_free(struct hak_slab *slab)
     return index;
 }
 
+static void note_claimed(struct hak_slab *slab, unsigned count)
+{
+    slab->idle = (struct hak_slab_pages){{0}};
+    slab->free_count = (uint16_t)(slab->free_count - count);
+}
+
+void hak_slab_claim(struct hak_slab *slab, unsigned count, void **objects)
+{
+    note_claimed(slab, count);
+    for (unsigned object = 0; object < count; object++)
+        objects[object] = slab->base + (size_t)next_free(slab) * slab->size;
+}
+
 struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak_chain below)
 {
     unsigned room = hak_chain_room(below) - count;
-    slab->idle = (struct hak_slab_pages){{0}};
-    slab->free_count = (uint16_t)(slab->free_count - count);
+    note_claimed(slab, count);
     char *top = slab->base + (size_t)next_free(slab) * slab->size;
     struct hak_chain chain = hak_chain_make(top, room);
     char *last = top;

@@ -57,6 +57,9 @@ void hak_slab_build(struct hak_slab *slab, void *base, unsigned class_id);
  * Returns the new chain. */
 struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak_chain below);
 
+/* The same objects, lowest first, and no chain: their memory is not touched. */
+void hak_slab_claim(struct hak_slab *slab, unsigned count, void **objects);
+
 enum hak_slab_give { HAK_SLAB_GIVEN, HAK_SLAB_NOT_AN_OBJECT, HAK_SLAB_ALREADY_FREE };
 
 /* Whether the object that begins there is free. */

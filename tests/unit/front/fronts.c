@@ -225,6 +225,45 @@ static void a_child_inherits(void)
     hak_front_destroy(theirs);
 }
 
+/* Threads that end give back their fronts without a look at the list. Births find them there, a few
+ * at a time, and so do ticks; the child of a fork does not find them twice. */
+static void ended_together(void)
+{
+    enum {
+        THREADS = 12
+    };
+    world_by_turns("2");
+    struct hak_front *fronts[THREADS];
+    for (unsigned i = 0; i < THREADS; i++)
+        REQUIRE((fronts[i] = world_front()) != NULL);
+    unsigned most = hak_front_count();
+    for (unsigned i = 0; i < THREADS; i++)
+        hak_front_destroy(fronts[i]);
+    EXPECT_EQ(hak_front_count(), most - THREADS);
+    size_t before = hak_meta_bytes();
+    pid_t child = fork();
+    if (child == 0) {
+        hak_front_start_child();
+        for (unsigned calls = 0; (hak_owed & HAK_OWED_FRONTS) != 0 && calls < 100; calls++)
+            hak_front_collect();
+    }
+    int good = 1;
+    for (unsigned i = 0; i < THREADS; i++) {
+        good &= EXPECT((fronts[i] = world_front()) != NULL);
+        for (unsigned j = 0; j < i; j++)
+            good &= EXPECT(fronts[j] != fronts[i]);
+    }
+    good &= EXPECT_EQ(hak_meta_bytes(), before);    /* all serve again */
+    good &= EXPECT_EQ(hak_front_count(), child == 0 ? THREADS : most);
+    for (unsigned i = 0; i < THREADS; i++)
+        hak_front_destroy(fronts[i]);
+    good &= EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED),
+                      world_sum(HAK_COUNTER_THREADS_EXITED));
+    if (child == 0)
+        _exit(good ? 0 : 1);
+    EXPECT_EQ(process_wait(child, 20), 0);
+}
+
 /* Threads that end without giving their fronts back, or while the heap is frozen: found by the next. */
 static void *end_without_a_word(void *leaves)
 {
@@ -315,6 +354,7 @@ int main(int argc, char **argv)
         {"what is loaded and not used goes back", unused_classes_go_back},
         {"the clock is asked seldom", ticks_are_seldom},
         {"the child of a fork gives back the others' fronts", a_child_inherits},
+        {"threads that end together leave their fronts to the next", ended_together},
         {"fronts of threads that ended without a word are found", ended_threads_are_found},
         {"fronts of many threads are closed for larger objects", many_are_closed_for_mid},
     };

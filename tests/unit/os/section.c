@@ -76,6 +76,53 @@ static void a_freeze_waits(void)
     pthread_join(thread, NULL);
 }
 
+static unsigned entered, released, done; /* atomic */
+
+static unsigned read_number(const unsigned *number)
+{
+    return __atomic_load_n(number, __ATOMIC_SEQ_CST);
+}
+
+static void *enter_and_wait(void *unused)
+{
+    EXPECT(hak_section_enter());
+    __atomic_fetch_add(&entered, 1, __ATOMIC_SEQ_CST);
+    while (read_number(&released) != read_number(&entered))
+        sched_yield();
+    hak_section_leave();
+    return unused;
+}
+
+static void *freeze_and_thaw(void *unused)
+{
+    hak_section_freeze();
+    __atomic_fetch_add(&done, 1, __ATOMIC_SEQ_CST);
+    hak_section_thaw();
+    return unused;
+}
+
+/* Threads are counted by turns: a fork looks at all counts, however many threads there have been. */
+static void every_thread_is_waited_for(void)
+{
+    enum {
+        TURNS = 150
+    };
+    pthread_t guest, freezer;
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        REQUIRE(pthread_create(&guest, NULL, enter_and_wait, NULL) == 0);
+        while (read_number(&entered) == turn)
+            sched_yield();
+        REQUIRE(pthread_create(&freezer, NULL, freeze_and_thaw, NULL) == 0);
+        while (read_number(&done) == turn && hak_section_enter())
+            hak_section_leave(); /* until the freeze is announced */
+        sched_yield();
+        EXPECT_EQ(read_number(&done), turn);
+        __atomic_store_n(&released, turn + 1, __ATOMIC_SEQ_CST);
+        pthread_join(guest, NULL);
+        pthread_join(freezer, NULL);
+    }
+}
+
 /* The thread that forks uses the heap between its handlers, as long as it is the only one. */
 static void the_forker_may_enter(void)
 {
@@ -233,6 +280,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"entries nest", entries_nest},
         {"a fork waits for who is inside, and lets nobody in", a_freeze_waits},
+        {"it waits for the last of many threads, too", every_thread_is_waited_for},
         {"the thread that forks may enter, unless another forks too", the_forker_may_enter},
         {"nobody is inside while a fork is under way", nobody_is_inside},
         {"a handler may fork while its thread holds a lock", a_holder_may_fork},

@@ -27,6 +27,7 @@ static void build(unsigned class_id)
     free(slab.base);
     memset(&slab, 0xa5, sizeof slab); /* a slab that had another class before */
     hak_slab_build(&slab, aligned_alloc(HAK_PAGE_SIZE, bytes), class_id);
+    memset(slab.base, 0xcc, bytes);
     memset(taken, 0, sizeof taken);
     memset(hidden, 0, sizeof hidden);
     taken_count = 0;
@@ -98,6 +99,25 @@ static void take(unsigned count)
     EXPECT_EQ(word.word, below.word);
 }
 
+/* The same without a chain: no byte of the objects changes. */
+static void claim(unsigned count)
+{
+    void *objects[OBJECTS_MAX];
+    hak_slab_claim(&slab, count, objects);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned index = lowest_free();
+        REQUIRE(index < slab.capacity);
+        const char *object = objects[i];
+        REQUIRE(object == slab.base + (size_t)index * slab.size);
+        EXPECT_EQ((uint8_t)object[0], 0xcc);
+        EXPECT(memcmp(object, object + 1, slab.size - 1) == 0);
+        if (hidden[index])
+            look_at_holes();
+        taken[index] = 1;
+        taken_count++;
+    }
+}
+
 static void give(unsigned index)
 {
     char *object = slab.base + (size_t)index * slab.size;
@@ -137,7 +157,11 @@ static void play(unsigned class_id)
         int filling = round / 64 % 2 == 0;
         if (prng_below(&prng, 4) < (filling ? 3 : 1) && slab.free_count != 0) {
             unsigned most = slab.free_count < 64 ? slab.free_count : 64;
-            take(1 + (unsigned)prng_below(&prng, most));
+            unsigned count = 1 + (unsigned)prng_below(&prng, most);
+            if (prng_below(&prng, 2) != 0)
+                take(count);
+            else
+                claim(count);
         } else {
             for (unsigned i = 0; i < 32; i++)
                 give((unsigned)prng_below(&prng, slab.capacity));
