@@ -32,6 +32,7 @@ static struct {
     uint32_t count;            /* active ones that have not ended: atomic */
     uint32_t linked;           /* in the list of active ones */
     uint32_t unseen;           /* of these, not looked at since round_due was set */
+    uint32_t looks;            /* at fronts, the next time */
     uint32_t round_due;        /* all are to be looked at: atomic */
     uint32_t generation;       /* forks that lie between the first process and this one */
     uint32_t sequence;         /* threads so far */
@@ -128,10 +129,14 @@ static bool is_gone(struct hak_front *front)
             hak_owner_bury(&front->owner));
 }
 
-/* One without a thread, out of the list; NULL: none among the next few. Under the lock. */
+/* One without a thread, out of the list; NULL: none among the next few. Each look is a miss, and
+ * seldom finds any: so a look in vain makes the next ones fewer, and a find more. Under the
+ * lock. */
 static struct hak_front *find_gone(void)
 {
-    for (unsigned look = 0; look < LOOKS && fronts.active != NULL; look++) {
+    if (fronts.looks < 1 || fronts.unseen != 0)
+        fronts.looks = fronts.unseen != 0 ? LOOKS : 1;
+    for (unsigned look = 0; look < fronts.looks && fronts.active != NULL; look++) {
         struct hak_front *front = fronts.cursor != NULL ? fronts.cursor : fronts.active;
         fronts.cursor = front->next;
         fronts.unseen -= fronts.unseen != 0;
@@ -139,9 +144,11 @@ static struct hak_front *find_gone(void)
             unlink_active(front);
             count_threads(-1);
             front->taken_apart = 1;    /* class 0 holds nothing */
+            fronts.looks = LOOKS;
             return front;
         }
     }
+    fronts.looks /= 2;
     return NULL;
 }
 

@@ -53,6 +53,8 @@ void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 
 void hak_heap_set_map(struct hak_heap *heap, const struct hak_shard_map *map)
 {
+    if (map->domains != NULL)
+        hak_policy_set_bytes(&heap->credit.cpus, map->domains->cpus);
     /* release: pairs with the acquire in hak_heap_map */
     __atomic_store_n(&heap->map, map, __ATOMIC_RELEASE);
 }

@@ -15,11 +15,21 @@ static size_t read_bytes(const size_t *bytes)
     return __atomic_load_n(bytes, __ATOMIC_RELAXED);
 }
 
+/* What is allowed before anything is known. Of a machine of 64 CPUs at work each has a lane, which
+ * would get a quarter of a MiB of the first 16 MiB, and fault in anew what it gave back. */
+static size_t first_bytes(const struct hak_credit *credit)
+{
+    size_t holders = __atomic_load_n(&credit->holders, __ATOMIC_RELAXED);
+    size_t cpus = read_bytes(&credit->cpus);
+    size_t each = (holders < cpus ? holders : cpus) * HAK_CREDIT_EACH;
+    return each > HAK_CREDIT_FIRST ? each : HAK_CREDIT_FIRST;
+}
+
 static size_t allowed(const struct hak_policy *policy)
 {
     const struct hak_credit *credit = policy->credit;
     size_t most = read_bytes(&credit->most);
-    size_t first = HAK_CREDIT_FIRST + read_bytes(&credit->granted);
+    size_t first = first_bytes(credit) + read_bytes(&credit->granted);
     return hak_learner_decides(policy) && first < most ? first : most;
 }
 

@@ -3,8 +3,9 @@
  * empty slabs. A cache with unused memory claims part of it, and gives back what it no longer
  * needs. So a single busy cache may have all of it, and many idle ones nothing.
  *
- *   allowed = the first 16 MiB, and what was found to be asked for again;
- *             never more than HAKMEM_RETAIN. Without learners: that.
+ *   allowed = the first 16 MiB, or a MiB for each cache with a claim, up to the number of CPUs, if
+ *             that is more; and what was found to be asked for again. Never more than
+ *             HAKMEM_RETAIN. Without learners: that.
  *
  * A claim belongs to one cache and is under its lock. It changes when the cache has more than it
  * claimed, and once in a time of decay. A refused cache counts the refusal, and then caches that
@@ -18,11 +19,15 @@
 
 #include "learn/policy.h"
 
-enum { HAK_CREDIT_FIRST = 16 * 1024 * 1024 };
+enum {
+    HAK_CREDIT_FIRST = 16 * 1024 * 1024,
+    HAK_CREDIT_EACH = 1024 * 1024,
+};
 
 /* All zero: nothing is allowed. All fields relaxed: numbers, which publish nothing else. */
 struct hak_credit {
     size_t most;         /* HAKMEM_RETAIN */
+    size_t cpus;         /* that the shards are for */
     size_t claimed;      /* by all caches */
     size_t granted;      /* to all caches, beyond the first */
     uint32_t holders;    /* caches with a claim */

@@ -3,13 +3,14 @@
  *
  * An object that a neighbour takes from a slab is foreign there from then on. The slab's own
  * threads must then look elsewhere, and in the end most objects are foreign to their users. So a
- * shard at work keeps its slabs, up to a slab's worth of free objects of each class. A shard at
- * rest gives what it has, so a thread that moves between CPUs takes its working set along.
+ * shard at work keeps its slabs, up to a slab's worth of free objects of each class for every two
+ * of its CPUs: when these begin at once, each may make a slab. A shard at rest gives what it has,
+ * so a thread that moves between CPUs takes its working set along.
  *
  * Rest is not measured by the clock, but in bytes of new slabs, made by any shard. So if shards at
  * work keep the only free objects, the others make at most HAK_REST_BYTES of slabs before a shard
- * without refills counts as at rest. A shard at work keeps one slab for each class, which is no
- * more than each bin keeps anyway (pool.c).
+ * without refills counts as at rest. A shard of one CPU that is at work keeps one
+ * slab for each class, which is no more than each bin keeps anyway (pool.c).
  *
  * By the same measure fronts and transfer caches find what is left behind (a sweep): objects of mid
  * classes that nobody touched while slabs of a MiB were made. Any thread; hints. */

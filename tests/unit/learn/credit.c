@@ -45,6 +45,30 @@ static void everything_where_nothing_is_learned(void)
     EXPECT_EQ(credit.holders, 0);
 }
 
+/* Many CPUs at work have a MiB each, and no more than are at work. */
+static void more_for_many_cpus(void)
+{
+    enum {
+        CPUS = 20
+    };
+    static struct hak_claim many[CPUS + 4];
+    start(HAK_LEARN_ON);
+    credit.cpus = CPUS;
+    EXPECT(hak_credit_claim(&policy, &claims[0], HAK_CREDIT_FIRST - 3 * MIB, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&policy, &claims[1], 3 * MIB, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&policy, &claims[2], 1, HAK_CREDIT_FIRST));
+    hak_credit_give_back(&policy, &claims[0], 0, HAK_CREDIT_FIRST);
+    hak_credit_give_back(&policy, &claims[1], 0, HAK_CREDIT_FIRST);
+    for (unsigned i = 0; i < CPUS + 4; i++)
+        EXPECT(hak_credit_claim(&policy, &many[i], MIB / 2, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&policy, &many[0], 8 * MIB, HAK_CREDIT_FIRST));    /* CPUS MiB */
+    EXPECT(!hak_credit_claim(&policy, &many[1], 1, HAK_CREDIT_FIRST));
+    EXPECT_EQ(credit.claimed, CPUS * MIB);
+    for (unsigned i = 0; i < CPUS + 4; i++)
+        hak_credit_give_back(&policy, &many[i], 0, HAK_CREDIT_FIRST);
+    EXPECT_EQ(credit.claimed, 0);
+}
+
 /* The first is there once, however many caches there are; what each was granted comes on top, and is
  * gone when that is. */
 static void more_where_it_was_asked_for(void)
@@ -121,6 +145,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"without learners the option alone bounds claims", everything_where_nothing_is_learned},
+        {"many CPUs at work are allowed more", more_for_many_cpus},
         {"the first once for all, more where it was asked for", more_where_it_was_asked_for},
         {"a policy without a credit bounds nothing", unbounded_without_a_credit},
         {"who has more than its part yields to who is refused", refusals_are_heard},

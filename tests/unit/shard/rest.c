@@ -125,6 +125,32 @@ static void what_a_wanderer_leaves_behind(void)
     world_expect_nothing_lost();
 }
 
+/* Each CPU's thread may be in want of objects at the same time: so a shard keeps a slab for every two
+ * of its CPUs. */
+static void more_cpus_keep_more(void)
+{
+    enum {
+        KEPT = 4
+    };
+    static const struct world_machine machine = {64, 2 * KEPT, 16, "l3"};
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL);
+    REQUIRE(map->count == 8);
+    struct hak_shard *shard = map->shards[2];
+    struct hak_pool *pool = hak_shard_pool(shard, CLASS);
+    struct hak_chain taken[KEPT + 1];
+    hak_rest_end(shard);
+    for (unsigned i = 0; i <= KEPT; i++) {
+        EXPECT(!hak_rest_may_take(shard, CLASS));
+        taken[i] = hak_magazine_empty(CLASS);
+        EXPECT_EQ(hak_pool_take_fresh(pool, CLASS, 1, &taken[i]), 1);
+    }
+    EXPECT(hak_rest_may_take(shard, CLASS));
+    for (unsigned i = 0; i <= KEPT; i++)
+        hak_shard_give_to_slabs(CLASS, taken[i]);
+    world_expect_nothing_lost();
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -132,6 +158,7 @@ int main(int argc, char **argv)
         {"a slab of each class is kept at work", a_slab_is_kept},
         {"sweeps are counted in slabs", sweeps_are_counted_in_slabs},
         {"a wanderer leaves little behind", what_a_wanderer_leaves_behind},
+        {"a shard of more CPUs keeps more", more_cpus_keep_more},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
