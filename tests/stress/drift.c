@@ -310,6 +310,9 @@ static const struct shape mixed = {
 enum {
     SLABS_KEPT = 64 * MIB,      /* a half of it what is retained, the rest caches of threads */
     RUNS_KEPT = 384 * MIB,      /* runs or whales */
+    /* Twice that where slabs come and go by the tens of MiB: what was taken again within two times
+     * of decay may stay, at each of 64 shards, and the cycles take less than one. */
+    SLABS_TAKEN_AGAIN = 128 * MIB,
 };
 
 static void run_alone(const struct shape *shape, unsigned steps, unsigned cycles, size_t kept)
@@ -355,7 +358,7 @@ static void wide_alone(void)
 
 static void wide_together(void)
 {
-    run_together(&wide, 6, 12, SLABS_KEPT);
+    run_together(&wide, 6, 12, SLABS_TAKEN_AGAIN);
 }
 
 static void large_alone(void)
