@@ -17,6 +17,7 @@
 #include "os/lock.h"
 #include "os/memfd.h"
 #include "os/memory.h"
+#include "os/probe.h"
 #include "os/secret.h"
 #include "os/stack.h"
 #include "stats/chance.h"
@@ -34,6 +35,7 @@ static struct {
     const int64_t *holder;         /* its thread's hak_profiler_left; looked at by itself alone */
     struct hak_profile tables;     /* .header is published: release, acquire */
     struct hak_os_memfd shared;    /* where they lie; memory NULL: where nobody else can read */
+    uint32_t *mark;                /* 1, and 0 in each copy of the process; NULL: nobody wipes it */
     const char *path;              /* as the option has it; NULL: none */
     uint32_t written;              /* files, by signals */
     bool is_child;
@@ -43,6 +45,23 @@ HAK_TLS int64_t hak_profiler_left;
 uint64_t hak_profiler_rate;
 
 /* ---- notes ---------------------------------------------------------------------------------- */
+
+/* By it a copy of the process knows itself, without a system call for each sample. */
+static void set_mark(void)
+{
+    size_t page = hak_os_page_size();
+    if (profile.mark == NULL) {
+        uint32_t *mark = hak_os_map(page, page);
+        if (mark == NULL)
+            return;
+        if (hak_os_advise_wipe(mark, page) != 0) {
+            hak_os_release(mark, page, HAK_OS_PLAIN);
+            return;
+        }
+        profile.mark = mark;
+    }
+    *profile.mark = 1;
+}
 
 /* Under the lock. Where the kernel refuses a file that others can read, files and reports know what
  * there is. */
@@ -60,6 +79,7 @@ static bool make_tables(void)
     struct hak_profile made = hak_profile_lay_out(memory, hak_options.profile_bytes);
     profile.tables.rows = made.rows;
     profile.tables.frames = made.frames;
+    set_mark();
     /* release: pairs with the acquire in tables_now */
     __atomic_store_n(&profile.tables.header, made.header, __ATOMIC_RELEASE);
     return true;
@@ -69,8 +89,10 @@ static bool make_tables(void)
  * tables are its parent's. Under the lock. */
 static bool are_ours(void)
 {
-    return profile.tables.header != NULL &&
-           profile.tables.header->process == hak_os_process_id();
+    if (profile.tables.header == NULL)
+        return false;
+    return profile.mark != NULL ? *profile.mark != 0
+                                : profile.tables.header->process == hak_os_process_id();
 }
 
 /* Taken outside the heap's sections, for objects are freed while another thread forks, too: the
@@ -140,6 +162,7 @@ void hak_profiler_note(const void *object, size_t size, const struct hak_shard *
     hak_profiler_left = INT64_MAX;    /* what the unwinder allocates is not wanted */
     sample.depth = hak_os_stack(stack, HAK_PROFILE_DEPTH_MAX);
     hak_profiler_left = left;
+    HAK_PROBE3(sample, object, size, shard->id);
     lock();
     if (make_tables() && are_ours())
         hak_profile_add(&profile.tables, &sample);

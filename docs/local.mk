@@ -26,6 +26,7 @@ dist_doc_DATA = \
 	%D%/options.md \
 	%D%/performance.md \
 	%D%/profiling.md \
+	%D%/trace-points.md \
 	%D%/security.md \
 	%D%/statistics.md \
 	%D%/stats.schema.json \

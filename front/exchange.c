@@ -19,6 +19,7 @@
 
 #include "front/front_cpu.h"
 #include "os/inject.h"
+#include "os/probe.h"
 #include "shard/found.h"
 #include "shard/give.h"
 #include "shard/refill.h"
@@ -135,6 +136,7 @@ static void count_flushed(struct hak_shard *shard, unsigned class_id, struct hak
                           enum hak_counter counter)
 {
     unsigned length = hak_chain_length(class_id, chain);
+    HAK_PROBE3(flush, shard->id, hak_classes[class_id].size, length);
     hak_count(&shard->counters, counter, length);
     hak_count_objects(&shard->classes[class_id].flushed, length);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Attributes and hints for the compiler. All function-like macros of the project are here, except
- * those of the .def tables and tests/lib/tap.h. */
+ * those of the .def tables, os/probe.h and tests/lib/tap.h. */
 #ifndef HAK_OS_COMPILER_H
 #define HAK_OS_COMPILER_H
 

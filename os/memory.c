@@ -14,6 +14,7 @@
 #include "os/bits.h"
 #include "os/compiler.h"
 #include "os/kept.h"
+#include "os/probe.h"
 #include "os/syscall.h"
 
 /* Values of the kernel's interface that older libc headers lack. */
@@ -24,6 +25,7 @@ enum {
     ADVICE_NOHUGEPAGE = 15,
     ADVICE_DONTDUMP = 16,
     ADVICE_DODUMP = 17,
+    ADVICE_WIPEONFORK = 18,
     FIXED_NOREPLACE = 0x100000,
     HUGE_2MB = 21 << 26,           /* log2 of the size; without it the system's default size */
 };
@@ -138,6 +140,11 @@ void hak_os_forbid(void *address, size_t size)
     hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_NONE);
 }
 
+int hak_os_advise_wipe(void *address, size_t size)
+{
+    return advise(address, size, ADVICE_WIPEONFORK);
+}
+
 void hak_os_advise_no_dump(void *address, size_t size)
 {
     advise(address, size, ADVICE_DONTDUMP);
@@ -175,7 +182,10 @@ void hak_os_release(void *address, size_t size, enum hak_os_pages_kind kind)
 
 int hak_os_purge(void *address, size_t size, enum hak_os_purge how)
 {
-    return advise(address, size, how == HAK_PURGE_LAZY ? ADVICE_FREE : MADV_DONTNEED);
+    int result = advise(address, size, how == HAK_PURGE_LAZY ? ADVICE_FREE : MADV_DONTNEED);
+    if (result == 0)
+        HAK_PROBE2(purge, address, size);
+    return result;
 }
 
 int hak_os_purge_ranges(const struct hak_os_range *ranges, unsigned count)

@@ -7,11 +7,16 @@
 #include <execinfo.h>
 #include <link.h>
 #include <stdbool.h>
+#include <unwind.h>
 
-enum {
-    OWN_FRAMES_MOST = 24,    /* of ours, below the program's */
-    FRAMES_MOST = 128,
-};
+#include "os/known_stacks.h"
+
+/* Of the unwinder, which libc loads for itself alone. NULL: libc's backtrace must do. */
+static struct {
+    __typeof__(&_Unwind_Backtrace) walk;
+    __typeof__(&_Unwind_GetIP) address;
+    __typeof__(&_Unwind_GetCFA) frame_end;
+} unwinder;
 
 /* The library's own addresses. None if it is linked into the program itself: then its functions are
  * in the stack, and the reader knows them by their names. */
@@ -40,11 +45,27 @@ static int look_for_own(struct dl_phdr_info *info, size_t size, void *unused)
     return 0;
 }
 
+static void find_unwinder(void)
+{
+    /* Looked up, since the linker of a static program would warn of a direct call. */
+    void *(*open)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_DEFAULT, "dlopen");
+    void *library = open != NULL ? open("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    if (library == NULL)
+        return;
+    unwinder.address = (__typeof__(unwinder.address))dlsym(library, "_Unwind_GetIP");
+    unwinder.frame_end = (__typeof__(unwinder.frame_end))dlsym(library, "_Unwind_GetCFA");
+    unwinder.walk = (__typeof__(unwinder.walk))dlsym(library, "_Unwind_Backtrace");
+    if (unwinder.address == NULL || unwinder.frame_end == NULL)
+        unwinder.walk = NULL;
+}
+
 void hak_os_stack_prepare(void)
 {
     void *frames[2];
     dl_iterate_phdr(look_for_own, NULL);
     backtrace(frames, 2);
+    find_unwinder();
+    hak_known_stacks_start();
 }
 
 static bool is_own(uintptr_t address)
@@ -52,17 +73,50 @@ static bool is_own(uintptr_t address)
     return address - own.begin < own.end - own.begin;
 }
 
-unsigned hak_os_stack(uint64_t *frames, unsigned most)
+/* A frame whose return address would lie below ours, or too far above, is on another stack (a
+ * signal handler's): word 0 has no return address, so such a stack is not learned. */
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *argument)
 {
-    void *all[FRAMES_MOST];
-    unsigned want = most + OWN_FRAMES_MOST < FRAMES_MOST ? most + OWN_FRAMES_MOST : FRAMES_MOST;
-    int depth = backtrace(all, (int)want);
+    struct hak_walk *walk = argument;
+    uint64_t address = unwinder.address(context);
+    uintptr_t place = unwinder.frame_end(context) - sizeof(uint64_t);
+    if (place == walk->frame + sizeof(uint64_t))
+        walk->depth = 0;    /* our caller; what came before is ours */
+    if (address == 0 || walk->depth == HAK_WALK_MOST)
+        return _URC_END_OF_STACK;
+    uint64_t words = (place - walk->frame) / sizeof(uint64_t);    /* huge, if below */
+    walk->returns[walk->depth] = address;
+    walk->words[walk->depth] = words <= UINT32_MAX ? (uint32_t)words : 0;
+    walk->depth++;
+    return _URC_NO_REASON;
+}
+
+static void walk_with_libc(struct hak_walk *walk)
+{
+    void *all[HAK_WALK_MOST];
+    int depth = backtrace(all, HAK_WALK_MOST);
+    for (int i = 0; i < depth; i++)
+        walk->returns[i] = (uintptr_t)all[i];
+    walk->depth = depth > 0 ? (unsigned)depth : 0;
+}
+
+__attribute__((noinline)) unsigned hak_os_stack(uint64_t *frames, unsigned most)
+{
+    struct hak_walk walk;
+    walk.frame = (uintptr_t)__builtin_frame_address(0);
+    walk.depth = 0;
+    if (unwinder.walk == NULL) {
+        walk_with_libc(&walk);
+    } else if (!hak_known_stacks_find(&walk)) {
+        unwinder.walk(note_frame, &walk);
+        hak_known_stacks_learn(&walk);
+    }
     unsigned count = 0;
-    int at = 0;
-    while (at < depth && is_own((uintptr_t)all[at]))
+    unsigned at = 0;
+    while (at < walk.depth && is_own(walk.returns[at]))
         at++;
-    for (; at < depth && count < most; at++)
-        frames[count++] = (uintptr_t)all[at];
+    for (; at < walk.depth && count < most; at++)
+        frames[count++] = walk.returns[at];
     return count;
 }
 

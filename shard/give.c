@@ -3,6 +3,7 @@
  * their homes matter. Any thread. */
 #include "shard/give.h"
 
+#include "os/probe.h"
 #include "shard/found.h"
 #include "shard/magazine.h"
 #include "shard/shard_map.h"
@@ -141,6 +142,7 @@ static void post(struct hak_shard *sender, unsigned class_id, const struct desti
     }
     struct hak_bundle bundle = hak_bundle_of(class_id, to->chain);
     unsigned count = hak_bundle_count(bundle);
+    HAK_PROBE4(post, sender->id, home->id, hak_classes[class_id].size, count);
     hak_inbox_post(&home->inbox, bundle);
     hak_count(&sender->counters, HAK_COUNTER_FOREIGN_BUNDLES_HOME, 1);
     hak_count(&sender->counters, HAK_COUNTER_FOREIGN_OBJECTS_HOME, count);

@@ -15,6 +15,7 @@
 #include <limits.h>
 
 #include "os/inject.h"
+#include "os/probe.h"
 #include "shard/found.h"
 #include "shard/give.h"
 #include "shard/lanes.h"
@@ -44,8 +45,11 @@ static void count_refill(struct hak_shard *shard, enum hak_counter source, unsig
     hak_count(&shard->counters, source, 1);
     hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, length);
     hak_count_objects(&shard->classes[class_id].refilled, length);
-    if (giver != 0 && giver != shard->id)
-        hak_traffic_count(&shard->traffic, HAK_TRAFFIC_STOLEN, giver, length);
+    HAK_PROBE3(refill, shard->id, hak_classes[class_id].size, length);
+    if (giver == 0 || giver == shard->id)
+        return;
+    HAK_PROBE4(steal, shard->id, giver, hak_classes[class_id].size, length);
+    hak_traffic_count(&shard->traffic, HAK_TRAFFIC_STOLEN, giver, length);
 }
 
 /* What a front asks for, and the bound of the work. */

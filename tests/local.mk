@@ -75,6 +75,7 @@ unit_tests = \
 	%D%/unit/os/limit \
 	%D%/unit/os/lock \
 	%D%/unit/os/secret \
+	%D%/unit/os/known_stacks \
 	%D%/unit/os/stack \
 	%D%/unit/os/section \
 	%D%/unit/os/memfd \
@@ -269,6 +270,7 @@ conform_scripts = \
 	%D%/conform/elf.sh \
 	%D%/conform/documents.sh \
 	%D%/conform/examples.sh \
+	%D%/conform/gdb.sh \
 	%D%/conform/learn.sh \
 	%D%/conform/learning.sh \
 	%D%/conform/options.sh \
@@ -279,7 +281,7 @@ conform_scripts = \
 	%D%/conform/valgrind.sh \
 	%D%/conform/wholly_static.sh
 check_PROGRAMS += $(conform_tests) $(direct_tests) %D%/conform/effect %D%/conform/habits \
-	%D%/conform/profiled %D%/conform/publisher
+	%D%/conform/profiled %D%/conform/publisher %D%/conform/debugged
 TESTS += $(conform_tests) $(direct_tests) $(conform_scripts)
 EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_estimates.py
 
@@ -348,6 +350,9 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_est
 %D%/conform/options.log: %D%/conform/effect $(conform_tests)
 %D%/conform/valgrind.log: %D%/conform/effect
 # Its functions are to be found by their names, each with a frame of its own.
+%C%_conform_debugged_SOURCES = %D%/conform/debugged.c
+%C%_conform_debugged_CFLAGS = $(AM_CFLAGS) -g -O1 -fno-builtin
+%D%/conform/gdb.log: %D%/conform/debugged
 %C%_conform_profiled_SOURCES = %D%/conform/profiled.c
 %C%_conform_profiled_CFLAGS = $(AM_CFLAGS) -g -O1 -fno-builtin -fno-optimize-sibling-calls
 %C%_conform_profiled_LDADD = -lpthread

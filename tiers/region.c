@@ -3,6 +3,7 @@
 #include "tiers/region.h"
 
 #include "os/apart.h"
+#include "os/probe.h"
 #include "tiers/page_map.h"
 #include "tiers/terms.h"
 #include "topology/bind.h"
@@ -69,6 +70,7 @@ static void *cover(const struct hak_region_source *source, void *region, size_t 
     }
     hak_count(source->counters, HAK_COUNTER_REGIONS_MAPPED, size >> HAK_REGION_SHIFT);
     hak_count(source->counters, HAK_COUNTER_BYTES_MAPPED, size);
+    HAK_PROBE2(map, region, size);
     return region;
 }
 
@@ -139,6 +141,7 @@ void *hak_region_map_large(const struct hak_region_source *source, size_t size,
 void hak_region_unmap_large(const struct hak_region_source *source, void *region, size_t size,
                             enum hak_os_pages_kind kind)
 {
+    HAK_PROBE2(unmap, region, size);
     hak_os_release(region, size, kind);
     if (hak_unlikely(source->terms != NULL))
         hak_terms_give_back(source->terms, size);

@@ -12,6 +12,7 @@
 #include "learn/match.h"
 #include "os/apart.h"
 #include "os/clock.h"
+#include "os/probe.h"
 #include "tiers/headroom.h"
 #include "tiers/page_map.h"
 #include "tiers/whale_cache.h"
@@ -68,6 +69,7 @@ static enum hak_os_pages_kind kind_of(const struct hak_whale *whale)
 static void unmap_whale(struct hak_whales *whales, struct hak_whale *whale)
 {
     withdraw(whale->address, HAK_PAGE_FOREIGN);
+    HAK_PROBE2(unmap, whale->address, whale->size);
     uint64_t began = hak_os_now_ns();
     hak_os_release(whale->address, whale->size, kind_of(whale));
     uint64_t now = hak_os_now_ns();
@@ -164,6 +166,7 @@ static bool map_whale(struct hak_whale *whale, const struct hak_region_source *s
     whale->size = size;
     whale->source = source;
     hak_count(source->counters, HAK_COUNTER_BYTES_MAPPED, size);
+    HAK_PROBE2(map, address, size);
     return true;
 }
 

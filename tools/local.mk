@@ -23,7 +23,16 @@ bin_PROGRAMS += %D%/hakmem
 %C%_hakmem_LDADD = libhakmem-core.la libhakmem.la $(NUMA_LIBS) -lm
 
 # Reports and pictures. Before installation the scripts are beside the program.
-dist_pkgdata_DATA = %D%/pictures.py %D%/profile.py %D%/live.py
+dist_pkgdata_DATA = %D%/pictures.py %D%/profile.py %D%/live.py %D%/hakmem-gdb.py
+
+# gdb loads it with the library from the folder that mirrors where that lies.
+install-data-hook:
+	name=`$(SED) -n "s/^library_names='\([^ ]*\).*/\1/p" libhakmem.la` && \
+	folder="$(DESTDIR)$(datadir)/gdb/auto-load$(libdir)" && \
+	$(MKDIR_P) "$$folder" && \
+	$(INSTALL_DATA) $(srcdir)/%D%/hakmem-gdb.py "$$folder/$$name-gdb.py"
+uninstall-local:
+	rm -f "$(DESTDIR)$(datadir)/gdb/auto-load$(libdir)"/libhakmem.so.*-gdb.py
 noinst_DATA = %D%/scripts.stamp
 CLEANFILES += %D%/scripts.stamp
 %D%/scripts.stamp: $(srcdir)/%D%/pictures.py $(srcdir)/%D%/profile.py $(srcdir)/%D%/live.py

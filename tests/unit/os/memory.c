@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "os/bits.h"
 #include "tests/lib/smaps.h"
@@ -68,6 +70,25 @@ static void sparse(void)
         tap_skip("the kernel tells no flags");
     else
         EXPECT_EQ(smaps_has_flag(memory, " dd"), 1);
+    EXPECT_EQ(hak_os_unmap(memory, size), 0);
+}
+
+static void wiped(void)
+{
+    size_t size = hak_os_page_size();
+    char *memory = hak_os_map(size, size);
+    REQUIRE(memory != NULL);
+    if (hak_os_advise_wipe(memory, size) != 0) {
+        tap_skip("the kernel wipes nothing at a fork");
+        return;
+    }
+    memory[0] = 1;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(memory[0]);
+    int status = 0;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+    EXPECT_EQ(memory[0], 1);
     EXPECT_EQ(hak_os_unmap(memory, size), 0);
 }
 
@@ -202,6 +223,7 @@ int main(int argc, char **argv)
         {"what cannot be is refused without errno", refused},
         {"a map at an address takes it or nothing", at_address},
         {"a sparse mapping reads as zero and is no part of core dumps", sparse},
+        {"a copy of the process finds a range wiped that is to be", wiped},
         {"purged memory stays usable", purged},
         {"many ranges are purged, and nothing between them", purged_ranges},
         {"a range that is not mapped is told", purged_ranges_refused},
