@@ -562,39 +562,3 @@ HAK_PUBLIC size_t hakmem_heap_purge(struct hakmem_heap *heap)
     hak_section_leave();
     return bytes;
 }
-
-/* ---- defragmentation ------------------------------------------------------------------------- */
-
-/* The page of an object of a slab of any heap, as that of the default heap reads. */
-static struct hak_page slab_page(const void *object)
-{
-    struct hak_page page = hak_page_find(object);
-    return hak_page_is_own(page) ? hak_slab_own_page(object, page) : page;
-}
-
-/* A figure that the holder of the bin's lock may be writing. */
-__attribute__((no_sanitize("thread"))) static unsigned free_in(const struct hak_slab *slab)
-{
-    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED);    /* relaxed: as said */
-}
-
-HAK_PUBLIC int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use, size_t size)
-{
-    struct hak_page page = slab_page(object);
-    if (hak_usable_size(object) == 0 || page.class_id == HAK_CLASS_NONE) {
-        errno = hak_usable_size(object) == 0 ? EINVAL : ENOENT;
-        return -1;
-    }
-    const struct hak_slab *slab = hak_slab_of(object, page);
-    const struct hak_pool *pool = hak_region_of(object)->pool;
-    struct hakmem_page_use told = {
-        .object_size = hak_classes[page.class_id].size,
-        .slab_objects = hak_classes[page.class_id].capacity,
-        .slab_free = free_in(slab),
-        .class_objects = hak_pool_objects(pool, page.class_id),
-        .class_free = hak_pool_free_objects(pool, page.class_id),
-    };
-    if (use != NULL)
-        memcpy(use, &told, size < sizeof told ? size : sizeof told);
-    return told.slab_free * told.class_objects > told.class_free * told.slab_objects;
-}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mallocx and its relatives. Any thread. Without flags each is hakmem's function of the same
- * purpose, called last; what the flags of a cache ask for has no meaning here. */
+ * purpose, called last. MALLOCX_TCACHE_NONE goes past the fronts; other caches have no meaning
+ * here. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -11,7 +12,9 @@
 
 enum {
     ALIGNMENT_BITS = 0x3f,
+    CACHE_MASK = 0xfff00,
     ARENA_SHIFT = 20,
+    SMALL_MOST = 32768,
     LEAST_ALIGNMENT = 16,
     LG_MOST = 62,    /* of arenas.lextent.<i>.size */
 };
@@ -19,6 +22,11 @@ enum {
 static size_t alignment_of(int flags)
 {
     return (size_t)1 << (flags & ALIGNMENT_BITS);
+}
+
+static bool has_no_cache(int flags)
+{
+    return (flags & CACHE_MASK) == MALLOCX_TCACHE_NONE;
 }
 
 /* The heap of the arena that the flags name, NULL: the default one. False: no such arena. */
@@ -62,10 +70,13 @@ static __attribute__((noinline)) void *mallocx_by_flags(size_t size, int flags)
     if (!find_heap(flags, &heap))
         return NULL;
     bool is_plain = alignment <= LEAST_ALIGNMENT;
-    void *object = is_plain && zeroes ? take_zeroed(heap, size)
-                   : is_plain         ? take(heap, size)
-                                      : take_aligned(heap, alignment, size);
-    return object != NULL && zeroes ? zero(object, is_plain ? size : 0) : object;
+    bool is_direct = is_plain && heap == NULL && has_no_cache(flags) && size <= SMALL_MOST;
+    void *object = is_direct            ? hakmem_malloc_direct(size)
+                   : is_plain && zeroes ? take_zeroed(heap, size)
+                   : is_plain           ? take(heap, size)
+                                        : take_aligned(heap, alignment, size);
+    bool is_cleared = is_plain && !is_direct;
+    return object != NULL && zeroes ? zero(object, is_cleared ? size : 0) : object;
 }
 
 void *mallocx(size_t size, int flags)
@@ -147,15 +158,24 @@ size_t sallocx(const void *object, int flags)
 
 void dallocx(void *object, int flags)
 {
-    (void)flags;
-    hakmem_free(object);
+    if (has_no_cache(flags))
+        hakmem_free_direct(object);
+    else
+        hakmem_free(object);
 }
 
 void sdallocx(void *object, size_t size, int flags)
 {
     (void)size;
-    (void)flags;
-    hakmem_free(object);
+    dallocx(object, flags);
+}
+
+int je_get_defrag_hint(void *object)
+{
+    int saved = errno;
+    int hint = hakmem_page_utilisation(object, NULL, 0);
+    errno = saved;
+    return hint > 0;
 }
 
 size_t nallocx(size_t size, int flags)

@@ -122,7 +122,7 @@ static void hint(const union hak_value *value)
     (void)value;
 }
 
-/* Never called: obey() lets only the default pass. */
+/* Called for a default that was written out; obey() lets no other value pass. */
 static void unmet(const union hak_value *value)
 {
     (void)value;

@@ -69,6 +69,11 @@ JEMALLOC_EXPORT size_t HAK_JE(sallocx)(const void *object, int flags);
 JEMALLOC_EXPORT void HAK_JE(dallocx)(void *object, int flags);
 JEMALLOC_EXPORT void HAK_JE(sdallocx)(void *object, size_t size, int flags);
 
+/* What redis asks for where the macro is defined, and by this name whatever the prefix: 1 if a copy
+ * of the object, taken and freed with MALLOCX_TCACHE_NONE, would empty its slab, else 0. */
+#define JEMALLOC_FRAG_HINT
+JEMALLOC_EXPORT int je_get_defrag_hint(void *object);
+
 /* The least usable bytes that mallocx would give; 0: it would give NULL. */
 JEMALLOC_EXPORT size_t HAK_JE(nallocx)(size_t size, int flags);
 

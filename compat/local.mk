@@ -34,16 +34,19 @@ CLEANFILES += %D%/jemalloc.map
 %D%/jemalloc.map: $(top_srcdir)/api/hakmem.map $(srcdir)/%D%/local.mk
 	$(AM_V_GEN)$(MKDIR_P) %D% && $(SED) '/^  global:/a\
 	    mallocx; rallocx; xallocx; sallocx; dallocx; sdallocx; nallocx; mallctl;\
-	    mallctlnametomib; mallctlbymib; malloc_stats_print; malloc_conf; malloc_message;' \
+	    mallctlnametomib; mallctlbymib; malloc_stats_print; malloc_conf; malloc_message;\
+	    je_get_defrag_hint;' \
 	  $(top_srcdir)/api/hakmem.map >$@.new && mv $@.new $@
 
-# A folder for LD_LIBRARY_PATH in which the library has jemalloc's name.
+# A folder for LD_LIBRARY_PATH, and for -L, in which the library has jemalloc's name.
 install-exec-hook:
 	$(MKDIR_P) $(DESTDIR)$(libdir)/hakmem-jemalloc
-	cd $(DESTDIR)$(libdir)/hakmem-jemalloc && rm -f libjemalloc.so.2 && \
-	  $(LN_S) ../libhakmem-jemalloc.so.2 libjemalloc.so.2
+	cd $(DESTDIR)$(libdir)/hakmem-jemalloc && rm -f libjemalloc.so.2 libjemalloc.so && \
+	  $(LN_S) ../libhakmem-jemalloc.so.2 libjemalloc.so.2 && \
+	  $(LN_S) libjemalloc.so.2 libjemalloc.so
 uninstall-hook:
-	rm -f $(DESTDIR)$(libdir)/hakmem-jemalloc/libjemalloc.so.2
+	rm -f $(DESTDIR)$(libdir)/hakmem-jemalloc/libjemalloc.so.2 \
+	  $(DESTDIR)$(libdir)/hakmem-jemalloc/libjemalloc.so
 	-rmdir $(DESTDIR)$(libdir)/hakmem-jemalloc
 
 # An archive for a program that keeps libc's malloc: all names with a prefix, all else hidden.

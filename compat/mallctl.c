@@ -316,13 +316,33 @@ static void write_to_stderr(void *opaque, const char *text)
     }
 }
 
+/* A text as JSON wants it: quoted, and what JSON does not let stand escaped. What does not fit is
+ * cut. */
+static void put_json_text(char *buffer, size_t size, const char *text)
+{
+    enum { ESCAPED = 6 };    /* bytes of the longest */
+    size_t length = 0;
+    buffer[length++] = '"';
+    for (; *text != '\0' && length + ESCAPED + sizeof "\"" <= size; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte < ' ' || byte == '"' || byte == '\\')
+            length += (size_t)snprintf(buffer + length, size - length, "\\u%04x", byte);
+        else
+            buffer[length++] = *text;
+    }
+    buffer[length++] = '"';
+    buffer[length] = '\0';
+}
+
 static void put_value(char *buffer, size_t size, enum hak_value_type type,
-                      const union hak_value *value, const char *quote)
+                      const union hak_value *value, bool is_json)
 {
     if (type == HAK_VALUE_BOOL)
         snprintf(buffer, size, "%s", value->is_true ? "true" : "false");
+    else if (type == HAK_VALUE_TEXT && is_json)
+        put_json_text(buffer, size, value->text);
     else if (type == HAK_VALUE_TEXT)
-        snprintf(buffer, size, "%s%s%s", quote, value->text, quote);
+        snprintf(buffer, size, "%s", value->text);
     else if (type == HAK_VALUE_UNSIGNED)
         snprintf(buffer, size, "%u", value->number);
     else if (type == HAK_VALUE_SSIZE)
@@ -339,7 +359,7 @@ static void put_row(struct output *output, const struct hak_answer_row *row)
                    strchr(row->name, '<') == NULL;
     if (!is_told || row->read(HAK_ARENAS_ALL, &value) != 0)
         return;
-    put_value(shown, sizeof shown, row->type, &value, output->is_json ? "\"" : "");
+    put_value(shown, sizeof shown, row->type, &value, output->is_json);
     const char *form = output->is_json ? "%s\"%s\":%s" : "%s%s: %s\n";
     snprintf(line, sizeof line, form, output->is_json && !output->is_first ? "," : "", row->name,
              shown);

@@ -398,13 +398,22 @@ struct hakmem_page_use {
 };
 
 /* The hint that an active defragmentation wants: 1 if the object (up to 32 KiB, of any heap) lies
- * in a slab with more free objects than the average slab of its size and shard has, so that a copy
- * of it would lie in a fuller slab, and this one fall empty; else 0. -1 with errno: EINVAL (not an
- * object), ENOENT (larger than 32 KiB: it shares its pages with no other). Fills in the first
- * `size` bytes of *use unless that is NULL. The figures may be a moment old. No system call. Since
- * 0.1. */
+ * in a slab that has free objects and is at most an eighth fuller than the average slab of its size
+ * and shard: copies (hakmem_malloc_direct) lie in fewer slabs, and this one falls empty; else 0. -1
+ * with errno: EINVAL (not an object), ENOENT (larger than 32 KiB: it shares its pages with no
+ * other). Fills in the first `size` bytes of *use unless that is NULL. The figures may be a moment
+ * old. No system call. Since 0.1. */
 HAKMEM_API int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use,
                                        size_t size);
+
+/* As hakmem_malloc and hakmem_free, past all fronts and caches: the object comes out of the fullest
+ * slab of the shard in use here, or where that has no free one, of the node's other shards, and
+ * goes back into its own. For the copies of an active defragmentation: the others would hand out
+ * again what was moved away. Above 32 KiB there is no difference; a heap's objects always come and
+ * go so. Each takes a lock or some. The profile does not see objects up to 32 KiB of
+ * hakmem_malloc_direct. Any thread. Since 0.1. */
+HAKMEM_API void *hakmem_malloc_direct(size_t size) HAKMEM_RETURNS_FRESH;
+HAKMEM_API void hakmem_free_direct(void *object);
 
 #ifdef __cplusplus
 }

@@ -385,8 +385,8 @@ check_LTLIBRARIES += %D%/conform/layer.la
 # ------------------------------------------------------------------ compat
 # jemalloc's interface; ask prints what a configuration came to, for its script.
 check_PROGRAMS += %D%/compat/jemalloc.direct %D%/compat/ask
-TESTS += %D%/compat/jemalloc.direct %D%/compat/programs.sh
-EXTRA_DIST += %D%/compat/programs.sh
+TESTS += %D%/compat/jemalloc.direct %D%/compat/programs.sh %D%/compat/servers.sh
+EXTRA_DIST += %D%/compat/programs.sh %D%/compat/servers.sh
 %C%_compat_jemalloc_direct_SOURCES = %D%/compat/jemalloc.c
 %C%_compat_jemalloc_direct_LDADD = %D%/lib/libtest.la libhakmem-jemalloc.la
 %C%_compat_jemalloc_direct_LDFLAGS = -no-install

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Prints the mode in force and all that malloc_stats_print tells; with an argument, writes a
- * profile to that file first. */
+/* Prints the mode in force and all that malloc_stats_print tells, by the options of the second
+ * argument; writes a profile to the file of the first, if that is not empty, before. */
 #include <stdio.h>
 
 #include "compat/jemalloc.h"
@@ -16,10 +16,10 @@ int main(int argc, char **argv)
     char mode[256];
     hakmem_mode(mode, sizeof mode);
     printf("%s\n", mode);
-    if (argc > 1) {
+    if (argc > 1 && *argv[1] != '\0') {
         const char *name = argv[1];
         printf("prof.dump=%d\n", mallctl("prof.dump", NULL, NULL, &name, sizeof name));
     }
-    malloc_stats_print(print, stdout, NULL);
+    malloc_stats_print(print, stdout, argc > 2 ? argv[2] : NULL);
     return 0;
 }

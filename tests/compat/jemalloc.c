@@ -97,6 +97,27 @@ static void test_alignment(void)
     free(object);
 }
 
+/* Objects of all sizes past the caches, and the hint about them. */
+static void test_uncached(void)
+{
+    void *objects[TAP_COUNT(sizes)];
+    for (unsigned i = 0; i < TAP_COUNT(sizes); i++) {
+        unsigned char *object = mallocx(sizes[i], MALLOCX_TCACHE_NONE | MALLOCX_ZERO);
+        REQUIRE(object != NULL);
+        EXPECT(is_zero(object, sallocx(object, 0)));
+        EXPECT_GE(sallocx(object, 0), sizes[i]);
+        memset(object, 0xaa, sallocx(object, 0));
+        EXPECT(je_get_defrag_hint(object) == 0 || je_get_defrag_hint(object) == 1);
+        objects[i] = object;
+    }
+    EXPECT_EQ(je_get_defrag_hint(objects[TAP_COUNT(sizes) - 1]), 0);    /* shares no page */
+    errno = 0;
+    EXPECT_EQ(je_get_defrag_hint(objects), 0);
+    EXPECT_EQ(errno, 0);
+    for (unsigned i = 0; i < TAP_COUNT(sizes); i++)
+        dallocx(objects[i], i % 2 != 0 ? MALLOCX_TCACHE_NONE : 0);
+}
+
 static void test_growing_zeroes(void)
 {
     unsigned char *object = mallocx(10, MALLOCX_ZERO);
@@ -338,6 +359,7 @@ static void test_print(void)
 static const struct tap_case cases[] = {
     {"objects of all sizes", test_objects},
     {"alignment", test_alignment},
+    {"past the caches, and the hint", test_uncached},
     {"what grows is zeroed", test_growing_zeroes},
     {"too much is refused", test_too_much},
     {"arenas are heaps", test_arenas},

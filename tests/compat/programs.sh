@@ -60,6 +60,10 @@ report $? "a key without a value is told in a line"
 ask 'zero:true' && told '^opt.zero: false$' && one_line 'MALLOC_CONF: zero: not done by hakmem'
 report $? "what is not done is told in a line"
 
+env MALLOC_CONF='prof_prefix:a"b\c' ./tests/compat/ask '' J >"$work/out" 2>"$work/err"
+told '"opt.prof_prefix":"a\\u0022b\\u005cc"'
+report $? "a text is escaped in JSON"
+
 env MALLOC_CONF=prof:true,lg_prof_sample:12 ./tests/compat/ask "$work/profile" >"$work/out" \
     2>"$work/err" && told '^prof.dump=0$' && told '^prof.active: true$' && silent &&
     head -n 1 "$work/profile" | grep -q '^heap profile:'

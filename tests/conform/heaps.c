@@ -273,6 +273,58 @@ static void test_utilisation(void)
     EXPECT_EQ(hakmem_heap_destroy(heap), 0);
 }
 
+/* Copies of those that the hint names; how many. */
+static unsigned move_together(unsigned size)
+{
+    unsigned moved = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        if (many[i] == NULL || hakmem_page_utilisation(many[i], NULL, 0) != 1)
+            continue;
+        void *copy = hakmem_malloc_direct(size);
+        if (!EXPECT(copy != NULL))
+            break;
+        memcpy(copy, many[i], size);
+        hakmem_free_direct(many[i]);
+        many[i] = copy;
+        moved++;
+    }
+    return moved;
+}
+
+/* Every other object of the default heap goes: all slabs are half full, and as full as any other. */
+static void test_moving_together(void)
+{
+    enum { SIZE = 480 };
+    struct hakmem_heap_stats before, after;
+    if (has_none())
+        return;
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i] = allocate(SIZE);
+        REQUIRE(many[i] != NULL);
+        memset(many[i], (int)i, SIZE);
+    }
+    for (unsigned i = 0; i < MANY; i += 2) {
+        release(many[i]);
+        many[i] = NULL;
+    }
+    hakmem_thread_flush();
+    EXPECT_EQ(hakmem_heap_stats(NULL, &before, sizeof before), 0);
+    unsigned moved = move_together(SIZE);
+    EXPECT_EQ(hakmem_heap_stats(NULL, &after, sizeof after), 0);
+    EXPECT_GE(moved, MANY / 8);
+    EXPECT_GE(MANY / 2, moved);
+    /* The half of them that is free now was a quarter of all. */
+    EXPECT_GE(before.slabs, after.slabs + MANY * SIZE / 8);
+    for (unsigned i = 1; i < MANY; i += 2) {
+        EXPECT(((unsigned char *)many[i])[SIZE - 1] == (unsigned char)i);
+        hakmem_free_direct(many[i]);
+    }
+    void *large = hakmem_malloc_direct(100 * KIB);
+    EXPECT(large != NULL && hakmem_usable_size(large) >= 100 * KIB);
+    hakmem_free_direct(large);
+    hakmem_free_direct(NULL);
+}
+
 /* ------------------------------------------------------------------ limits */
 
 static unsigned calls_of_soft_limit;
@@ -775,6 +827,7 @@ int main(int argc, char **argv)
         {"realloc keeps content and heap", test_realloc},
         {"no object of one heap comes out of another", test_apart},
         {"the slab that is emptier than most is told", test_utilisation},
+        {"objects that move together free slabs", test_moving_together},
         {"a limit is exact, and nothing is lost to it", test_limits},
         {"what cannot be is EINVAL", test_bad_input},
         {"the end frees all at once", test_end},

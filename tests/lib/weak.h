@@ -53,5 +53,7 @@ extern __typeof__(hakmem_heap_of) hakmem_heap_of __attribute__((weak));
 extern __typeof__(hakmem_heap_stats) hakmem_heap_stats __attribute__((weak));
 extern __typeof__(hakmem_heap_purge) hakmem_heap_purge __attribute__((weak));
 extern __typeof__(hakmem_page_utilisation) hakmem_page_utilisation __attribute__((weak));
+extern __typeof__(hakmem_malloc_direct) hakmem_malloc_direct __attribute__((weak));
+extern __typeof__(hakmem_free_direct) hakmem_free_direct __attribute__((weak));
 
 #endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* For a program that moves its objects together (active defragmentation). Any thread.
+ *
+ *     hakmem_page_utilisation    is it worth to move this one?
+ *     hakmem_malloc_direct       a place in the fullest slab, past fronts and caches, which would
+ *                                hand out what the program has just moved away
+ *     hakmem_free_direct         back into its slab, which thereby becomes empty */
+#include <errno.h>
+#include <string.h>
+
+#include "api/malloc_slow.h"
+#include "api/mine.h"
+#include "api/publish.h"
+#include "api/wake.h"
+#include "front/fronts.h"
+#include "hakmem.h"
+#include "heap/heap.h"
+#include "shard/give.h"
+#include "shard/magazine.h"
+#include "shard/shard.h"
+
+/* The page of an object of a slab of any heap, as that of the default heap reads. */
+static struct hak_page slab_page(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    return hak_page_is_own(page) ? hak_slab_own_page(object, page) : page;
+}
+
+/* A figure that the holder of the bin's lock may be writing. */
+__attribute__((no_sanitize("thread"))) static unsigned free_in(const struct hak_slab *slab)
+{
+    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED);    /* relaxed: as said */
+}
+
+HAK_PUBLIC int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use, size_t size)
+{
+    struct hak_page page = slab_page(object);
+    if (hak_usable_size(object) == 0 || page.class_id == HAK_CLASS_NONE) {
+        errno = hak_usable_size(object) == 0 ? EINVAL : ENOENT;
+        return -1;
+    }
+    const struct hak_slab *slab = hak_slab_of(object, page);
+    const struct hak_pool *pool = hak_region_of(object)->pool;
+    struct hakmem_page_use told = {
+        .object_size = hak_classes[page.class_id].size,
+        .slab_objects = hak_classes[page.class_id].capacity,
+        .slab_free = free_in(slab),
+        .class_objects = hak_pool_objects(pool, page.class_id),
+        .class_free = hak_pool_free_objects(pool, page.class_id),
+    };
+    if (use != NULL)
+        memcpy(use, &told, size < sizeof told ? size : sizeof told);
+    /* An eighth above the average (jemalloc's, too): where all slabs are about as full, a single
+     * emptier one would else keep all others where they are. */
+    size_t used = told.slab_objects - told.slab_free;
+    size_t class_used = told.class_objects - told.class_free;
+    return told.slab_free != 0 &&
+           used * told.class_objects * 8 <= class_used * told.slab_objects * 9;
+}
+
+/* ---- past the fronts ------------------------------------------------------------------------- */
+
+static struct hak_shard *shard_here(void)
+{
+    const struct hak_front *front = hak_mine_front();
+    return front != NULL && front->pinned != NULL ? front->pinned
+                                                  : hak_heap_shard_here(hak_heap_default());
+}
+
+static void *take_from(struct hak_shard *shard, unsigned class_id)
+{
+    struct hak_chain chain = hak_magazine_empty(class_id);
+    hak_pool_take(hak_shard_pool(shard, class_id), class_id, 1, &chain);
+    return hak_chain_top(chain);
+}
+
+static void *take_fresh(struct hak_shard *shard, unsigned class_id)
+{
+    struct hak_chain chain = hak_magazine_empty(class_id);
+    hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, 1, &chain);
+    return hak_chain_top(chain);
+}
+
+/* A thread that wanders over the CPUs would else copy from shard to shard into new slabs, and back,
+ * for the average of those that it leaves falls with each object. */
+static void *take_packed(struct hak_shard *own, unsigned class_id)
+{
+    const struct hak_shard_map *map = hak_heap_map(hak_heap_default());
+    void *object = take_from(own, class_id);
+    for (unsigned index = 0; object == NULL && index < map->count; index++)
+        if (hak_shard_node(map->shards[index]) == hak_shard_node(own))
+            object = take_from(map->shards[index], class_id);
+    return object != NULL ? object : take_fresh(own, class_id);
+}
+
+HAK_PUBLIC void *hakmem_malloc_direct(size_t size)
+{
+    void *object = NULL;
+    hak_start();
+    if (size <= HAK_MID_MAX && hak_heap_enter()) {
+        object = take_packed(shard_here(), hak_size_class_known(size));
+        hak_publish_leave_heap();
+    }
+    return object != NULL ? object : hakmem_malloc(size);
+}
+
+HAK_PUBLIC void hakmem_free_direct(void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    if (page.class_id == HAK_CLASS_NONE || !hak_slab_begins(object, page) || !hak_heap_enter()) {
+        hakmem_free(object);
+        return;
+    }
+    struct hak_chain chain = hak_magazine_empty(page.class_id);
+    hak_magazine_push(&chain, object);
+    hak_shard_give_to_slabs(page.class_id, chain);
+    hak_publish_leave_heap();
+}
