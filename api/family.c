@@ -30,10 +30,6 @@
 #error "config.h does not say whether the standard names are to be defined (HAK_OVERRIDE_MALLOC)"
 #endif
 
-enum {
-    SLACK = 64, /* bytes beyond half of an object that realloc may leave unused */
-};
-
 static HAK_COLD void *fail(int error)
 {
     errno = error;
@@ -120,13 +116,6 @@ static HAK_COLD void *resize_nothing(void *object, size_t size)
     return fail(EINVAL);
 }
 
-/* Whether an object may stay where it is: it is large enough, and wastes less than half of it or
- * very little. False for size 0, since size - 1 wraps. */
-static inline bool fits(size_t usable, size_t size)
-{
-    return size - 1 < usable && size + SLACK >= usable / 2;
-}
-
 static __attribute__((noinline)) void *resize(void *object, size_t size)
 {
     size_t usable = hak_usable_size(object);
@@ -149,7 +138,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
         if (resized != NULL)
             return resized;
     }
-    if (fits(usable, size))
+    if (hak_fits(usable, size))
         return object;
     void *moved = move(object, usable, size);
     /* Memory that was given back meanwhile may let the object grow in place. */
@@ -161,7 +150,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
 
 void *hakmem_realloc(void *object, size_t size)
 {
-    if (hak_likely(fits(hak_quick_usable_size(object), size) && !hak_link_is_likely(object)))
+    if (hak_likely(hak_fits(hak_quick_usable_size(object), size) && !hak_link_is_likely(object)))
         return object;
     return resize(object, size);
 }

@@ -32,7 +32,7 @@
 
 enum {
     NODES = 64,
-    SLACK = 64,    /* as in api/family.c */
+    ATTEMPTS = 4,    /* of a call that the limit refuses while others give back */
 };
 
 /* What the options had when the struct had fewer fields: none yet. */
@@ -313,17 +313,22 @@ static uint64_t refusals(struct hak_own_heap *heap)
     return __atomic_load_n(&heap->terms.refused, __ATOMIC_RELAXED);    /* relaxed: a figure */
 }
 
-/* Where the kernel refused, and not the limit, others give back what they do not use. */
+/* Where the kernel refused, and not the limit, others give back what they do not use. Where the
+ * limit refused, another thread may be mapping, or giving back, what this one would have used. */
 static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own_request *request,
                                  bool *must_tell)
 {
     struct hak_reclaim call = {0};
     void *object = NULL;
-    uint64_t before = refusals(heap);
-    while (object == NULL && hak_own_heap_is_live(heap)) {
-        if (!take_once(heap, request, must_tell, &object))
+    unsigned attempts = 0;
+    while (hak_own_heap_is_live(heap)) {
+        uint64_t refused = refusals(heap);
+        struct hak_own_mark mark = hak_own_heap_mark(heap);
+        if (!take_once(heap, request, must_tell, &object) || object != NULL)
             break;
-        if (object == NULL && (refusals(heap) != before || !hak_give_back(&call)))
+        bool is_limit = refusals(heap) != refused;
+        if (is_limit ? ++attempts == ATTEMPTS || !hak_own_heap_was_busy(heap, &mark)
+                     : !hak_give_back(&call))
             break;
     }
     return object;
@@ -410,12 +415,6 @@ HAK_PUBLIC void hakmem_heap_free(struct hakmem_heap *heap, void *object)
 
 /* ---- resizing -------------------------------------------------------------------------------- */
 
-/* As in api/family.c. */
-static bool fits(size_t usable, size_t size)
-{
-    return size - 1 < usable && size + SLACK >= usable / 2;
-}
-
 struct resized {
     struct hak_own_heap *heap;    /* the object's; NULL: it has none, or a fork does not end */
     bool is_free;
@@ -433,7 +432,7 @@ static struct resized resize_in_place(void *object, size_t size)
         resized.heap = shard->heap;
         resized.is_free = hak_own_shard_says_free(shard, object, page);
         resized.in_place = page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
-                           hak_own_shard_resize(shard, object, page, size);
+                           hak_own_shard_resize(shard, object, size);
         hak_own_shard_leave(shard);
     }
     hak_section_leave();
@@ -451,7 +450,7 @@ void *hak_heaps_resize(void *object, size_t usable, size_t size)
         hak_misuse("realloc", object, HAK_MISUSE_FREED);
     if (resized.heap == NULL || resized.is_free)
         return refuse(resized.is_free ? EINVAL : ENOMEM);
-    if (resized.in_place || fits(usable, size))
+    if (resized.in_place || hak_fits(usable, size))
         return object;
     int saved = errno;
     void *fresh = take_size(outer(resized.heap), size, HAK_ZERO_NO);
@@ -519,6 +518,7 @@ static int default_heap_stats(struct hakmem_heap_stats *stats, size_t size)
         .cached = totals.cached,
         .shards = hakmem_shard_count(),
         .metadata = hak_meta_bytes(),
+        .holes = totals.holes,
     };
     tell(&told, stats, size);
     return 0;
@@ -547,6 +547,7 @@ HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_st
         .soft_limit = own->terms.soft_limit,
         .refused = refusals(own),
         .shards = own->count,
+        .holes = bytes.holes,
     };
     tell(&told, stats, size);
     return 0;
@@ -554,11 +555,15 @@ HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_st
 
 HAK_PUBLIC size_t hakmem_heap_purge(struct hakmem_heap *heap)
 {
-    if (!is_live(heap) || !hak_owned_enter()) {
+    size_t bytes = 0;
+    if (!is_live(heap)) {
         errno = EINVAL;
         return 0;
     }
-    size_t bytes = hak_own_heap_purge(inner(heap));
-    hak_section_leave();
+    /* A section for each shard: a fork waits for one only. */
+    for (unsigned index = 0; index < inner(heap)->count && hak_owned_enter(); index++) {
+        bytes += hak_own_heap_purge_shard(inner(heap), index);
+        hak_section_leave();
+    }
     return bytes;
 }

@@ -38,6 +38,17 @@ void hak_release(void *object);
  * the library can tell. */
 size_t hak_usable_size(const void *object);
 
+enum {
+    HAK_RESIZE_SLACK = 64,    /* bytes beyond half of an object that realloc may leave unused */
+};
+
+/* Whether an object may stay where it is: it is large enough, and wastes less than half of it or
+ * very little. False for size 0, since size - 1 wraps. */
+static inline bool hak_fits(size_t usable, size_t size)
+{
+    return size - 1 < usable && size + HAK_RESIZE_SLACK >= usable / 2;
+}
+
 /* Tries to change the size of an object in place, or of a whale by moving its pages without a copy.
  * Returns the object's address, which may be new, or NULL if nothing has changed. */
 void *hak_resize(void *object, size_t new_size);

@@ -152,6 +152,13 @@ static int background_thread(size_t number, union hak_value *value)
     return 0;
 }
 
+static int background_threads(size_t number, union hak_value *value)
+{
+    (void)number;
+    value->size = hak_conf_value(HAK_CONF_background_thread).is_true;
+    return 0;
+}
+
 /* The thread begins with the process or not at all. */
 static int set_background_thread(size_t number, const union hak_value *value)
 {

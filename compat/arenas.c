@@ -147,7 +147,8 @@ static bool add(struct hakmem_heap *heap, struct hak_arena_figures *sum)
     if (result != 0)
         return false;
     size_t large = stats.used - stats.used_small;
-    size_t small_pages = stats.slabs > stats.used_small ? stats.slabs : stats.used_small;
+    size_t backed = stats.slabs - (stats.holes < stats.slabs ? stats.holes : stats.slabs);
+    size_t small_pages = backed > stats.used_small ? backed : stats.used_small;
     sum->small += stats.used_small;
     sum->large += large;
     sum->active += small_pages + large;

@@ -9,6 +9,7 @@ libhakmem_jemalloc_la_SOURCES = $(libhakmem_la_SOURCES) \
 	%D%/mallctl.c \
 	%D%/answers.c \
 	%D%/arenas.c \
+	%D%/utilization.c \
 	%D%/conf.c
 # libhakmem-jemalloc.so.2, after libjemalloc.so.2.
 libhakmem_jemalloc_la_LDFLAGS = -version-info 2:0:0 $(HAK_LDFLAGS) \
@@ -20,6 +21,7 @@ noinst_HEADERS += \
 	compat/arenas.h \
 	compat/answers.h \
 	compat/conf.h \
+	compat/utilization.h \
 	compat/value.h
 EXTRA_DIST += \
 	compat/conf.def \

@@ -12,6 +12,7 @@
 #include "compat/answers.h"
 #include "compat/arenas.h"
 #include "compat/jemalloc.h"
+#include "compat/utilization.h"
 
 __attribute__((weak)) void (*malloc_message)(void *opaque, const char *text);
 
@@ -268,6 +269,11 @@ static int run(const struct call *call)
         return run_command(call);
     if (row->type == HAK_VALUE_LOOKUP)
         return look_up(call);
+    if (row->type == HAK_VALUE_QUERY)
+        return hak_utilization_query(call->old, call->old_size, call->fresh, call->fresh_size);
+    if (row->type == HAK_VALUE_BATCH)
+        return hak_utilization_batch_query(call->old, call->old_size, call->fresh,
+                                           call->fresh_size);
     if (row->write == NULL && (call->fresh != NULL || call->fresh_size != 0))
         return EPERM;
     if (row->read == NULL && (call->old != NULL || call->old_size != NULL))

@@ -5,4 +5,9 @@ check_PROGRAMS += %D%/buffer_pool
 %C%_buffer_pool_SOURCES = %D%/buffer_pool.c
 %C%_buffer_pool_LDADD = libhakmem.la -lpthread
 %C%_buffer_pool_LDFLAGS = -no-install
-EXTRA_DIST += %D%/sqlite.c
+EXTRA_DIST += \
+	%D%/Containerfile \
+	%D%/sqlite.c \
+	%D%/systemd/mariadb.conf \
+	%D%/systemd/postgresql.conf \
+	%D%/systemd/redis-server.conf

@@ -37,6 +37,7 @@ void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
         totals->mapped += held_bytes(shard);
         totals->in_use_slabs +=
             hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid);
+        totals->holes += hak_pool_hole_bytes(&shard->tiny) + hak_pool_hole_bytes(&shard->mid);
         small += (int64_t)(hak_pool_taken_bytes(&shard->tiny) + hak_pool_taken_bytes(&shard->mid) +
                            hak_counter_read(&shard->counters, HAK_COUNTER_INBOX_BYTES) -
                            hak_counter_read(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME)) -

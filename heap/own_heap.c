@@ -16,7 +16,7 @@ enum {
 };
 
 static const uint64_t END_WAIT_NS = 10ul * 1000 * 1000 * 1000;
-static const uint64_t END_NAP_NS = 20 * 1000;
+static const uint64_t NAP_NS = 20 * 1000;
 
 static struct {
     struct hak_lock lock;
@@ -113,14 +113,14 @@ static bool wait_until_empty(const struct hak_own_heap *heap)
         while (!hak_own_shard_is_empty(heap->shards[index])) {
             if (hak_os_now_ns() > deadline)
                 return false;
-            hak_os_sleep_ns(END_NAP_NS);
+            hak_os_sleep_ns(NAP_NS);
         }
     /* acquire: pairs with the release in hak_own_heap_has_told. A caller sets it inside a shard, so
      * no other can begin to tell once all shards are empty. */
     while (__atomic_load_n(&heap->telling, __ATOMIC_ACQUIRE) != 0) {
         if (hak_os_now_ns() > deadline)
             return false;
-        hak_os_sleep_ns(END_NAP_NS);
+        hak_os_sleep_ns(NAP_NS);
     }
     return true;
 }
@@ -285,19 +285,32 @@ static size_t purge(struct hak_own_shard *shard, enum asked asked)
 {
     if (!hak_own_shard_enter(shard))
         return 0;
+    struct hak_own_heap *heap = shard->heap;
     size_t bytes = 0;
-    if (asked == HEAP_IS_ASKED || !shard->source.terms->populates)
+    if (asked == HEAP_IS_ASKED || !heap->terms.populates) {
         bytes = hak_own_shard_purge(shard);
+        __atomic_fetch_add(&heap->purged, 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    }
     hak_own_shard_leave(shard);
     return bytes;
+}
+
+size_t hak_own_heap_purge_shard(struct hak_own_heap *heap, unsigned index)
+{
+    return purge(heap->shards[index], HEAP_IS_ASKED);
 }
 
 size_t hak_own_heap_purge(struct hak_own_heap *heap)
 {
     size_t bytes = 0;
     for (unsigned index = 0; index < heap->count; index++)
-        bytes += purge(heap->shards[index], HEAP_IS_ASKED);
+        bytes += hak_own_heap_purge_shard(heap, index);
     return bytes;
+}
+
+size_t hak_own_heaps_purge_shard(unsigned number)
+{
+    return purge(hak_own_shards[number], ALL_ARE_ASKED);
 }
 
 size_t hak_own_heaps_purge(void)
@@ -305,8 +318,30 @@ size_t hak_own_heaps_purge(void)
     unsigned last = hak_own_shard_last();
     size_t bytes = 0;
     for (unsigned number = 1; number <= last; number++)
-        bytes += purge(hak_own_shards[number], ALL_ARE_ASKED);
+        bytes += hak_own_heaps_purge_shard(number);
     return bytes;
+}
+
+struct hak_own_mark hak_own_heap_mark(const struct hak_own_heap *heap)
+{
+    /* relaxed, both: hints */
+    struct hak_own_mark mark = {
+        .claims = __atomic_load_n(&heap->terms.claims, __ATOMIC_RELAXED),
+        .purged = __atomic_load_n(&heap->purged, __ATOMIC_RELAXED),
+    };
+    for (unsigned index = 0; index < heap->count && !mark.is_busy; index++)
+        mark.is_busy = !hak_own_shard_is_empty(heap->shards[index]);
+    return mark;
+}
+
+bool hak_own_heap_was_busy(const struct hak_own_heap *heap, const struct hak_own_mark *mark)
+{
+    struct hak_own_mark now = hak_own_heap_mark(heap);
+    if (!mark->is_busy && !now.is_busy && now.claims == mark->claims &&
+        now.purged - mark->purged <= heap->count)
+        return false;
+    hak_os_sleep_ns(NAP_NS);
+    return true;
 }
 
 struct hak_own_bytes hak_own_heap_bytes(struct hak_own_heap *heap)
@@ -320,6 +355,7 @@ struct hak_own_bytes hak_own_heap_bytes(struct hak_own_heap *heap)
         hak_own_shard_leave(shard);
         sum.small += bytes.small;
         sum.slabs += bytes.slabs;
+        sum.holes += bytes.holes;
         sum.runs += bytes.runs;
         sum.alone += bytes.alone;
         sum.cached += bytes.cached;

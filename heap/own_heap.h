@@ -34,6 +34,7 @@ struct hak_own_heap {
     struct hak_own_alarm alarm;
     uint32_t telling;                      /* 1: a caller is about to call the alarm, or does: the
                                               heap does not end meanwhile; atomic */
+    uint32_t purged;                       /* purges of shards, ever; relaxed */
     struct hak_own_shard *shards[];
 };
 
@@ -79,10 +80,27 @@ static inline void hak_own_heap_has_told(struct hak_own_heap *heap)
 void hak_own_heaps_tick_next(uint64_t now_ns);
 void hak_own_heaps_tick(uint64_t now_ns);
 
-/* Gives back what is unused in one heap, or in all that are not populated. Returns bytes. Inside a
- * section. */
+/* Gives back what is unused in a shard of the heap, counted from 0; in all of a heap; in the shard
+ * of a number, 1 .. hak_own_shard_last(), unless its heap is populated; in all such shards. Returns
+ * bytes. Inside a section, which for more than one shard may last long. */
+size_t hak_own_heap_purge_shard(struct hak_own_heap *heap, unsigned index);
 size_t hak_own_heap_purge(struct hak_own_heap *heap);
+size_t hak_own_heaps_purge_shard(unsigned number);
 size_t hak_own_heaps_purge(void);
+
+/* What a call that the limit refuses remembers of the heap from before: what other calls were about
+ * to map or unmap meanwhile was in nobody's hands, and counted against the limit. */
+struct hak_own_mark {
+    bool is_busy;         /* other calls were under way */
+    uint32_t claims;      /* as in struct hak_terms */
+    uint32_t purged;      /* as in struct hak_own_heap */
+};
+
+struct hak_own_mark hak_own_heap_mark(const struct hak_own_heap *heap);
+
+/* Whether other calls may have had memory in hand since the mark, of a caller who purged each shard
+ * once; then naps 20 us, so that they go on. Outside sections. */
+bool hak_own_heap_was_busy(const struct hak_own_heap *heap, const struct hak_own_mark *mark);
 
 /* Bytes of all shards of a heap. Inside a section. */
 struct hak_own_bytes hak_own_heap_bytes(struct hak_own_heap *heap);

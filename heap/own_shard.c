@@ -194,7 +194,6 @@ static void *take_alone(struct hak_own_shard *shard, const struct hak_own_reques
         alone->next->previous = alone;
     shard->alone = alone;
     shard->alone_bytes += alone_usable(alone);
-    shard->alone_count++;
     hak_lock_release(&shard->alone_lock);
     hak_page_map_set_kind(object, 1, HAK_PAGE_OWN_ALONE, shard->number);
     return object;
@@ -222,7 +221,6 @@ static bool give_alone(struct hak_own_shard *shard, void *object)
         if (alone->next != NULL)
             alone->next->previous = alone->previous;
         shard->alone_bytes -= alone_usable(alone);
-        shard->alone_count--;
     }
     hak_lock_release(&shard->alone_lock);
     if (is_live)
@@ -300,12 +298,9 @@ size_t hak_own_shard_size(const void *object, struct hak_page page)
                : 0;
 }
 
-int hak_own_shard_resize(struct hak_own_shard *shard, void *object, struct hak_page page,
-                         size_t size)
+bool hak_own_shard_resize(struct hak_own_shard *shard, void *run, size_t size)
 {
-    if (page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX)
-        return hak_large_resize(object, size, shard->policy);
-    return size <= hak_own_shard_size(object, page);
+    return hak_large_resize(run, size, shard->policy);
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */
@@ -350,6 +345,7 @@ struct hak_own_bytes hak_own_shard_bytes(struct hak_own_shard *shard)
     return (struct hak_own_bytes){
         .small = hak_pool_taken_bytes(&shard->tiny) + hak_pool_taken_bytes(&shard->mid),
         .slabs = hak_pool_slab_bytes(&shard->tiny) + hak_pool_slab_bytes(&shard->mid),
+        .holes = hak_pool_hole_bytes(&shard->tiny) + hak_pool_hole_bytes(&shard->mid),
         .runs = large.used,
         .alone = alone,
         .cached = large.dirty + hak_pool_dirty_bytes(&shard->tiny) +

@@ -62,10 +62,9 @@ struct hak_own_shard {
     struct hak_pool tiny;
     struct hak_pool mid;
     struct hak_large_cache large;
-    struct hak_lock alone_lock;      /* over the next three */
+    struct hak_lock alone_lock;      /* over the next two */
     struct hak_alone *alone;         /* mappings of single objects */
     size_t alone_bytes;
-    size_t alone_count;
     struct hak_learner learner;      /* which learns nothing; large.h needs one */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
@@ -163,10 +162,9 @@ size_t hak_own_shard_size(const void *object, struct hak_page page);
 bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object,
                              struct hak_page page);
 
-/* Makes a live run hold `size` bytes in its place: 1 or 0. Other objects never change: 1 if they
- * hold that many. */
-int hak_own_shard_resize(struct hak_own_shard *shard, void *object, struct hak_page page,
-                         size_t size);
+/* Makes a live run hold `size` bytes, more than HAK_MID_MAX, where it is. False: it stays as it
+ * is. */
+bool hak_own_shard_resize(struct hak_own_shard *shard, void *run, size_t size);
 
 /* After a call: now and then lets unused memory decay. */
 void hak_own_shard_visit(struct hak_own_shard *shard);
@@ -182,6 +180,7 @@ size_t hak_own_shard_purge(struct hak_own_shard *shard);
 struct hak_own_bytes {
     size_t small;     /* objects of slabs in the program's hands */
     size_t slabs;     /* slabs */
+    size_t holes;     /* of these given back to the kernel */
     size_t runs;
     size_t alone;
     size_t cached;    /* dirty but unused */

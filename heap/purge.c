@@ -111,19 +111,43 @@ static bool is_enough(const struct hak_heap_purge *purge, size_t bytes)
 
 /* Each step below has a section of its own, so a fork waits for one step only. While a fork lasts
  * long, the steps are left out. */
-static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *purge)
+static size_t purge_whales(struct hak_heap *heap)
 {
     if (!hak_section_enter_late())
         return 0;
     size_t bytes = hak_whale_trim(&heap->whales) + hak_kept_retry();
-    if (!is_enough(purge, bytes))
-        bytes += hak_own_heaps_purge();
-    if (!is_enough(purge, bytes)) {
-        /* relaxed: a wish, which fronts of other threads and CPUs obey at their next slow call */
-        __atomic_fetch_add(&hak_front_wishes, 1, __ATOMIC_RELAXED);
-        hak_front_flush_cpus();
-    }
     hak_section_leave();
+    return bytes;
+}
+
+/* Shards of heaps that the program made; `bytes` were given back before. */
+static size_t purge_own_heaps(const struct hak_heap_purge *purge, size_t bytes)
+{
+    unsigned last = hak_own_shard_last();
+    for (unsigned number = 1; number <= last && !is_enough(purge, bytes); number++) {
+        if (!hak_section_enter_late())
+            break;
+        bytes += hak_own_heaps_purge_shard(number);
+        hak_section_leave();
+    }
+    return bytes;
+}
+
+static void flush_fronts(void)
+{
+    if (!hak_section_enter_late())
+        return;
+    /* relaxed: a wish, which fronts of other threads and CPUs obey at their next slow call */
+    __atomic_fetch_add(&hak_front_wishes, 1, __ATOMIC_RELAXED);
+    hak_front_flush_cpus();
+    hak_section_leave();
+}
+
+static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *purge)
+{
+    size_t bytes = purge_own_heaps(purge, purge_whales(heap));
+    if (!is_enough(purge, bytes))
+        flush_fronts();
     return bytes;
 }
 

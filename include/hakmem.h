@@ -375,6 +375,7 @@ struct hakmem_heap_stats {
     uint64_t refused;    /* mappings that the limit refused; a call may try several */
     unsigned shards;
     size_t metadata;     /* the default heap's: the library's own, for all heaps */
+    size_t holes;        /* in slabs, but without pages behind: no object is there */
 };
 
 /* Fills in the first `size` bytes of *stats; pass the caller's sizeof *stats. Heap NULL is the

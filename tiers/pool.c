@@ -456,6 +456,14 @@ size_t hak_pool_slab_bytes(struct hak_pool *pool)
     return bytes;
 }
 
+size_t hak_pool_hole_bytes(const struct hak_pool *pool)
+{
+    size_t pages = 0;
+    for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++)
+        pages += hak_pool_hole_pages(pool, class_id);
+    return pages * hak_os_page_size();
+}
+
 size_t hak_pool_taken_bytes(struct hak_pool *pool)
 {
     size_t bytes = 0;

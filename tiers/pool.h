@@ -164,6 +164,9 @@ void hak_pool_settle(struct hak_pool *pool, enum hak_os_pages pages);
 /* Bytes in slabs (taken from the space). */
 size_t hak_pool_slab_bytes(struct hak_pool *pool);
 
+/* Bytes of kernel pages inside slabs that were given back. */
+size_t hak_pool_hole_bytes(const struct hak_pool *pool);
+
 /* Bytes of the slabs' objects that are not free, whether programs or fronts hold them. Slabs'
  * unused ends do not count. */
 size_t hak_pool_taken_bytes(struct hak_pool *pool);

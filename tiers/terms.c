@@ -17,6 +17,7 @@ static bool claim(struct hak_terms *terms, size_t size)
         }
     } while (!__atomic_compare_exchange_n(&terms->mapped, &mapped, mapped + size, 1,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    __atomic_fetch_add(&terms->claims, 1, __ATOMIC_RELAXED);
     size_t peak = __atomic_load_n(&terms->peak, __ATOMIC_RELAXED);
     while (peak < mapped + size &&
            !__atomic_compare_exchange_n(&terms->peak, &peak, mapped + size, 1, __ATOMIC_RELAXED,

@@ -29,6 +29,7 @@ struct hak_terms {
     size_t mapped;                   /* relaxed, all that follows */
     size_t peak;
     uint64_t refused;                /* mappings beyond the limit */
+    uint32_t claims;                 /* mappings within it */
     uint32_t exceeds;                /* 1: the soft limit is exceeded, and a caller was told */
 };
 

@@ -308,6 +308,35 @@ static void test_errors(void)
     EXPECT_EQ(mallctl("prof.dump", NULL, NULL, NULL, 0), ENOENT);
 }
 
+static void test_utilization(void)
+{
+    void *objects[] = {mallocx(100, 0), mallocx(100000, 0), &objects};
+    size_t figures[3][3], one[6], size = sizeof figures;
+    static const char query[] = "experimental.utilization.query";
+    static const char batch[] = "experimental.utilization.batch_query";
+    EXPECT_EQ(mallctl(batch, figures, &size, objects, sizeof objects), 0);
+    EXPECT_GE(figures[0][1], 2);
+    EXPECT_GE(figures[0][1], figures[0][0] + 1);
+    EXPECT_GE(figures[0][2], figures[0][1] * sallocx(objects[0], 0));
+    EXPECT_EQ(figures[1][0], 0);
+    EXPECT_EQ(figures[1][1], 1);
+    EXPECT_EQ(figures[1][2], sallocx(objects[1], 0));
+    EXPECT_EQ(figures[2][2], 0);
+    size = sizeof one;
+    EXPECT_EQ(mallctl(query, one, &size, objects, sizeof *objects), 0);
+    EXPECT_EQ(one[0], 0);
+    EXPECT_EQ(one[2], figures[0][1]);
+    EXPECT_EQ(one[3], figures[0][2]);
+    EXPECT_GE(one[5], one[2]);
+    EXPECT_EQ(mallctl(query, one, &size, objects, sizeof objects), EINVAL);
+    size = sizeof figures - 1;
+    EXPECT_EQ(mallctl(batch, figures, &size, objects, sizeof objects), EINVAL);
+    EXPECT_EQ(mallctl(batch, NULL, NULL, objects, sizeof objects), EINVAL);
+    EXPECT_EQ(mallctl(batch, figures, &size, NULL, 0), EINVAL);
+    dallocx(objects[0], 0);
+    dallocx(objects[1], 0);
+}
+
 static void test_threads(void)
 {
     unsigned arena = 7;
@@ -367,6 +396,7 @@ static const struct tap_case cases[] = {
     {"figures follow the program", test_figures},
     {"size classes", test_classes},
     {"errors are jemalloc's", test_errors},
+    {"how full slabs are", test_utilization},
     {"threads, caches, background", test_threads},
     {"statistics are printed", test_print},
 };

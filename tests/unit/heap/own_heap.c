@@ -220,6 +220,35 @@ static void upkeep_reaches_all(void)
         EXPECT_EQ(hak_own_heap_end(heaps[i]), HAK_OWN_ENDED);
 }
 
+/* What a call that the limit refused has to know before it gives up. */
+static void others_are_seen(void)
+{
+    world_start();
+    struct hak_own_heap *heap =
+        hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+    REQUIRE(heap != NULL);
+    struct hak_own_mark mark = hak_own_heap_mark(heap);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0);
+    hak_own_heap_purge(heap);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0);    /* the caller's own */
+    hak_own_heap_purge(heap);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 1);
+    mark = hak_own_heap_mark(heap);
+    void *object = take(heap, 100);
+    REQUIRE(object != NULL);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 1);
+    mark = hak_own_heap_mark(heap);
+    EXPECT_EQ(hak_own_shard_enter(heap->shards[0]), 1);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 1);
+    mark = hak_own_heap_mark(heap);
+    hak_own_shard_leave(heap->shards[0]);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 1);
+    mark = hak_own_heap_mark(heap);
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0);
+    give(object);
+    EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -228,6 +257,7 @@ int main(int argc, char **argv)
         {"an end waits for calls", calls_are_waited_for},
         {"eight threads free while a ninth ends and creates", others_free_meanwhile},
         {"upkeep reaches all heaps", upkeep_reaches_all},
+        {"what others do at a limit is seen", others_are_seen},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

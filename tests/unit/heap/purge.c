@@ -2,8 +2,11 @@
 /* heap/purge.c: what trims give back; reaped while poppers look. */
 #include "heap/purge.h"
 
+#include <string.h>
+
 #include "front/exchange.h"
 #include "front/fronts.h"
+#include "heap/own_heap.h"
 #include "heap/tick.h"
 #include "tests/unit/world.h"
 
@@ -42,11 +45,48 @@ static void trims_reach_fronts(void)
     world_expect_nothing_lost();
 }
 
+/* Heaps of the program are purged one after another, until it is enough or too late. */
+static void purges_stop(void)
+{
+    enum { HEAPS = 3, MIB = 1024 * 1024 };
+    static const struct hak_terms unlimited = {.is_dumped = 1};
+    struct hak_own_heap *heaps[HEAPS];
+    struct hak_heap *heap = world_start();
+    hak_heap_trim(heap);
+    for (unsigned i = 0; i < HEAPS; i++) {
+        const struct hak_own_request request = {4 * MIB, 1, HAK_CLASS_NONE, HAK_ZERO_NO};
+        bool must_tell = false;
+        heaps[i] = hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+        REQUIRE(heaps[i] != NULL);
+        void *run = hak_own_heap_take(heaps[i], &request, &must_tell);
+        REQUIRE(run != NULL);
+        memset(run, 1, request.size);
+        struct hak_page page = hak_page_find(run);
+        EXPECT_EQ(hak_own_shard_give(heaps[i]->shards[0], run, page), HAK_OWN_LIVE);
+        EXPECT_GE(hak_own_heap_bytes(heaps[i]).cached, 3 * MIB);
+    }
+    const struct hak_heap_purge too_late = {0, SIZE_MAX, 1};
+    const struct hak_heap_purge little = {0, 1, UINT64_MAX};
+    hak_heap_purge(heap, &too_late);
+    for (unsigned i = 0; i < HEAPS; i++)
+        EXPECT_GE(hak_own_heap_bytes(heaps[i]).cached, 3 * MIB);
+    EXPECT_GE(hak_heap_purge(heap, &little), 3 * MIB);
+    EXPECT_EQ(hak_own_heap_bytes(heaps[0]).cached, 0);
+    for (unsigned i = 1; i < HEAPS; i++)
+        EXPECT_GE(hak_own_heap_bytes(heaps[i]).cached, 3 * MIB);
+    hak_heap_trim(heap);
+    for (unsigned i = 0; i < HEAPS; i++) {
+        EXPECT_EQ(hak_own_heap_bytes(heaps[i]).cached, 0);
+        EXPECT_EQ(hak_own_heap_end(heaps[i]), HAK_OWN_ENDED);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"a trim tells what it gave back", trims_tell},
         {"it reaches the fronts of others", trims_reach_fronts},
+        {"it stops at its bytes and its deadline", purges_stop},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -303,6 +303,7 @@ static void huge_pages_are_spared(void)
         hak_pool_holes_tick(&pool, &policy, (300 + 2 * tick) * DECAY);
     EXPECT_EQ(calls(), before);
     EXPECT_EQ(hak_pool_holes_purge(&pool), pages / 2 * hak_os_page_size());
+    EXPECT_EQ(hak_pool_hole_bytes(&pool), pages / 2 * hak_os_page_size());
     finish();
     hak_region_set_huge(HAK_HUGE_DEFAULT);
 }
