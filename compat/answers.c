@@ -220,10 +220,23 @@ static int dump_profile(size_t number, const union hak_value *value)
 
 /* ------------------------------------------------------------------ threads, caches */
 
-static int set_true(size_t number, const union hak_value *value)
+/* Fronts go on; whether a thread wants one is remembered for those who ask. */
+static __thread bool cache_is_off;
+
+static int thread_cache(size_t number, union hak_value *value)
 {
     (void)number;
-    return value->is_true ? 0 : EFAULT;
+    value->is_true = !cache_is_off;
+    return 0;
+}
+
+static int set_thread_cache(size_t number, const union hak_value *value)
+{
+    (void)number;
+    cache_is_off = !value->is_true;
+    if (cache_is_off)
+        hakmem_thread_flush();
+    return 0;
 }
 
 static int accept(size_t number, const union hak_value *value)

@@ -352,7 +352,13 @@ static void test_threads(void)
     EXPECT_EQ(mallctl("background_thread", NULL, NULL, &is_on, sizeof is_on), EFAULT);
     is_on = false;
     EXPECT_EQ(mallctl("background_thread", NULL, NULL, &is_on, sizeof is_on), 0);
-    EXPECT_EQ(mallctl("thread.tcache.enabled", NULL, NULL, &is_on, sizeof is_on), EFAULT);
+    bool was_on = false;
+    size_t bool_size = sizeof was_on;
+    EXPECT_EQ(mallctl("thread.tcache.enabled", &was_on, &bool_size, &is_on, sizeof is_on), 0);
+    EXPECT_EQ(was_on, true);
+    is_on = true;
+    EXPECT_EQ(mallctl("thread.tcache.enabled", &was_on, &bool_size, &is_on, sizeof is_on), 0);
+    EXPECT_EQ(was_on, false);
     unsigned cache;
     EXPECT_EQ(mallctl("tcache.create", &cache, &size, NULL, 0), 0);
     void *object = mallocx(10, MALLOCX_TCACHE(cache));
