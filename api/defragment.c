@@ -10,12 +10,12 @@
 
 #include "api/malloc_slow.h"
 #include "api/mine.h"
+#include "api/misuse.h"
 #include "api/publish.h"
 #include "api/wake.h"
 #include "front/fronts.h"
 #include "hakmem.h"
 #include "heap/heap.h"
-#include "shard/give.h"
 #include "shard/magazine.h"
 #include "shard/shard.h"
 
@@ -107,12 +107,15 @@ HAK_PUBLIC void *hakmem_malloc_direct(size_t size)
 HAK_PUBLIC void hakmem_free_direct(void *object)
 {
     struct hak_page page = hak_page_find(object);
-    if (page.class_id == HAK_CLASS_NONE || !hak_slab_begins(object, page) || !hak_heap_enter()) {
+    struct hak_shard *home = hak_shard_of_id(page.home);
+    if (page.class_id == HAK_CLASS_NONE || home == NULL || !hak_slab_begins(object, page) ||
+        !hak_heap_enter()) {
         hakmem_free(object);
         return;
     }
-    struct hak_chain chain = hak_magazine_empty(page.class_id);
-    hak_magazine_push(&chain, object);
-    hak_shard_give_to_slabs(page.class_id, chain);
+    struct hak_pool *pool = hak_shard_pool(home, page.class_id);
+    bool is_given = hak_pool_give_one(pool, page.class_id, object, home->policy);
     hak_publish_leave_heap();
+    if (hak_unlikely(!is_given))
+        hak_misuse("hakmem_free_direct", object, HAK_MISUSE_FREED);
 }
