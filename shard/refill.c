@@ -35,7 +35,7 @@ enum {
     SHARING_ALL = 4,
     /* Neighbours that are asked whether they keep so many more unused pages than the shard. */
     FAR_MORE_BYTES = 4 * 1024 * 1024,
-    FAR_MORE_PROBES = 8,
+    FAR_MORE_PROBES = 64,
 };
 
 static void count_refill(struct hak_shard *shard, enum hak_counter source, unsigned giver,
