@@ -17,19 +17,19 @@ static size_t read_bytes(const size_t *bytes)
 
 /* What is allowed before anything is known. Of a machine of 64 CPUs at work each has a lane, which
  * would get a quarter of a MiB of the first 16 MiB, and fault in anew what it gave back. */
-static size_t first_bytes(const struct hak_credit *credit)
+static size_t first_bytes(const struct hak_credit *credit, size_t more)
 {
-    size_t holders = __atomic_load_n(&credit->holders, __ATOMIC_RELAXED);
+    size_t holders = __atomic_load_n(&credit->holders, __ATOMIC_RELAXED) + more;
     size_t cpus = read_bytes(&credit->cpus);
     size_t each = (holders < cpus ? holders : cpus) * HAK_CREDIT_EACH;
     return each > HAK_CREDIT_FIRST ? each : HAK_CREDIT_FIRST;
 }
 
-static size_t allowed(const struct hak_policy *policy)
+static size_t allowed(const struct hak_policy *policy, size_t more)
 {
     const struct hak_credit *credit = policy->credit;
     size_t most = read_bytes(&credit->most);
-    size_t first = first_bytes(credit) + read_bytes(&credit->granted);
+    size_t first = first_bytes(credit, more) + read_bytes(&credit->granted);
     return hak_learner_decides(policy) && first < most ? first : most;
 }
 
@@ -52,7 +52,7 @@ int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, s
         return 1;
     }
     grant(credit, claim, retain);
-    size_t most = allowed(policy);
+    size_t most = allowed(policy, claim->bytes == 0);    /* it would be a holder, too */
     size_t now = read_bytes(&credit->claimed);
     do {
         if (now + bytes > most) {
@@ -88,7 +88,7 @@ size_t hak_credit_excess(const struct hak_policy *policy)
     if (policy->credit == NULL)
         return 0;
     size_t claimed = read_bytes(&policy->credit->claimed);
-    size_t most = allowed(policy);
+    size_t most = allowed(policy, 0);
     return claimed > most ? claimed - most : 0;
 }
 
@@ -103,6 +103,6 @@ size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
         return claim->bytes;
     claim->refused = refused;
     /* The cache that was refused may have no claim yet; it gets a part, too. */
-    size_t part = allowed(policy) / ((size_t)holders + 1);
+    size_t part = allowed(policy, 0) / ((size_t)holders + 1);
     return claim->bytes > part ? claim->bytes - (claim->bytes - part) / YIELD_SHARE : claim->bytes;
 }

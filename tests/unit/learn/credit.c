@@ -67,6 +67,12 @@ static void more_for_many_cpus(void)
     for (unsigned i = 0; i < CPUS + 4; i++)
         hak_credit_give_back(&policy, &many[i], 0, HAK_CREDIT_FIRST);
     EXPECT_EQ(credit.claimed, 0);
+    /* Whoever claims first of all counts as one of them already: else it would never be one. */
+    for (unsigned i = 0; i < CPUS; i++)
+        EXPECT(hak_credit_claim(&policy, &many[i], MIB, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&policy, &many[CPUS], MIB, HAK_CREDIT_FIRST));
+    for (unsigned i = 0; i < CPUS; i++)
+        hak_credit_give_back(&policy, &many[i], 0, HAK_CREDIT_FIRST);
 }
 
 /* The first is there once, however many caches there are; what each was granted comes on top, and is
