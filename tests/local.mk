@@ -157,7 +157,8 @@ AM_TESTS_ENVIRONMENT = \
 URCU_STATIC_LIBS = -lurcu-bp -lurcu-common
 
 # ------------------------------------------------------------------ lib
-check_LTLIBRARIES += %D%/lib/libtest.la
+test_library = %D%/lib/libtest.la
+check_LTLIBRARIES += $(test_library)
 %C%_lib_libtest_la_SOURCES = \
 	%D%/lib/tap.c \
 	%D%/lib/tap.h \
@@ -481,6 +482,9 @@ stress_scripts = %D%/stress/storm.sh %D%/stress/prefixed.sh \
 stress_engine = %D%/stress/engine.c %D%/stress/engine.h %D%/stress/allocator.h
 check_PROGRAMS += $(stress_tests) $(stress_programs)
 TESTS += $(stress_tests) $(stress_scripts)
+# What a sanitizer can watch: all else preloads the library, where malloc is the sanitizer's.
+sanitized_programs = $(unit_tests) %D%/stress/prefixed
+sanitized_tests = $(unit_tests) %D%/stress/prefixed.sh
 EXTRA_DIST += $(stress_scripts) %D%/stress/heaps.sh
 
 %C%_stress_random_modes_SOURCES = %D%/stress/random.c $(stress_engine)

@@ -10,6 +10,7 @@
 
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_quick_check
 skip_all_in_sanitizer_build
 
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}

@@ -24,6 +24,8 @@ case $program in */*) ;; *) program=./$program ;; esac
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 # What a process does to its surroundings does not depend on where its one node is.
 case $program in
+# Forks by the hundred are long, and one shard is one of four.
+*/environment/forks.*) modes=${HAKMEM_TEST_MODES:-reference cpu 4} ;;
 */environment/*) modes=${HAKMEM_TEST_MODES:-reference single cpu 4} ;;
 *) modes=${HAKMEM_TEST_MODES:-reference single node cpu 4} ;;
 esac

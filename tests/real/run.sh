@@ -11,7 +11,8 @@
 # and starts what it tests by `under`. A mode is "bare", or a value of HAKMEM_SHARD.
 #
 # Each program runs in mode cpu and in one of the others, by turns: so each mode meets several
-# programs. HAKMEM_CHECK_LONG=1 (`make check-long`) runs each program in each mode.
+# programs. What takes long runs in one mode. HAKMEM_CHECK_LONG=1 (`make check-long`) runs each
+# program in each mode.
 #
 # HAKMEM_CHECK_HEAVY=1  also the programs that take long       HAKMEM_TEST_MODES  which modes
 # HAKMEM_TEST_LIBRARY   the library, absolute
@@ -26,6 +27,7 @@ skip_all_in_sanitizer_build
 here=$(cd "$(dirname "$0")" && pwd)
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 others="single node 4" # modes beside cpu, of which a program gets the first; they turn
+turns="cpu node 4 cpu" # the one mode of a program that takes long; they turn
 light="scripts git sqlite"
 heavy="redis python compilers postgres"
 loader_log= # set while a probe runs
@@ -174,12 +176,20 @@ if ! cp -L "$library" "$preload"; then
 fi
 chmod 755 "$preload"
 
-modes_for_next() # sets modes
+modes_for_next() # NAME: sets modes
 {
     modes=${HAKMEM_TEST_MODES:-$others cpu}
     [ -z "$HAKMEM_TEST_MODES$HAKMEM_CHECK_LONG" ] || return
-    modes="${others%% *} cpu"
-    others="${others#* } ${others%% *}"
+    case " $heavy " in
+        *" $1 "*)
+            modes=${turns%% *}
+            turns="${turns#* } ${turns%% *}"
+            ;;
+        *)
+            modes="${others%% *} cpu"
+            others="${others#* } ${others%% *}"
+            ;;
+    esac
 }
 
 [ -z "${HAKMEM_CHECK_LONG:-}" ] || HAKMEM_CHECK_HEAVY=1
@@ -199,7 +209,7 @@ for name in ${asked:-$light $heavy}; do
     if [ -n "$reason" ]; then
         skip "$name" "$reason"
     else
-        modes_for_next
+        modes_for_next "$name"
         check_program "$name"
     fi
 done
