@@ -87,8 +87,6 @@ static void put_idle(struct hak_front *front)
  * neighbours in the list. */
 static void push_ended(struct hak_front *front)
 {
-    /* relaxed: find_gone leaves it alone, whenever it sees this; the list is under the lock */
-    __atomic_store_n(&front->left, HAK_FRONT_ENDED, __ATOMIC_RELAXED);
     struct hak_front *first = __atomic_load_n(&fronts.ended, __ATOMIC_RELAXED);
     do
         front->ended_next = first;
@@ -155,6 +153,9 @@ static struct hak_front *find_gone(void)
 /* Whether fronts without a thread may be left. Under the lock. */
 static void settle_owed(void)
 {
+    /* Those that ended have left the list unlooked at. */
+    if (fronts.unseen > fronts.linked)
+        fronts.unseen = fronts.linked;
     bool owes = fronts.apart != NULL || fronts.unseen != 0;
     if (!owes)
         hak_owe_no_more(HAK_OWED_FRONTS);
@@ -320,8 +321,12 @@ void hak_front_destroy(struct hak_front *front)
 {
     hak_front_flush(front);
     hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
-    own = NULL;    /* first, so that a fork in a signal handler does not take the owner that is
-                      dropped next */
+    /* First, for a fork in a signal handler, whose child would collect a front of another
+     * generation that nobody owns. relaxed: find_gone leaves it alone, whenever it sees this; the
+     * list is under the lock */
+    __atomic_store_n(&front->left, HAK_FRONT_ENDED, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    own = NULL;    /* before the drop: such a child does not take the owner that is dropped next */
     hak_owner_drop(&front->owner);
     count_threads(-1);
     push_ended(front);
@@ -395,12 +400,19 @@ void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map)
 
 void hak_front_rows_add_all(struct hak_front_rows *rows, unsigned most)
 {
+    unsigned count = hak_front_count();
+    unsigned seen = 0;
     hak_lock_acquire(&fronts.lock);
-    rows->fronts = fronts.count;
-    rows->unseen = fronts.count > most ? fronts.count - most : 0;
+    rows->fronts = count;
+    rows->unseen = count > most ? count - most : 0;
     struct hak_front *front = fronts.active;
-    for (unsigned seen = 0; front != NULL && seen < most; seen++, front = front->next)
+    for (; front != NULL && seen < most; front = front->next) {
+        /* relaxed: one that has just ended is empty */
+        if (__atomic_load_n(&front->left, __ATOMIC_RELAXED) == HAK_FRONT_ENDED)
+            continue;
         hak_front_rows_add(rows, front);
+        seen++;
+    }
     hak_lock_release(&fronts.lock);
 }
 
