@@ -278,16 +278,16 @@ void hak_own_heaps_tick(uint64_t now_ns)
         tick(number, now_ns);
 }
 
-/* A heap that the program wants populated keeps its pages unless it is asked itself. */
-enum asked { HEAP_IS_ASKED, ALL_ARE_ASKED };
-
-static size_t purge(struct hak_own_shard *shard, enum asked asked)
+/* of: the heap that is asked, whose shard may have got another heap meanwhile; NULL: all are asked.
+ * A heap that the program wants populated keeps its pages unless it is asked itself. */
+static size_t purge(struct hak_own_shard *shard, const struct hak_own_heap *of)
 {
-    if (!hak_own_shard_enter(shard))
+    if (shard == NULL || !hak_own_shard_enter(shard))
         return 0;
     struct hak_own_heap *heap = shard->heap;
     size_t bytes = 0;
-    if (asked == HEAP_IS_ASKED || !heap->terms.populates) {
+    bool is_meant = of == NULL ? !heap->terms.populates : heap == of;
+    if (is_meant) {
         bytes = hak_own_shard_purge(shard);
         __atomic_fetch_add(&heap->purged, 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
     }
@@ -297,7 +297,7 @@ static size_t purge(struct hak_own_shard *shard, enum asked asked)
 
 size_t hak_own_heap_purge_shard(struct hak_own_heap *heap, unsigned index)
 {
-    return purge(heap->shards[index], HEAP_IS_ASKED);
+    return purge(heap->shards[index], heap);
 }
 
 size_t hak_own_heap_purge(struct hak_own_heap *heap)
@@ -310,7 +310,7 @@ size_t hak_own_heap_purge(struct hak_own_heap *heap)
 
 size_t hak_own_heaps_purge_shard(unsigned number)
 {
-    return purge(hak_own_shards[number], ALL_ARE_ASKED);
+    return purge(hak_own_shards[number], NULL);
 }
 
 size_t hak_own_heaps_purge(void)
@@ -329,8 +329,10 @@ struct hak_own_mark hak_own_heap_mark(const struct hak_own_heap *heap)
         .claims = __atomic_load_n(&heap->terms.claims, __ATOMIC_RELAXED),
         .purged = __atomic_load_n(&heap->purged, __ATOMIC_RELAXED),
     };
-    for (unsigned index = 0; index < heap->count && !mark.is_busy; index++)
-        mark.is_busy = !hak_own_shard_is_empty(heap->shards[index]);
+    for (unsigned index = 0; index < heap->count && !mark.is_busy; index++) {
+        const struct hak_own_shard *shard = heap->shards[index];
+        mark.is_busy = shard != NULL && !hak_own_shard_is_empty(shard);
+    }
     return mark;
 }
 
