@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "api/doubt.h"
 #include "api/malloc_slow.h"
 #include "api/mine.h"
 #include "api/misuse.h"
@@ -67,18 +68,27 @@ static struct hak_shard *shard_here(void)
                                                   : hak_heap_shard_here(hak_heap_default());
 }
 
+/* The one object of a chain; NULL: it has none. */
+static void *unlinked(struct hak_chain chain)
+{
+    void *object = hak_chain_top(chain);
+    if (object != NULL)
+        hak_link_erase(object);
+    return object;
+}
+
 static void *take_from(struct hak_shard *shard, unsigned class_id)
 {
     struct hak_chain chain = hak_magazine_empty(class_id);
     hak_pool_take(hak_shard_pool(shard, class_id), class_id, 1, &chain);
-    return hak_chain_top(chain);
+    return unlinked(chain);
 }
 
 static void *take_fresh(struct hak_shard *shard, unsigned class_id)
 {
     struct hak_chain chain = hak_magazine_empty(class_id);
     hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, 1, &chain);
-    return hak_chain_top(chain);
+    return unlinked(chain);
 }
 
 /* A thread that wanders over the CPUs would else copy from shard to shard into new slabs, and back,
@@ -97,7 +107,8 @@ HAK_PUBLIC void *hakmem_malloc_direct(size_t size)
 {
     void *object = NULL;
     hak_start();
-    if (size <= HAK_MID_MAX && hak_heap_enter()) {
+    /* Where each pointer is checked nothing is at hand, and the plain functions do the same. */
+    if (size <= HAK_MID_MAX && !hak_misuse_is_checked() && hak_heap_enter()) {
         object = take_packed(shard_here(), hak_size_class_known(size));
         hak_publish_leave_heap();
     }
@@ -109,8 +120,9 @@ HAK_PUBLIC void hakmem_free_direct(void *object)
     struct hak_page page = hak_page_find(object);
     struct hak_shard *home = hak_shard_of_id(page.home);
     if (page.class_id == HAK_CLASS_NONE || home == NULL || !hak_slab_begins(object, page) ||
+        hak_misuse_is_checked() || hak_doubt_at_hand(hak_mine_front(), page.class_id, object) ||
         !hak_heap_enter()) {
-        hakmem_free(object);
+        hakmem_free(object);    /* tells what is amiss */
         return;
     }
     struct hak_pool *pool = hak_shard_pool(home, page.class_id);

@@ -323,6 +323,9 @@ static void test_moving_together(void)
     EXPECT(large != NULL && hakmem_usable_size(large) >= 100 * KIB);
     hakmem_free_direct(large);
     hakmem_free_direct(NULL);
+    void *nothing = hakmem_malloc_direct(0);
+    EXPECT(nothing != NULL);
+    hakmem_free_direct(nothing);
 }
 
 /* ------------------------------------------------------------------ limits */

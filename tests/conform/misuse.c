@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/weak.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -209,6 +210,14 @@ static int act_free_twice_around_another(void)
     return 0;
 }
 
+static int act_free_past_the_fronts(void)
+{
+    char *object = allocate(SIZE);
+    release(object);
+    hakmem_free_direct(object);
+    return takes_well();
+}
+
 static int act_realloc_of_freed(void)
 {
     char *object = allocate(SIZE);
@@ -300,6 +309,7 @@ static const struct act acts[] = {
     {"free-of-odd", act_free_of_odd},
     {"free-of-misplaced", act_free_of_misplaced},
     {"free-of-misplaced-mid", act_free_of_misplaced_mid},
+    {"free-past-the-fronts", act_free_past_the_fronts},
     {"free-twice-around-another", act_free_twice_around_another},
     {"free-of-interior", act_free_of_interior},
     {"realloc-of-freed", act_realloc_of_freed},
@@ -314,7 +324,7 @@ static const struct act acts[] = {
 /* Those before ALWAYS are told by default, those from AT_ONCE on if each pointer is looked at: links
  * that are written over lead nowhere then. Those from GOES_ON on are no faults, and from NO_MEMORY
  * on the processor ends them. */
-enum { ALWAYS = 12, AT_ONCE = 3, GOES_ON = 18, NO_MEMORY = 20 };
+enum { ALWAYS = 13, AT_ONCE = 3, GOES_ON = 19, NO_MEMORY = 21 };
 
 /* ------------------------------------------------------------------ the others' process */
 
