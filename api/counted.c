@@ -55,7 +55,8 @@ static inline void *pop_counted(size_t size)
     return object;
 }
 
-__attribute__((aligned(HAK_CACHE_LINE))) void *hak_malloc_counted(size_t size)
+/* used: the page of malloc names it in assembly, which link-time optimisation does not read. */
+__attribute__((used, aligned(HAK_CACHE_LINE))) void *hak_malloc_counted(size_t size)
 {
     void *object = pop_counted(size);
     return hak_likely(object != NULL) ? object : malloc_counted_again(size);

@@ -5,7 +5,9 @@
  * return address says which function it is in, and so how far the next one is. (A function that
  * takes more or less room each time might leave an old return address behind; then all further ones
  * would have to be in place as well.) No word is read before those below it were found in place, so
- * none that is not on the stack.
+ * none that is not on the stack, unless a function that takes room as it likes (alloca) runs on a
+ * shorter stack at the same address. Walks with a frame above 16 KiB, or that go from one stack to
+ * another, are not to be learned: the caller sees to it (os/stack.c).
  *
  *     256 sets, by the address of the innermost frame, of 4 stacks each: 784 KiB of addresses
  *

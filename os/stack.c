@@ -11,6 +11,8 @@
 
 #include "os/known_stacks.h"
 
+enum { STEP_MOST = 16 * 1024 / sizeof(uint64_t) };    /* words of a frame that is learned */
+
 /* Of the unwinder, which libc loads for itself alone. NULL: libc's backtrace must do. */
 static struct {
     __typeof__(&_Unwind_Backtrace) walk;
@@ -73,8 +75,16 @@ static bool is_own(uintptr_t address)
     return address - own.begin < own.end - own.begin;
 }
 
-/* A frame whose return address would lie below ours, or too far above, is on another stack (a
- * signal handler's): word 0 has no return address, so such a stack is not learned. */
+/* A frame whose return address would lie below the last one, or far above it, may be on another
+ * stack (a signal handler's, or one that grows in pieces), which may be gone when the first is
+ * found again: word 0 has no return address, so such a stack is not learned. */
+static uint32_t word_of(const struct hak_walk *walk, uintptr_t place)
+{
+    uint64_t word = (place - walk->frame) / sizeof(uint64_t);    /* huge, if below */
+    uint64_t last = walk->depth != 0 ? walk->words[walk->depth - 1] : 0;
+    return word > last && word - last <= STEP_MOST ? (uint32_t)word : 0;
+}
+
 static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *argument)
 {
     struct hak_walk *walk = argument;
@@ -84,9 +94,8 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
         walk->depth = 0;    /* our caller; what came before is ours */
     if (address == 0 || walk->depth == HAK_WALK_MOST)
         return _URC_END_OF_STACK;
-    uint64_t words = (place - walk->frame) / sizeof(uint64_t);    /* huge, if below */
     walk->returns[walk->depth] = address;
-    walk->words[walk->depth] = words <= UINT32_MAX ? (uint32_t)words : 0;
+    walk->words[walk->depth] = word_of(walk, place);
     walk->depth++;
     return _URC_NO_REASON;
 }
