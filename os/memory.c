@@ -135,9 +135,9 @@ void hak_os_advise_sparse(void *address, size_t size)
     advise(address, size, ADVICE_DONTDUMP);
 }
 
-void hak_os_forbid(void *address, size_t size)
+int hak_os_forbid(void *address, size_t size)
 {
-    hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_NONE);
+    return (int)hak_syscall3(SYS_mprotect, (uintptr_t)address, size, PROT_NONE);
 }
 
 int hak_os_advise_wipe(void *address, size_t size)

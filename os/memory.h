@@ -51,7 +51,7 @@ void *hak_os_map_near(uintptr_t place, size_t size, size_t alignment);
 void hak_os_advise_sparse(void *address, size_t size);
 
 /* Makes pages inaccessible that only hak_os_unmap will see again; ignores a failure. */
-void hak_os_forbid(void *address, size_t size);
+int hak_os_forbid(void *address, size_t size);
 
 /* 0 or -errno. The range must be a mapping or a part of one. */
 int hak_os_unmap(void *address, size_t size);

@@ -29,18 +29,17 @@ static char *map_window(void)
     char *known = NULL;
     if (mapped == NULL)
         return NULL;
-    if (hak_page_map_cover(mapped, WINDOW) != 0) {
-        hak_os_unmap(mapped, WINDOW);
+    if (hak_os_forbid(mapped, WINDOW) != 0 || hak_page_map_cover(mapped, WINDOW) != 0) {
+        hak_os_release(mapped, WINDOW, HAK_OS_PLAIN);
         return NULL;
     }
-    hak_os_forbid(mapped, WINDOW);
     hak_page_map_set_kind(mapped, WINDOW / HAK_PAGE_SIZE, HAK_PAGE_EMPTY, 0);
     /* release: pairs with the acquire in window_here; the map knows the pages when it is seen */
     if (__atomic_compare_exchange_n(&window, &known, mapped, 0, __ATOMIC_RELEASE,
                                     __ATOMIC_ACQUIRE))
         return mapped;
     hak_page_map_set_kind(mapped, WINDOW / HAK_PAGE_SIZE, HAK_PAGE_FOREIGN, 0);
-    hak_os_unmap(mapped, WINDOW);
+    hak_os_release(mapped, WINDOW, HAK_OS_PLAIN);
     return known;
 }
 
