@@ -7,7 +7,8 @@
 
 gdb loads this by itself where it is installed beside the library for that (share/gdb/auto-load);
 else: source hakmem-gdb.py. It needs the library's debug information (the -dbgsym package, or a build
-with -g). It reads memory and calls nothing, so it works on what has crashed. A process that is stopped
+with -g). It reads memory and calls nothing, so it works on what has crashed; but core dumps have
+no page map, so there `hakmem of` cannot tell. A process that is stopped
 in the midst of a change may show one object too many or too few.
 """
 
