@@ -76,8 +76,14 @@ served() # PID NAME
     verdict "and was given objects by it" "${objects:-0} > 100"
 }
 
-ended() # PID NAME
+is_gone() # PID: of a child, which is a zombie until somebody waits for it
 {
+    ! grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null
+}
+
+ended() # PID NAME: within a minute, else it is killed
+{
+    wait_for is_gone "$1" || kill -9 "$1"
     wait "$1"
     report $? "$2 ends by itself"
     started=
@@ -117,11 +123,13 @@ CONF
     } >"$work/zone"
 }
 
+# A copy: where AppArmor is in force, Debian's profile of /usr/sbin/named knows no folder of ours.
 named_start()
 {
+    cp "$(command -v named)" "$work/named" || return
     for port in 15353 25353 35353; do
         named_configure $port
-        in_place named -g -4 -n 2 -c "$work/named.conf" >"$work/named.log" 2>&1 &
+        in_place "$work/named" -g -4 -n 2 -c "$work/named.conf" >"$work/named.log" 2>&1 &
         named=$!
         started=$named
         wait_for grep -q -E 'running$|exiting|address in use' "$work/named.log"
@@ -149,6 +157,10 @@ check_named()
     tap_details=$work/named.log
     named_start
     status=$?
+    if [ $status -ne 0 ] && grep -q 'address in use' "$work/named.log"; then
+        skip named "three ports are in use"
+        return
+    fi
     report $status "named starts"
     [ $status -eq 0 ] || return
     [ "$(dig_zone +short h1234.example.test A)" = 10.0.4.234 ]
@@ -249,7 +261,7 @@ check_mariadb()
         --skip-networking --pid-file="$work/maria.pid" $(as_self) >"$work/maria.log" 2>&1 &
     mariadb=$!
     started=$mariadb
-    wait_for mariadb-admin --no-defaults -u root -S "$work/maria.sock" ping
+    wait_for timeout 5 mariadb-admin --no-defaults -u root -S "$work/maria.sock" ping
     status=$?
     report $status "mariadbd starts"
     [ $status -eq 0 ] || return
@@ -258,7 +270,7 @@ check_mariadb()
         grep -q '^10000$' "$work/maria.out"
     report $? "100 inserts, 100 selects, a join"
     served "$mariadb" mariadbd
-    mariadb-admin --no-defaults -u root -S "$work/maria.sock" shutdown
+    timeout 60 mariadb-admin --no-defaults -u root -S "$work/maria.sock" shutdown
     ended "$mariadb" mariadbd
 }
 

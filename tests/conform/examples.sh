@@ -56,8 +56,17 @@ else
     done
     grep "$work" "$work/output" >"$work/ours" # what it says of the machine's own units is no matter
     mv "$work/ours" "$work/output"
-    [ ! -s "$work/output" ]
-    verdict 4 $? "systemd understands the drop-ins"
+    # It has looked: a wrong one is told.
+    mkdir "$work/wrong.service.d"
+    printf '[Service]\nExecStart=/bin/true\n' >"$work/wrong.service"
+    printf '[Service]\nMemoryMax=much\n' >"$work/wrong.service.d/hakmem.conf"
+    if SYSTEMD_UNIT_PATH=$work: systemd-analyze verify --man=no "$work/wrong.service" 2>&1 |
+        grep -q "$work"; then
+        [ ! -s "$work/output" ]
+        verdict 4 $? "systemd understands the drop-ins"
+    else
+        echo "ok 4 - drop-ins for systemd # SKIP systemd-analyze finds nothing wrong here"
+    fi
 fi
 
 # A variable that the library does not know, or a wrong value of one, is told in a line.

@@ -27,7 +27,7 @@ skip_all_in_sanitizer_build
 here=$(cd "$(dirname "$0")" && pwd)
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 others="single node 4" # modes beside cpu, of which a program gets the first; they turn
-turns="cpu node 4 cpu" # the one mode of a program that takes long; they turn
+turns="single node 4 cpu" # the one mode of a program that takes long; they turn
 light="scripts git sqlite"
 heavy="redis python compilers postgres"
 loader_log= # set while a probe runs
