@@ -16,10 +16,10 @@ jobs=$(nproc 2>/dev/null || echo 2)
 build_packages="gcc g++ libc6-dev make autoconf automake libtool pkg-config xz-utils
     liburcu-dev libnuma-dev libhwloc-dev redis-server redis-tools"
 # Without one of these a test says so and is skipped.
-check_packages="binutils clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross shellcheck
+check_packages="binutils clang clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross shellcheck
     spin universal-ctags valgrind git perl python3 libpython3.11-testsuite sqlite3 libsqlite3-dev
     postgresql bind9 bind9-dnsutils google-perftools libjemalloc-dev debhelper gdb
-    systemtap-sdt-dev     qemu-system-x86 qemu-user busybox-static cpio nodejs libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 libtbbmalloc2"
+    systemtap-sdt-dev qemu-system-x86 qemu-user busybox-static cpio nodejs libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4 libtbbmalloc2"
 
 # ------------------------------------------------------------------ the parts of a check
 # A new part is one line here and one function part_NAME below. A part fails by its status, skips

@@ -10,8 +10,8 @@
 
 #include "api/mine.h"
 #include "api/misuse.h"
-#include "api/publish.h"
 #include "api/placing.h"
+#include "api/publish.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
@@ -21,7 +21,7 @@
 
 static const uint64_t INTERVAL_NS = 100ul * 1000 * 1000;
 
-static int wanted;    /* written by the starting thread, before any fork */
+static int wanted; /* written by the starting thread, before any fork */
 
 static void *run(void *unused)
 {

@@ -35,7 +35,7 @@ static const uint64_t NS_OF_MS = 1000 * 1000;
 static struct hak_heap *started_heap(void)
 {
     hak_start();
-    hak_thread_front();    /* here, since making the front may call malloc */
+    hak_thread_front(); /* here, since making the front may call malloc */
     hak_thread_place_shards_and_wait();
     return hak_heap_default();
 }

@@ -29,9 +29,9 @@ enum { HAK_DETOUR_BYTES = 4096 };
 
 /* Where the compiler and the linker have put malloc, and the page that can replace it. */
 struct hak_detour {
-    const char *page;             /* NULL: none for this architecture */
+    const char *page; /* NULL: none for this architecture */
     void *(*malloc_begin)(size_t);
-    void (*malloc_end)(void *);   /* free, which begins the next page */
+    void (*malloc_end)(void *); /* free, which begins the next page */
 };
 extern HAK_HIDDEN const struct hak_detour hak_detour;
 

@@ -3,8 +3,8 @@
 #include "api/crowd.h"
 
 #include "api/machine.h"
-#include "api/options.h"
 #include "api/mine.h"
+#include "api/options.h"
 #include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/front_shared.h"
@@ -13,11 +13,11 @@
 #include "os/print.h"
 
 enum {
-    CALLS_PER_WATCH = 64,    /* of a thread, between two attempts to open the fronts of CPUs */
+    CALLS_PER_WATCH = 64, /* of a thread, between two attempts to open the fronts of CPUs */
 };
 
-static uint32_t is_there;    /* 1: threads share fronts; relaxed */
-static uint32_t joined;      /* threads that got no front; relaxed */
+static uint32_t is_there; /* 1: threads share fronts; relaxed */
+static uint32_t joined;   /* threads that got no front; relaxed */
 static HAK_TLS unsigned calls;
 
 static const struct hak_domains *domains_in_force(void)

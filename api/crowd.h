@@ -14,8 +14,8 @@
 struct hak_front;
 
 enum {
-    HAK_CROWD_FEW_PER_CPU = 2,    /* threads for each CPU that have a front for all classes */
-    HAK_CROWD_PER_CPU = 16,       /* threads for each CPU that have any front */
+    HAK_CROWD_FEW_PER_CPU = 2, /* threads for each CPU that have a front for all classes */
+    HAK_CROWD_PER_CPU = 16,    /* threads for each CPU that have any front */
 };
 
 /* Whether one more thread may have a front of its own; always with HAKMEM_FRONT=thread. Inside a

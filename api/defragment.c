@@ -30,7 +30,7 @@ static struct hak_page slab_page(const void *object)
 /* A figure that the holder of the bin's lock may be writing. */
 __attribute__((no_sanitize("thread"))) static unsigned free_in(const struct hak_slab *slab)
 {
-    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED);    /* relaxed: as said */
+    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED); /* relaxed: as said */
 }
 
 HAK_PUBLIC int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use, size_t size)
@@ -122,7 +122,7 @@ HAK_PUBLIC void hakmem_free_direct(void *object)
     if (page.class_id == HAK_CLASS_NONE || home == NULL || !hak_slab_begins(object, page) ||
         hak_misuse_is_checked() || hak_doubt_at_hand(hak_mine_front(), page.class_id, object) ||
         !hak_heap_enter()) {
-        hakmem_free(object);    /* tells what is amiss */
+        hakmem_free(object); /* tells what is amiss */
         return;
     }
     struct hak_pool *pool = hak_shard_pool(home, page.class_id);

@@ -8,6 +8,6 @@
 #include "os/compiler.h"
 
 #define HAK_BEHIND_DETOUR __attribute__((aligned(HAK_CACHE_LINE)))
-#define HAK_DETOUR_PAGE NULL
+#define HAK_DETOUR_PAGE   NULL
 
 #endif

@@ -20,7 +20,7 @@ __asm__(".pushsection .text.hak_malloc,\"ax\",@progbits\n"
         ".hidden hak_detour_page\n"
         ".type hak_detour_page,@function\n"
         "hak_detour_page:\n"
-        ".byte 0xe9\n"    /* jmp */
+        ".byte 0xe9\n" /* jmp */
         ".long hak_malloc_counted - 4096 - 4 - .\n"
         ".balign 4096, 0xcc\n"
         ".size hak_detour_page, 4096\n"

@@ -12,7 +12,7 @@
 #include "heap/heap.h"
 #include "tiers/object.h"
 
-enum { CLEARED_MOST = 1024 * 1024 };    /* bytes: more might touch pages that the program did not */
+enum { CLEARED_MOST = 1024 * 1024 }; /* bytes: more might touch pages that the program did not */
 
 bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const void *object)
 {

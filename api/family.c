@@ -85,8 +85,8 @@ void *hakmem_calloc(size_t count, size_t size)
 /* Moves an object to fresh memory. If that is refused, an object that is large enough stays. */
 static void *move(void *object, size_t usable, size_t size)
 {
-    void *fresh = hak_likely(size <= HAK_LARGE_GROWN_MAX) ? allocate(size)
-                                                          : hak_allocate_growing(size);
+    void *fresh =
+        hak_likely(size <= HAK_LARGE_GROWN_MAX) ? allocate(size) : hak_allocate_growing(size);
     if (hak_unlikely(fresh == NULL))
         return size <= usable ? object : fail(ENOMEM);
     __builtin_memcpy(fresh, object, size < usable ? size : usable);
@@ -290,8 +290,7 @@ HAK_PUBLIC void *__libc_memalign(size_t, size_t)
     __attribute__((malloc, leaf, nothrow, alloc_align(1), alloc_size(2), alias("memalign")));
 HAK_PUBLIC void *__libc_valloc(size_t)
     __attribute__((malloc, leaf, nothrow, alloc_size(1), alias("valloc")));
-HAK_PUBLIC void *__libc_pvalloc(size_t)
-    __attribute__((malloc, leaf, nothrow, alias("pvalloc")));
+HAK_PUBLIC void *__libc_pvalloc(size_t) __attribute__((malloc, leaf, nothrow, alias("pvalloc")));
 HAK_PUBLIC void __libc_cfree(void *) __attribute__((alias("cfree")));
 
 #endif

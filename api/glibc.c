@@ -30,7 +30,7 @@ static struct mallinfo2 figures(void)
     hak_start();
     struct hak_heap_totals totals;
     if (!hak_section_enter_late())
-        return (struct mallinfo2){0};    /* another thread has been forking for long */
+        return (struct mallinfo2){0}; /* another thread has been forking for long */
     hak_heap_totals(hak_heap_default(), &totals);
     hak_section_leave();
     size_t in_use = totals.in_use_small + totals.in_use_large;
@@ -89,7 +89,7 @@ HAK_PUBLIC void malloc_stats(void)
 /* ---- malloc_info ----------------------------------------------------------------------------- */
 
 enum {
-    INFO_BYTES = 16 * 1024,    /* of what is told of a shard, at most */
+    INFO_BYTES = 16 * 1024, /* of what is told of a shard, at most */
 };
 
 static uint64_t free_in_caches(const uint64_t *class)
@@ -225,8 +225,7 @@ HAK_PUBLIC int mallopt(int parameter, int value)
     }
 }
 
-HAK_PUBLIC struct mallinfo __libc_mallinfo(void)
-    __attribute__((leaf, nothrow, alias("mallinfo")));
+HAK_PUBLIC struct mallinfo __libc_mallinfo(void) __attribute__((leaf, nothrow, alias("mallinfo")));
 HAK_PUBLIC int __libc_mallopt(int, int) __attribute__((leaf, nothrow, alias("mallopt")));
 
 #endif

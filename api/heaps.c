@@ -32,7 +32,7 @@
 
 enum {
     NODES = 64,
-    ATTEMPTS = 4,    /* of a call that the limit refuses while others give back */
+    ATTEMPTS = 4, /* of a call that the limit refuses while others give back */
 };
 
 /* What the options had when the struct had fewer fields: none yet. */
@@ -143,8 +143,7 @@ static enum hak_bind_manner manner_of(enum hakmem_heap_placement placement)
 /* Pages that went back would come again from any node: what is bound stays present. */
 static bool is_populated(const struct hakmem_heap_options *options)
 {
-    return (options->flags & HAKMEM_HEAP_POPULATE) != 0 ||
-           options->placement == HAKMEM_HEAP_BIND;
+    return (options->flags & HAKMEM_HEAP_POPULATE) != 0 || options->placement == HAKMEM_HEAP_BIND;
 }
 
 static struct hak_terms terms_of(const struct hakmem_heap_options *options)
@@ -160,8 +159,7 @@ static struct hak_terms terms_of(const struct hakmem_heap_options *options)
         .huge = huge_of(options->pages),
     };
     for (unsigned node = 0; node < NODES; node++)
-        if (options->nodes == 0 ? hak_bind_is_near((int)node)
-                                : (options->nodes >> node & 1) != 0)
+        if (options->nodes == 0 ? hak_bind_is_near((int)node) : (options->nodes >> node & 1) != 0)
             hak_os_nodes_add(&terms.nodes, node);
     return terms;
 }
@@ -310,7 +308,7 @@ static bool take_once(struct hak_own_heap *heap, const struct hak_own_request *r
 
 static uint64_t refusals(struct hak_own_heap *heap)
 {
-    return __atomic_load_n(&heap->terms.refused, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return __atomic_load_n(&heap->terms.refused, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
 /* Where the kernel refused, and not the limit, others give back what they do not use. Where the
@@ -416,9 +414,9 @@ HAK_PUBLIC void hakmem_heap_free(struct hakmem_heap *heap, void *object)
 /* ---- resizing -------------------------------------------------------------------------------- */
 
 struct resized {
-    struct hak_own_heap *heap;    /* the object's; NULL: it has none, or a fork does not end */
+    struct hak_own_heap *heap; /* the object's; NULL: it has none, or a fork does not end */
     bool is_free;
-    bool in_place;                /* it holds `size` bytes now, by growing or shrinking */
+    bool in_place; /* it holds `size` bytes now, by growing or shrinking */
 };
 
 static struct resized resize_in_place(void *object, size_t size)
@@ -457,7 +455,7 @@ void *hak_heaps_resize(void *object, size_t usable, size_t size)
     if (fresh == NULL) {
         if (size > usable)
             return NULL;
-        errno = saved;    /* large enough as it is */
+        errno = saved; /* large enough as it is */
         return object;
     }
     memcpy(fresh, object, size < usable ? size : usable);
@@ -538,7 +536,7 @@ HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_st
     hak_section_leave();
     struct hakmem_heap_stats told = {
         .mapped = hak_terms_mapped(&own->terms),
-        .peak = __atomic_load_n(&own->terms.peak, __ATOMIC_RELAXED),    /* relaxed: a figure */
+        .peak = __atomic_load_n(&own->terms.peak, __ATOMIC_RELAXED), /* relaxed: a figure */
         .used = bytes.small + bytes.runs + bytes.alone,
         .used_small = bytes.small,
         .slabs = bytes.slabs,

@@ -19,7 +19,7 @@
 
 enum {
     PATH_BYTES = 1024,
-    SAVED_BYTES = 128 * 1024,    /* the longest text of all that can be saved */
+    SAVED_BYTES = 128 * 1024, /* the longest text of all that can be saved */
 };
 
 static const double NS_OF_MS = 1e6;
@@ -162,8 +162,7 @@ static void report_key(struct hak_writer *writer, const struct hak_learner *lear
         hak_put(writer, "site:%08x", learner->sites[key_id - HAK_LEARN_BUCKETS]);
     hak_put(writer, " %8s %6s %9lu %10ld %10ld", hak_arms[key->arm].name,
             hak_regime_names[key->regime.state], (unsigned long)(key->all_bytes >> 20),
-            (long)(key->all_paid / NS_OF_MS),
-            (long)(best_fixed(key, learner->arms) / NS_OF_MS));
+            (long)(key->all_paid / NS_OF_MS), (long)(best_fixed(key, learner->arms) / NS_OF_MS));
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
         hak_put(writer, " %8ld", (long)(key->all_costs[arm] / NS_OF_MS));
     hak_put_text(writer, "\n");

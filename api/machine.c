@@ -52,8 +52,9 @@ static void complain(const struct hak_topology *topology)
     else if (topology->refused == -ENOMEM)
         why = "no memory";
     static const char *const words[] = {
-        [HAK_WAY_AUTO] = "auto",          [HAK_WAY_SYSFS] = "sysfs", [HAK_WAY_HWLOC] = "hwloc",
-        [HAK_WAY_SYNTHETIC] = "synthetic:", [HAK_WAY_XML] = "xml:",
+        [HAK_WAY_AUTO] = "auto",   [HAK_WAY_SYSFS] = "sysfs",
+        [HAK_WAY_HWLOC] = "hwloc", [HAK_WAY_SYNTHETIC] = "synthetic:",
+        [HAK_WAY_XML] = "xml:",
     };
     const struct hak_wish *wish = &hak_options.topology;
     char text[512];
@@ -141,7 +142,7 @@ void hak_machine_forget(void)
         __atomic_store_n(&forgotten, 1, __ATOMIC_RELAXED);
 }
 
-static struct hak_machine_facts facts;    /* written by the thread that places shards */
+static struct hak_machine_facts facts; /* written by the thread that places shards */
 
 void hak_machine_note(const struct hak_topology *topology)
 {

@@ -40,8 +40,8 @@ void hak_machine_forget(void);
 void hak_machine_note(const struct hak_topology *topology);
 
 struct hak_machine_facts {
-    const char *source;    /* NULL: no machine was read */
-    unsigned cpus;         /* allowed ones */
+    const char *source; /* NULL: no machine was read */
+    unsigned cpus;      /* allowed ones */
     unsigned nodes;
     unsigned l3s;
 };

@@ -47,7 +47,7 @@
 #include "tiers/empty.h"
 #include "tiers/headroom.h"
 
-static const size_t ADDRESSES = (size_t)1 << 48;    /* bytes */
+static const size_t ADDRESSES = (size_t)1 << 48; /* bytes */
 
 /* ---- small: with and without a front --------------------------------------------------------- */
 
@@ -210,7 +210,7 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
                                                              : &front->loaded[page.class_id];
         struct hak_chain full = *magazine;
         *magazine = chain;
-        __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+        __atomic_signal_fence(__ATOMIC_RELEASE); /* as in hak_front_pop_spare */
         chain = full;
         shard = hak_front_shard(front);
     }
@@ -250,9 +250,9 @@ static void release_small(void *object, struct hak_page page)
 struct request {
     size_t size;
     size_t alignment;
-    size_t runs_most;     /* what is larger becomes a whale */
+    size_t runs_most; /* what is larger becomes a whale */
     enum hak_zero zero;
-    unsigned class_id;    /* HAK_CLASS_NONE: large, or a whale */
+    unsigned class_id; /* HAK_CLASS_NONE: large, or a whale */
 };
 
 /* A pinned thread gets memory of its shard only. */
@@ -346,12 +346,11 @@ static void *try_once(const struct request *request)
 static void *try_others(const struct request *request)
 {
     struct hak_shard *shard = shard_here();
-    size_t alignment =
-        request->alignment > HAK_LARGE_UNIT ? request->alignment : HAK_LARGE_UNIT;
+    size_t alignment = request->alignment > HAK_LARGE_UNIT ? request->alignment : HAK_LARGE_UNIT;
     if (request->size > HAK_LARGE_MAX || alignment > HAK_LARGE_ALIGNMENT_MAX || !hak_heap_enter())
         return NULL;
-    void *object = hak_reclaim_run(shard, request->size + (request->size == 0), alignment,
-                                   request->zero);
+    void *object =
+        hak_reclaim_run(shard, request->size + (request->size == 0), alignment, request->zero);
     if (object == NULL && request->class_id != HAK_CLASS_NONE)
         object = hak_reclaim_object(shard, request->class_id);
     hak_heap_leave();
@@ -538,9 +537,7 @@ size_t hak_usable_size(const void *object)
 {
     struct hak_page page = hak_page_find(object);
     if (page.class_id != HAK_CLASS_NONE)
-        return hak_slab_begins(object, page)
-                   ? hak_classes[page.class_id].size
-                   : 0;
+        return hak_slab_begins(object, page) ? hak_classes[page.class_id].size : 0;
     if (page.offset == HAK_PAGE_LARGE)
         return hak_large_size(object);
     if (page.offset == HAK_PAGE_WHALE)

@@ -39,7 +39,7 @@ void hak_release(void *object);
 size_t hak_usable_size(const void *object);
 
 enum {
-    HAK_RESIZE_SLACK = 64,    /* bytes beyond half of an object that realloc may leave unused */
+    HAK_RESIZE_SLACK = 64, /* bytes beyond half of an object that realloc may leave unused */
 };
 
 /* Whether an object may stay where it is: it is large enough, and wastes less than half of it or

@@ -6,7 +6,9 @@
 
 /* No page has this home, so nothing is pushed to it. */
 const struct hak_front hak_front_none = {
-    .home = UINT32_MAX, .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing,
+    .home = UINT32_MAX,
+    .near = HAK_FRONT_NOWHERE,
+    .leaf = hak_page_map.nothing,
     .refused = {[0 ... HAK_CLASS_LAST] = HAK_MAGAZINE_OVERFULL},
 };
 
@@ -18,7 +20,8 @@ HAK_TLS struct hak_front *hak_front_mine = (struct hak_front *)&hak_front_none;
  * shard, and its foreign magazines have no room. */
 struct hak_front hak_front_apart = {
     .loaded = {[1 ... HAK_CLASS_LAST] = {1}},
-    .near = HAK_FRONT_NOWHERE, .leaf = hak_page_map.nothing,
+    .near = HAK_FRONT_NOWHERE,
+    .leaf = hak_page_map.nothing,
     .refused = {[0 ... HAK_CLASS_LAST] = HAK_MAGAZINE_OVERFULL},
 };
 

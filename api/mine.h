@@ -22,12 +22,12 @@ extern HAK_HIDDEN const struct hak_front hak_front_none;
 extern HAK_HIDDEN struct hak_front hak_front_apart;
 
 enum hak_thread_state {
-    HAK_THREAD_NEW,         /* has not called us yet */
-    HAK_THREAD_STARTING,    /* is making its front, which may call us again */
-    HAK_THREAD_UNBOUND,     /* has a front, but there was no key yet to give it back at the end */
+    HAK_THREAD_NEW,      /* has not called us yet */
+    HAK_THREAD_STARTING, /* is making its front, which may call us again */
+    HAK_THREAD_UNBOUND,  /* has a front, but there was no key yet to give it back at the end */
     HAK_THREAD_RUNNING,
-    HAK_THREAD_ENDING,      /* its destructors run; there will be one more round */
-    HAK_THREAD_ENDED,       /* has given its front back, and gets no new one */
+    HAK_THREAD_ENDING, /* its destructors run; there will be one more round */
+    HAK_THREAD_ENDED,  /* has given its front back, and gets no new one */
 };
 
 extern HAK_HIDDEN HAK_TLS unsigned char hak_thread_state;

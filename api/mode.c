@@ -34,8 +34,8 @@ static void tell_binding(struct hak_mode *mode, const struct hak_shard_map *map)
     } else if (map->domains == NULL) {
         mode->bind_why = "one shard";
     } else if (state.step == HAK_BIND_STEP_BOUND) {
-        bool is_placed = state.policy == HAK_BIND_INTERLEAVE ||
-                         hak_shard_node(map->shards[0]) != HAK_NODE_ANY;
+        bool is_placed =
+            state.policy == HAK_BIND_INTERLEAVE || hak_shard_node(map->shards[0]) != HAK_NODE_ANY;
         mode->bind = is_placed ? hak_bind_policy_name(state.policy)
                                : hak_bind_step_name(HAK_BIND_STEP_FIRST_TOUCH);
         mode->bind_why = is_placed ? NULL : "a shard spans nodes";

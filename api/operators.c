@@ -32,7 +32,7 @@ struct bad_alloc {
 };
 
 HAK_PUBLIC
-    __attribute__((weak)) void (*get_new_handler(void))(void) __asm__("_ZSt15get_new_handlerv");
+__attribute__((weak)) void (*get_new_handler(void))(void) __asm__("_ZSt15get_new_handlerv");
 HAK_PUBLIC __attribute__((weak)) void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv");
 HAK_PUBLIC __attribute__((weak)) void *__cxa_allocate_exception(size_t);
 HAK_PUBLIC __attribute__((weak)) void __cxa_throw(void *, const void *, void (*)(void *));

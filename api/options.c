@@ -265,8 +265,8 @@ static bool parse_buckets(const char *text, size_t length, unsigned *first, unsi
     if (dash == NULL)
         return parse_bucket(text, length, first) && parse_bucket(text, length, last);
     size_t before = (size_t)(dash - text);
-    return parse_bucket(text, before, first) &&
-           parse_bucket(dash + 1, length - before - 1, last) && *first <= *last;
+    return parse_bucket(text, before, first) && parse_bucket(dash + 1, length - before - 1, last) &&
+           *first <= *last;
 }
 
 /* Parses "BUCKETS=ARM". */
@@ -496,6 +496,6 @@ void hak_options_start(void)
         forget_all(environ);
     hak_options_read(&hak_options, is_secure ? NULL : environ, &complaints);
     if (hak_options.misuse == HAK_MISUSE_CHOICE_CHECK)
-        hak_options.front = HAK_FRONT_CHOICE_THREAD;    /* of which threads then have none */
+        hak_options.front = HAK_FRONT_CHOICE_THREAD; /* of which threads then have none */
     hak_writer_flush(&complaints);
 }

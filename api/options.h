@@ -84,9 +84,9 @@ struct hak_learn_pins {
 };
 
 enum {
-    HAK_LIMIT_AUTO = 0,    /* of the cgroup, as it was at start */
+    HAK_LIMIT_AUTO = 0, /* of the cgroup, as it was at start */
     HAK_LIMIT_NONE = 1,
-    HAK_LIMIT_WATCH = 2,   /* of the cgroup, read every 50 ms; other values are bytes */
+    HAK_LIMIT_WATCH = 2, /* of the cgroup, read every 50 ms; other values are bytes */
 };
 
 enum hak_publish_choice {
@@ -109,7 +109,7 @@ struct hak_options {
     const char *learn_file; /* NULL: none. Only start and exit read it */
     const char *learn_log;
     uint64_t price_ns; /* of a MiB kept for a second */
-    size_t limit; /* HAK_LIMIT_..., or bytes */
+    size_t limit;      /* HAK_LIMIT_..., or bytes */
     enum hak_background_choice background;
     enum hak_huge_choice huge;
     enum hak_hugetlb_choice hugetlb;

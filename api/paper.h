@@ -11,7 +11,7 @@
 
 struct hak_paper {
     struct hak_sheet *sheet;
-    struct hak_sheet_shard *total;    /* of its shards */
+    struct hak_sheet_shard *total; /* of its shards */
     size_t size;
 };
 

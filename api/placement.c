@@ -29,7 +29,7 @@
 #include "topology/bind.h"
 
 enum {
-    PAGES_AT_ONCE = 128,    /* moved by one call of the kernel */
+    PAGES_AT_ONCE = 128, /* moved by one call of the kernel */
     NODES_IN_MASK = 64,
 };
 
@@ -149,8 +149,8 @@ static void *take_on(struct hak_shard *shard, size_t size)
     struct hak_reclaim call = {0};
     void *object = NULL;
     if (hak_heap_enter()) {
-        object = size > HAK_LARGE_MAX ? take_whale(&shard->source, size)
-                                      : take_on_once(shard, size);
+        object =
+            size > HAK_LARGE_MAX ? take_whale(&shard->source, size) : take_on_once(shard, size);
         while (object == NULL && size <= HAK_LARGE_MAX && hak_give_back(&call))
             object = take_on_once(shard, size);
         hak_heap_leave();
@@ -255,7 +255,7 @@ HAK_PUBLIC void hakmem_unpin_thread(void)
 
 /* The shard that owns an object, and the node of its memory. */
 struct place {
-    unsigned home;    /* id of the shard; 0: no live object of this heap */
+    unsigned home; /* id of the shard; 0: no live object of this heap */
     int node;
 };
 

@@ -18,7 +18,7 @@
 
 /* Placing may wait until the process has a second thread. */
 enum placement_state {
-    PLACEMENT_NOT_YET,          /* before the options were read */
+    PLACEMENT_NOT_YET, /* before the options were read */
     PLACEMENT_DUE,
     PLACEMENT_UNDER_WAY,
     PLACEMENT_DONE,
@@ -29,9 +29,9 @@ enum {
 };
 
 static struct {
-    uint32_t cpu_fronts;        /* fronts are kept per CPU: release, acquire */
-    int cpu_fronts_refused;     /* -errno: why they are not, although asked for; else 0 */
-    uint32_t state;             /* enum placement_state; atomic */
+    uint32_t cpu_fronts;    /* fronts are kept per CPU: release, acquire */
+    int cpu_fronts_refused; /* -errno: why they are not, although asked for; else 0 */
+    uint32_t state;         /* enum placement_state; atomic */
 } placing;
 
 /* ---- CPU fronts ----------------------------------------------------------------------------- */
@@ -53,10 +53,9 @@ static bool fronts_per_cpu_wanted(void)
 /* Opens the fronts of CPUs; false if that is impossible. */
 static bool open_cpu_fronts(unsigned cpu_ids)
 {
-    placing.cpu_fronts_refused =
-        hak_cpu_fronts_start(cpu_ids, hak_heap_map(hak_heap_default()));
+    placing.cpu_fronts_refused = hak_cpu_fronts_start(cpu_ids, hak_heap_map(hak_heap_default()));
     if (placing.cpu_fronts_refused != 0)
-        return false;    /* fronts per thread, as hakmem_mode() tells */
+        return false; /* fronts per thread, as hakmem_mode() tells */
     /* release: pairs with the acquire in hak_fronts_are_per_cpu */
     __atomic_store_n(&placing.cpu_fronts, 1, __ATOMIC_RELEASE);
     return true;
@@ -119,7 +118,7 @@ static int look_again(const struct hak_cpu_set *also)
 {
     hak_machine_forget();
     if (hak_heap_default()->map->domains == NULL)
-        return 0;    /* one shard, whatever the machine is */
+        return 0; /* one shard, whatever the machine is */
     struct hak_domain_request request = hak_request_in_force();
     const struct hak_topology *topology = hak_machine_get(hak_domains_detail(&request), also);
     if (topology == NULL)
@@ -147,7 +146,7 @@ void hak_place_new_cpus(void)
     struct hak_cpu_set cpus;
     struct hak_heap *heap = hak_heap_default();
     if (hak_unlikely(hak_heap_take_new_cpus(heap, &cpus)) && look_again(&cpus) == -EAGAIN)
-        __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED);    /* relaxed: as in heap.c */
+        __atomic_store_n(&heap->stale, 1, __ATOMIC_RELAXED); /* relaxed: as in heap.c */
 }
 
 /* Whether the options need nothing from the machine: one shard, and memory of any node. */
@@ -165,8 +164,8 @@ bool hak_placing_may_wait(void)
 {
     return hak_machine_is_small() && hak_options.shard.mode == HAK_DOMAIN_AUTO &&
            hak_options.front != HAK_FRONT_CHOICE_CPU &&
-           hak_cpu_set_count(&hak_options.nodes) == 0 &&
-           hak_options.bind != HAK_BIND_STRICT && hak_options.bind != HAK_BIND_INTERLEAVE;
+           hak_cpu_set_count(&hak_options.nodes) == 0 && hak_options.bind != HAK_BIND_STRICT &&
+           hak_options.bind != HAK_BIND_INTERLEAVE;
 }
 
 /* Places the shards by the facts from start, or by the machine as it is read now. */
@@ -208,8 +207,8 @@ bool hak_place_shards(void)
      * release in hak_placing_allow */
     uint32_t due = PLACEMENT_DUE;
     if (__atomic_load_n(&placing.state, __ATOMIC_RELAXED) == PLACEMENT_DUE &&
-        __atomic_compare_exchange_n(&placing.state, &due, PLACEMENT_UNDER_WAY, 0,
-                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        __atomic_compare_exchange_n(&placing.state, &due, PLACEMENT_UNDER_WAY, 0, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED)) {
         enum placement_state state = place_shards(&opened);
         /* release: pairs with the acquire in hak_place_shards_and_wait */
         __atomic_store_n(&placing.state, (uint32_t)state, __ATOMIC_RELEASE);

@@ -26,18 +26,18 @@
 
 enum {
     PATH_BYTES = 1024,
-    LEAKS_SHOWN = 20,    /* stacks */
+    LEAKS_SHOWN = 20, /* stacks */
     FRAMES_SHOWN = 16,
 };
 
 static struct {
     struct hak_lock lock;
-    const int64_t *holder;         /* its thread's hak_profiler_left; looked at by itself alone */
-    struct hak_profile tables;     /* .header is published: release, acquire */
-    struct hak_os_memfd shared;    /* where they lie; memory NULL: where nobody else can read */
-    uint32_t *mark;                /* 1, and 0 in each copy of the process; NULL: nobody wipes it */
-    const char *path;              /* as the option has it; NULL: none */
-    uint32_t written;              /* files, by signals */
+    const int64_t *holder;      /* its thread's hak_profiler_left; looked at by itself alone */
+    struct hak_profile tables;  /* .header is published: release, acquire */
+    struct hak_os_memfd shared; /* where they lie; memory NULL: where nobody else can read */
+    uint32_t *mark;             /* 1, and 0 in each copy of the process; NULL: nobody wipes it */
+    const char *path;           /* as the option has it; NULL: none */
+    uint32_t written;           /* files, by signals */
     bool is_child;
 } profile;
 
@@ -159,7 +159,7 @@ void hak_profiler_note(const void *object, size_t size, const struct hak_shard *
     };
     int saved = errno;
     int64_t left = hak_profiler_left;
-    hak_profiler_left = INT64_MAX;    /* what the unwinder allocates is not wanted */
+    hak_profiler_left = INT64_MAX; /* what the unwinder allocates is not wanted */
     sample.depth = hak_os_stack(stack, HAK_PROFILE_DEPTH_MAX);
     hak_profiler_left = left;
     HAK_PROBE3(sample, object, size, shard->id);
@@ -235,7 +235,7 @@ static int write_file(unsigned number)
     char name[PATH_BYTES];
     struct hak_os_beside beside;
     if (profile.path == NULL)
-        return 0;    /* in a child of fork, whose parent has the file */
+        return 0; /* in a child of fork, whose parent has the file */
     int refused = name_file(name, number);
     if (refused != 0)
         return refused;
@@ -287,9 +287,8 @@ static void put_frame(struct hak_writer *writer, uint64_t address)
     /* A return address: the call lies before it. */
     struct hak_os_symbol symbol = hak_os_symbol_of(address - 1);
     hak_put(writer, "        0x%lx %s%s%s+0x%lx\n", (unsigned long)address,
-            symbol.function != NULL ? symbol.function : "",
-            symbol.function != NULL ? " in " : "", symbol.file != NULL ? symbol.file : "?",
-            (unsigned long)symbol.offset);
+            symbol.function != NULL ? symbol.function : "", symbol.function != NULL ? " in " : "",
+            symbol.file != NULL ? symbol.file : "?", (unsigned long)symbol.offset);
 }
 
 static void put_leak(struct hak_writer *writer, const struct hak_profile *tables,
@@ -350,9 +349,10 @@ static void obey_signal(unsigned number)
         old.sa_handler != SIG_DFL || sigaction((int)number, &action, NULL) != 0) {
         char text[256];
         struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
-        hak_put(&writer, "hakmem: HAKMEM_PROFILE_SIGNAL=%u: ignored; allowed: a signal that has no "
-                         "handler, can have one and is no fault, and HAKMEM_PROFILE_FILE to be "
-                         "written to\n",
+        hak_put(&writer,
+                "hakmem: HAKMEM_PROFILE_SIGNAL=%u: ignored; allowed: a signal that has no "
+                "handler, can have one and is no fault, and HAKMEM_PROFILE_FILE to be "
+                "written to\n",
                 number);
         hak_writer_flush(&writer);
     }

@@ -16,23 +16,23 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/lock.h"
+#include "os/memfd.h"
 #include "os/memory.h"
 #include "os/print.h"
 #include "os/section.h"
-#include "os/memfd.h"
 #include "stats/published.h"
 
 enum {
-    COST_PART = 100,    /* publishing may take one in so many of the time */
+    COST_PART = 100, /* publishing may take one in so many of the time */
 };
 
 static const uint64_t PAUSE_NS = 100ul * 1000 * 1000;
 
 static struct {
-    struct hak_lock lock;             /* only ever tried; over all that follows */
-    struct hak_os_memfd shared;      /* memory NULL: to be made */
-    unsigned process;                 /* whose page it is */
-    uint64_t next_ns;                 /* when the next portion may be */
+    struct hak_lock lock;       /* only ever tried; over all that follows */
+    struct hak_os_memfd shared; /* memory NULL: to be made */
+    unsigned process;           /* whose page it is */
+    uint64_t next_ns;           /* when the next portion may be */
     uint32_t *rows;
     struct hak_collect collect;
     struct hak_regions_walk walk;
@@ -43,7 +43,7 @@ static struct {
 static int make_rows(void)
 {
     size_t size = hak_align_up(hak_collect_rows_size(HAK_PUBLISHED_SHARDS), hak_os_page_size());
-    if (publishing.rows != NULL)    /* of before the fork: a round may have been under way */
+    if (publishing.rows != NULL) /* of before the fork: a round may have been under way */
         return hak_os_purge(publishing.rows, size, HAK_PURGE_NOW) == 0;
     publishing.rows = hak_os_map(size, hak_os_page_size());
     return publishing.rows != NULL;
@@ -70,8 +70,10 @@ static void give_up(int refused)
 {
     char text[256];
     struct hak_writer writer = hak_writer_to_stderr(text, sizeof text);
-    hak_put(&writer, "hakmem: HAKMEM_PUBLISH=1: no memory that others can read (memfd), nothing is "
-                     "published; error %d\n", -refused);
+    hak_put(&writer,
+            "hakmem: HAKMEM_PUBLISH=1: no memory that others can read (memfd), nothing is "
+            "published; error %d\n",
+            -refused);
     hak_writer_flush(&writer);
     /* relaxed, both: hints */
     __atomic_store_n(&hak_tick_watch.is_on, 0, __ATOMIC_RELAXED);
@@ -126,7 +128,7 @@ static void publish(void)
 
 void hak_publish_now(void)
 {
-    __atomic_store_n(&hak_tick_watch.ticked, 0, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    __atomic_store_n(&hak_tick_watch.ticked, 0, __ATOMIC_RELAXED); /* relaxed: a hint */
     if (__atomic_load_n(&hak_tick_watch.is_on, __ATOMIC_RELAXED) == 0 ||
         hak_thread_state == HAK_THREAD_STARTING || hak_front_mine == &hak_front_apart ||
         !hak_section_enter())
@@ -144,14 +146,14 @@ void hak_publish_start(void)
 {
     if (hak_options.publish != HAK_PUBLISH_CHOICE_YES)
         return;
-    __atomic_store_n(&hak_tick_watch.is_on, 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    __atomic_store_n(&hak_tick_watch.is_on, 1, __ATOMIC_RELAXED); /* relaxed: a hint */
     hak_publish_now();
 }
 
 void hak_publish_after_fork(void)
 {
     if (hak_section_is_inside() || publishing.shared.memory == NULL)
-        return;    /* a handler forked inside a portion: nothing is published for this child */
+        return; /* a handler forked inside a portion: nothing is published for this child */
     hak_lock_reset(&publishing.lock);
     hak_os_memfd_leave(&publishing.shared);
     publishing.next_ns = 0;

@@ -34,9 +34,8 @@ static inline bool hak_quick_push(struct hak_front *front, void *object, uint32_
 static inline bool hak_quick_release(void *object)
 {
     struct hak_front *front = hak_front_mine;
-    uint32_t entry = hak_likely(hak_front_knows(front, object))
-                         ? hak_front_entry(front, object)
-                         : hak_page_entry(object);
+    uint32_t entry = hak_likely(hak_front_knows(front, object)) ? hak_front_entry(front, object)
+                                                                : hak_page_entry(object);
     return hak_quick_push(front, object, entry);
 }
 

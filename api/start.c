@@ -33,13 +33,13 @@ static void obey_options(struct hak_heap *heap)
 {
     heap->policy_store.decay_ns = hak_options.decay_ns;
     hak_heap_set_retain(heap, hak_options.retain_bytes);
-    heap->policy_store.remote = hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME
-                                                                             : HAK_REMOTE_ADOPT;
+    heap->policy_store.remote =
+        hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME : HAK_REMOTE_ADOPT;
     hak_region_set_huge(hak_options.huge == HAK_HUGE_CHOICE_LEARN
                             ? HAK_HUGE_DEFAULT
                             : (enum hak_os_huge)hak_options.huge);
     if (hak_options.aslr == HAK_ASLR_CHOICE_NO)
-        hak_apart_start(HAK_APART_ALIKE);    /* again, if the first call came before libc's start */
+        hak_apart_start(HAK_APART_ALIKE); /* again, if the first call came before libc's start */
     hak_region_set_hugetlb(hak_options.hugetlb == HAK_HUGETLB_CHOICE_YES);
     hak_learning_start(heap);
 }
@@ -63,7 +63,7 @@ __attribute__((constructor)) static void second_stage(void)
         hak_thread_place_shards_and_wait();
     hak_threads_start();
     if (hak_misuse_is_checked())
-        hak_thread_drop_own_front();    /* made by the first call, before options were read */
+        hak_thread_drop_own_front(); /* made by the first call, before options were read */
     hak_fork_start();
     hak_inform_start();
     hak_publish_start();

@@ -22,8 +22,8 @@
 #include "os/cpu.h"
 
 static struct {
-    uint32_t count;             /* threads that have called us; relaxed */
-    uint32_t key_ready;         /* the key exists: release, acquire */
+    uint32_t count;     /* threads that have called us; relaxed */
+    uint32_t key_ready; /* the key exists: release, acquire */
     pthread_key_t key;
 } threads;
 
@@ -74,7 +74,7 @@ static struct hak_front *bind(struct hak_front *front)
     hak_thread_state = HAK_THREAD_STARTING;
     /* acquire: pairs with the release in hak_threads_start */
     bool is_bound = front == NULL || (__atomic_load_n(&threads.key_ready, __ATOMIC_ACQUIRE) &&
-                                     pthread_setspecific(threads.key, front) == 0);
+                                      pthread_setspecific(threads.key, front) == 0);
     hak_thread_state = is_bound ? HAK_THREAD_RUNNING : HAK_THREAD_UNBOUND;
     hak_mine_set(front);
     return front;
@@ -111,8 +111,7 @@ static struct hak_front *start_thread(void)
     if (__atomic_fetch_add(&threads.count, 1, __ATOMIC_RELAXED) != 0)
         hak_place_shards();
     hak_heap_meet_cpu(hak_heap_default(), hak_os_cpu());
-    bool shares =
-        hak_misuse_is_checked() || hak_fronts_are_per_cpu() || is_one_of_many();
+    bool shares = hak_misuse_is_checked() || hak_fronts_are_per_cpu() || is_one_of_many();
     struct hak_front *front = shares ? NULL : make_front();
     if (front == NULL) {
         hak_thread_state = shares ? HAK_THREAD_RUNNING : HAK_THREAD_NEW;
@@ -139,7 +138,7 @@ struct hak_front *hak_thread_own_front(void)
     front = make_front();
     if (front != NULL)
         return bind(front);
-    hak_thread_state = HAK_THREAD_RUNNING;    /* served as before */
+    hak_thread_state = HAK_THREAD_RUNNING; /* served as before */
     return NULL;
 }
 
@@ -169,8 +168,7 @@ static void give_up(struct hak_front *front)
 void hak_thread_drop_own_front(void)
 {
     struct hak_front *front = hak_thread_front();
-    bool shares =
-        hak_misuse_is_checked() || hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
+    bool shares = hak_misuse_is_checked() || hak_fronts_are_per_cpu() || !hak_crowd_seems_small();
     if (front == NULL || !shares || hak_thread_state != HAK_THREAD_RUNNING)
         return;
     give_up(front);

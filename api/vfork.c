@@ -69,11 +69,11 @@ __asm__(".pushsection .text, \"ax\", @progbits\n"
         "call hak_vfork_begin\n\t"
         "addq $8, %rsp\n\t"
         ".cfi_adjust_cfa_offset -8\n\t"
-        "movq %rax, %rsi\n\t"            /* begun */
-        "popq %rdx\n\t"                  /* the return address */
+        "movq %rax, %rsi\n\t" /* begun */
+        "popq %rdx\n\t"       /* the return address */
         ".cfi_adjust_cfa_offset -8\n\t"
         ".cfi_register %rip, %rdx\n\t"
-        "movl $58, %eax\n\t"             /* SYS_vfork; it changes rax, rcx and r11 */
+        "movl $58, %eax\n\t" /* SYS_vfork; it changes rax, rcx and r11 */
         "syscall\n\t"
         "pushq %rdx\n\t"
         ".cfi_adjust_cfa_offset 8\n\t"
@@ -81,7 +81,7 @@ __asm__(".pushsection .text, \"ax\", @progbits\n"
         "testq %rax, %rax\n\t"
         "jz 1f\n\t"
         "movq %rax, %rdi\n\t"
-        "jmp hak_vfork_end\n"            /* returns to our caller */
+        "jmp hak_vfork_end\n" /* returns to our caller */
         "1:\n\t"
         "ret\n\t"
         ".cfi_endproc\n\t"
@@ -97,7 +97,7 @@ __asm__(".pushsection .text, \"ax\", @progbits\n"
         "vfork:\n"
         "__vfork:\n\t"
         ".cfi_startproc\n\t"
-        "hint #34\n\t"                   /* bti c */
+        "hint #34\n\t" /* bti c */
         "stp x29, x30, [sp, #-16]!\n\t"
         ".cfi_adjust_cfa_offset 16\n\t"
         ".cfi_rel_offset x29, 0\n\t"
@@ -107,17 +107,17 @@ __asm__(".pushsection .text, \"ax\", @progbits\n"
         ".cfi_adjust_cfa_offset -16\n\t"
         ".cfi_restore x29\n\t"
         ".cfi_restore x30\n\t"
-        "mov x9, x0\n\t"                 /* begun */
-        "mov x0, #0x4111\n\t"            /* CLONE_VM | CLONE_VFORK | SIGCHLD */
-        "mov x1, #0\n\t"                 /* on the same stack */
+        "mov x9, x0\n\t"      /* begun */
+        "mov x0, #0x4111\n\t" /* CLONE_VM | CLONE_VFORK | SIGCHLD */
+        "mov x1, #0\n\t"      /* on the same stack */
         "mov x2, #0\n\t"
         "mov x3, #0\n\t"
         "mov x4, #0\n\t"
-        "mov x8, #220\n\t"               /* SYS_clone; it changes x0 */
+        "mov x8, #220\n\t" /* SYS_clone; it changes x0 */
         "svc #0\n\t"
         "cbz x0, 1f\n\t"
         "mov x1, x9\n\t"
-        "b hak_vfork_end\n"              /* returns to our caller */
+        "b hak_vfork_end\n" /* returns to our caller */
         "1:\n\t"
         "ret\n\t"
         ".cfi_endproc\n\t"

@@ -17,7 +17,7 @@
 
 HAK_EARLY static struct {
     struct hak_lock lock;
-    uint32_t ready;    /* release, acquire */
+    uint32_t ready; /* release, acquire */
 } waking;
 
 static HAK_COLD void first_stage(void)
@@ -33,7 +33,7 @@ static HAK_COLD void first_stage(void)
             hak_apart_start(HAK_APART_ALIKE);
         int refused = hak_heap_start(heap, &hak_policy_fixed);
         if (refused)
-            __builtin_trap();    /* the kernel refuses even 1 MiB: no program can run */
+            __builtin_trap(); /* the kernel refuses even 1 MiB: no program can run */
         /* release: pairs with the acquire in hak_start */
         __atomic_store_n(&waking.ready, 1, __ATOMIC_RELEASE);
     }

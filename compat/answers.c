@@ -133,7 +133,7 @@ static uint64_t epochs = 1;
 static int epoch(size_t number, union hak_value *value)
 {
     (void)number;
-    value->u64 = __atomic_load_n(&epochs, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    value->u64 = __atomic_load_n(&epochs, __ATOMIC_RELAXED); /* relaxed: a figure */
     return 0;
 }
 
@@ -141,7 +141,7 @@ static int set_epoch(size_t number, const union hak_value *value)
 {
     (void)number;
     (void)value;
-    __atomic_fetch_add(&epochs, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    __atomic_fetch_add(&epochs, 1, __ATOMIC_RELAXED); /* relaxed: a figure */
     return 0;
 }
 
@@ -179,7 +179,7 @@ static int is_profiled(size_t number, union hak_value *value)
 {
     (void)number;
     value->is_true = profile_exists();
-    return value->is_true ? 0 : ENOENT;    /* as jemalloc without prof:true */
+    return value->is_true ? 0 : ENOENT; /* as jemalloc without prof:true */
 }
 
 /* Sampling goes on from start to end. */
@@ -195,7 +195,7 @@ static int set_profiled(size_t number, const union hak_value *value)
 static const char *dump_name(char *buffer, size_t size)
 {
     static unsigned dumps;
-    unsigned dump = __atomic_fetch_add(&dumps, 1, __ATOMIC_RELAXED);    /* relaxed: a number */
+    unsigned dump = __atomic_fetch_add(&dumps, 1, __ATOMIC_RELAXED); /* relaxed: a number */
     snprintf(buffer, size, "%s.%d.%u.m%u.heap", hak_conf_value(HAK_CONF_prof_prefix).text,
              (int)getpid(), dump, dump);
     return buffer;
@@ -268,7 +268,7 @@ static int create_cache(size_t number, union hak_value *value)
     static unsigned caches;
     (void)number;
     value->number =
-        __atomic_fetch_add(&caches, 1, __ATOMIC_RELAXED) % NUMBERS;    /* relaxed: a number */
+        __atomic_fetch_add(&caches, 1, __ATOMIC_RELAXED) % NUMBERS; /* relaxed: a number */
     return 0;
 }
 
@@ -356,8 +356,8 @@ FIGURE(active, active_of(&now))
 FIGURE(metadata, now.metadata)
 FIGURE(resident, resident_of(&now))
 FIGURE(mapped, now.mapped > active_of(&now) ? now.mapped : active_of(&now))
-FIGURE(retained, now.mapped > active_of(&now) + now.dirty
-                     ? now.mapped - active_of(&now) - now.dirty : 0)
+FIGURE(retained,
+       now.mapped > active_of(&now) + now.dirty ? now.mapped - active_of(&now) - now.dirty : 0)
 FIGURE(active_pages, active_of(&now) / PAGE)
 FIGURE(dirty_pages, now.dirty / PAGE)
 FIGURE(small_allocated, now.small)

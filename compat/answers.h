@@ -14,8 +14,8 @@ typedef int (*hak_answer_write)(size_t number, const union hak_value *value);
 struct hak_answer_row {
     const char *name;
     enum hak_value_type type;
-    hak_answer_read read;      /* NULL: may not be read */
-    hak_answer_write write;    /* NULL: may not be written */
+    hak_answer_read read;   /* NULL: may not be read */
+    hak_answer_write write; /* NULL: may not be written */
 };
 
 /* In the order of names.def, then opt.* */

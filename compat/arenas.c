@@ -7,13 +7,13 @@
 
 /* The heap of each number; NULL: free; HELD: a thread is making or destroying it. */
 static struct hakmem_heap *arenas[HAK_ARENAS_MAX];
-static unsigned count = 1;    /* only grows */
+static unsigned count = 1; /* only grows */
 
 #define HELD ((struct hakmem_heap *)1)
 
 unsigned hak_arenas_count(void)
 {
-    return __atomic_load_n(&count, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return __atomic_load_n(&count, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
 struct hakmem_heap *hak_arenas_heap(size_t number)
@@ -114,7 +114,7 @@ int hak_arenas_purge(size_t number)
     if (number == 0)
         hakmem_purge(HAKMEM_ALL_SHARDS, 0, 0);
     else if (number == HAK_ARENAS_ALL || number == hak_arenas_count())
-        hakmem_trim();    /* of all heaps; the count is jemalloc's older number for all */
+        hakmem_trim(); /* of all heaps; the count is jemalloc's older number for all */
     else if (heap != NULL)
         hakmem_heap_purge(heap);
     else

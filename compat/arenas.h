@@ -9,8 +9,8 @@
 #include "hakmem.h"
 
 enum {
-    HAK_ARENAS_MAX = 4095,    /* as many numbers as MALLOCX_ARENA can name */
-    HAK_ARENAS_ALL = 4096     /* MALLCTL_ARENAS_ALL */
+    HAK_ARENAS_MAX = 4095, /* as many numbers as MALLOCX_ARENA can name */
+    HAK_ARENAS_ALL = 4096  /* MALLCTL_ARENAS_ALL */
 };
 
 /* One more than the highest number there ever was. */
@@ -37,10 +37,10 @@ int hak_arenas_of(const void *object);
 
 /* Figures in jemalloc's words. */
 struct hak_arena_figures {
-    size_t small;        /* held by the program, in objects up to 32 KiB */
+    size_t small; /* held by the program, in objects up to 32 KiB */
     size_t large;
-    size_t active;       /* pages with objects in them */
-    size_t dirty;        /* unused pages that are kept */
+    size_t active; /* pages with objects in them */
+    size_t dirty;  /* unused pages that are kept */
     size_t metadata;
     size_t mapped;
 };

@@ -16,7 +16,7 @@ enum {
     ARENA_SHIFT = 20,
     SMALL_MOST = 32768,
     LEAST_ALIGNMENT = 16,
-    LG_MOST = 62,    /* of arenas.lextent.<i>.size */
+    LG_MOST = 62, /* of arenas.lextent.<i>.size */
 };
 
 static size_t alignment_of(int flags)

@@ -131,8 +131,7 @@ static void unmet(const union hak_value *value)
 /* ------------------------------------------------------------------ the rows */
 
 static const struct row rows[HAK_CONF_KEYS] = {
-#define CONF(key, type, default_text, effect) \
-    {#key, HAK_VALUE_##type, default_text, effect},
+#define CONF(key, type, default_text, effect) {#key, HAK_VALUE_##type, default_text, effect},
 #include "compat/conf.def"
 #undef CONF
 };
@@ -195,8 +194,8 @@ static void complain(const char *source, const char *text, size_t length, const 
 static unsigned find_key(const char *text, size_t length)
 {
     unsigned key = 0;
-    while (key < HAK_CONF_KEYS && (strlen(rows[key].key) != length ||
-                                   memcmp(rows[key].key, text, length) != 0))
+    while (key < HAK_CONF_KEYS &&
+           (strlen(rows[key].key) != length || memcmp(rows[key].key, text, length) != 0))
         key++;
     return key;
 }

@@ -15,8 +15,8 @@
 
 #ifdef JEMALLOC_PREFIX
 #define HAK_JE_PASTE(prefix, name) prefix##name
-#define HAK_JE_NAME(prefix, name) HAK_JE_PASTE(prefix, name)
-#define HAK_JE(name) HAK_JE_NAME(JEMALLOC_PREFIX, name)
+#define HAK_JE_NAME(prefix, name)  HAK_JE_PASTE(prefix, name)
+#define HAK_JE(name)               HAK_JE_NAME(JEMALLOC_PREFIX, name)
 #else
 #define HAK_JE(name) name
 #endif
@@ -24,22 +24,21 @@
 #define JEMALLOC_EXPORT __attribute__((visibility("default")))
 
 /* The version of jemalloc's interface that is followed. */
-#define JEMALLOC_VERSION "5.3.0-0-hakmem"
-#define JEMALLOC_VERSION_MAJOR 5
-#define JEMALLOC_VERSION_MINOR 3
+#define JEMALLOC_VERSION        "5.3.0-0-hakmem"
+#define JEMALLOC_VERSION_MAJOR  5
+#define JEMALLOC_VERSION_MINOR  3
 #define JEMALLOC_VERSION_BUGFIX 0
-#define JEMALLOC_VERSION_NREV 0
-#define JEMALLOC_VERSION_GID "hakmem"
+#define JEMALLOC_VERSION_NREV   0
+#define JEMALLOC_VERSION_GID    "hakmem"
 
 /* Flags: alignment in bits 0-5, zeroing in bit 6, cache in bits 8-19, arena in bits 20-31. */
 #define MALLOCX_LG_ALIGN(la) ((int)(la))
 #define MALLOCX_ALIGN(a) \
-    ((int)((size_t)(a) < (size_t)INT_MAX ? ffs((int)(a)) - 1 \
-                                         : ffs((int)((size_t)(a) >> 32)) + 31))
-#define MALLOCX_ZERO ((int)0x40)
-#define MALLOCX_TCACHE(tc) ((int)(((tc) + 2) << 8))
+    ((int)((size_t)(a) < (size_t)INT_MAX ? ffs((int)(a)) - 1 : ffs((int)((size_t)(a) >> 32)) + 31))
+#define MALLOCX_ZERO        ((int)0x40)
+#define MALLOCX_TCACHE(tc)  ((int)(((tc) + 2) << 8))
 #define MALLOCX_TCACHE_NONE MALLOCX_TCACHE(-1)
-#define MALLOCX_ARENA(a) ((int)(((unsigned)(a) + 1u) << 20))
+#define MALLOCX_ARENA(a)    ((int)(((unsigned)(a) + 1u) << 20))
 
 /* As index in arena.<i>.* and stats.arenas.<i>.*: all arenas. A plain number, for STRINGIFY. */
 #define MALLCTL_ARENAS_ALL 4096

@@ -326,7 +326,7 @@ static void write_to_stderr(void *opaque, const char *text)
  * cut. */
 static void put_json_text(char *buffer, size_t size, const char *text)
 {
-    enum { ESCAPED = 6 };    /* bytes of the longest */
+    enum { ESCAPED = 6 }; /* bytes of the longest */
     size_t length = 0;
     buffer[length++] = '"';
     for (; *text != '\0' && length + ESCAPED + sizeof "\"" <= size; text++) {

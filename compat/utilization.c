@@ -9,7 +9,7 @@
 #include "hakmem.h"
 
 enum {
-    SLAB_UNIT = 64 * 1024,    /* slabs are whole units, and less than an object of each is unused */
+    SLAB_UNIT = 64 * 1024, /* slabs are whole units, and less than an object of each is unused */
 };
 
 /* What a batch query gives for each address. */
@@ -21,7 +21,7 @@ struct slab {
 
 /* What a query of one address gives. */
 struct slab_and_class {
-    void *current;    /* jemalloc's slab in use, which hakmem does not have: NULL */
+    void *current; /* jemalloc's slab in use, which hakmem does not have: NULL */
     struct slab slab;
     size_t class_free_objects;
     size_t class_objects;
@@ -58,8 +58,7 @@ int hak_utilization_query(void *old, size_t *old_size, const void *fresh, size_t
     return 0;
 }
 
-int hak_utilization_batch_query(void *old, size_t *old_size, const void *fresh,
-                                size_t fresh_size)
+int hak_utilization_batch_query(void *old, size_t *old_size, const void *fresh, size_t fresh_size)
 {
     const void *object;
     size_t count = fresh_size / sizeof object;

@@ -7,7 +7,6 @@
 #include <stddef.h>
 
 int hak_utilization_query(void *old, size_t *old_size, const void *fresh, size_t fresh_size);
-int hak_utilization_batch_query(void *old, size_t *old_size, const void *fresh,
-                                size_t fresh_size);
+int hak_utilization_batch_query(void *old, size_t *old_size, const void *fresh, size_t fresh_size);
 
 #endif

@@ -15,10 +15,10 @@ enum hak_value_type {
     HAK_VALUE_SSIZE,
     HAK_VALUE_U64,
     HAK_VALUE_TEXT,
-    HAK_VALUE_PATH,      /* a text that is written */
-    HAK_VALUE_QUERY,     /* an address, or several, are written; figures of each are read */
+    HAK_VALUE_PATH,  /* a text that is written */
+    HAK_VALUE_QUERY, /* an address, or several, are written; figures of each are read */
     HAK_VALUE_BATCH,
-    HAK_VALUE_LOOKUP     /* an address is written, the unsigned number of its arena read */
+    HAK_VALUE_LOOKUP /* an address is written, the unsigned number of its arena read */
 };
 
 /* In memory as the caller's: all begin at the same byte. */

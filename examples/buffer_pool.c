@@ -25,29 +25,29 @@ enum {
     PAGE = 8192,
     NODES_MOST = 64,
     THREADS_MOST = 64,
-    USE_MOST = 5,         /* turns of the clock that a page of much use survives */
-    REMOTE_ONE_IN = 20,   /* look-ups in another node's partition */
-    SCAN_ONE_IN = 5000,   /* look-ups that read many pages in a row */
+    USE_MOST = 5,       /* turns of the clock that a page of much use survives */
+    REMOTE_ONE_IN = 20, /* look-ups in another node's partition */
+    SCAN_ONE_IN = 5000, /* look-ups that read many pages in a row */
     SCAN_PAGES = 500,
 };
 
 /* ------------------------------------------------------------------ a partition */
 
 struct frame {
-    uint64_t page;          /* number of the page in it, 0: none */
-    unsigned pins;          /* who reads it now; as all, under the partition's lock */
+    uint64_t page; /* number of the page in it, 0: none */
+    unsigned pins; /* who reads it now; as all, under the partition's lock */
     unsigned use;
-    struct frame *next;     /* in its bucket */
+    struct frame *next; /* in its bucket */
     char *bytes;
 };
 
 struct partition {
     pthread_mutex_t lock;
-    struct hakmem_heap *heap;    /* NULL: from malloc */
+    struct hakmem_heap *heap; /* NULL: from malloc */
     struct frame *frames;
     struct frame **buckets;
-    size_t count;                /* of frames, and of buckets */
-    size_t hand;                 /* of the clock */
+    size_t count; /* of frames, and of buckets */
+    size_t hand;  /* of the clock */
     uint64_t hits;
     uint64_t misses;
 };
@@ -76,7 +76,7 @@ static struct hakmem_heap *heap_on(int node, size_t bytes)
     struct hakmem_heap *heap = hakmem_heap_create(&options);
     if (heap != NULL)
         return heap;
-    options.placement = HAKMEM_HEAP_LOCAL;    /* an imagined machine, say */
+    options.placement = HAKMEM_HEAP_LOCAL; /* an imagined machine, say */
     options.nodes = 0;
     return hakmem_heap_create(&options);
 }
@@ -185,7 +185,7 @@ static void unpin(struct partition *partition, struct frame *frame)
 struct pool {
     struct partition partitions[NODES_MOST];
     unsigned count;
-    uint64_t pages;       /* of the database, for each partition: as many again as frames */
+    uint64_t pages; /* of the database, for each partition: as many again as frames */
     unsigned rounds;
     bool is_wrong;
 };
@@ -193,8 +193,8 @@ struct pool {
 struct reader {
     pthread_t thread;
     struct pool *pool;
-    unsigned home;        /* its partition */
-    unsigned shard;       /* whose CPUs it runs on */
+    unsigned home;  /* its partition */
+    unsigned shard; /* whose CPUs it runs on */
     uint64_t seed;
 };
 
@@ -309,8 +309,8 @@ static void run(struct pool *pool, const char *name, unsigned threads, const int
     struct reader readers[THREADS_MOST];
     double began = seconds();
     for (unsigned i = 0; i < threads; i++) {
-        readers[i] = (struct reader){.pool = pool, .home = i % pool->count,
-                                     .shard = shards[i % node_count], .seed = i + 1};
+        readers[i] = (struct reader){
+            .pool = pool, .home = i % pool->count, .shard = shards[i % node_count], .seed = i + 1};
         if (pthread_create(&readers[i].thread, NULL, run_reader, &readers[i]) != 0)
             exit(1);
     }

@@ -70,11 +70,12 @@ static int fill(sqlite3 *base, long long rows)
     sqlite3_stmt *insert;
     int result = sqlite3_exec(base,
                               "CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT);"
-                              "CREATE INDEX i ON t (text); BEGIN", NULL, NULL, NULL);
+                              "CREATE INDEX i ON t (text); BEGIN",
+                              NULL, NULL, NULL);
     if (result == SQLITE_OK)
-        result = sqlite3_prepare_v2(base,
-                                    "INSERT INTO t VALUES (?1, printf('%08d', ?1 * 7919 % 1000000))",
-                                    -1, &insert, NULL);
+        result = sqlite3_prepare_v2(
+            base, "INSERT INTO t VALUES (?1, printf('%08d', ?1 * 7919 % 1000000))", -1, &insert,
+            NULL);
     if (result != SQLITE_OK)
         return result;
     for (long long row = 1; row <= rows; row++) {

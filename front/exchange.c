@@ -26,7 +26,7 @@
 #include "shard/rest.h"
 
 enum {
-    ROUNDS_TO_GIVE = 4,    /* others may fill the foreign magazine of a CPU that we emptied */
+    ROUNDS_TO_GIVE = 4, /* others may fill the foreign magazine of a CPU that we emptied */
 };
 
 /* ---- a magazine, by its slot ----------------------------------------------------------------- */
@@ -65,7 +65,7 @@ static inline struct hak_chain take(struct hak_front *front, size_t slot, unsign
     if (hak_chain_is_empty(chain))
         return HAK_NO_CHAIN;
     *magazine = hak_magazine_empty(class_id);
-    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+    __atomic_signal_fence(__ATOMIC_RELEASE); /* as in hak_front_pop_spare */
     return chain;
 }
 
@@ -164,12 +164,12 @@ static struct hak_chain take_counted(struct hak_front *front, size_t slot, unsig
 
 static void give_up_class(struct hak_front *front, struct hak_front *hints, unsigned class_id)
 {
-    struct hak_chain loaded = take_counted(front, hak_slot_loaded(class_id), class_id,
-                                           HAK_COUNTER_FLUSH_OBJECTS);
-    struct hak_chain spare = take_counted(front, hak_slot_spare(class_id), class_id,
-                                          HAK_COUNTER_FLUSH_OBJECTS);
-    struct hak_chain foreign = take_counted(front, hak_slot_foreign(class_id), class_id,
-                                            HAK_COUNTER_FOREIGN_FLUSHED);
+    struct hak_chain loaded =
+        take_counted(front, hak_slot_loaded(class_id), class_id, HAK_COUNTER_FLUSH_OBJECTS);
+    struct hak_chain spare =
+        take_counted(front, hak_slot_spare(class_id), class_id, HAK_COUNTER_FLUSH_OBJECTS);
+    struct hak_chain foreign =
+        take_counted(front, hak_slot_foreign(class_id), class_id, HAK_COUNTER_FOREIGN_FLUSHED);
     if (!hak_chain_is_empty(spare))
         add_spare_bytes(hints, -hak_magazine_bytes(class_id));
     hak_shard_give_to_slabs(class_id, loaded);
@@ -262,8 +262,7 @@ void *hak_front_refill(struct hak_front *front, unsigned class_id)
             return NULL;
     } while (hak_unlikely(!hak_found_chain_below(class_id, chain, &rest)));
     hak_inject();
-    if (!hak_chain_is_empty(rest) &&
-        hak_unlikely(!install(front, hak_slot_loaded(class_id), rest)))
+    if (!hak_chain_is_empty(rest) && hak_unlikely(!install(front, hak_slot_loaded(class_id), rest)))
         give_back(shard_of(front), class_id, rest);
     return hak_chain_top(chain);
 }
@@ -334,7 +333,7 @@ void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *ob
             return;
         struct hak_chain chain = take(front, slot, class_id, HAK_CPU_TRIES);
         if (hak_chain_is_empty(chain))
-            break;    /* closed, no CPU front to be had, or taken meanwhile */
+            break; /* closed, no CPU front to be had, or taken meanwhile */
         if (!keep_foreign(front, class_id, chain))
             hak_shard_take_foreign(shard_of(front), class_id, chain);
         sweep_if_due(front, class_id);

@@ -24,8 +24,7 @@ void hak_front_give_foreign(struct hak_front *front, unsigned class_id, void *ob
 
 /* Whether the object, of this class, is in one of the magazines of a thread's front: a few
  * steps for each object in them. */
-HAK_COLD bool hak_front_holds(const struct hak_front *front, unsigned class_id,
-                              const void *object);
+HAK_COLD bool hak_front_holds(const struct hak_front *front, unsigned class_id, const void *object);
 
 /* Gives all objects to the shard. */
 void hak_front_flush(struct hak_front *front);

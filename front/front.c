@@ -7,8 +7,8 @@
 #include "shard/shard.h"
 
 enum {
-    FILL_FIRST_PART = 8,        /* a first refill takes 1/8 of a bundle, */
-    FILL_FIRST_BYTES = 4096,    /* or as many objects as a kernel page has, if that is more */
+    FILL_FIRST_PART = 8,     /* a first refill takes 1/8 of a bundle, */
+    FILL_FIRST_BYTES = 4096, /* or as many objects as a kernel page has, if that is more */
 };
 
 uint32_t hak_front_wishes;

@@ -16,8 +16,8 @@
 #ifndef HAK_FRONT_FRONT_H
 #define HAK_FRONT_FRONT_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "os/compiler.h"
@@ -37,36 +37,36 @@ enum hak_front_left { HAK_FRONT_HELD, HAK_FRONT_LEFT, HAK_FRONT_ENDED };
 
 struct hak_front {
     struct hak_chain loaded[HAK_CLASS_COUNT];
-    uint32_t home;                        /* id of the shard: objects of another are foreign */
-    uint32_t sequence;                    /* ordinal of the thread in the process */
-    uint64_t near;                        /* begin of the 4 GiB of the last free, and */
-    const uint32_t *leaf;                 /* their leaf of the page map; see hak_front_knows */
-    uint32_t refused[HAK_CLASS_COUNT];    /* hak_magazine_refused of each class */
+    uint32_t home;                     /* id of the shard: objects of another are foreign */
+    uint32_t sequence;                 /* ordinal of the thread in the process */
+    uint64_t near;                     /* begin of the 4 GiB of the last free, and */
+    const uint32_t *leaf;              /* their leaf of the page map; see hak_front_knows */
+    uint32_t refused[HAK_CLASS_COUNT]; /* hak_magazine_refused of each class */
     struct hak_shard *shard;
-    struct hak_shard *pinned;             /* the shard that the thread asked for, or NULL */
+    struct hak_shard *pinned; /* the shard that the thread asked for, or NULL */
     struct hak_chain foreign[HAK_CLASS_COUNT];
     struct hak_chain spare[HAK_CLASS_COUNT];
-    uint16_t fill[HAK_CLASS_COUNT];       /* objects a refill takes out of slabs (P1) */
-    uint8_t missed[HAK_CLASS_COUNT];      /* 1: refilled since the last tick */
-    uint32_t spare_bytes;                 /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
-    uint32_t slow_calls;                  /* since the clock was read */
-    uint32_t wishes_seen;                 /* of hak_front_wishes */
+    uint16_t fill[HAK_CLASS_COUNT];  /* objects a refill takes out of slabs (P1) */
+    uint8_t missed[HAK_CLASS_COUNT]; /* 1: refilled since the last tick */
+    uint32_t spare_bytes;            /* in spare magazines, bounded by HAK_FRONT_SPARE_BYTES */
+    uint32_t slow_calls;             /* since the clock was read */
+    uint32_t wishes_seen;            /* of hak_front_wishes */
     uint64_t last_tick_ns;
     /* What others read and write as they go through the list: on lines of its own. */
-    struct hak_front *next                /* all fronts, or the free ones; under the list's lock */
+    struct hak_front *next /* all fronts, or the free ones; under the list's lock */
         __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_front *previous;
-    struct hak_front *ended_next;         /* given back by their threads, in the list still */
-    uint32_t generation;                  /* number of forks before its thread; under the lock */
-    uint32_t left;                        /* its thread has left it in the list, or given it back:
+    struct hak_front *ended_next; /* given back by their threads, in the list still */
+    uint32_t generation;          /* number of forks before its thread; under the lock */
+    uint32_t left;                /* its thread has left it in the list, or given it back:
                                              enum hak_front_left; atomic */
-    uint32_t taken_apart;                 /* classes taken apart, once it has no thread */
+    uint32_t taken_apart;         /* classes taken apart, once it has no thread */
     struct hak_owner owner;
-    struct hak_chain seen[HAK_CLASS_COUNT]    /* `loaded` at the last tick, */
+    struct hak_chain seen[HAK_CLASS_COUNT] /* `loaded` at the last tick, */
         __attribute__((aligned(HAK_CACHE_LINE)));
-    uint8_t unchanged[HAK_CLASS_COUNT];   /* and how many ticks it had not changed */
-    size_t swept_at;                      /* bytes of slabs made by the last sweep, and then */
-    uint32_t swept[HAK_FRONT_MID_CLASSES];    /* each mid class's magazines, as a digest */
+    uint8_t unchanged[HAK_CLASS_COUNT];    /* and how many ticks it had not changed */
+    size_t swept_at;                       /* bytes of slabs made by the last sweep, and then */
+    uint32_t swept[HAK_FRONT_MID_CLASSES]; /* each mid class's magazines, as a digest */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* The highest 4 GiB, which are the kernel's, so no object is there. */
@@ -74,7 +74,7 @@ struct hak_front {
 
 enum {
     HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
-    HAK_FRONT_IDLE_TICKS = 2,             /* without use, then a loaded magazine goes back */
+    HAK_FRONT_IDLE_TICKS = 2, /* without use, then a loaded magazine goes back */
 };
 
 /* Pops an object of the class; NULL if there is none. A magazine with a broken link stays as it is,
@@ -119,7 +119,7 @@ static inline bool hak_front_knows(const struct hak_front *front, const void *ad
 static inline uint32_t hak_front_entry(const struct hak_front *front, const void *address)
 {
     uint64_t page = ((uintptr_t)address - front->near) >> HAK_PAGE_SHIFT;
-    return __atomic_load_n(&front->leaf[page], __ATOMIC_RELAXED);    /* relaxed: as the map's */
+    return __atomic_load_n(&front->leaf[page], __ATOMIC_RELAXED); /* relaxed: as the map's */
 }
 
 /* Remembers the leaf of an object of ours. */
@@ -183,7 +183,7 @@ static inline bool hak_front_push_behind(struct hak_front *front, uint32_t entry
         front->spare_bytes + hak_magazine_bytes(class_id) > HAK_FRONT_SPARE_BYTES)
         return false;
     front->loaded[class_id] = hak_magazine_empty(class_id);
-    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_front_pop_spare */
+    __atomic_signal_fence(__ATOMIC_RELEASE); /* as in hak_front_pop_spare */
     front->spare[class_id] = full;
     front->spare_bytes += hak_magazine_bytes(class_id);
     return hak_magazine_put(&front->loaded[class_id], object, refused);
@@ -208,9 +208,9 @@ extern uint32_t hak_front_wishes;
  * each shard, by its id. */
 struct hak_front_rows {
     uint32_t *objects;
-    unsigned shards;     /* rows for ids 1 .. shards, and one that is never read */
-    unsigned fronts;     /* threads' fronts, */
-    unsigned unseen;     /* and how many of them were left out */
+    unsigned shards; /* rows for ids 1 .. shards, and one that is never read */
+    unsigned fronts; /* threads' fronts, */
+    unsigned unseen; /* and how many of them were left out */
     size_t bytes;
 };
 

@@ -18,7 +18,7 @@
 
 enum {
     STRIDE = 1 << HAK_CPU_FRONT_SHIFT,
-    TURNS_PER_MS = 2 * 1000 * 1000,    /* of the self-test's spinning, about */
+    TURNS_PER_MS = 2 * 1000 * 1000, /* of the self-test's spinning, about */
     SELF_TESTS = 8,
 };
 
@@ -27,14 +27,14 @@ _Static_assert(sizeof(struct hak_front) <= STRIDE, "a front fits its stride, HAK
 struct hak_cpu_fronts hak_cpu_fronts;
 
 static struct hak_lock closing;
-static bool trusted;    /* the self-test was passed, the rest is set; by the starting thread */
+static bool trusted; /* the self-test was passed, the rest is set; by the starting thread */
 
 /* Fronts that are opened late. */
 static struct {
-    ptrdiff_t rseq;                   /* 0: there is none. Constant after the start */
-    struct hak_os_rseq_mark *mark;    /* published by the release in mark_made */
-    uint32_t is_seen;                 /* a mark was cleared; relaxed */
-    uint32_t is_open;                 /* opened late, without the fence; relaxed */
+    ptrdiff_t rseq;                /* 0: there is none. Constant after the start */
+    struct hak_os_rseq_mark *mark; /* published by the release in mark_made */
+    uint32_t is_seen;              /* a mark was cleared; relaxed */
+    uint32_t is_open;              /* opened late, without the fence; relaxed */
 } late;
 
 static HAK_TLS bool is_marked;
@@ -87,9 +87,9 @@ int hak_cpu_fronts_start(unsigned ids, const struct hak_shard_map *map)
 {
     /* Only the self-test sees these until it is passed: no other thread finds fronts that may close
      * again. */
-    struct hak_cpu_fronts fronts = { .limit = ids, .ids = ids };
+    struct hak_cpu_fronts fronts = {.limit = ids, .ids = ids};
     if (trusted)
-        return 0;    /* the child of a fork that came when all was done here */
+        return 0; /* the child of a fork that came when all was done here */
     int refused = HAK_THREAD_SANITIZER ? -EOPNOTSUPP : hak_os_rseq_find(&fronts.rseq);
     if (refused)
         return refused;
@@ -151,7 +151,7 @@ int hak_cpu_fronts_open_late(unsigned ids, const struct hak_shard_map *map)
         return 0;
     if (late.rseq == 0 || ids == 0)
         return -EOPNOTSUPP;
-    if (__atomic_load_n(&late.is_seen, __ATOMIC_RELAXED) == 0)    /* relaxed: as above */
+    if (__atomic_load_n(&late.is_seen, __ATOMIC_RELAXED) == 0) /* relaxed: as above */
         return -EAGAIN;
     if (!hak_lock_try_over(&closing))
         return -EAGAIN;

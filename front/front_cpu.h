@@ -45,27 +45,27 @@
 struct hak_shard_map;
 
 enum {
-    HAK_CPU_FRONT_SHIFT = 12,    /* log2 of the stride */
+    HAK_CPU_FRONT_SHIFT = 12, /* log2 of the stride */
 };
 
 struct hak_cpu_fronts {
-    uint32_t limit;              /* CPU ids served; 0: closed. First; read inside each sequence */
-    uint32_t ids;                /* what limit is while they are open */
-    char *base;                  /* constant once limit was above 0 */
-    ptrdiff_t rseq;              /* from the thread pointer to the thread's rseq area; constant,
+    uint32_t limit; /* CPU ids served; 0: closed. First; read inside each sequence */
+    uint32_t ids;   /* what limit is while they are open */
+    char *base;     /* constant once limit was above 0 */
+    ptrdiff_t rseq; /* from the thread pointer to the thread's rseq area; constant,
                                     and 0 where fronts were never opened */
 };
 
 extern HAK_HIDDEN struct hak_cpu_fronts hak_cpu_fronts;
 
 enum {
-    HAK_CPU_ONE_TRY = 1,         /* where another follows elsewhere, or at the next tick */
-    HAK_CPU_TRIES = 16,          /* each disturbed within some ten instructions */
+    HAK_CPU_ONE_TRY = 1, /* where another follows elsewhere, or at the next tick */
+    HAK_CPU_TRIES = 16,  /* each disturbed within some ten instructions */
 };
 
 enum hak_cpu_push {
     HAK_CPU_PUSHED,
-    HAK_CPU_FULL,       /* or no front to be had */
+    HAK_CPU_FULL, /* or no front to be had */
     HAK_CPU_FOREIGN,
 };
 

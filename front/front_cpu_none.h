@@ -38,7 +38,7 @@ static inline bool hak_cpu_install(size_t slot, struct hak_chain chain, unsigned
 }
 
 static inline bool hak_cpu_spin(const struct hak_cpu_fronts *fronts, const uint32_t *flag,
-                               uint64_t *turns)
+                                uint64_t *turns)
 {
     (void)fronts, (void)flag;
     *turns = 0;

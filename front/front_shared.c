@@ -11,18 +11,18 @@
 #include "tiers/meta.h"
 
 enum {
-    TRIES = 4,    /* locks that are looked at */
+    TRIES = 4, /* locks that are looked at */
 };
 
 struct slot {
     struct hak_front front;
-    struct hak_lock lock;    /* its holder may take others */
+    struct hak_lock lock; /* its holder may take others */
 };
 
 static struct {
     struct hak_lock making;
-    unsigned count;          /* constant once slots are there */
-    struct slot *slots;      /* NULL: not made. release, acquire */
+    unsigned count;     /* constant once slots are there */
+    struct slot *slots; /* NULL: not made. release, acquire */
 } shared;
 
 static struct slot *slots_made(void)
@@ -43,8 +43,7 @@ void hak_shared_fronts_start(unsigned cpus, const struct hak_shard_map *map)
     if (slots != NULL) {
         shared.count = count;
         for (unsigned index = 0; index < count; index++) {
-            hak_front_init(&slots[index].front, index,
-                           hak_shard_map_here(map, index));
+            hak_front_init(&slots[index].front, index, hak_shard_map_here(map, index));
             hak_lock_reset(&slots[index].lock);
         }
         /* release: pairs with the acquire in slots_made; whoever finds the fronts finds them
@@ -70,7 +69,7 @@ struct hak_front *hak_shared_front_take(void)
 
 void hak_shared_front_put(struct hak_front *front)
 {
-    struct slot *slot = (struct slot *)front;    /* its first member */
+    struct slot *slot = (struct slot *)front; /* its first member */
     hak_lock_release_over(&slot->lock);
 }
 

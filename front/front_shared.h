@@ -16,7 +16,7 @@ struct hak_shard_map;
 
 enum {
     HAK_SHARED_FRONTS_MAX = 64,
-    HAK_SHARED_FRONTS_PER_CPU = 2,    /* the holder of one may be preempted */
+    HAK_SHARED_FRONTS_PER_CPU = 2, /* the holder of one may be preempted */
 };
 
 /* Makes them, for so many CPUs; does nothing if they are made. Without memory there are none, and

@@ -15,32 +15,32 @@
 #include "tiers/meta.h"
 
 enum {
-    LOOKS = 4,                             /* at fronts, whether they have a thread */
-    ENDED_AT_ONCE = 4,                     /* more than one: the list comes to its end */
+    LOOKS = 4,         /* at fronts, whether they have a thread */
+    ENDED_AT_ONCE = 4, /* more than one: the list comes to its end */
     CLASSES_AT_ONCE = 8,
 };
 
 static struct {
     struct hak_lock lock;
     struct hak_front *active;
-    struct hak_front *idle;    /* without a thread; linked by `next`, as the following */
-    struct hak_front *apart;   /* being taken apart */
-    struct hak_front *ended;   /* empty, but still among the active ones: linked by `ended_next`;
+    struct hak_front *idle;  /* without a thread; linked by `next`, as the following */
+    struct hak_front *apart; /* being taken apart */
+    struct hak_front *ended; /* empty, but still among the active ones: linked by `ended_next`;
                                   atomic, pushed without the lock */
-    struct hak_front *ended_before;    /* of these, what was collected; under the lock */
-    struct hak_front *cursor;  /* the active one that is looked at next; NULL: the first */
-    uint32_t count;            /* active ones that have not ended: atomic */
-    uint32_t linked;           /* in the list of active ones */
-    uint32_t unseen;           /* of these, not looked at since round_due was set */
-    uint32_t looks;            /* at fronts, the next time */
-    uint32_t round_due;        /* all are to be looked at: atomic */
-    uint32_t generation;       /* forks that lie between the first process and this one */
-    uint32_t sequence;         /* threads so far */
-} __attribute__((aligned(HAK_CACHE_LINE))) fronts;    /* written by births and ends of threads */
+    struct hak_front *ended_before; /* of these, what was collected; under the lock */
+    struct hak_front *cursor;       /* the active one that is looked at next; NULL: the first */
+    uint32_t count;                 /* active ones that have not ended: atomic */
+    uint32_t linked;                /* in the list of active ones */
+    uint32_t unseen;                /* of these, not looked at since round_due was set */
+    uint32_t looks;                 /* at fronts, the next time */
+    uint32_t round_due;             /* all are to be looked at: atomic */
+    uint32_t generation;            /* forks that lie between the first process and this one */
+    uint32_t sequence;              /* threads so far */
+} __attribute__((aligned(HAK_CACHE_LINE))) fronts; /* written by births and ends of threads */
 
 uint32_t hak_owed;
 
-static uint32_t few = UINT32_MAX;    /* threads; relaxed */
+static uint32_t few = UINT32_MAX; /* threads; relaxed */
 
 /* The thread's front, from before it is in the list until it is no more. */
 static HAK_TLS struct hak_front *own;
@@ -141,7 +141,7 @@ static struct hak_front *find_gone(void)
         if (is_gone(front)) {
             unlink_active(front);
             count_threads(-1);
-            front->taken_apart = 1;    /* class 0 holds nothing */
+            front->taken_apart = 1; /* class 0 holds nothing */
             fronts.looks = LOOKS;
             return front;
         }
@@ -206,7 +206,7 @@ static void take_apart(struct hak_front *front, unsigned classes)
 void hak_front_collect(void)
 {
     if (!hak_lock_try(&fronts.lock))
-        return;    /* whoever has it does the same, or is soon gone: all threads come by here */
+        return; /* whoever has it does the same, or is soon gone: all threads come by here */
     struct hak_front *front = take_gone();
     hak_lock_release(&fronts.lock);
     if (front != NULL)
@@ -248,7 +248,7 @@ static struct hak_front *take_idle(uint32_t *sequence)
 
 void hak_front_set_few(unsigned threads)
 {
-    __atomic_store_n(&few, threads, __ATOMIC_RELAXED);    /* relaxed: a hint, here and below */
+    __atomic_store_n(&few, threads, __ATOMIC_RELAXED); /* relaxed: a hint, here and below */
 }
 
 static bool are_few(void)
@@ -281,7 +281,7 @@ bool hak_front_reopen(struct hak_front *front)
 
 unsigned hak_front_count(void)
 {
-    return __atomic_load_n(&fronts.count, __ATOMIC_RELAXED);    /* relaxed: a moment ago */
+    return __atomic_load_n(&fronts.count, __ATOMIC_RELAXED); /* relaxed: a moment ago */
 }
 
 struct hak_front *hak_front_create(const struct hak_shard_map *map)
@@ -326,7 +326,7 @@ void hak_front_destroy(struct hak_front *front)
      * list is under the lock */
     __atomic_store_n(&front->left, HAK_FRONT_ENDED, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_RELEASE);
-    own = NULL;    /* before the drop: such a child does not take the owner that is dropped next */
+    own = NULL; /* before the drop: such a child does not take the owner that is dropped next */
     hak_owner_drop(&front->owner);
     count_threads(-1);
     push_ended(front);
@@ -367,7 +367,7 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
 {
     hak_front_flush(front);
     if (is_closed(front))
-        set_mid(front, true);    /* other fronts hold other shards' objects */
+        set_mid(front, true); /* other fronts hold other shards' objects */
     front->pinned = shard;
     if (shard == NULL)
         shard = hak_shard_map_here(map, front->sequence);

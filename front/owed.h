@@ -9,8 +9,8 @@
 
 /* What the next entries into the heap have to do: */
 enum hak_owed {
-    HAK_OWED_DEFERRED = 1,    /* runs and whales */
-    HAK_OWED_FRONTS = 2,      /* fronts whose threads are gone */
+    HAK_OWED_DEFERRED = 1, /* runs and whales */
+    HAK_OWED_FRONTS = 2,   /* fronts whose threads are gone */
 };
 
 extern HAK_HIDDEN uint32_t hak_owed;

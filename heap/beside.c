@@ -21,42 +21,42 @@
 enum {
     SLOTS = 8,
     USED_SHIFT = 32,
-    FREE_KEPT = 16,            /* free pages that keep their memory */
+    FREE_KEPT = 16, /* free pages that keep their memory */
     SETTLED_AT_ONCE = 16,
-    LEAD = 64,                 /* of a mapping's object */
+    LEAD = 64, /* of a mapping's object */
     TAG_BITS = 16,
     HEADER = 16,
     REGION_PAGES = HAK_REGION_SIZE / HAK_PAGE_SIZE,
 };
 
-static const uint64_t KEPT = UINT64_C(1) << 32;    /* the page has memory */
+static const uint64_t KEPT = UINT64_C(1) << 32; /* the page has memory */
 static const uint64_t HELD = UINT64_C(1) << 31;
 static const uint64_t LIVE_MASK = (UINT64_C(1) << 31) - 1;
 
 /* In front of each object. */
 struct header {
-    uint64_t mapping;    /* where that begins; 0: a side page's object */
-    uint64_t tag;        /* usable bytes:48 | a hash of them and of the address:16; 0: free */
+    uint64_t mapping; /* where that begins; 0: a side page's object */
+    uint64_t tag;     /* usable bytes:48 | a hash of them and of the address:16; 0: free */
 };
 
 _Static_assert(sizeof(struct header) == HEADER, "a header is as long as objects are aligned");
 
 /* The first page of a side region; those are never unmapped. */
 struct region {
-    uint64_t words[REGION_PAGES];    /* of the pages; atomic */
-    uint64_t next[REGION_PAGES];     /* while a page is in the list: the next one's number, KEPT or
+    uint64_t words[REGION_PAGES]; /* of the pages; atomic */
+    uint64_t next[REGION_PAGES];  /* while a page is in the list: the next one's number, KEPT or
                                         not; relaxed */
 };
 
 static struct {
-    uintptr_t current[SLOTS];        /* pages; 0: none yet. Acquire, release */
-    uint64_t free_head;              /* page number:32 | changes:32, so that no ABA is seen */
-    uint32_t kept;                   /* free pages with memory; relaxed */
-    uint32_t next_slot;              /* relaxed */
-    void *deferred;                  /* newest first: release, acquire */
-    struct hak_lock settling;        /* over: */
-    void *rest;                      /* deferred ones that are being given back */
-} __attribute__((aligned(HAK_CACHE_LINE))) beside;    /* not in hak_owed's line */
+    uintptr_t current[SLOTS]; /* pages; 0: none yet. Acquire, release */
+    uint64_t free_head;       /* page number:32 | changes:32, so that no ABA is seen */
+    uint32_t kept;            /* free pages with memory; relaxed */
+    uint32_t next_slot;       /* relaxed */
+    void *deferred;           /* newest first: release, acquire */
+    struct hak_lock settling; /* over: */
+    void *rest;               /* deferred ones that are being given back */
+} __attribute__((aligned(HAK_CACHE_LINE))) beside; /* not in hak_owed's line */
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
@@ -120,7 +120,7 @@ static uintptr_t pop_free(void)
     } while (!__atomic_compare_exchange_n(&beside.free_head, &head, wanted, 1, __ATOMIC_ACQUIRE,
                                           __ATOMIC_ACQUIRE));
     if ((next & KEPT) != 0)
-        __atomic_fetch_sub(&beside.kept, 1, __ATOMIC_RELAXED);    /* relaxed: a count */
+        __atomic_fetch_sub(&beside.kept, 1, __ATOMIC_RELAXED); /* relaxed: a count */
     return page;
 }
 
@@ -184,8 +184,8 @@ static bool replace(struct hak_shard *shard, uintptr_t *slot, uintptr_t old)
     /* relaxed: published by the exchange; nobody takes from a page that is not held */
     __atomic_store_n(word_of(page), HELD, __ATOMIC_RELAXED);
     /* release: pairs with the acquire in take_small */
-    bool is_ours = __atomic_compare_exchange_n(slot, &old, page, 0, __ATOMIC_RELEASE,
-                                               __ATOMIC_RELAXED);
+    bool is_ours =
+        __atomic_compare_exchange_n(slot, &old, page, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
     if (!is_ours)
         change(page, release_hold);
     else if (old != 0)
@@ -296,8 +296,8 @@ bool hak_beside_give(void *object)
     uint64_t tag = live_tag(object);
     struct header *header = header_of(object);
     /* relaxed: if two threads free it, one of them sees that it is free */
-    if (tag == 0 || !__atomic_compare_exchange_n(&header->tag, &tag, 0, 0, __ATOMIC_RELAXED,
-                                                 __ATOMIC_RELAXED))
+    if (tag == 0 ||
+        !__atomic_compare_exchange_n(&header->tag, &tag, 0, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
     if (hak_page_find(object).home == HAK_SIDE_PAGE) {
         change(hak_align_down((uintptr_t)object, HAK_PAGE_SIZE), release_object);
@@ -387,7 +387,7 @@ static void give_deferred(void *object)
 void hak_beside_settle(void)
 {
     void *objects[SETTLED_AT_ONCE];
-    uint32_t owed = __atomic_load_n(&hak_owed, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    uint32_t owed = __atomic_load_n(&hak_owed, __ATOMIC_RELAXED); /* relaxed: a hint */
     unsigned count = (owed & HAK_OWED_DEFERRED) != 0 ? fetch(objects) : 0;
     for (unsigned index = 0; index < count; index++)
         give_deferred(objects[index]);

@@ -57,7 +57,7 @@ static inline bool hak_heap_enter(void)
 {
     if (hak_unlikely(!hak_section_enter()))
         return false;
-    if (hak_unlikely(__atomic_load_n(&hak_owed, __ATOMIC_RELAXED) != 0))    /* relaxed: a hint */
+    if (hak_unlikely(__atomic_load_n(&hak_owed, __ATOMIC_RELAXED) != 0)) /* relaxed: a hint */
         hak_beside_settle();
     return true;
 }

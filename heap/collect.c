@@ -34,7 +34,7 @@ static void put_names(struct hak_sheet_head *head)
         const struct hak_class *class = &hak_classes[id];
         head->classes[id] =
             (struct hak_sheet_class){class->size, class->bundle, class->capacity,
-                                     (uint32_t)class->slab_pages << HAK_PAGE_SHIFT};
+                                     (uint32_t) class->slab_pages << HAK_PAGE_SHIFT};
     }
     head->key_count = HAK_LEARN_BUCKETS;
     for (unsigned key = 0; key < HAK_LEARN_BUCKETS; key++)
@@ -50,8 +50,8 @@ static void put_names(struct hak_sheet_head *head)
 void hak_collect_start(struct hak_collect *collect, struct hak_sheet *sheet, uint32_t *rows,
                        unsigned room)
 {
-    *collect = (struct hak_collect){.sheet = sheet, .room = room,
-                                    .rows = {.objects = rows, .shards = room}};
+    *collect = (struct hak_collect){
+        .sheet = sheet, .room = room, .rows = {.objects = rows, .shards = room}};
     put_names(&sheet->head);
 }
 
@@ -78,7 +78,7 @@ static uint64_t less(uint64_t all, uint64_t part)
 
 static uint64_t read_relaxed(const uint64_t *value)
 {
-    return __atomic_load_n(value, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return __atomic_load_n(value, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
 static void put_class(struct hak_shard *shard, unsigned class_id, uint64_t *figures)

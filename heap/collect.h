@@ -26,20 +26,20 @@ enum hak_collect_phase {
 
 /* How much of a phase one step does. */
 struct hak_collect_portion {
-    unsigned threads;    /* fronts, of all in a round: the others are counted as unseen */
-    unsigned cpus;       /* fronts */
+    unsigned threads; /* fronts, of all in a round: the others are counted as unseen */
+    unsigned cpus;    /* fronts */
     unsigned shards;
 };
 
 extern const struct hak_collect_portion hak_collect_all;
-extern const struct hak_collect_portion hak_collect_some;    /* some 100 us */
+extern const struct hak_collect_portion hak_collect_some; /* some 100 us */
 
 struct hak_collect {
     struct hak_sheet *sheet;
-    unsigned room;                 /* shards that the sheet has room for */
+    unsigned room; /* shards that the sheet has room for */
     enum hak_collect_phase phase;
-    unsigned next;                 /* CPU or shard id, the phase's next */
-    unsigned shards;               /* in this round */
+    unsigned next;   /* CPU or shard id, the phase's next */
+    unsigned shards; /* in this round */
     struct hak_front_rows rows;
     size_t in_thread_fronts;
     size_t in_cpu_fronts;

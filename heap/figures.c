@@ -26,10 +26,10 @@ static size_t held_bytes(const struct hak_shard *shard)
 
 void hak_heap_totals(struct hak_heap *heap, struct hak_heap_totals *totals)
 {
-    *totals = (struct hak_heap_totals){ 0 };
+    *totals = (struct hak_heap_totals){0};
     int64_t whale_count = 0;
-    totals->in_fronts = hak_front_bytes_of_all() + hak_cpu_fronts_bytes() +
-                        hak_shared_fronts_bytes();
+    totals->in_fronts =
+        hak_front_bytes_of_all() + hak_cpu_fronts_bytes() + hak_shared_fronts_bytes();
     int64_t small = -(int64_t)totals->in_fronts;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         struct hak_shard *shard = hak_shard_of_id(id);

@@ -20,8 +20,8 @@ enum {
 /* All lanes write the credit: with the map and the policy in its line, each call for a run missed
  * them. */
 _Static_assert(offsetof(struct hak_heap, policy) < HAK_CACHE_LINE &&
-                   LINE_OF_CREDIT > LINE_OF_POLICY +
-                       (int)(sizeof(struct hak_policy) / HAK_CACHE_LINE) &&
+                   LINE_OF_CREDIT >
+                       LINE_OF_POLICY + (int)(sizeof(struct hak_policy) / HAK_CACHE_LINE) &&
                    LINE_OF_CREDIT < (int)(offsetof(struct hak_heap, new_cpus) / HAK_CACHE_LINE),
                "the credit has a cache line of its own");
 

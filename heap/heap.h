@@ -15,25 +15,25 @@
 #include "topology/domains.h"
 
 struct hak_heap {
-    const struct hak_shard_map *map;          /* the one in force: hak_heap_map */
-    struct hak_shard_map *maps;               /* all that were made; under the lock */
-    unsigned look;                            /* reads of the machine so far; under the lock */
+    const struct hak_shard_map *map; /* the one in force: hak_heap_map */
+    struct hak_shard_map *maps;      /* all that were made; under the lock */
+    unsigned look;                   /* reads of the machine so far; under the lock */
     struct hak_lock placing;
-    uint32_t stale;                           /* 1: `new_cpus` has one more; relaxed */
+    uint32_t stale; /* 1: `new_cpus` has one more; relaxed */
     const struct hak_policy *policy;
-    struct hak_policy policy_store;           /* the fixed policy as options changed it */
-    size_t retain_bytes;                      /* that all shards together may keep unused */
+    struct hak_policy policy_store; /* the fixed policy as options changed it */
+    size_t retain_bytes;            /* that all shards together may keep unused */
     /* Slow calls read what stands above. What is below is written now and then, by any thread: on
      * other cache lines. */
-    uint64_t made_room_ns                     /* when hak_heap_make_room last ran; relaxed */
+    uint64_t made_room_ns /* when hak_heap_make_room last ran; relaxed */
         __attribute__((aligned(HAK_CACHE_LINE)));
-    int64_t missing_then;                     /* bytes that it could not find; relaxed */
-    uint64_t refusals_seen;                   /* by hak_heap_flush_if_refused */
-    uint32_t next_tick;                       /* the shard whose turn it is; relaxed */
+    int64_t missing_then;   /* bytes that it could not find; relaxed */
+    uint64_t refusals_seen; /* by hak_heap_flush_if_refused */
+    uint32_t next_tick;     /* the shard whose turn it is; relaxed */
     /* What runs, whales and slabs may keep unused: lanes write it. */
     struct hak_credit credit __attribute__((aligned(HAK_CACHE_LINE)));
     /* The start does not touch these, so they are last. */
-    struct hak_cpu_set new_cpus               /* unknown to the map in force; relaxed, as `stale` */
+    struct hak_cpu_set new_cpus /* unknown to the map in force; relaxed, as `stale` */
         __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_whales whales;
 };

@@ -11,8 +11,8 @@
 #include "tiers/meta.h"
 
 enum {
-    ROOMS = 13,           /* 1, 2, 4 .. 4096 shards */
-    END_ATTEMPTS = 10,    /* to enter the heap, of a second each */
+    ROOMS = 13,        /* 1, 2, 4 .. 4096 shards */
+    END_ATTEMPTS = 10, /* to enter the heap, of a second each */
 };
 
 static const uint64_t END_WAIT_NS = 10ul * 1000 * 1000 * 1000;
@@ -21,7 +21,7 @@ static const uint64_t NAP_NS = 20 * 1000;
 static struct {
     struct hak_lock lock;
     struct hak_own_heap *unused[ROOMS];
-    uint32_t next_tick;    /* relaxed: turns */
+    uint32_t next_tick; /* relaxed: turns */
 } heaps;
 
 _Static_assert(HAK_DOMAINS_MAX_SHARDS == 1 << (ROOMS - 1), "the largest heap has a descriptor");
@@ -129,7 +129,7 @@ static void reopen(struct hak_own_heap *heap)
 {
     for (unsigned index = 0; index < heap->count; index++)
         hak_own_shard_open(heap->shards[index]);
-    __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE);    /* release: as in hak_own_heap_make */
+    __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE); /* release: as in hak_own_heap_make */
 }
 
 /* Waits for forks, each of which may last longer than one attempt waits. false: they do not end, or
@@ -289,7 +289,7 @@ static size_t purge(struct hak_own_shard *shard, const struct hak_own_heap *of)
     bool is_meant = of == NULL ? !heap->terms.populates : heap == of;
     if (is_meant) {
         bytes = hak_own_shard_purge(shard);
-        __atomic_fetch_add(&heap->purged, 1, __ATOMIC_RELAXED);    /* relaxed: a hint */
+        __atomic_fetch_add(&heap->purged, 1, __ATOMIC_RELAXED); /* relaxed: a hint */
     }
     hak_own_shard_leave(shard);
     return bytes;

@@ -14,7 +14,7 @@
 #include "tiers/terms.h"
 #include "topology/domains.h"
 
-struct hakmem_heap;    /* a heap's public name */
+struct hakmem_heap; /* a heap's public name */
 
 /* The program's function that api/ calls when the soft limit is exceeded. */
 struct hak_own_alarm {
@@ -23,18 +23,18 @@ struct hak_own_alarm {
 };
 
 struct hak_own_heap {
-    uint32_t live;                         /* 1: it may be used; atomic */
-    uint32_t count;                        /* of shards */
-    const struct hak_domains *domains;     /* which shard is for which CPU; NULL: there is one */
+    uint32_t live;                     /* 1: it may be used; atomic */
+    uint32_t count;                    /* of shards */
+    const struct hak_domains *domains; /* which shard is for which CPU; NULL: there is one */
     struct hak_terms terms;
     struct hak_policy policy;
-    struct hak_own_heap *next;             /* of those that are free; under the lock */
-    uint32_t room;                         /* shards that it has room for: a power of two */
-    uint32_t probe;                        /* where others are asked next; relaxed */
+    struct hak_own_heap *next; /* of those that are free; under the lock */
+    uint32_t room;             /* shards that it has room for: a power of two */
+    uint32_t probe;            /* where others are asked next; relaxed */
     struct hak_own_alarm alarm;
-    uint32_t telling;                      /* 1: a caller is about to call the alarm, or does: the
+    uint32_t telling; /* 1: a caller is about to call the alarm, or does: the
                                               heap does not end meanwhile; atomic */
-    uint32_t purged;                       /* purges of shards, ever; relaxed */
+    uint32_t purged;  /* purges of shards, ever; relaxed */
     struct hak_own_shard *shards[];
 };
 
@@ -48,8 +48,8 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
 
 enum hak_own_end {
     HAK_OWN_ENDED,
-    HAK_OWN_NOT_LIVE,    /* another call ends it, or did */
-    HAK_OWN_BUSY,        /* a call stayed inside for seconds, or a fork lasted: it lives on */
+    HAK_OWN_NOT_LIVE, /* another call ends it, or did */
+    HAK_OWN_BUSY,     /* a call stayed inside for seconds, or a fork lasted: it lives on */
 };
 
 /* Ends a heap and all its objects: waits for calls under way, then unmaps, one shard a section.
@@ -91,9 +91,9 @@ size_t hak_own_heaps_purge(void);
 /* What a call that the limit refuses remembers of the heap from before: what other calls were about
  * to map or unmap meanwhile was in nobody's hands, and counted against the limit. */
 struct hak_own_mark {
-    bool is_busy;         /* other calls were under way */
-    uint32_t claims;      /* as in struct hak_terms */
-    uint32_t purged;      /* as in struct hak_own_heap */
+    bool is_busy;    /* other calls were under way */
+    uint32_t claims; /* as in struct hak_terms */
+    uint32_t purged; /* as in struct hak_own_heap */
 };
 
 struct hak_own_mark hak_own_heap_mark(const struct hak_own_heap *heap);

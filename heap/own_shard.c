@@ -32,7 +32,7 @@ struct hak_alone {
     struct hak_alone *next;
     struct hak_alone *previous;
     char *mapping;
-    size_t total;      /* bytes of the mapping */
+    size_t total; /* bytes of the mapping */
     enum hak_os_pages_kind kind;
     void *object;
 };
@@ -42,7 +42,7 @@ struct hak_own_shard **hak_own_shards;
 static struct {
     struct hak_lock lock;
     struct hak_own_shard *unused;
-    uint32_t last;    /* relaxed, for looks */
+    uint32_t last; /* relaxed, for looks */
 } table;
 
 unsigned hak_own_shard_last(void)
@@ -118,7 +118,7 @@ void hak_own_shard_close(struct hak_own_shard *shard)
 
 bool hak_own_shard_is_empty(const struct hak_own_shard *shard)
 {
-    return __atomic_load_n(&shard->inside, __ATOMIC_SEQ_CST) == 0;    /* seq_cst: as above */
+    return __atomic_load_n(&shard->inside, __ATOMIC_SEQ_CST) == 0; /* seq_cst: as above */
 }
 
 static void unmap_regions(struct hak_region *regions)
@@ -184,7 +184,9 @@ static void *take_alone(struct hak_own_shard *shard, const struct hak_own_reques
         return NULL;
     char *object = (char *)hak_align_up((uintptr_t)mapping + LEAD, lead);
     struct hak_alone *alone = (struct hak_alone *)(object - LEAD);
-    *alone = (struct hak_alone){.mapping = mapping, .total = total, .object = object,
+    *alone = (struct hak_alone){.mapping = mapping,
+                                .total = total,
+                                .object = object,
                                 .kind = is_hugetlb ? HAK_OS_HUGETLB : HAK_OS_PLAIN};
     hak_headroom_grow(total);
     hak_headroom_take(total);
@@ -258,8 +260,7 @@ static enum hak_own_object give_small(struct hak_own_shard *shard, void *object,
                                       struct hak_page page)
 {
     page = hak_slab_own_page(object, page);
-    if (page.class_id == HAK_CLASS_NONE ||
-        !hak_slab_begins(object, page))
+    if (page.class_id == HAK_CLASS_NONE || !hak_slab_begins(object, page))
         return HAK_OWN_INTERIOR;
     struct hak_pool *pool = pool_of(shard, page.class_id);
     return hak_pool_give_one(pool, page.class_id, object, shard->policy) ? HAK_OWN_LIVE
@@ -329,8 +330,8 @@ void hak_own_shard_visit(struct hak_own_shard *shard)
 /* No thread peeks into slabs of these shards, so empty regions go without a grace period. */
 size_t hak_own_shard_purge(struct hak_own_shard *shard)
 {
-    size_t bytes = hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
-                   hak_large_trim(&shard->large);
+    size_t bytes =
+        hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) + hak_large_trim(&shard->large);
     unmap_regions(hak_pool_collect_empty(&shard->tiny));
     unmap_regions(hak_pool_collect_empty(&shard->mid));
     return bytes;
@@ -348,7 +349,7 @@ struct hak_own_bytes hak_own_shard_bytes(struct hak_own_shard *shard)
         .holes = hak_pool_hole_bytes(&shard->tiny) + hak_pool_hole_bytes(&shard->mid),
         .runs = large.used,
         .alone = alone,
-        .cached = large.dirty + hak_pool_dirty_bytes(&shard->tiny) +
-                  hak_pool_dirty_bytes(&shard->mid),
+        .cached =
+            large.dirty + hak_pool_dirty_bytes(&shard->tiny) + hak_pool_dirty_bytes(&shard->mid),
     };
 }

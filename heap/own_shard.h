@@ -40,19 +40,19 @@
 #include "tiers/terms.h"
 
 enum {
-    HAK_OWN_SHARDS_MAX = (1 << 16) - 1,    /* numbers 1 .. */
+    HAK_OWN_SHARDS_MAX = (1 << 16) - 1, /* numbers 1 .. */
 };
 
 struct hak_own_heap;
 struct hak_alone;
 
 struct hak_own_shard {
-    uint32_t inside;                 /* calls under way; see above */
+    uint32_t inside; /* calls under way; see above */
     uint32_t open;
-    uint32_t calls;                  /* about how many calls came; relaxed, as the next */
-    uint64_t last_look_ns;           /* when the clock was last read */
-    struct hak_own_shard *next;      /* of those that are free; under the table's lock */
-    uint16_t number;                 /* constant */
+    uint32_t calls;             /* about how many calls came; relaxed, as the next */
+    uint64_t last_look_ns;      /* when the clock was last read */
+    struct hak_own_shard *next; /* of those that are free; under the table's lock */
+    uint16_t number;            /* constant */
 
     /* Written each time that the shard is taken; all that follows is zero then. */
     struct hak_own_heap *heap __attribute__((aligned(HAK_CACHE_LINE)));
@@ -62,10 +62,10 @@ struct hak_own_shard {
     struct hak_pool tiny;
     struct hak_pool mid;
     struct hak_large_cache large;
-    struct hak_lock alone_lock;      /* over the next two */
-    struct hak_alone *alone;         /* mappings of single objects */
+    struct hak_lock alone_lock; /* over the next two */
+    struct hak_alone *alone;    /* mappings of single objects */
     size_t alone_bytes;
-    struct hak_learner learner;      /* which learns nothing; large.h needs one */
+    struct hak_learner learner; /* which learns nothing; large.h needs one */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* number -> shard, NULL where there never was one; mapped with the first shard. */
@@ -101,7 +101,7 @@ static inline bool hak_own_shard_enter(struct hak_own_shard *shard)
     __atomic_fetch_add(&shard->inside, 1, __ATOMIC_SEQ_CST);
     if (hak_likely(__atomic_load_n(&shard->open, __ATOMIC_SEQ_CST)))
         return true;
-    __atomic_fetch_sub(&shard->inside, 1, __ATOMIC_RELEASE);    /* release: as when leaving */
+    __atomic_fetch_sub(&shard->inside, 1, __ATOMIC_RELEASE); /* release: as when leaving */
     return false;
 }
 
@@ -133,10 +133,10 @@ static inline struct hak_own_shard *hak_own_shard_enter_of(const void *object,
 
 /* What is asked for. */
 struct hak_own_request {
-    size_t size;           /* at least 1, at most PTRDIFF_MAX */
-    size_t alignment;      /* a power of two */
-    unsigned class_id;     /* HAK_CLASS_NONE: a run, or a mapping */
-    enum hak_zero zero;    /* for runs and mappings; objects of classes keep their contents */
+    size_t size;        /* at least 1, at most PTRDIFF_MAX */
+    size_t alignment;   /* a power of two */
+    unsigned class_id;  /* HAK_CLASS_NONE: a run, or a mapping */
+    enum hak_zero zero; /* for runs and mappings; objects of classes keep their contents */
 };
 
 /* Inside the shard, here and below: an object, NULL without memory. */
@@ -145,9 +145,9 @@ void *hak_own_shard_take(struct hak_own_shard *shard, const struct hak_own_reque
 /* What a pointer that a program gives back turned out to be. */
 enum hak_own_object {
     HAK_OWN_LIVE,
-    HAK_OWN_FREE,        /* already */
-    HAK_OWN_INTERIOR,    /* not the beginning of an object */
-    HAK_OWN_ELSEWHERE,   /* of another heap */
+    HAK_OWN_FREE,      /* already */
+    HAK_OWN_INTERIOR,  /* not the beginning of an object */
+    HAK_OWN_ELSEWHERE, /* of another heap */
 };
 
 /* Gives back an object whose page, as entered, is `page`. Unless the answer is LIVE, nothing was
@@ -159,8 +159,7 @@ enum hak_own_object hak_own_shard_give(struct hak_own_shard *shard, void *object
 size_t hak_own_shard_size(const void *object, struct hak_page page);
 
 /* Whether an object of a slab is free: its page was `page` when the caller entered the shard. */
-bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object,
-                             struct hak_page page);
+bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object, struct hak_page page);
 
 /* Makes a live run hold `size` bytes, more than HAK_MID_MAX, where it is. False: it stays as it
  * is. */
@@ -178,12 +177,12 @@ size_t hak_own_shard_purge(struct hak_own_shard *shard);
 
 /* Bytes of a shard, for statistics. */
 struct hak_own_bytes {
-    size_t small;     /* objects of slabs in the program's hands */
-    size_t slabs;     /* slabs */
-    size_t holes;     /* of these given back to the kernel */
+    size_t small; /* objects of slabs in the program's hands */
+    size_t slabs; /* slabs */
+    size_t holes; /* of these given back to the kernel */
     size_t runs;
     size_t alone;
-    size_t cached;    /* dirty but unused */
+    size_t cached; /* dirty but unused */
 };
 
 struct hak_own_bytes hak_own_shard_bytes(struct hak_own_shard *shard);

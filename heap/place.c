@@ -12,7 +12,7 @@
 #include "topology/bind.h"
 
 enum {
-    MOVED_AT_ONCE = 4,    /* regions of a pool that a new node may fetch: a program's first few */
+    MOVED_AT_ONCE = 4, /* regions of a pool that a new node may fetch: a program's first few */
 };
 
 /* Moves a shard to another node. A small one takes its memory along. A heap that has grown is not
@@ -23,9 +23,9 @@ static void settle(struct hak_heap *heap, struct hak_shard *shard, int node)
     if (hak_shard_node(shard) == node)
         return;
     bool is_small = hak_pool_regions(&shard->tiny) <= MOVED_AT_ONCE &&
-                   hak_pool_regions(&shard->mid) <= MOVED_AT_ONCE;
+                    hak_pool_regions(&shard->mid) <= MOVED_AT_ONCE;
     hak_shard_settle(shard, node, is_small ? HAK_OS_PAGES_MOVE : HAK_OS_PAGES_LEAVE);
-    hak_whale_trim(&heap->whales);    /* cached ones lie on the node that the shard had */
+    hak_whale_trim(&heap->whales); /* cached ones lie on the node that the shard had */
 }
 
 static struct hak_shard *shard_for(struct hak_heap *heap, unsigned index, int node)
@@ -46,9 +46,8 @@ static int node_of_domain(const struct hak_domain_shard *domain)
     return domain->spans ? HAK_NODE_ANY : domain->memory_id;
 }
 
-static struct hak_shard_map *build_map(struct hak_heap *heap,
-                                             const struct hak_domains *domains,
-                                             const struct hak_domain_request *request)
+static struct hak_shard_map *build_map(struct hak_heap *heap, const struct hak_domains *domains,
+                                       const struct hak_domain_request *request)
 {
     struct hak_shard_map *map = hak_heap_make_map(domains->shards);
     for (unsigned index = 0; map != NULL && index < domains->shards; index++) {
@@ -76,8 +75,8 @@ static void settle_again(struct hak_heap *heap, const struct hak_shard_map *map)
 /* Finds the map that was built for the request since the machine was last read; with `domains`, one
  * of any time that has equal domains. */
 static struct hak_shard_map *find_map(const struct hak_heap *heap,
-                                            const struct hak_domain_request *request,
-                                            const struct hak_domains *domains)
+                                      const struct hak_domain_request *request,
+                                      const struct hak_domains *domains)
 {
     struct hak_shard_map *map = heap->maps;
     for (; map != NULL; map = map->next) {

@@ -59,7 +59,7 @@ void hak_heap_flush_if_refused(struct hak_heap *heap)
  * pops from a transfer cache may be reading an object there. One batch at a time: a region that
  * becomes empty meanwhile stays with its pool, which may use it again. */
 static struct {
-    struct hak_lock lock;             /* only ever tried */
+    struct hak_lock lock; /* only ever tried */
     struct hak_region *regions;
     struct hak_grace_period period;
 } leaving;
@@ -92,10 +92,10 @@ static void reap_tiny(void)
 void hak_heap_reap(void)
 {
     if (!hak_lock_try_over(&leaving.lock))
-        return;    /* another thread does it */
+        return; /* another thread does it */
     reap_tiny();
     hak_lock_release_over(&leaving.lock);
-    struct hak_region *regions = NULL;    /* that nobody peeks into: see transfer_cache.h */
+    struct hak_region *regions = NULL; /* that nobody peeks into: see transfer_cache.h */
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         regions = hak_shard_collect_empty(&hak_shard_of_id(id)->mid, regions);
     unmap_regions(&regions);

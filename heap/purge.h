@@ -11,9 +11,9 @@
 
 /* What a purge gives back, and of which shard. */
 struct hak_heap_purge {
-    unsigned id;             /* of the shard; 0: all, and whales and CPU fronts */
-    size_t bytes;            /* it may stop after so many */
-    uint64_t deadline_ns;    /* by hak_os_now_ns; UINT64_MAX: none */
+    unsigned id;          /* of the shard; 0: all, and whales and CPU fronts */
+    size_t bytes;         /* it may stop after so many */
+    uint64_t deadline_ns; /* by hak_os_now_ns; UINT64_MAX: none */
 };
 
 /* Purges free pages and unmaps empty regions after a grace period. Returns bytes. Not from inside

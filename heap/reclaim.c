@@ -14,15 +14,15 @@
 #include "topology/bind.h"
 
 enum {
-    OTHERS_ASKED = 64,    /* shards whose pools are asked for a page; each may ask the kernel */
+    OTHERS_ASKED = 64, /* shards whose pools are asked for a page; each may ask the kernel */
 };
 
 static struct {
-    struct hak_lock lock;     /* held by whoever walks; taken before any other lock of the heap */
-    uint32_t ended;           /* walks; atomic */
-    uint32_t pause;           /* refused calls that still end at once; under the lock, as the
+    struct hak_lock lock; /* held by whoever walks; taken before any other lock of the heap */
+    uint32_t ended;       /* walks; atomic */
+    uint32_t pause;       /* refused calls that still end at once; under the lock, as the
                                  next */
-    uint64_t given_then;      /* given() when a walk was in vain */
+    uint64_t given_then;  /* given() when a walk was in vain */
 } reclaim;
 
 /* A number that changes whenever a shard or a tier is given something. While it stays the same,
@@ -30,9 +30,9 @@ static struct {
 static uint64_t given(void)
 {
     static const enum hak_counter counters[] = {
-        HAK_COUNTER_FLUSH_OBJECTS,     HAK_COUNTER_FOREIGN_FLUSHED, HAK_COUNTER_FLUSH_BUNDLES,
-        HAK_COUNTER_SLABS_RELEASED,    HAK_COUNTER_LARGE_GIVES,     HAK_COUNTER_WHALE_UNMAPS,
-        HAK_COUNTER_FLUSH_TO_SLABS,    HAK_COUNTER_FOREIGN_ADOPTED, HAK_COUNTER_THREADS_EXITED,
+        HAK_COUNTER_FLUSH_OBJECTS,  HAK_COUNTER_FOREIGN_FLUSHED, HAK_COUNTER_FLUSH_BUNDLES,
+        HAK_COUNTER_SLABS_RELEASED, HAK_COUNTER_LARGE_GIVES,     HAK_COUNTER_WHALE_UNMAPS,
+        HAK_COUNTER_FLUSH_TO_SLABS, HAK_COUNTER_FOREIGN_ADOPTED, HAK_COUNTER_THREADS_EXITED,
     };
     uint64_t sum = 0;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)

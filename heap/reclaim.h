@@ -27,15 +27,15 @@
 #include "heap/heap.h"
 
 enum {
-    HAK_RECLAIM_PAUSE = 64,    /* refused calls that end at once after a reclaim in vain */
+    HAK_RECLAIM_PAUSE = 64, /* refused calls that end at once after a reclaim in vain */
 };
 
 /* How far one refused call has come; at its beginning all but the first two fields are zero. */
 struct hak_reclaim {
-    struct hak_front *own;    /* the caller's front, or NULL */
-    bool may_reap;            /* not while the thread is being made known to the grace periods */
+    struct hak_front *own; /* the caller's front, or NULL */
+    bool may_reap;         /* not while the thread is being made known to the grace periods */
     bool has_waited;
-    unsigned steps;           /* that were taken */
+    unsigned steps; /* that were taken */
 };
 
 /* Takes the next step. Whether the caller should try again; false: nothing is left to give back. */

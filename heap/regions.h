@@ -13,11 +13,11 @@
 
 struct hak_regions_walk {
     struct hak_published_regions *regions;
-    unsigned id;            /* of the shard that is looked at; 0: begin anew */
-    unsigned pool;          /* 0: tiny, 1: mid */
-    uint64_t written;       /* regions in this walk */
+    unsigned id;      /* of the shard that is looked at; 0: begin anew */
+    unsigned pool;    /* 0: tiny, 1: mid */
+    uint64_t written; /* regions in this walk */
     uint64_t left_out;
-    bool goes_on;           /* within the pool */
+    bool goes_on; /* within the pool */
 };
 
 void hak_regions_start(struct hak_regions_walk *walk, struct hak_published_regions *regions);

@@ -13,8 +13,8 @@
 #include "shard/upkeep.h"
 
 enum {
-    CALLS_PER_LOOK = 64,                  /* slow calls of a front */
-    LARGE_CALL = CALLS_PER_LOOK / 4,      /* a call of a large tier counts as so many: it takes
+    CALLS_PER_LOOK = 64,             /* slow calls of a front */
+    LARGE_CALL = CALLS_PER_LOOK / 4, /* a call of a large tier counts as so many: it takes
                                              longer than a look at the coarse clock */
 };
 

@@ -28,7 +28,7 @@
 #define HAKMEM_API __attribute__((visibility("default")))
 /* The result points to memory that nothing else points to. */
 #define HAKMEM_RETURNS_FRESH __attribute__((malloc, warn_unused_result))
-#define HAKMEM_MUST_USE __attribute__((warn_unused_result))
+#define HAKMEM_MUST_USE      __attribute__((warn_unused_result))
 #else
 #define HAKMEM_API
 #define HAKMEM_RETURNS_FRESH
@@ -58,8 +58,7 @@ HAKMEM_API void *hakmem_calloc(size_t count, size_t size) HAKMEM_RETURNS_FRESH;
 HAKMEM_API void *hakmem_realloc(void *object, size_t size) HAKMEM_MUST_USE;
 
 /* hakmem_realloc to `count` times `size` bytes. ENOMEM if the product overflows. */
-HAKMEM_API void *hakmem_reallocarray(void *object, size_t count, size_t size)
-    HAKMEM_MUST_USE;
+HAKMEM_API void *hakmem_reallocarray(void *object, size_t count, size_t size) HAKMEM_MUST_USE;
 
 /* An object at a multiple of `alignment`, a power of two, else EINVAL. The size need not be a
  * multiple of the alignment. */
@@ -68,8 +67,7 @@ HAKMEM_API void *hakmem_aligned_alloc(size_t alignment, size_t size) HAKMEM_RETU
 /* The same by POSIX's rules: returns 0, with the object at *result; EINVAL if `alignment` is no
  * power of two or less than sizeof(void *); ENOMEM, which it also writes to errno, as glibc does.
  * On failure *result is unchanged. */
-HAKMEM_API int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
-    HAKMEM_MUST_USE;
+HAKMEM_API int hakmem_posix_memalign(void **result, size_t alignment, size_t size) HAKMEM_MUST_USE;
 
 /* Frees an object; ignores NULL. Any other pointer that is no live object of this library is a
  * program error: HAKMEM_MISUSE says what happens then. */
@@ -110,8 +108,8 @@ HAKMEM_API unsigned hakmem_shard_count(void);
 HAKMEM_API size_t hakmem_mode(char *buffer, size_t size);
 
 enum hakmem_format {
-    HAKMEM_TEXT, /* for people: several lines, without counters of 0 */
-    HAKMEM_JSON, /* for programs: one object on one line, every counter */
+    HAKMEM_TEXT,      /* for people: several lines, without counters of 0 */
+    HAKMEM_JSON,      /* for programs: one object on one line, every counter */
     HAKMEM_PROMETHEUS /* statistics as Prometheus reads them: text format 0.0.4 */
 };
 
@@ -230,9 +228,7 @@ HAKMEM_API void hakmem_thread_flush(void);
  * first, but not those of other threads. May take milliseconds. Returns the bytes given back. */
 HAKMEM_API size_t hakmem_trim(void);
 
-enum {
-    HAKMEM_ALL_SHARDS = -1
-};
+enum { HAKMEM_ALL_SHARDS = -1 };
 
 /* The same within limits: from one shard (0 .. hakmem_shard_count() - 1) or HAKMEM_ALL_SHARDS;
  * until at least `bytes` were given back (0: all) or `milliseconds` have passed (0: no limit;
@@ -261,8 +257,8 @@ HAKMEM_API size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds);
 
 /* Which CPUs share a shard. More shards: less waiting, more memory that is partly used. */
 enum hakmem_heap_sharding {
-    HAKMEM_HEAP_ONE,     /* one shard for all */
-    HAKMEM_HEAP_NODE,    /* one for each node that has CPUs */
+    HAKMEM_HEAP_ONE,  /* one shard for all */
+    HAKMEM_HEAP_NODE, /* one for each node that has CPUs */
     HAKMEM_HEAP_L3,
     HAKMEM_HEAP_CPU
 };
@@ -270,31 +266,31 @@ enum hakmem_heap_sharding {
 /* On which nodes memory lies. If the kernel does not let memory be bound (hakmem_mode() tells), or
  * there is one node, it lies where it is touched first. */
 enum hakmem_heap_placement {
-    HAKMEM_HEAP_LOCAL,         /* each shard on its CPUs' node, by the rules of HAKMEM_BIND; the
+    HAKMEM_HEAP_LOCAL,      /* each shard on its CPUs' node, by the rules of HAKMEM_BIND; the
                                   only shard of HAKMEM_HEAP_ONE where it is touched first */
-    HAKMEM_HEAP_PREFER,        /* on `nodes`, the shard's own first if it is one of them; if they
+    HAKMEM_HEAP_PREFER,     /* on `nodes`, the shard's own first if it is one of them; if they
                                   are full, elsewhere */
-    HAKMEM_HEAP_BIND,          /* on `nodes` only: ENOMEM if they are full. Memory is present from
+    HAKMEM_HEAP_BIND,       /* on `nodes` only: ENOMEM if they are full. Memory is present from
                                   when it is mapped, and stays until the heap is purged */
-    HAKMEM_HEAP_INTERLEAVE,    /* page by page over `nodes`, 0: over all that have
+    HAKMEM_HEAP_INTERLEAVE, /* page by page over `nodes`, 0: over all that have
                                   memory and CPUs */
-    HAKMEM_HEAP_WEIGHTED       /* the same by the weights that the administrator has set in
+    HAKMEM_HEAP_WEIGHTED    /* the same by the weights that the administrator has set in
                                   /sys/kernel/mm/mempolicy/weighted_interleave; before Linux 6.9
                                   as HAKMEM_HEAP_INTERLEAVE */
 };
 
 enum hakmem_heap_pages {
-    HAKMEM_HEAP_PAGES_DEFAULT,    /* as the system is set */
-    HAKMEM_HEAP_PAGES_HUGE,       /* asks for transparent huge pages */
-    HAKMEM_HEAP_PAGES_SMALL,      /* asks for none */
-    HAKMEM_HEAP_PAGES_HUGETLB     /* explicit huge pages for objects above 32 KiB, while the
+    HAKMEM_HEAP_PAGES_DEFAULT, /* as the system is set */
+    HAKMEM_HEAP_PAGES_HUGE,    /* asks for transparent huge pages */
+    HAKMEM_HEAP_PAGES_SMALL,   /* asks for none */
+    HAKMEM_HEAP_PAGES_HUGETLB  /* explicit huge pages for objects above 32 KiB, while the
                                      administrator's last; then as DEFAULT */
 };
 
 /* Flags. */
 enum {
-    HAKMEM_HEAP_NO_DUMP = 1,     /* not in core dumps */
-    HAKMEM_HEAP_POPULATE = 2     /* memory is present from when it is mapped, and kept until
+    HAKMEM_HEAP_NO_DUMP = 1, /* not in core dumps */
+    HAKMEM_HEAP_POPULATE = 2 /* memory is present from when it is mapped, and kept until
                                     hakmem_heap_purge, the heap's end, or a call that would
                                     exceed its limit */
 };
@@ -303,20 +299,20 @@ struct hakmem_heap;
 
 /* Zero all of it, set `size`, then what is wanted: zero is the default of each field. */
 struct hakmem_heap_options {
-    size_t size;                             /* sizeof (struct hakmem_heap_options) */
+    size_t size; /* sizeof (struct hakmem_heap_options) */
     enum hakmem_heap_sharding sharding;
     enum hakmem_heap_placement placement;
     enum hakmem_heap_pages pages;
-    unsigned flags;                          /* HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE */
-    uint64_t nodes;                          /* bit n: node n by the kernel's id, for `placement` */
-    size_t limit;                            /* bytes that the heap may map, in units of 2 MiB; what
+    unsigned flags;    /* HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE */
+    uint64_t nodes;    /* bit n: node n by the kernel's id, for `placement` */
+    size_t limit;      /* bytes that the heap may map, in units of 2 MiB; what
                                                 would exceed it is ENOMEM. 0: no limit */
-    size_t soft_limit;                       /* mapped bytes from which soft_limit_reached is
+    size_t soft_limit; /* mapped bytes from which soft_limit_reached is
                                                 called, once until there are fewer. 0: never */
     /* Called by the thread whose call reached the limit, at the end of that call, outside all
      * locks: it may call any function, also on this heap, but not destroy it. */
     void (*soft_limit_reached)(struct hakmem_heap *heap, size_t mapped, void *argument);
-    void *argument;                          /* handed to it */
+    void *argument; /* handed to it */
 };
 
 /* A heap, to be passed to hakmem_heap_destroy; `options` NULL: all defaults. NULL with errno:
@@ -325,8 +321,8 @@ struct hakmem_heap_options {
  * that this library does not know); ENOMEM (no memory for descriptors, or too many shards). Then
  * nothing was made. The first heap of each kind of sharding may open files of /sys; memory for
  * objects is mapped when it is asked for. Since 0.1. */
-HAKMEM_API struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_options *options)
-    HAKMEM_MUST_USE;
+HAKMEM_API struct hakmem_heap *
+hakmem_heap_create(const struct hakmem_heap_options *options) HAKMEM_MUST_USE;
 
 /* Frees all objects of a heap and the heap, in a time in proportion to its mappings, however many
  * objects there are. Calls that other threads have begun on the heap are waited for; calls begun
@@ -341,15 +337,15 @@ HAKMEM_API int hakmem_heap_destroy(struct hakmem_heap *heap);
  * memory; nothing of the heap is lost then. EINVAL: the heap is destroyed, or the alignment is no
  * power of two. Since 0.1. */
 HAKMEM_API void *hakmem_heap_malloc(struct hakmem_heap *heap, size_t size) HAKMEM_RETURNS_FRESH;
-HAKMEM_API void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size_t size)
-    HAKMEM_RETURNS_FRESH;
-HAKMEM_API void *hakmem_heap_aligned_alloc(struct hakmem_heap *heap, size_t alignment, size_t size)
-    HAKMEM_RETURNS_FRESH;
+HAKMEM_API void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count,
+                                    size_t size) HAKMEM_RETURNS_FRESH;
+HAKMEM_API void *hakmem_heap_aligned_alloc(struct hakmem_heap *heap, size_t alignment,
+                                           size_t size) HAKMEM_RETURNS_FRESH;
 
 /* As hakmem_realloc, for an object of this heap or NULL. An object that is none of this heap's is a
  * program error, as in hakmem_heap_free. Since 0.1. */
-HAKMEM_API void *hakmem_heap_realloc(struct hakmem_heap *heap, void *object, size_t size)
-    HAKMEM_MUST_USE;
+HAKMEM_API void *hakmem_heap_realloc(struct hakmem_heap *heap, void *object,
+                                     size_t size) HAKMEM_MUST_USE;
 
 /* Frees an object of this heap; ignores NULL. Anything else is a program error, for HAKMEM_MISUSE:
  * an object of another heap, one that was freed, or whose heap was destroyed. Since 0.1. */
@@ -364,18 +360,18 @@ HAKMEM_API struct hakmem_heap *hakmem_heap_of(const void *object);
 
 /* Figures of a heap, in bytes where nothing else is said. */
 struct hakmem_heap_stats {
-    size_t mapped;       /* from the kernel, now */
-    size_t peak;         /* and at most so far */
-    size_t used;         /* in objects that the program holds, rounded up to their classes */
-    size_t used_small;   /* of these, in objects of up to 32 KiB */
-    size_t slabs;        /* in slabs, from which these are cut */
-    size_t cached;       /* unused, with pages behind */
+    size_t mapped;     /* from the kernel, now */
+    size_t peak;       /* and at most so far */
+    size_t used;       /* in objects that the program holds, rounded up to their classes */
+    size_t used_small; /* of these, in objects of up to 32 KiB */
+    size_t slabs;      /* in slabs, from which these are cut */
+    size_t cached;     /* unused, with pages behind */
     size_t limit;
     size_t soft_limit;
-    uint64_t refused;    /* mappings that the limit refused; a call may try several */
+    uint64_t refused; /* mappings that the limit refused; a call may try several */
     unsigned shards;
-    size_t metadata;     /* the default heap's: the library's own, for all heaps */
-    size_t holes;        /* in slabs, but without pages behind: no object is there */
+    size_t metadata; /* the default heap's: the library's own, for all heaps */
+    size_t holes;    /* in slabs, but without pages behind: no object is there */
 };
 
 /* Fills in the first `size` bytes of *stats; pass the caller's sizeof *stats. Heap NULL is the
@@ -391,10 +387,10 @@ HAKMEM_API size_t hakmem_heap_purge(struct hakmem_heap *heap);
 
 /* How well the memory around an object is used. */
 struct hakmem_page_use {
-    size_t object_size;       /* usable bytes of each object of the slab */
-    unsigned slab_objects;    /* objects that the slab holds */
-    unsigned slab_free;       /* of these free; what lies in fronts and caches counts as used */
-    size_t class_objects;     /* the same of all slabs of the same size in the same shard */
+    size_t object_size;    /* usable bytes of each object of the slab */
+    unsigned slab_objects; /* objects that the slab holds */
+    unsigned slab_free;    /* of these free; what lies in fronts and caches counts as used */
+    size_t class_objects;  /* the same of all slabs of the same size in the same shard */
     size_t class_free;
 };
 

@@ -23,12 +23,15 @@ inline constexpr std::size_t natural_alignment = 16;
 
 /* Memory of a heap that somebody else owns. Two are equal if their heaps are the same. */
 class heap_resource : public std::pmr::memory_resource {
-public:
+  public:
     explicit heap_resource(hakmem_heap *heap) noexcept : heap_(heap) {}
 
-    hakmem_heap *heap() const noexcept { return heap_; }
+    hakmem_heap *heap() const noexcept
+    {
+        return heap_;
+    }
 
-private:
+  private:
     void *do_allocate(std::size_t size, std::size_t alignment) override
     {
         void *object = alignment <= natural_alignment
@@ -56,25 +59,37 @@ private:
 /* A heap from its creation to its destruction, which frees all of its objects at once: containers
  * that use its resource must end before, or never be used again. */
 class heap {
-public:
+  public:
     explicit heap(const hakmem_heap_options &options) : resource_(create(&options)) {}
     heap() : resource_(create(nullptr)) {}
-    ~heap() { hakmem_heap_destroy(get()); }
+    ~heap()
+    {
+        hakmem_heap_destroy(get());
+    }
 
     heap(const heap &) = delete;
     heap &operator=(const heap &) = delete;
 
-    hakmem_heap *get() const noexcept { return resource_.heap(); }
-    std::pmr::memory_resource *resource() noexcept { return &resource_; }
+    hakmem_heap *get() const noexcept
+    {
+        return resource_.heap();
+    }
+    std::pmr::memory_resource *resource() noexcept
+    {
+        return &resource_;
+    }
 
     struct ::hakmem_heap_stats stats() const
     {
-        struct ::hakmem_heap_stats stats{};
+        struct ::hakmem_heap_stats stats {};
         ::hakmem_heap_stats(get(), &stats, sizeof stats);
         return stats;
     }
 
-    std::size_t purge() noexcept { return hakmem_heap_purge(get()); }
+    std::size_t purge() noexcept
+    {
+        return hakmem_heap_purge(get());
+    }
 
     /* All defaults, for the caller to change. */
     static hakmem_heap_options options() noexcept
@@ -84,7 +99,7 @@ public:
         return options;
     }
 
-private:
+  private:
     static hakmem_heap *create(const hakmem_heap_options *options)
     {
         hakmem_heap *heap = hakmem_heap_create(options);
@@ -99,10 +114,10 @@ private:
 /* What both resources below do: objects of the default heap at a place. An alignment above the
  * natural one is met within a longer object, whose address stands before the aligned one. */
 class placed_resource : public std::pmr::memory_resource {
-protected:
+  protected:
     virtual void *take(std::size_t size) noexcept = 0;
 
-private:
+  private:
     void *do_allocate(std::size_t size, std::size_t alignment) override
     {
         if (alignment <= natural_alignment)
@@ -132,11 +147,14 @@ private:
 
 /* Memory of one shard of the default heap (hakmem_malloc_on_shard), whoever asks for it. */
 class shard_resource : public placed_resource {
-public:
+  public:
     explicit shard_resource(unsigned shard) noexcept : shard_(shard) {}
 
-private:
-    void *take(std::size_t size) noexcept override { return hakmem_malloc_on_shard(size, shard_); }
+  private:
+    void *take(std::size_t size) noexcept override
+    {
+        return hakmem_malloc_on_shard(size, shard_);
+    }
 
     bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override
     {
@@ -151,11 +169,14 @@ private:
  * its own of at least 128 KiB: put a pool in front (std::pmr::unsynchronized_pool_resource), or use
  * a heap with HAKMEM_HEAP_BIND. */
 class node_resource : public placed_resource {
-public:
+  public:
     explicit node_resource(int node) noexcept : node_(node) {}
 
-private:
-    void *take(std::size_t size) noexcept override { return hakmem_malloc_on_node(size, node_); }
+  private:
+    void *take(std::size_t size) noexcept override
+    {
+        return hakmem_malloc_on_node(size, node_);
+    }
 
     bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override
     {
@@ -169,7 +190,7 @@ private:
 /* An allocator for containers that take none of std::pmr. Of a heap, or of the default heap if it
  * is made from nothing. */
 template <class T> class allocator {
-public:
+  public:
     using value_type = T;
 
     allocator() noexcept = default;
@@ -194,7 +215,10 @@ public:
             hakmem_free_sized(object, count * sizeof(T));
     }
 
-    hakmem_heap *heap() const noexcept { return heap_; }
+    hakmem_heap *heap() const noexcept
+    {
+        return heap_;
+    }
 
     template <class U> bool operator==(const allocator<U> &other) const noexcept
     {
@@ -206,7 +230,7 @@ public:
         return heap_ != other.heap();
     }
 
-private:
+  private:
     void *take(std::size_t size) noexcept
     {
         if (alignof(T) > natural_alignment)

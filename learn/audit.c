@@ -9,7 +9,7 @@
 static const uint64_t NS_OF_MS = 1000 * 1000;
 
 enum {
-    RATING_START = 1500,    /* ratings are stored as differences from it */
+    RATING_START = 1500, /* ratings are stored as differences from it */
 };
 
 static const char *const mode_names[] = {"on", "off", "frozen", "shadow"};
@@ -135,9 +135,8 @@ void hak_audit_flush(struct hak_audit *audit)
     int descriptor = audit->written < HAK_AUDIT_FILE_MAX
                          ? hak_os_open_to_write(audit->path, HAK_WRITE_APPEND)
                          : -1;
-    struct hak_writer writer = descriptor >= 0
-                                   ? hak_writer_to_fd(descriptor, buffer, sizeof buffer)
-                                   : hak_writer_to_buffer(buffer, sizeof buffer);
+    struct hak_writer writer = descriptor >= 0 ? hak_writer_to_fd(descriptor, buffer, sizeof buffer)
+                                               : hak_writer_to_buffer(buffer, sizeof buffer);
     hak_audit_drain(audit, &writer);
     if (descriptor >= 0)
         audit->written += writer.total;

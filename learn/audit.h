@@ -14,43 +14,43 @@
 
 enum {
     HAK_AUDIT_RECORDS = 512,
-    HAK_AUDIT_MANY = 64,                      /* so many waiting records are worth a flush */
-    HAK_AUDIT_FILE_MAX = 64 * 1024 * 1024,    /* bytes of the file; more is dropped */
+    HAK_AUDIT_MANY = 64,                   /* so many waiting records are worth a flush */
+    HAK_AUDIT_FILE_MAX = 64 * 1024 * 1024, /* bytes of the file; more is dropped */
 };
 
 enum hak_audit_kind {
     HAK_AUDIT_MATCH,
-    HAK_AUDIT_RETAIN,     /* the retention of a cache has changed */
+    HAK_AUDIT_RETAIN, /* the retention of a cache has changed */
 };
 
 struct hak_audit_record {
     uint64_t now_ns;
-    uint32_t kind;                    /* enum hak_audit_kind */
+    uint32_t kind; /* enum hak_audit_kind */
     uint32_t shard;
-    uint32_t site;                    /* hash of a call site; 0: the bucket decides */
+    uint32_t site; /* hash of a call site; 0: the bucket decides */
     uint8_t bucket;
-    uint8_t state;                    /* enum hak_regime_state */
-    uint8_t played;                   /* enum hak_arm: in force in the match */
-    uint8_t next;                     /* enum hak_arm: from now on */
+    uint8_t state;  /* enum hak_regime_state */
+    uint8_t played; /* enum hak_arm: in force in the match */
+    uint8_t next;   /* enum hak_arm: from now on */
     const char *why;
-    uint64_t bytes;                   /* freed since the last match */
+    uint64_t bytes; /* freed since the last match */
     uint32_t samples;
-    double paid;                      /* ns that the arm played really cost */
-    double costs[HAK_ARM_COUNT];      /* ns that each arm cost, or would have cost */
+    double paid;                 /* ns that the arm played really cost */
+    double costs[HAK_ARM_COUNT]; /* ns that each arm cost, or would have cost */
     double ratings[HAK_ARM_COUNT];
-    uint64_t retain_bytes;            /* in force; RETAIN: the new value */
-    uint64_t from;                    /* RETAIN: the old value */
+    uint64_t retain_bytes; /* in force; RETAIN: the new value */
+    uint64_t from;         /* RETAIN: the old value */
 };
 
 /* All zero: empty. */
 struct hak_audit {
     struct hak_lock lock;
-    uint64_t put;        /* records ever */
+    uint64_t put; /* records ever */
     uint64_t drained;
     uint64_t lost;
-    uint64_t began_ns;   /* of the first record; times count from there */
-    const char *path;    /* constant once threads run */
-    size_t written;      /* bytes of the file; the flusher writes it */
+    uint64_t began_ns; /* of the first record; times count from there */
+    const char *path;  /* constant once threads run */
+    size_t written;    /* bytes of the file; the flusher writes it */
     struct hak_lock flushing;
     struct hak_audit_record ring[HAK_AUDIT_RECORDS];
 };

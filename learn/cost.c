@@ -10,10 +10,10 @@ enum {
     /* Until the first measurement: typical of machines of 2020. */
     FIRST_FAULT_NS = 300,
     FIRST_BATCH_NS = 5 * 1000 * 1000,
-    MEAN_SHARE = 8,         /* a measurement's weight is 1/8 */
-    FAULT_SHIFT = 8,        /* fault_ns256 */
-    LEAST_NS = 1,           /* least mean for telling outliers: 0 would stay 0 */
-    OUTLIER = 8,            /* caps a measurement at so many means: preemption */
+    MEAN_SHARE = 8,  /* a measurement's weight is 1/8 */
+    FAULT_SHIFT = 8, /* fault_ns256 */
+    LEAST_NS = 1,    /* least mean for telling outliers: 0 would stay 0 */
+    OUTLIER = 8,     /* caps a measurement at so many means: preemption */
 };
 
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)

@@ -17,17 +17,17 @@
 #include "learn/policy.h"
 
 struct hak_cost {
-    double price;                    /* ns of CPU for a unit (4 KiB) kept for a ns */
-    double act_ns[HAK_ARM_COUNT];    /* purging a unit by that arm (KEEP: by decay) */
-    double batch_hold_ns;            /* mean time in a batch until it is released */
-    uint64_t decay_ns;               /* the hold of KEEP */
-    uint32_t fault_ns256;            /* a unit's first touch, in 1/256 ns; relaxed atomic */
+    double price;                 /* ns of CPU for a unit (4 KiB) kept for a ns */
+    double act_ns[HAK_ARM_COUNT]; /* purging a unit by that arm (KEEP: by decay) */
+    double batch_hold_ns;         /* mean time in a batch until it is released */
+    uint64_t decay_ns;            /* the hold of KEEP */
+    uint32_t fault_ns256;         /* a unit's first touch, in 1/256 ns; relaxed atomic */
 };
 
 /* What ends a period in which a freed run was unused. */
 enum hak_cost_end {
-    HAK_COST_OPEN,      /* it is still unused */
-    HAK_COST_REUSED,    /* it was handed out */
+    HAK_COST_OPEN,   /* it is still unused */
+    HAK_COST_REUSED, /* it was handed out */
 };
 
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns);

@@ -5,7 +5,7 @@
 #include "learn/learner.h"
 
 enum {
-    YIELD_SHARE = 4,    /* 1/4 of what it has beyond its part a cache gives up at once */
+    YIELD_SHARE = 4, /* 1/4 of what it has beyond its part a cache gives up at once */
 };
 
 /* relaxed, in all of this file: the numbers only say how much may be kept, and publish no memory;
@@ -52,7 +52,7 @@ int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, s
         return 1;
     }
     grant(credit, claim, retain);
-    size_t most = allowed(policy, claim->bytes == 0);    /* it would be a holder, too */
+    size_t most = allowed(policy, claim->bytes == 0); /* it would be a holder, too */
     size_t now = read_bytes(&credit->claimed);
     do {
         if (now + bytes > most) {

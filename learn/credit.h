@@ -26,19 +26,19 @@ enum {
 
 /* All zero: nothing is allowed. All fields relaxed: numbers, which publish nothing else. */
 struct hak_credit {
-    size_t most;         /* HAKMEM_RETAIN */
-    size_t cpus;         /* that the shards are for */
-    size_t claimed;      /* by all caches */
-    size_t granted;      /* to all caches, beyond the first */
-    uint32_t holders;    /* caches with a claim */
-    uint32_t refused;    /* claims refused so far */
+    size_t most;      /* HAKMEM_RETAIN */
+    size_t cpus;      /* that the shards are for */
+    size_t claimed;   /* by all caches */
+    size_t granted;   /* to all caches, beyond the first */
+    uint32_t holders; /* caches with a claim */
+    uint32_t refused; /* claims refused so far */
 };
 
 /* A cache's part; under its lock. All zero: none. */
 struct hak_claim {
     size_t bytes;
     size_t granted;
-    uint32_t refused;    /* refusals that it has seen */
+    uint32_t refused; /* refusals that it has seen */
 };
 
 /* Claims so many bytes more, all or none: 1 or 0. A policy without a credit allows all. retain:

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 enum {
-    DIFFERENCE_MAX = 2000,     /* points; beyond, a match is decided */
-    EXPONENT_BIAS = 1023,      /* of a double: 2^0 has this exponent */
+    DIFFERENCE_MAX = 2000, /* points; beyond, a match is decided */
+    EXPONENT_BIAS = 1023,  /* of a double: 2^0 has this exponent */
     EXPONENT_SHIFT = 52,
 };
 

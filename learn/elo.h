@@ -10,8 +10,8 @@
 #define HAK_LEARN_ELO_H
 
 enum {
-    HAK_ELO_START = 1500,    /* the rating of an unknown player */
-    HAK_ELO_PLAYERS = 16,    /* at most in a round */
+    HAK_ELO_START = 1500, /* the rating of an unknown player */
+    HAK_ELO_PLAYERS = 16, /* at most in a round */
 };
 
 /* The expected score of a match: 1 / (1 + 10^((other - own) / 400)), to within 1e-8. Ratings more

@@ -2,8 +2,8 @@
 /* Two arms and their rewards. Under the lock of the cache that owns it. */
 #include "learn/huge.h"
 
-static const double HALF_REWARD_NS = 1000;    /* a unit; between the arms' usual costs */
-static const double DISCOUNT = 0.998;         /* about 500 samples are remembered */
+static const double HALF_REWARD_NS = 1000; /* a unit; between the arms' usual costs */
+static const double DISCOUNT = 0.998;      /* about 500 samples are remembered */
 
 void hak_huge_start(struct hak_huge *huge)
 {

@@ -19,9 +19,9 @@ struct hak_huge {
 
 /* The cost of handing out units without pages. */
 struct hak_huge_sample {
-    uint32_t units;      /* units handed out; 0: no sample */
-    uint32_t unasked;    /* units that became resident beside them */
-    uint64_t ns;         /* time of the faults */
+    uint32_t units;   /* units handed out; 0: no sample */
+    uint32_t unasked; /* units that became resident beside them */
+    uint64_t ns;      /* time of the faults */
 };
 
 void hak_huge_start(struct hak_huge *huge);

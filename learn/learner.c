@@ -8,7 +8,7 @@
 
 enum {
     CROWDED = HAK_LEARN_SAMPLES * 3 / 4,
-    TRIES_ONE_IN = 32,            /* gives, in which another arm may be tried */
+    TRIES_ONE_IN = 32, /* gives, in which another arm may be tried */
     UNIT = 4096,
 };
 
@@ -107,7 +107,7 @@ int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *g
     }
     uint16_t *old = hak_learn_find_sample(learner, give->id);
     if (*old != 0)
-        hak_learn_drop_sample(learner, old);    /* one whose end nobody told */
+        hak_learn_drop_sample(learner, old); /* one whose end nobody told */
     struct hak_learn_sample *sample = hak_learn_new_sample(learner, give->id);
     if (sample == NULL)
         return 0;

@@ -35,41 +35,41 @@ enum {
     HAK_LEARN_KEYS = HAK_LEARN_BUCKETS + HAK_LEARN_SITES,
     HAK_LEARN_SAMPLES = 256,
     HAK_LEARN_HEADS = 128,
-    HAK_LEARN_WHOLE = 8,       /* samples of a key between two ticks, then one give in */
-    HAK_LEARN_SHARE = 64,      /* so many: a sample costs some 150 ns, a give must not cost 30 */
-    HAK_LEARN_CLOCK = 8,       /* gives, in which the clock is read for the tick's sake */
+    HAK_LEARN_WHOLE = 8,  /* samples of a key between two ticks, then one give in */
+    HAK_LEARN_SHARE = 64, /* so many: a sample costs some 150 ns, a give must not cost 30 */
+    HAK_LEARN_CLOCK = 8,  /* gives, in which the clock is read for the tick's sake */
 };
 
 /* What a learner sees of its cache: hak_learner_saw. */
 enum hak_learn_event {
-    HAK_LEARN_EXCESS,     /* units were purged because there were too many */
-    HAK_LEARN_DECAY,      /* units were purged because no thread needed them */
-    HAK_LEARN_PURGES,     /* number of reasons for a purge */
-    HAK_LEARN_ACT,        /* purging so many units in the arm's way took so long */
-    HAK_LEARN_BATCH,      /* a batch was released that had been collecting for so long */
-    HAK_LEARN_REUSED,     /* units were handed out with their pages */
-    HAK_LEARN_MISSED,     /* units were handed out without */
-    HAK_LEARN_DIRTY,      /* so many dirty units lie free now */
+    HAK_LEARN_EXCESS, /* units were purged because there were too many */
+    HAK_LEARN_DECAY,  /* units were purged because no thread needed them */
+    HAK_LEARN_PURGES, /* number of reasons for a purge */
+    HAK_LEARN_ACT,    /* purging so many units in the arm's way took so long */
+    HAK_LEARN_BATCH,  /* a batch was released that had been collecting for so long */
+    HAK_LEARN_REUSED, /* units were handed out with their pages */
+    HAK_LEARN_MISSED, /* units were handed out without */
+    HAK_LEARN_DIRTY,  /* so many dirty units lie free now */
 };
 
 _Static_assert(HAK_LEARN_KEYS <= 32, "a key is a bit of `active`");
 
 struct hak_learn_sample {
-    uintptr_t id;              /* address of the first unit; of a whale, its own */
+    uintptr_t id; /* address of the first unit; of a whale, its own */
     uint64_t given_ns;
-    uint64_t accounted_ns;     /* up to which its costs were added to the match */
-    uint64_t purged_ns;        /* its pages went then; 0: they are there */
-    double units;              /* kernel pages of 4 KiB that it stands for */
-    double spent_ns;           /* that the act at its freeing took, for all of them */
-    uint16_t next;             /* in its list, + 1 */
+    uint64_t accounted_ns; /* up to which its costs were added to the match */
+    uint64_t purged_ns;    /* its pages went then; 0: they are there */
+    double units;          /* kernel pages of 4 KiB that it stands for */
+    double spent_ns;       /* that the act at its freeing took, for all of them */
+    uint16_t next;         /* in its list, + 1 */
     uint8_t key;
-    uint8_t arm;               /* that was played */
+    uint8_t arm; /* that was played */
 };
 
 /* What is known of a size bucket or a call site. */
 struct hak_learn_key {
-    double ratings[HAK_ARM_COUNT];    /* Elo, less 1500 */
-    double costs[HAK_ARM_COUNT];      /* since the last match */
+    double ratings[HAK_ARM_COUNT]; /* Elo, less 1500 */
+    double costs[HAK_ARM_COUNT];   /* since the last match */
     double paid;
     double stake;                     /* running mean of what is at stake in a match */
     double unit_costs[HAK_ARM_COUNT]; /* running means of costs a unit */
@@ -92,39 +92,39 @@ struct hak_learn_key {
 
 struct hak_learner {
     struct hak_cost cost;
-    struct hak_huge huge;             /* for segments to come */
+    struct hak_huge huge; /* for segments to come */
     uint64_t tick_ns;
-    double budget_ns;                 /* what trying other arms may cost */
-    double predicted[HAK_ARM_COUNT];  /* of what was played, running sums: what cost.h said */
-    double real[HAK_ARM_COUNT];       /* and what it was */
-    double lost;                      /* units that are kept though keeping lost: they may go */
-    double evicted;                   /* units purged because there were too many, lately */
-    double missed;                    /* units handed out without pages, of those evicted */
-    double reused;                    /* units handed out with theirs, lately */
-    size_t retain_bytes;              /* the cache may keep; 0: not yet said */
-    size_t refused_bytes;             /* of these, what the heap's credit had no room for when it
+    double budget_ns;                /* what trying other arms may cost */
+    double predicted[HAK_ARM_COUNT]; /* of what was played, running sums: what cost.h said */
+    double real[HAK_ARM_COUNT];      /* and what it was */
+    double lost;                     /* units that are kept though keeping lost: they may go */
+    double evicted;                  /* units purged because there were too many, lately */
+    double missed;                   /* units handed out without pages, of those evicted */
+    double reused;                   /* units handed out with theirs, lately */
+    size_t retain_bytes;             /* the cache may keep; 0: not yet said */
+    size_t refused_bytes;            /* of these, what the heap's credit had no room for when it
                                          was last asked; the cache writes */
-    size_t drawn_units;               /* of what was kept or missed, the most that was in use at
+    size_t drawn_units;              /* of what was kept or missed, the most that was in use at
                                          once since drawn_ns, */
-    size_t drawn_before;              /* and in as long a time before */
-    size_t out_units;                 /* of that, what is in use */
-    size_t gone_units;                /* purged since there were too many, and not missed so far */
+    size_t drawn_before;             /* and in as long a time before */
+    size_t out_units;                /* of that, what is in use */
+    size_t gone_units;               /* purged since there were too many, and not missed so far */
     uint64_t drawn_ns;
-    size_t peak_units;                /* most dirty units since peak_ns */
-    size_t peak_before;               /* and in as long a time before */
-    size_t least_units;               /* fewest dirty units since bytes were last added */
+    size_t peak_units;  /* most dirty units since peak_ns */
+    size_t peak_before; /* and in as long a time before */
+    size_t least_units; /* fewest dirty units since bytes were last added */
     uint64_t peak_ns;
-    uint64_t purged_units[HAK_LEARN_PURGES];    /* since the last tick, for the audit */
-    uint32_t id;                      /* of the shard, for the audit; 0: of the whales */
-    uint32_t arms;                    /* bits of the arms that this cache knows; 0: all */
-    uint32_t open;                    /* samples in use */
-    uint32_t active;                  /* bits of the keys that something happened to */
+    uint64_t purged_units[HAK_LEARN_PURGES]; /* since the last tick, for the audit */
+    uint32_t id;                             /* of the shard, for the audit; 0: of the whales */
+    uint32_t arms;                           /* bits of the arms that this cache knows; 0: all */
+    uint32_t open;                           /* samples in use */
+    uint32_t active;                         /* bits of the keys that something happened to */
     uint32_t gives;
-    uint64_t seen_ns;                 /* what the clock said last */
-    uint16_t unused;                  /* list of samples, + 1 */
-    uint16_t fresh;                   /* samples that were never used begin here */
-    uint16_t heads[HAK_LEARN_HEADS];  /* lists of open samples by id, + 1 */
-    uint32_t sites[HAK_LEARN_SITES];  /* hashes; 0: free */
+    uint64_t seen_ns;                /* what the clock said last */
+    uint16_t unused;                 /* list of samples, + 1 */
+    uint16_t fresh;                  /* samples that were never used begin here */
+    uint16_t heads[HAK_LEARN_HEADS]; /* lists of open samples by id, + 1 */
+    uint32_t sites[HAK_LEARN_SITES]; /* hashes; 0: free */
     struct hak_learn_key keys[HAK_LEARN_KEYS];
     struct hak_learn_sample samples[HAK_LEARN_SAMPLES];
 };
@@ -156,9 +156,9 @@ struct hak_learn_give {
     uintptr_t id;
     uint32_t units;
     uint8_t key;
-    uint8_t arm;          /* that was played */
-    uint8_t is_purged;    /* its pages went at once */
-    uint64_t spent_ns;    /* that the act took */
+    uint8_t arm;       /* that was played */
+    uint8_t is_purged; /* its pages went at once */
+    uint64_t spent_ns; /* that the act took */
     uint64_t now_ns;
 };
 
@@ -243,7 +243,7 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
         learner->peak_units = units > learner->peak_units ? units : learner->peak_units;
         learner->least_units = units < learner->least_units ? units : learner->least_units;
         break;
-    case HAK_LEARN_PURGES:    /* no event */
+    case HAK_LEARN_PURGES: /* no event */
         break;
     }
 }

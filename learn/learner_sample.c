@@ -11,7 +11,7 @@ _Static_assert(HAK_LEARN_HEADS == 1 << HEAD_BITS, "the hash fits the heads");
 
 static const uint64_t FORGET_LEAST_NS = 1000ul * 1000 * 1000;
 static const uint64_t FORGET_MOST_NS = 10ul * 1000 * 1000 * 1000;
-static const double REAL_MOST = 2;               /* what calibration may do to a prediction */
+static const double REAL_MOST = 2; /* what calibration may do to a prediction */
 static const double CALIBRATION_LEAST_NS = 1000;
 
 /* ---- samples -------------------------------------------------------------------------------- */
@@ -75,8 +75,7 @@ static double real_cost(const struct hak_learner *learner, const struct hak_lear
         ns += cost->price * (double)((purged < to ? purged : to) - from) * sample->units;
     /* At age 0 it went by the act, which is in spent_ns. At `to` it counts in the next stretch. */
     if (is_purged && purged > 0 && purged >= from && (purged < to || end == HAK_COST_REUSED))
-        ns += sample->units *
-              cost->act_ns[is_collected ? sample->arm : (unsigned)HAK_ARM_KEEP];
+        ns += sample->units * cost->act_ns[is_collected ? sample->arm : (unsigned)HAK_ARM_KEEP];
     if (is_purged && end == HAK_COST_REUSED)
         ns += hak_cost_fault_ns(cost) * sample->units;
     return ns;

@@ -10,7 +10,7 @@
 static const char first_line[] = "hakmem-learned 2";
 
 enum {
-    RATING_FARTHEST = 3000,    /* from the start: no match leads there */
+    RATING_FARTHEST = 3000, /* from the start: no match leads there */
     NOTHING = -1,
 };
 
@@ -138,8 +138,7 @@ void hak_learn_recall(const struct hak_learn_saved *saved, struct hak_learner *l
             continue;
         key->arm = (uint8_t)(arm_in_force - 1);
         for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
-            key->ratings[arm] =
-                saved->shards[shard].buckets[bucket].ratings[arm] - HAK_ELO_START;
+            key->ratings[arm] = saved->shards[shard].buckets[bucket].ratings[arm] - HAK_ELO_START;
     }
 }
 

@@ -18,14 +18,14 @@
 struct hak_learner;
 
 enum {
-    HAK_LEARN_SAVED_SHARDS = 64,    /* shards beyond share what was learned by those before them */
+    HAK_LEARN_SAVED_SHARDS = 64, /* shards beyond share what was learned by those before them */
 };
 
 struct hak_learn_saved {
     struct {
         size_t retain_bytes;
         struct {
-            uint8_t arm;    /* enum hak_arm + 1; 0: nothing known */
+            uint8_t arm; /* enum hak_arm + 1; 0: nothing known */
             int32_t ratings[HAK_ARM_COUNT];
         } buckets[HAK_LEARN_BUCKETS];
     } shards[HAK_LEARN_SAVED_SHARDS + 1];

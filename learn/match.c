@@ -12,30 +12,30 @@
 #include "os/compiler.h"
 
 enum {
-    MATCH_SAMPLES = 4,            /* a match has begun so many, or is so old */
+    MATCH_SAMPLES = 4, /* a match has begun so many, or is so old */
     FIRST_MATCHES = 5,
-    STAKE_SHARE = 16,             /* of the running mean of stakes */
+    STAKE_SHARE = 16, /* of the running mean of stakes */
     UNIT_COST_SHARE = 8,
-    BUDGET_SHARE = 64,            /* of what was paid, what trying may cost */
+    BUDGET_SHARE = 64, /* of what was paid, what trying may cost */
     RETAIN_SHRINK_SHARE = 32,
     UNIT = 4096,
 };
 
 static const uint64_t NS_OF_SECOND = 1000ul * 1000 * 1000;
 static const uint64_t PEAK_NS = 5ul * 1000 * 1000 * 1000;
-static const double RETAIN_SPAN_NS = 2e9;     /* what was purged so long ago may still be missed */
-static const double RETAIN_TRUST = 4;         /* what was missed will be missed so often */
+static const double RETAIN_SPAN_NS = 2e9; /* what was purged so long ago may still be missed */
+static const double RETAIN_TRUST = 4;     /* what was missed will be missed so often */
 static const uint64_t MATCH_AGE_NS = 200ul * 1000 * 1000;
 static const double K_LEARN = 48;
 static const double K_FROZEN = 12;
-static const double STAKE_MOST = 4;           /* times the mean stake: the weightiest match */
+static const double STAKE_MOST = 4; /* times the mean stake: the weightiest match */
 static const double STAKE_LEAST_NS = 1000;
 static const double BUDGET_MOST_NS = 50e6;
-static const double SWITCH_GAP = 10;          /* points: an arm that is 6% cheaper */
-static const double FIRST_GAP = 60;           /* the same, while little was seen */
+static const double SWITCH_GAP = 10; /* points: an arm that is 6% cheaper */
+static const double FIRST_GAP = 60;  /* the same, while little was seen */
 
-static void audit_match(const struct hak_learner *learner, struct hak_audit *audit,
-                        unsigned key_id, const char *why, uint64_t now_ns)
+static void audit_match(const struct hak_learner *learner, struct hak_audit *audit, unsigned key_id,
+                        const char *why, uint64_t now_ns)
 {
     const struct hak_learn_key *key = &learner->keys[key_id];
     if (audit == NULL)
@@ -73,8 +73,8 @@ static void end_match(struct hak_learner *learner, struct hak_learn_key *key, ui
     double units = (double)(key->bytes / UNIT);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
         if (units > 0)
-            key->unit_costs[arm] += (key->costs[arm] / units - key->unit_costs[arm]) /
-                                    UNIT_COST_SHARE;
+            key->unit_costs[arm] +=
+                (key->costs[arm] / units - key->unit_costs[arm]) / UNIT_COST_SHARE;
         key->all_costs[arm] += key->costs[arm];
     }
     key->all_paid += key->paid;
@@ -176,8 +176,7 @@ static int play(struct hak_learner *learner, const struct hak_policy *policy, un
     key->played = key->arm;
     double k = key->regime.state == HAK_REGIME_LEARN ? K_LEARN : K_FROZEN;
     hak_elo_play(key->ratings, key->costs, HAK_ARM_COUNT, k * weight_of(key, stake));
-    enum hak_regime_event event =
-        follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
+    enum hak_regime_event event = follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
     unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
     double ahead = key->ratings[best] - key->ratings[key->played];
     if (policy->mode != HAK_LEARN_FROZEN && ahead > gap_of(key, event)) {
@@ -293,20 +292,20 @@ static int grow_by_use(struct hak_learner *learner, const struct hak_policy *pol
 bool hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
                              size_t most)
 {
-    return may_grow(learner, policy, most) && (grow_by_misses(learner, policy, most) ||
-                                               grow_by_use(learner, policy, most));
+    return may_grow(learner, policy, most) &&
+           (grow_by_misses(learner, policy, most) || grow_by_use(learner, policy, most));
 }
 
 /* Slowly shrinks the bound if the cache held much less for a while: in this stretch of time and the
  * one before. */
-static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy,
-                          size_t most, uint64_t now_ns)
+static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
+                          uint64_t now_ns)
 {
     size_t from = found_retain(learner, policy, most);
     size_t least = first_retain(most);
     size_t to = from;
-    size_t peak = learner->peak_units > learner->peak_before ? learner->peak_units
-                                                             : learner->peak_before;
+    size_t peak =
+        learner->peak_units > learner->peak_before ? learner->peak_units : learner->peak_before;
     if (now_ns - learner->peak_ns >= PEAK_NS) {
         learner->peak_ns = now_ns;
         learner->peak_before = learner->peak_units;
@@ -389,8 +388,8 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *
     size_t first = first_retain(most);
     if (policy->mode != HAK_LEARN_ON || found <= first)
         return found;
-    size_t drawn = learner->drawn_units > learner->drawn_before ? learner->drawn_units
-                                                                : learner->drawn_before;
+    size_t drawn =
+        learner->drawn_units > learner->drawn_before ? learner->drawn_units : learner->drawn_before;
     /* And half as much: a stretch may end in the middle of a round, and rounds differ. */
     size_t asked = drawn * 3 / 2 * UNIT;
     return asked < found - first ? first + asked : found;

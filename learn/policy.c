@@ -2,9 +2,7 @@
 /* The fixed policy: what holds before (or without) learning. Constants only. */
 #include "learn/policy.h"
 
-enum {
-    MIB = 1024 * 1024
-};
+enum { MIB = 1024 * 1024 };
 
 /* The price of memory: a server's CPU costs about as much as 7.5 GiB of its memory, so a MiB for a
  * second is worth 1 s / 7680 of a CPU. Giving a MiB back and faulting it in again costs about as

@@ -12,32 +12,32 @@
  * last is for pins alone, since its pages cost what kept ones do and a system call more
  * (docs/decisions/022-what-lost.md). */
 enum hak_arm {
-    HAK_ARM_KEEP,        /* stay mapped and dirty until no thread has needed them for a time of
+    HAK_ARM_KEEP,     /* stay mapped and dirty until no thread has needed them for a time of
                             decay */
-    HAK_ARM_DONTNEED,    /* MADV_DONTNEED at once */
-    HAK_ARM_BATCH,       /* collected for some milliseconds, released many at a time */
+    HAK_ARM_DONTNEED, /* MADV_DONTNEED at once */
+    HAK_ARM_BATCH,    /* collected for some milliseconds, released many at a time */
     HAK_ARM_COUNT,
-    HAK_ARM_FREE = HAK_ARM_COUNT,    /* MADV_FREE at once, otherwise as KEEP */
+    HAK_ARM_FREE = HAK_ARM_COUNT, /* MADV_FREE at once, otherwise as KEEP */
     HAK_ARM_NAMES
 };
 
 enum {
-    HAK_LEARN_BUCKETS = 12,    /* a size bucket for each doubling, from 64 KiB on */
+    HAK_LEARN_BUCKETS = 12, /* a size bucket for each doubling, from 64 KiB on */
     HAK_LEARN_BUCKET_FIRST_SHIFT = 16,
 };
 
 /* In the order of HAKMEM_LEARN's values. */
 enum hak_learn_mode {
-    HAK_LEARN_ON,        /* watch, choose and go on watching */
-    HAK_LEARN_OFF,       /* the fixed policy, or what is pinned */
-    HAK_LEARN_FROZEN,    /* as it was learned before (HAKMEM_LEARN_FILE), and no further */
-    HAK_LEARN_SHADOW,    /* watch, and tell what would have been chosen */
+    HAK_LEARN_ON,     /* watch, choose and go on watching */
+    HAK_LEARN_OFF,    /* the fixed policy, or what is pinned */
+    HAK_LEARN_FROZEN, /* as it was learned before (HAKMEM_LEARN_FILE), and no further */
+    HAK_LEARN_SHADOW, /* watch, and tell what would have been chosen */
 };
 
 /* What becomes of objects that are freed away from their shard. */
 enum hak_remote {
-    HAK_REMOTE_HOME,     /* they go home */
-    HAK_REMOTE_ADOPT,    /* within a node they are kept where they are freed */
+    HAK_REMOTE_HOME,  /* they go home */
+    HAK_REMOTE_ADOPT, /* within a node they are kept where they are freed */
 };
 
 /* How long an arm leaves pages behind a freed run. */
@@ -49,7 +49,7 @@ enum hak_act { HAK_ACT_NONE, HAK_ACT_PURGE, HAK_ACT_COLLECT, HAK_ACT_MARK };
 struct hak_arm_row {
     const char *name;
     enum hak_hold hold;
-    unsigned first_ns;    /* what purging a unit takes, until that was measured: never 0, or the arm
+    unsigned first_ns; /* what purging a unit takes, until that was measured: never 0, or the arm
                              would win every match */
     enum hak_act act;
 };
@@ -64,20 +64,20 @@ struct hak_learn_saved;
 
 struct hak_policy {
     enum hak_learn_mode mode;
-    struct hak_audit *audit;         /* where decisions are recorded; NULL: nowhere */
-    const struct hak_learn_saved *saved;  /* what was learned before; NULL: nothing */
-    enum hak_arm large_arm;          /* for freed runs, where nothing was learned or pinned */
-    uint8_t pinned[HAK_LEARN_BUCKETS];    /* enum hak_arm + 1; 0: not pinned */
-    uint8_t learns_huge;             /* whether to ask for huge pages, too */
-    uint8_t by_site;                 /* call sites are told apart, too */
-    uint64_t price_ns;               /* CPU time that a MiB kept unused for a second is worth */
-    struct hak_credit *credit;       /* caches claim from it what they keep; NULL: no bound */
-    size_t large_retain_bytes;       /* dirty bytes a shard's large cache may keep */
-    size_t slab_retain_bytes;        /* dirty bytes of empty slabs a pool may keep */
-    size_t whale_retain_bytes;       /* bytes of freed whales kept mapped, per heap */
-    uint64_t decay_ns;               /* unused for longer than this: purged at the next slow path */
-    size_t large_segment_bytes;      /* growth step of the large tier, a multiple of 2 MiB */
-    unsigned batch_runs;             /* HAK_ARM_BATCH: runs in a batch */
+    struct hak_audit *audit;             /* where decisions are recorded; NULL: nowhere */
+    const struct hak_learn_saved *saved; /* what was learned before; NULL: nothing */
+    enum hak_arm large_arm;              /* for freed runs, where nothing was learned or pinned */
+    uint8_t pinned[HAK_LEARN_BUCKETS];   /* enum hak_arm + 1; 0: not pinned */
+    uint8_t learns_huge;                 /* whether to ask for huge pages, too */
+    uint8_t by_site;                     /* call sites are told apart, too */
+    uint64_t price_ns;                   /* CPU time that a MiB kept unused for a second is worth */
+    struct hak_credit *credit;           /* caches claim from it what they keep; NULL: no bound */
+    size_t large_retain_bytes;           /* dirty bytes a shard's large cache may keep */
+    size_t slab_retain_bytes;            /* dirty bytes of empty slabs a pool may keep */
+    size_t whale_retain_bytes;           /* bytes of freed whales kept mapped, per heap */
+    uint64_t decay_ns;          /* unused for longer than this: purged at the next slow path */
+    size_t large_segment_bytes; /* growth step of the large tier, a multiple of 2 MiB */
+    unsigned batch_runs;        /* HAK_ARM_BATCH: runs in a batch */
     enum hak_remote remote;
 };
 

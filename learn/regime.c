@@ -3,15 +3,15 @@
 #include "learn/regime.h"
 
 enum {
-    SETTLED_MATCHES = 30,     /* same arm best for so long: freeze */
-    FROZEN_MATCHES = 200,     /* then canary */
+    SETTLED_MATCHES = 30, /* same arm best for so long: freeze */
+    FROZEN_MATCHES = 200, /* then canary */
     CANARY_MATCHES = 20,
-    LOSS_MATCHES = 25,        /* thaw after losing so many matches' usual cost */
+    LOSS_MATCHES = 25, /* thaw after losing so many matches' usual cost */
     USUAL_SHARE = 32,
-    USUAL_MOST = 2,           /* caps a match at so many usual costs */
+    USUAL_MOST = 2, /* caps a match at so many usual costs */
 };
 
-static const double MARGIN = 1.10;    /* a smaller advantage of an arm is no loss */
+static const double MARGIN = 1.10; /* a smaller advantage of an arm is no loss */
 static const double LEAST_LOSS_NS = 2000 * 1000;
 
 const char *const hak_regime_names[] = {

@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 enum {
-    EXPONENT_BIAS = 1023,      /* of a double: 2^0 has this exponent */
+    EXPONENT_BIAS = 1023, /* of a double: 2^0 has this exponent */
     EXPONENT_SHIFT = 52,
     NEWTON_STEPS = 4,
 };
 
 static const double ln_of_2 = 0.693147180559945309;
 static const double root_of_2 = 1.41421356237309505;
-static const double plays_least = 1e-9;    /* fewer count as 0: no denormals, no overflow */
+static const double plays_least = 1e-9; /* fewer count as 0: no denormals, no overflow */
 
 union word {
     double value;
@@ -67,7 +67,7 @@ double hak_ucb1_bound(const struct hak_ucb1 *ucb1, unsigned arm)
 {
     if (ucb1->plays[arm] <= 0)
         return DBL_MAX;
-    double total = 0;    /* at least 1, since the latest play counts 1 */
+    double total = 0; /* at least 1, since the latest play counts 1 */
     for (unsigned other = 0; other < ucb1->arms; other++)
         total += ucb1->plays[other];
     return mean(ucb1, arm) + square_root(2 * natural_log(total) / ucb1->plays[arm]);

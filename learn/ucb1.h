@@ -12,13 +12,13 @@
 #define HAK_LEARN_UCB1_H
 
 enum {
-    HAK_UCB1_ARMS = 8    /* at most */
+    HAK_UCB1_ARMS = 8 /* at most */
 };
 
 struct hak_ucb1 {
-    unsigned arms;                    /* in use; constant after start */
-    double plays[HAK_UCB1_ARMS];      /* plays of each, discounted; 0: never */
-    double rewards[HAK_UCB1_ARMS];    /* rewards of each, discounted; at most its plays */
+    unsigned arms;                 /* in use; constant after start */
+    double plays[HAK_UCB1_ARMS];   /* plays of each, discounted; 0: never */
+    double rewards[HAK_UCB1_ARMS]; /* rewards of each, discounted; at most its plays */
 };
 
 /* Starts with no arm played; 1 <= arms <= HAK_UCB1_ARMS. */

@@ -15,13 +15,13 @@
 static const uintptr_t WINDOW = (uintptr_t)4 << 30;
 static const uintptr_t BELOW_STACK = (uintptr_t)32 << 30;
 static const uintptr_t BETWEEN = (uintptr_t)8 << 30;
-static const uintptr_t LEAST_BASE = (uintptr_t)128 << 30;    /* below, address space is scarce */
+static const uintptr_t LEAST_BASE = (uintptr_t)128 << 30; /* below, address space is scarce */
 
 static struct {
-    uint64_t seed;         /* the same for good, or until the next start */
-    uint64_t turn;         /* places chosen so far */
-    uintptr_t base;        /* where the upper window ends; 0: the kernel chooses */
-    uintptr_t cursor;      /* below the lowest mapping of metadata and its page */
+    uint64_t seed;    /* the same for good, or until the next start */
+    uint64_t turn;    /* places chosen so far */
+    uintptr_t base;   /* where the upper window ends; 0: the kernel chooses */
+    uintptr_t cursor; /* below the lowest mapping of metadata and its page */
 } apart;
 
 static uint64_t draw(void)
@@ -81,7 +81,7 @@ static uintptr_t next_place(size_t size, size_t alignment)
 
 static bool is_in_window(uintptr_t address)
 {
-    uintptr_t base = __atomic_load_n(&apart.base, __ATOMIC_RELAXED);    /* relaxed: as above */
+    uintptr_t base = __atomic_load_n(&apart.base, __ATOMIC_RELAXED); /* relaxed: as above */
     return base != 0 && base - address - 1 < WINDOW;
 }
 
@@ -92,7 +92,7 @@ static HAK_COLD void *map_walled(size_t size, size_t alignment)
     char *memory = size + alignment > size ? hak_os_map(size + alignment, alignment) : NULL;
     if (memory == NULL)
         return NULL;
-    if (is_in_window((uintptr_t)memory)) {    /* by chance; a release would then leave the wall */
+    if (is_in_window((uintptr_t)memory)) { /* by chance; a release would then leave the wall */
         hak_os_release(memory, alignment, HAK_OS_PLAIN);
         return memory + alignment;
     }

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HAK_APART_ALIKE = 1 };    /* a seed for runs that should be alike */
+enum { HAK_APART_ALIKE = 1 }; /* a seed for runs that should be alike */
 
 /* Chooses the windows by the stack's place, and places in them by `seed`: the same seed gives the
  * same places, if the kernel puts the stack in the same place. A later call with another seed

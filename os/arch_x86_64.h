@@ -66,8 +66,8 @@ static inline long hak_os_start_task(unsigned long flags, void *stack_top, uint3
                      "call *%[entry]\n"
                      "1:"
                      : "=a"(result)
-                     : "a"(SYS_clone), "D"(flags), "S"(stack_top), "d"(0), "r"(r10), "r"(tls),
-                       [entry] "b"(entry)
+                     : "a"(SYS_clone), "D"(flags), "S"(stack_top), "d"(0), "r"(r10),
+                       "r"(tls), [entry] "b"(entry)
                      : "rcx", "r11", "memory", "cc");
     return result;
 }

@@ -4,7 +4,7 @@
 #ifndef HAK_OS_COMPILER_H
 #define HAK_OS_COMPILER_H
 
-#define hak_likely(condition) __builtin_expect(!!(condition), 1)
+#define hak_likely(condition)   __builtin_expect(!!(condition), 1)
 #define hak_unlikely(condition) __builtin_expect(!!(condition), 0)
 
 /* The slow half of a function: out of line, away from the hot text. */
@@ -48,8 +48,6 @@
 #define HAK_THREAD_SANITIZER 0
 #endif
 
-enum {
-    HAK_CACHE_LINE = 64
-};
+enum { HAK_CACHE_LINE = 64 };
 
 #endif

@@ -16,9 +16,7 @@
 
 static ptrdiff_t find_rseq_cpu_id(void)
 {
-    enum {
-        OFFSET_OF_CPU_ID = 4
-    }; /* struct rseq: cpu_id_start, cpu_id, rseq_cs, ... */
+    enum { OFFSET_OF_CPU_ID = 4 }; /* struct rseq: cpu_id_start, cpu_id, rseq_cs, ... */
     if (__rseq_size == 0)
         return 0; /* not registered: the area may hold anything */
     return __rseq_offset + OFFSET_OF_CPU_ID;

@@ -11,7 +11,7 @@ int hak_os_open_folder(const char *path);
 void hak_os_close(int descriptor);
 
 enum {
-    HAK_OS_HERE = -100,    /* as a folder: where the process is (AT_FDCWD) */
+    HAK_OS_HERE = -100, /* as a folder: where the process is (AT_FDCWD) */
 };
 
 /* Reads at most capacity - 1 bytes of a file named relative to `folder` (perhaps HAK_OS_HERE), and
@@ -38,7 +38,7 @@ int hak_os_open_to_write(const char *path, enum hak_os_write how);
 
 /* A new file beside the one that it will replace. */
 struct hak_os_beside {
-    const char *path;    /* the caller's */
+    const char *path; /* the caller's */
     char name[1056];
 };
 

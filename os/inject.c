@@ -22,7 +22,7 @@ void hak_inject_delay(void)
 {
     /* relaxed: a source of numbers */
     uint64_t number = __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
-    number *= UINT64_C(0x9e3779b97f4a7c15);    /* Fibonacci hashing: the high bits are well mixed */
+    number *= UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing: the high bits are well mixed */
     unsigned mixed = (unsigned)(number >> 40);
     if (mixed % SLEEP_ONE_IN == 0)
         hak_os_sleep_ns(SLEEP_NS);

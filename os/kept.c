@@ -12,19 +12,19 @@
 
 struct kept {
     struct kept *next;
-    struct kept *last;    /* of a list's first range only: the last range */
+    struct kept *last; /* of a list's first range only: the last range */
     size_t size;
-    size_t kind;          /* enum hak_kept_kind */
+    size_t kind; /* enum hak_kept_kind */
 };
 
 HAK_EARLY static struct {
     struct kept *list;
-    size_t bytes;         /* relaxed: a figure */
+    size_t bytes; /* relaxed: a figure */
 } kept;
 
 size_t hak_kept_bytes(void)
 {
-    return __atomic_load_n(&kept.bytes, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return __atomic_load_n(&kept.bytes, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
 /* ---- lists of one thread --------------------------------------------------------------------- */
@@ -83,7 +83,7 @@ static void put_all(struct kept *list)
 
 static void count(size_t more, size_t less)
 {
-    __atomic_fetch_add(&kept.bytes, more - less, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    __atomic_fetch_add(&kept.bytes, more - less, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
 /* Merges `range` into *whole if the two touch. Clears the header that then lies inside, so that the
@@ -179,7 +179,7 @@ size_t hak_kept_retry(void)
 {
     size_t before = hak_kept_bytes();
     if (before != 0)
-        hak_kept_take(SIZE_MAX, 1);    /* no range fits, so each range it looks at is unmapped */
+        hak_kept_take(SIZE_MAX, 1); /* no range fits, so each range it looks at is unmapped */
     size_t after = hak_kept_bytes();
     return after < before ? before - after : 0;
 }

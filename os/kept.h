@@ -18,14 +18,14 @@
 #include <stddef.h>
 
 enum {
-    HAK_KEPT_LOOKS = 64,    /* ranges that one call looks at; the next call looks at others */
-    HAK_KEPT_TRIES = 8,     /* ranges that one call tries to unmap */
+    HAK_KEPT_LOOKS = 64, /* ranges that one call looks at; the next call looks at others */
+    HAK_KEPT_TRIES = 8,  /* ranges that one call tries to unmap */
 };
 
 enum hak_kept_kind {
-    HAK_KEPT_ZERO,     /* purged: zero except for its header */
-    HAK_KEPT_DIRTY,    /* could not be purged (locked in memory): cleared when taken */
-    HAK_KEPT_HUGE,     /* explicit huge pages: only unmapped, never reused */
+    HAK_KEPT_ZERO,  /* purged: zero except for its header */
+    HAK_KEPT_DIRTY, /* could not be purged (locked in memory): cleared when taken */
+    HAK_KEPT_HUGE,  /* explicit huge pages: only unmapped, never reused */
 };
 
 /* Keeps whole kernel pages that are writable and unused. */

@@ -13,23 +13,23 @@ enum {
     SETS_SHIFT = 8,
     SETS = 1 << SETS_SHIFT,
     WAYS = 4,
-    DEPTH_MOST = 62,    /* three quarters of a KiB for each stack */
+    DEPTH_MOST = 62, /* three quarters of a KiB for each stack */
 };
 
 struct known {
-    uintptr_t frame;    /* 0: none */
+    uintptr_t frame; /* 0: none */
     uint32_t depth;
     uint32_t words[DEPTH_MOST];
     uint64_t returns[DEPTH_MOST];
 };
 
 struct set {
-    struct hak_lock lock;    /* only tried */
-    uint32_t next;           /* the way that is replaced next */
+    struct hak_lock lock; /* only tried */
+    uint32_t next;        /* the way that is replaced next */
     struct known ways[WAYS];
 };
 
-static struct set *sets;    /* NULL: nothing is known */
+static struct set *sets; /* NULL: nothing is known */
 
 void hak_known_stacks_start(void)
 {

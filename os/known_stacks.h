@@ -18,14 +18,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HAK_WALK_MOST = 128 };    /* frames */
+enum { HAK_WALK_MOST = 128 }; /* frames */
 
 /* The stack as it is seen from a frame that has a frame pointer. */
 struct hak_walk {
-    uintptr_t frame;                     /* __builtin_frame_address(0) */
+    uintptr_t frame; /* __builtin_frame_address(0) */
     unsigned depth;
-    uint64_t returns[HAK_WALK_MOST];     /* return addresses, from the frame's own on */
-    uint32_t words[HAK_WALK_MOST];       /* where they lie: words above the frame's address */
+    uint64_t returns[HAK_WALK_MOST]; /* return addresses, from the frame's own on */
+    uint32_t words[HAK_WALK_MOST];   /* where they lie: words above the frame's address */
 };
 
 /* Maps the table. Nothing is known if the kernel refuses. Once, before the following. */

@@ -15,8 +15,8 @@ struct hak_lock {
     uint32_t word;
 };
 
-void hak_lock_wait(struct hak_lock *lock);   /* takes the lock, sleeping */
-void hak_lock_wake(struct hak_lock *lock);   /* wakes one sleeper */
+void hak_lock_wait(struct hak_lock *lock); /* takes the lock, sleeping */
+void hak_lock_wake(struct hak_lock *lock); /* wakes one sleeper */
 
 /* For a lock under which others are taken: see hak_section_nest. */
 void hak_lock_acquire_over(struct hak_lock *lock);

@@ -81,7 +81,7 @@ int hak_os_memfd_make(struct hak_os_memfd *shared, const char *name, size_t size
         return (int)memory;
     }
     *shared = (struct hak_os_memfd){(void *)memory, size, moved(descriptor), status.st_dev,
-                                     status.st_ino};
+                                    status.st_ino};
     return 0;
 }
 

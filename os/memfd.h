@@ -11,8 +11,8 @@
 struct hak_os_memfd {
     void *memory;
     size_t size;
-    int descriptor;     /* close-on-exec; the program may have closed it, and opened another */
-    uint64_t device;    /* identify the file */
+    int descriptor;  /* close-on-exec; the program may have closed it, and opened another */
+    uint64_t device; /* identify the file */
     uint64_t inode;
 };
 

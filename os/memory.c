@@ -27,7 +27,7 @@ enum {
     ADVICE_DODUMP = 17,
     ADVICE_WIPEONFORK = 18,
     FIXED_NOREPLACE = 0x100000,
-    HUGE_2MB = 21 << 26,           /* log2 of the size; without it the system's default size */
+    HUGE_2MB = 21 << 26, /* log2 of the size; without it the system's default size */
 };
 
 HAK_EARLY static size_t page_size; /* 0 until known; every writer writes the same value */

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 enum hak_os_purge {
-    HAK_PURGE_LAZY,   /* MADV_FREE: the kernel reclaims the pages when it needs them */
-    HAK_PURGE_NOW,    /* MADV_DONTNEED: gone at once, zero at the next touch */
+    HAK_PURGE_LAZY, /* MADV_FREE: the kernel reclaims the pages when it needs them */
+    HAK_PURGE_NOW,  /* MADV_DONTNEED: gone at once, zero at the next touch */
 };
 
 enum hak_os_huge {

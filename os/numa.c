@@ -17,7 +17,7 @@ enum {
     MASK_BITS = HAK_OS_NODES + 1,
     QUERY_NODE_OF_ADDRESS = MPOL_F_NODE | MPOL_F_ADDR,
     QUERY_ALLOWED = MPOL_F_MEMS_ALLOWED,
-    ADVICE_POPULATE_WRITE = 23,                 /* since Linux 5.14 */
+    ADVICE_POPULATE_WRITE = 23, /* since Linux 5.14 */
 };
 
 /* os/numa.h repeats the values for layers that do not include the kernel's headers. */
@@ -39,7 +39,7 @@ int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
 
 int hak_os_bind_home(void *address, size_t size, unsigned node)
 {
-    enum { CALL = 450 };    /* set_mempolicy_home_node, of the same number everywhere */
+    enum { CALL = 450 }; /* set_mempolicy_home_node, of the same number everywhere */
     return (int)hak_syscall4(CALL, (uintptr_t)address, size, node, 0);
 }
 
@@ -58,7 +58,7 @@ int hak_os_page_node(const void *address)
     int node = -ENOENT;
     long refused = hak_syscall6(SYS_move_pages, 0, 1, (uintptr_t)&page, 0, (uintptr_t)&node, 0);
     if (refused == 0)
-        return node == -EFAULT ? -ENOENT : node;    /* EFAULT: the shared zero page */
+        return node == -EFAULT ? -ENOENT : node; /* EFAULT: the shared zero page */
     return ask_policy(address);
 }
 
@@ -68,7 +68,7 @@ int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, i
         nodes[index] = node;
     long moved = hak_syscall6(SYS_move_pages, 0, count, (uintptr_t)pages, (uintptr_t)nodes,
                               (uintptr_t)status, HAK_OS_PAGES_MOVE);
-    return moved < 0 ? (int)moved : 0;    /* above 0: so many stayed; `status` tells which */
+    return moved < 0 ? (int)moved : 0; /* above 0: so many stayed; `status` tells which */
 }
 
 int hak_os_allowed_nodes(struct hak_os_nodes *nodes)
@@ -84,6 +84,6 @@ int hak_os_populate(void *address, size_t size)
         return refused;
     size_t page = hak_os_page_size();
     for (size_t offset = 0; offset < size; offset += page)
-        *((volatile char *)address + offset) = 0;    /* the kernel does not know the advice */
+        *((volatile char *)address + offset) = 0; /* the kernel does not know the advice */
     return 0;
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    HAK_OS_NODES = 1024,    /* ids that a mask holds; the kernel has no more */
+    HAK_OS_NODES = 1024, /* ids that a mask holds; the kernel has no more */
     HAK_OS_NODE_WORDS = HAK_OS_NODES / 64,
 };
 
@@ -27,18 +27,18 @@ static inline void hak_os_nodes_add(struct hak_os_nodes *nodes, unsigned node)
 
 /* Values of the kernel's interface. */
 enum hak_os_policy {
-    HAK_OS_POLICY_DEFAULT = 0,       /* the node of the CPU that touches first */
-    HAK_OS_POLICY_PREFERRED = 1,     /* one node; when it is full, the nearest that is not */
-    HAK_OS_POLICY_BIND = 2,          /* these nodes only; the OOM killer may act */
-    HAK_OS_POLICY_INTERLEAVE = 3,    /* these nodes in turn, page by page */
-    HAK_OS_POLICY_PREFERRED_MANY = 5,    /* these nodes, when they are full others; Linux 5.15 */
-    HAK_OS_POLICY_WEIGHTED = 6,      /* these in turn, by the weights of sysfs; Linux 6.9 */
+    HAK_OS_POLICY_DEFAULT = 0,        /* the node of the CPU that touches first */
+    HAK_OS_POLICY_PREFERRED = 1,      /* one node; when it is full, the nearest that is not */
+    HAK_OS_POLICY_BIND = 2,           /* these nodes only; the OOM killer may act */
+    HAK_OS_POLICY_INTERLEAVE = 3,     /* these nodes in turn, page by page */
+    HAK_OS_POLICY_PREFERRED_MANY = 5, /* these nodes, when they are full others; Linux 5.15 */
+    HAK_OS_POLICY_WEIGHTED = 6,       /* these in turn, by the weights of sysfs; Linux 6.9 */
 };
 
 enum hak_os_pages {
-    HAK_OS_PAGES_LEAVE = 0,          /* present pages stay where they are */
-    HAK_OS_PAGES_MOVE = 1 << 1,      /* present pages move if they can */
-    HAK_OS_PAGES_MUST_MOVE = 1 << 1 | 1,    /* -EIO unless all pages moved */
+    HAK_OS_PAGES_LEAVE = 0,              /* present pages stay where they are */
+    HAK_OS_PAGES_MOVE = 1 << 1,          /* present pages move if they can */
+    HAK_OS_PAGES_MUST_MOVE = 1 << 1 | 1, /* -EIO unless all pages moved */
 };
 
 /* Sets the policy of the pages in [address, address + size); both multiples of the page size. It

@@ -38,7 +38,7 @@ bool hak_owner_bury(struct hak_owner *owner)
     if (refused == EOWNERDEAD || refused == 0)
         pthread_mutex_unlock(&owner->mutex);
     if (refused != EOWNERDEAD)
-        return false;    /* 0: its owner is about to drop it */
-    __atomic_store_n(&owner->is_owned, false, __ATOMIC_RELAXED);    /* relaxed: no other user */
+        return false; /* 0: its owner is about to drop it */
+    __atomic_store_n(&owner->is_owned, false, __ATOMIC_RELAXED); /* relaxed: no other user */
     return true;
 }

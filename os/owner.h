@@ -10,7 +10,7 @@
 
 struct hak_owner {
     pthread_mutex_t mutex;
-    bool is_owned;       /* written by the owner; false: no owner can have died */
+    bool is_owned; /* written by the owner; false: no owner can have died */
 };
 
 /* The calling thread becomes the owner of what has no owner, or what a fork separated from its

@@ -10,13 +10,13 @@
 #include "os/write.h"
 
 struct hak_writer {
-    int fd;            /* -1: the buffer alone; what does not fit is counted but cut */
-    char *buffer;      /* the caller's */
+    int fd;       /* -1: the buffer alone; what does not fit is counted but cut */
+    char *buffer; /* the caller's */
     size_t capacity;
-    size_t length;     /* bytes in the buffer not yet written out */
-    size_t total;      /* bytes ever put */
+    size_t length; /* bytes in the buffer not yet written out */
+    size_t total;  /* bytes ever put */
     enum hak_os_patience patience;
-    int refused;       /* 0, or -errno: why the descriptor took not all */
+    int refused; /* 0, or -errno: why the descriptor took not all */
 };
 
 struct hak_writer hak_writer_to_fd(int fd, char *buffer, size_t capacity);

@@ -10,12 +10,12 @@
 
 #ifdef HAVE_SYS_SDT_H
 #include <sys/sdt.h>
-#define HAK_PROBE2(name, a, b) DTRACE_PROBE2(hakmem, name, a, b)
-#define HAK_PROBE3(name, a, b, c) DTRACE_PROBE3(hakmem, name, a, b, c)
+#define HAK_PROBE2(name, a, b)       DTRACE_PROBE2(hakmem, name, a, b)
+#define HAK_PROBE3(name, a, b, c)    DTRACE_PROBE3(hakmem, name, a, b, c)
 #define HAK_PROBE4(name, a, b, c, d) DTRACE_PROBE4(hakmem, name, a, b, c, d)
 #else
-#define HAK_PROBE2(name, a, b) ((void)(a), (void)(b))
-#define HAK_PROBE3(name, a, b, c) ((void)(a), (void)(b), (void)(c))
+#define HAK_PROBE2(name, a, b)       ((void)(a), (void)(b))
+#define HAK_PROBE3(name, a, b, c)    ((void)(a), (void)(b), (void)(c))
 #define HAK_PROBE4(name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
 #endif
 

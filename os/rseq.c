@@ -20,16 +20,16 @@
 #include "os/syscall.h"
 
 enum {
-    CPU_ID_OFFSET = 4,             /* of cpu_id in struct rseq */
-    SEQUENCE_OFFSET = 8,           /* of rseq_cs */
-    MASK_WORDS = 64,               /* 4096 CPUs */
+    CPU_ID_OFFSET = 4,   /* of cpu_id in struct rseq */
+    SEQUENCE_OFFSET = 8, /* of rseq_cs */
+    MASK_WORDS = 64,     /* 4096 CPUs */
     STACK_SIZE = 16 * 1024,
-    SCHED_DEADLINE_POLICY = 6,     /* <sched.h> names it since glibc 2.41 */
+    SCHED_DEADLINE_POLICY = 6, /* <sched.h> names it since glibc 2.41 */
     WORD_BITS = 64,
-    LOOKS = 1000,                  /* a tenth of a second, more or less */
+    LOOKS = 1000, /* a tenth of a second, more or less */
     NAP_NS = 10 * 1000,
-    PATIENCE_MS = 50,              /* longer than any slice: one ends within a sequence */
-    REAL_TIME_PATIENCE_MS = 2,     /* no slice ends: the task runs elsewhere now, or never */
+    PATIENCE_MS = 50,          /* longer than any slice: one ends within a sequence */
+    REAL_TIME_PATIENCE_MS = 2, /* no slice ends: the task runs elsewhere now, or never */
 };
 
 /* Run by the task, which has no thread-local storage for a sanitizer to use. */
@@ -50,7 +50,7 @@ static int kernel_is_known_bad(void)
 
 int hak_os_rseq_find(ptrdiff_t *offset)
 {
-    (void)hak_os_cpu_slow();    /* learns where the area is */
+    (void)hak_os_cpu_slow(); /* learns where the area is */
     /* relaxed: a constant once it is set */
     ptrdiff_t cpu_id = __atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED);
     if (cpu_id == 0 || hak_os_read_thread_word(cpu_id) < 0)
@@ -90,7 +90,7 @@ bool hak_os_rseq_make_mark(struct hak_os_rseq_mark *mark)
 bool hak_os_rseq_leave_mark(ptrdiff_t area, const struct hak_os_rseq_mark *mark)
 {
     if (hak_os_read_thread_word(area + CPU_ID_OFFSET) < 0)
-        return false;    /* the thread has given its area up */
+        return false; /* the thread has given its area up */
     if (hak_os_rseq_is_clear(area))
         /* relaxed, both: see sequence_of */
         __atomic_store_n(sequence_of(area), (uintptr_t)mark, __ATOMIC_RELAXED);
@@ -109,16 +109,16 @@ bool hak_os_rseq_is_clear(ptrdiff_t area)
 /* Written by the starting thread before the task runs; read by both. */
 static struct {
     uint32_t *flag;
-    uint64_t *sequence;                /* the victim's rseq_cs */
-    int fenced;                        /* by membarrier; else by affinity */
-    uintptr_t victim;                  /* thread id */
+    uint64_t *sequence; /* the victim's rseq_cs */
+    int fenced;         /* by membarrier; else by affinity */
+    uintptr_t victim;   /* thread id */
     uint64_t allowed[MASK_WORDS];
-    uint64_t elsewhere[MASK_WORDS];    /* allowed without the victim's CPU; or the same if it is the
+    uint64_t elsewhere[MASK_WORDS]; /* allowed without the victim's CPU; or the same if it is the
                                           only one */
-    uint64_t signals;                  /* the caller's mask */
+    uint64_t signals;               /* the caller's mask */
     void *stack;
-    uint32_t over;                     /* the victim only waits for the task to end */
-    uint32_t alive;                    /* cleared, and its futex woken, by the kernel */
+    uint32_t over;  /* the victim only waits for the task to end */
+    uint32_t alive; /* cleared, and its futex woken, by the kernel */
 } disturbance;
 
 /* The kernel would not restart a sequence that is disturbed before it begins, and the victim could
@@ -127,7 +127,7 @@ static struct {
  * would otherwise run on for a slice of milliseconds. */
 NO_RUNTIME static void await_sequence(void)
 {
-    static const struct timespec nap = { 0, NAP_NS };
+    static const struct timespec nap = {0, NAP_NS};
     /* relaxed, both: hints of when; nothing is read through them */
     for (unsigned look = 0; look < LOOKS; look++) {
         hak_syscall3(SYS_nanosleep, (uintptr_t)&nap, 0, 0);
@@ -198,7 +198,7 @@ unsigned hak_os_disturb_patience_ms(void)
     case SCHED_RR:
     case SCHED_DEADLINE_POLICY:
         return may_use_one_cpu_only() ? 0 : REAL_TIME_PATIENCE_MS;
-    default:    /* or refused */
+    default: /* or refused */
         return PATIENCE_MS;
     }
 }
@@ -229,7 +229,7 @@ int hak_os_disturb_begin(ptrdiff_t area, uint32_t *flag)
     long task = hak_os_start_task(flags, (char *)disturbance.stack + STACK_SIZE - 64,
                                   &disturbance.alive, disturb);
     if (task > 0) {
-        hak_syscall3(SYS_sched_yield, 0, 0, 0);    /* lets the task come as far as its first nap */
+        hak_syscall3(SYS_sched_yield, 0, 0, 0); /* lets the task come as far as its first nap */
         return 0;
     }
     set_signals(disturbance.signals, NULL);
@@ -259,7 +259,7 @@ static long membarrier(int command)
  * caller's affinity may leave out CPUs on which other threads run. */
 int hak_os_rseq_fence(void)
 {
-    long done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);    /* Linux 5.10 */
+    long done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ); /* Linux 5.10 */
     if (done == -EPERM && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ) == 0)
         done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
     return (int)done;

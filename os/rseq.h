@@ -17,7 +17,7 @@ int hak_os_rseq_find(ptrdiff_t *offset);
 struct hak_os_rseq_mark {
     uint32_t version, flags;
     uint64_t start, length, abort;
-    uint32_t unreached, signature;    /* `abort` is behind them */
+    uint32_t unreached, signature; /* `abort` is behind them */
     uint64_t end;
 } __attribute__((aligned(64)));
 

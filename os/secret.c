@@ -19,7 +19,7 @@ uint64_t hak_os_stir(uint64_t word)
 
 uint64_t hak_os_secret(enum hak_secret purpose)
 {
-    int saved = errno;    /* getauxval() tells a missing entry by it */
+    int saved = errno; /* getauxval() tells a missing entry by it */
     const void *given = (const void *)getauxval(AT_RANDOM);
     errno = saved;
     /* Without them, addresses serve: where the kernel put the program is random, too. */

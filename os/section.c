@@ -11,16 +11,16 @@
 #include "os/syscall.h"
 
 enum {
-    STRIPES = 128,                         /* a fork reads those in use, 8 KiB at most */
-    STRIPES_EARLY = 16,                    /* that a start may touch */
+    STRIPES = 128,      /* a fork reads those in use, 8 KiB at most */
+    STRIPES_EARLY = 16, /* that a start may touch */
     SPIN_ROUNDS = 200,
 };
 
 static const uint64_t NAP_NS = 50 * 1000;
 static const uint64_t LATE_NS = 1000ul * 1000 * 1000;
-static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000;   /* then the child is estranged */
-static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;      /* the count may be the caller's */
-static const uint64_t RESUME_NS = 100ul * 1000 * 1000;     /* then it goes on despite a fork */
+static const uint64_t FREEZE_NS = 10000ul * 1000 * 1000; /* then the child is estranged */
+static const uint64_t UNSURE_NS = 20ul * 1000 * 1000;    /* the count may be the caller's */
+static const uint64_t RESUME_NS = 100ul * 1000 * 1000;   /* then it goes on despite a fork */
 
 /* Where a thread is. A handler that interrupts ENTERING or LEAVING does not know whether the count
  * was made. */
@@ -29,7 +29,7 @@ enum place {
     ENTERING,
     INSIDE,
     LEAVING,
-    LENT,        /* inside but not counted, waiting for a lock */
+    LENT, /* inside but not counted, waiting for a lock */
 };
 
 struct stripe {
@@ -37,31 +37,31 @@ struct stripe {
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 HAK_EARLY static struct {
-    uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE)));    /* forks under way */
+    uint32_t frozen __attribute__((aligned(HAK_CACHE_LINE))); /* forks under way */
     /* Threads whose handler forks while they are inside. On another line than `frozen`, which each
      * entry reads. */
     uint32_t suspended __attribute__((aligned(HAK_CACHE_LINE)));
-    uint32_t intruders;    /* threads that went on inside despite a fork */
-    uint32_t lenders;      /* uncounted threads that wait for a lock and hold another */
-    uint32_t estranged;    /* 1: a child that stays frozen */
+    uint32_t intruders; /* threads that went on inside despite a fork */
+    uint32_t lenders;   /* uncounted threads that wait for a lock and hold another */
+    uint32_t estranged; /* 1: a child that stays frozen */
     uint64_t next_stripe;
     struct stripe stripes[STRIPES_EARLY];
 } sections;
 
-static struct stripe stripes[STRIPES - STRIPES_EARLY];    /* the others */
+static struct stripe stripes[STRIPES - STRIPES_EARLY]; /* the others */
 
 /* State of the thread; its signal handlers read and write it, too. */
 static HAK_TLS struct {
     struct stripe *stripe;
     uint32_t depth;
-    uint32_t forks;         /* its own freezes under way */
-    uint8_t place;          /* enum place */
-    uint8_t in_handler;     /* a handler forks while the thread is inside */
-    uint8_t suspended;      /* its count is taken back meanwhile */
+    uint32_t forks;     /* its own freezes under way */
+    uint8_t place;      /* enum place */
+    uint8_t in_handler; /* a handler forks while the thread is inside */
+    uint8_t suspended;  /* its count is taken back meanwhile */
     uint8_t intrudes;
-    uint8_t unsure;         /* the last freeze did not see all counts reach 0 */
-    uint8_t alone;          /* the last freeze found one thread and did not look */
-    uint8_t nested;         /* locks held while it takes others */
+    uint8_t unsure; /* the last freeze did not see all counts reach 0 */
+    uint8_t alone;  /* the last freeze found one thread and did not look */
+    uint8_t nested; /* locks held while it takes others */
 } mine;
 
 /* glibc 2.32 and later tell it. A process of one thread needs no atomic operation. */
@@ -301,7 +301,7 @@ static void resume(void)
 void hak_section_thaw(void)
 {
     if (mine.forks == 0)
-        return;    /* the child of a fork made by a prepare handler */
+        return; /* the child of a fork made by a prepare handler */
     /* Set first: a handler that forks from here on leaves the rest to this frame. */
     bool resumes = mine.forks == 1 && mine.suspended && mine.place == LENT;
     if (resumes)
@@ -317,7 +317,7 @@ void hak_section_thaw(void)
     resume();
     be(INSIDE);
     if (!mine.suspended)
-        return;    /* this is the child of a handler that forked */
+        return; /* this is the child of a handler that forked */
     mine.suspended = 0;
     /* seq_cst: after the count */
     __atomic_fetch_sub(&sections.suspended, 1, __ATOMIC_SEQ_CST);
@@ -327,8 +327,7 @@ void hak_section_thaw(void)
  * inside continues inside. */
 void hak_section_start_child(void)
 {
-    bool is_strange = sections.estranged || mine.unsure ||
-                      sections.suspended != mine.suspended ||
+    bool is_strange = sections.estranged || mine.unsure || sections.suspended != mine.suspended ||
                       sections.intruders != mine.intrudes || sections.lenders != 0;
     if (mine.suspended && mine.place == LENT)
         be(INSIDE);

@@ -11,7 +11,7 @@
 
 #include "os/known_stacks.h"
 
-enum { STEP_MOST = 16 * 1024 / sizeof(uint64_t) };    /* words of a frame that is learned */
+enum { STEP_MOST = 16 * 1024 / sizeof(uint64_t) }; /* words of a frame that is learned */
 
 /* Of the unwinder, which libc loads for itself alone. NULL: libc's backtrace must do. */
 static struct {
@@ -80,7 +80,7 @@ static bool is_own(uintptr_t address)
  * found again: word 0 has no return address, so such a stack is not learned. */
 static uint32_t word_of(const struct hak_walk *walk, uintptr_t place)
 {
-    uint64_t word = (place - walk->frame) / sizeof(uint64_t);    /* huge, if below */
+    uint64_t word = (place - walk->frame) / sizeof(uint64_t); /* huge, if below */
     uint64_t last = walk->depth != 0 ? walk->words[walk->depth - 1] : 0;
     return word > last && word - last <= STEP_MOST ? (uint32_t)word : 0;
 }
@@ -91,7 +91,7 @@ static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg
     uint64_t address = unwinder.address(context);
     uintptr_t place = unwinder.frame_end(context) - sizeof(uint64_t);
     if (place == walk->frame + sizeof(uint64_t))
-        walk->depth = 0;    /* our caller; what came before is ours */
+        walk->depth = 0; /* our caller; what came before is ours */
     if (address == 0 || walk->depth == HAK_WALK_MOST)
         return _URC_END_OF_STACK;
     walk->returns[walk->depth] = address;

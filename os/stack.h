@@ -19,7 +19,7 @@ unsigned hak_os_stack(uint64_t *frames, unsigned most);
 struct hak_os_symbol {
     const char *file;
     const char *function;
-    uint64_t offset;    /* in the function, or else in the file */
+    uint64_t offset; /* in the function, or else in the file */
 };
 struct hak_os_symbol hak_os_symbol_of(uint64_t address);
 

@@ -24,7 +24,7 @@
 
 enum {
     STDERR = 2,
-    AT_ONCE = 4096,    /* PIPE_BUF: what a pipe that polls as writable takes without waiting */
+    AT_ONCE = 4096, /* PIPE_BUF: what a pipe that polls as writable takes without waiting */
     PATIENCE_SECONDS = 1,
 };
 
@@ -45,8 +45,8 @@ static uint64_t bit_of(int number)
 }
 
 struct held {
-    uint64_t mask;       /* as it was */
-    uint64_t waiting;    /* signals that waited before */
+    uint64_t mask;    /* as it was */
+    uint64_t waiting; /* signals that waited before */
 };
 
 static struct held hold_signals(void)
@@ -80,7 +80,7 @@ static int takes_something(int descriptor)
     long ready;
     do
         ready = hak_syscall5(SYS_ppoll, (uintptr_t)&poll, 1, (uintptr_t)&left, 0, 0);
-    while (ready == -EINTR);    /* the kernel has taken from `left` what was waited */
+    while (ready == -EINTR); /* the kernel has taken from `left` what was waited */
     __atomic_store_n(&impatient, ready == 0, __ATOMIC_RELAXED);
     return ready != 0;
 }
@@ -109,9 +109,7 @@ int hak_os_write(int descriptor, const char *bytes, size_t count, enum hak_os_pa
         bytes += done;
         count -= (size_t)done;
     }
-    release_signals(&held, done == -EPIPE   ? bit_of(SIGPIPE)
-                           : done == -EFBIG ? bit_of(SIGXFSZ)
-                                            : 0);
+    release_signals(&held, done == -EPIPE ? bit_of(SIGPIPE) : done == -EFBIG ? bit_of(SIGXFSZ) : 0);
     if (count == 0)
         return 0;
     return done < 0 ? (int)done : -EIO;

@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 enum hak_os_patience {
-    HAK_WRITE_BOUNDED,    /* gives up on a descriptor that takes nothing for a second */
-    HAK_WRITE_WAITS,      /* as write(2) does: the caller knows the descriptor */
+    HAK_WRITE_BOUNDED, /* gives up on a descriptor that takes nothing for a second */
+    HAK_WRITE_WAITS,   /* as write(2) does: the caller knows the descriptor */
 };
 
 /* Writes all, or until the descriptor refuses more. The signals that a write raises by itself,

@@ -37,3 +37,10 @@ layer_files() {
 public_headers() {
     find include -name '*.h' | LC_ALL=C sort
 }
+
+# What .clang-format lays out.
+laid_out_files() {
+    # shellcheck disable=SC2086 # names without blanks
+    find $LAYERS include tools tests bench examples docs \
+        -name '*.c' -o -name '*.h' -o -name '*.cpp' -o -name '*.hpp' 2>/dev/null | LC_ALL=C sort
+}

@@ -87,7 +87,7 @@ void hak_found_broken(unsigned class_id, struct hak_chain chain)
     enum hak_found what = HAK_FOUND_INTERIOR;
     count_broken();
     if (!hak_found_is_of_class(class_id, object))
-        what = HAK_FOUND_FREED;    /* its slab was released */
+        what = HAK_FOUND_FREED; /* its slab was released */
     else if (is_object(class_id, object))
         what = what_broke(class_id, hak_link_read(object));
     record(object, what);

@@ -24,9 +24,9 @@ struct hak_counters;
 
 enum hak_found {
     HAK_FOUND_NOTHING,
-    HAK_FOUND_FREED,          /* freed twice */
-    HAK_FOUND_INTERIOR,       /* freed, but no object begins there */
-    HAK_FOUND_OVERWRITTEN,    /* its link is broken: the program wrote to a freed object */
+    HAK_FOUND_FREED,       /* freed twice */
+    HAK_FOUND_INTERIOR,    /* freed, but no object begins there */
+    HAK_FOUND_OVERWRITTEN, /* its link is broken: the program wrote to a freed object */
 };
 
 /* Sets the counters for broken links, whose shard is not known. By the starting thread. */

@@ -9,7 +9,7 @@
 #include "shard/shard_map.h"
 
 enum {
-    DESTINATIONS_MAX = 8,    /* homes that a chain is sorted by; objects of others go to slabs */
+    DESTINATIONS_MAX = 8, /* homes that a chain is sorted by; objects of others go to slabs */
 };
 
 /* The top object of a chain, taken off; NULL: the chain is empty, or broken from there on. */
@@ -52,8 +52,7 @@ static HAK_COLD void forget_lost(struct hak_shard *shard, unsigned class_id, uns
 {
     unsigned depth = hak_transfer_cache_depth(&shard->bundles, class_id);
     /* relaxed: a figure */
-    int64_t cached =
-        (int64_t)__atomic_load_n(&shard->classes[class_id].cached, __ATOMIC_RELAXED);
+    int64_t cached = (int64_t)__atomic_load_n(&shard->classes[class_id].cached, __ATOMIC_RELAXED);
     if (cached > 0)
         count_cached(shard, class_id, -(int)(cached * lost / (lost + depth)));
 }
@@ -87,8 +86,7 @@ struct hak_chain hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id
 void hak_shard_accept(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     /* If nothing is to be kept, objects go to slabs at once, so that these become empty. */
-    if (shard->policy->decay_ns != 0 &&
-        hak_transfer_cache_push(&shard->bundles, class_id, chain)) {
+    if (shard->policy->decay_ns != 0 && hak_transfer_cache_push(&shard->bundles, class_id, chain)) {
         hak_count(&shard->counters, HAK_COUNTER_FLUSH_BUNDLES, 1);
         count_cached(shard, class_id, (int)hak_chain_length(class_id, chain));
         return;
@@ -123,7 +121,7 @@ static struct destination *destination_of(struct destination *destinations, unsi
     if (*used == DESTINATIONS_MAX)
         return NULL;
     struct destination *fresh = &destinations[(*used)++];
-    *fresh = (struct destination){ home, hak_magazine_empty(class_id) };
+    *fresh = (struct destination){home, hak_magazine_empty(class_id)};
     return fresh;
 }
 
@@ -160,7 +158,7 @@ struct sorted {
     struct destination destinations[DESTINATIONS_MAX];
     unsigned used;
     struct hak_chain kept;
-    struct hak_chain strays;    /* of homes beyond DESTINATIONS_MAX */
+    struct hak_chain strays; /* of homes beyond DESTINATIONS_MAX */
 };
 
 static bool is_on_node_of(const struct hak_shard *shard, unsigned home_id)
@@ -175,8 +173,7 @@ static struct hak_chain *chain_for(struct sorted *sorted, const struct hak_shard
     if (stay == NEAR_ONES_STAY && is_on_node_of(shard, home))
         return &sorted->kept;
     home = heir_of(hak_shard_map_of(shard), home);
-    struct destination *to =
-        destination_of(sorted->destinations, &sorted->used, home, class_id);
+    struct destination *to = destination_of(sorted->destinations, &sorted->used, home, class_id);
     return to != NULL ? &to->chain : &sorted->strays;
 }
 
@@ -283,7 +280,7 @@ static bool all_are_near(const struct hak_shard *shard, unsigned class_id, struc
     while ((object = hak_chain_top(chain)) != NULL &&
            is_on_node_of(shard, hak_page_find(object).home))
         if (!looks_below(class_id, &chain))
-            return false;    /* whoever takes the chain apart finds and tells it */
+            return false; /* whoever takes the chain apart finds and tells it */
     return object == NULL;
 }
 

@@ -54,10 +54,10 @@ static void make_pool(unsigned readers)
 
 static unsigned readers_wanted(void)
 {
-    uint64_t cpus[CPUS_MOST / 64] = { 0 };
+    uint64_t cpus[CPUS_MOST / 64] = {0};
     unsigned count = 0;
     if (hak_os_affinity(cpus, sizeof cpus) != 0)
-        return HAK_GRACE_READERS;    /* more CPUs than the mask has bits */
+        return HAK_GRACE_READERS; /* more CPUs than the mask has bits */
     for (unsigned word = 0; word < CPUS_MOST / 64; word++)
         count += (unsigned)__builtin_popcountll(cpus[word]);
     unsigned readers = HAK_GRACE_READERS_LEAST;
@@ -85,7 +85,7 @@ void hak_grace_start(void)
 void hak_grace_begin(struct hak_grace_period *period)
 {
     period->awaited = 0;
-    __atomic_fetch_add(&hak_grace_figures.begun, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    __atomic_fetch_add(&hak_grace_figures.begun, 1, __ATOMIC_RELAXED); /* relaxed: a figure */
     /* Full: between C and D of the table in the header; pairs with the barrier in hak_grace_enter.
      * The count of readers, a plain load here and below, never changes once there are sections. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -113,7 +113,7 @@ bool hak_grace_has_passed(struct hak_grace_period *period)
     }
     if (period->awaited != 0)
         return false;
-    __atomic_fetch_add(&hak_grace_figures.passed, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    __atomic_fetch_add(&hak_grace_figures.passed, 1, __ATOMIC_RELAXED); /* relaxed: a figure */
     return true;
 }
 

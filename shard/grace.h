@@ -43,14 +43,14 @@ enum {
      * makes the start 0.7 us longer (docs/decisions/014-readers-are-borrowed.md). */
     HAK_GRACE_READERS = 64,
     HAK_GRACE_READERS_LEAST = 4,
-    HAK_GRACE_TRIES = 4,       /* slots that a section tries */
-    HAK_GRACE_POLLS = 2000,    /* of hak_grace_poll: some 100 us */
+    HAK_GRACE_TRIES = 4,    /* slots that a section tries */
+    HAK_GRACE_POLLS = 2000, /* of hak_grace_poll: some 100 us */
 };
 
 struct hak_grace_slot {
-    uintptr_t borrower;                /* the mark of the thread that has it, or 0 */
-    uint64_t sections;                 /* number that ended; written by the borrower */
-    struct urcu_bp_reader *reader;     /* NULL: lost; written at start, and by a fork's child */
+    uintptr_t borrower;            /* the mark of the thread that has it, or 0 */
+    uint64_t sections;             /* number that ended; written by the borrower */
+    struct urcu_bp_reader *reader; /* NULL: lost; written at start, and by a fork's child */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 extern struct hak_grace_slot hak_grace_slots[HAK_GRACE_READERS];
@@ -70,12 +70,12 @@ extern struct hak_grace_figures hak_grace_figures;
 /* An open section, on its thread's stack. */
 struct hak_grace_section {
     struct hak_grace_slot *slot;
-    struct urcu_bp_reader *own;        /* the thread's reader before, or NULL */
+    struct urcu_bp_reader *own; /* the thread's reader before, or NULL */
 };
 
 /* The read sections that were open when the grace period began. */
 struct hak_grace_period {
-    uint64_t awaited;                  /* bit n: that of slot n */
+    uint64_t awaited; /* bit n: that of slot n */
     uint64_t sections[HAK_GRACE_READERS];
 };
 
@@ -105,13 +105,13 @@ static inline bool hak_grace_enter(struct hak_grace_section *section)
             !__atomic_compare_exchange_n(&slot->borrower, &nobody, hak_grace_mark(), 0,
                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
             continue;
-        hak_os_barrier_after_exchange();    /* pairs with the fence in hak_grace_begin */
-        *section = (struct hak_grace_section){ slot, URCU_TLS(urcu_bp_reader) };
+        hak_os_barrier_after_exchange(); /* pairs with the fence in hak_grace_begin */
+        *section = (struct hak_grace_section){slot, URCU_TLS(urcu_bp_reader)};
         URCU_TLS(urcu_bp_reader) = reader;
         rcu_read_lock();
         return true;
     }
-    __atomic_fetch_add(&hak_grace_figures.refused, 1, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    __atomic_fetch_add(&hak_grace_figures.refused, 1, __ATOMIC_RELAXED); /* relaxed: a figure */
     return false;
 }
 

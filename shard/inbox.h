@@ -23,8 +23,8 @@ struct hak_inbox {
  * refill, a drain or a tick continues here before it collects the inbox. One thread at a time does
  * so; others treat both as empty meanwhile. */
 struct hak_backlog {
-    struct hak_lock sorting;    /* only ever tried */
-    struct hak_bundle head;     /* written under sorting, read by all; relaxed */
+    struct hak_lock sorting; /* only ever tried */
+    struct hak_bundle head;  /* written under sorting, read by all; relaxed */
 };
 
 static inline void hak_inbox_post(struct hak_inbox *inbox, struct hak_bundle bundle)

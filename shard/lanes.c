@@ -27,8 +27,7 @@ static HAK_COLD struct hak_lane *make(struct hak_shard *shard, unsigned number)
 struct hak_large_cache *hak_lane_of_cpu(struct hak_shard *shard, const struct hak_domains *domains,
                                         unsigned cpu)
 {
-    unsigned number =
-        hak_domains_place_of(domains, cpu) % hak_lanes_of(domains, shard->index);
+    unsigned number = hak_domains_place_of(domains, cpu) % hak_lanes_of(domains, shard->index);
     if (number == 0)
         return &shard->large;
     /* acquire: pairs with the release in make */

@@ -17,12 +17,12 @@
 #include "topology/domains.h"
 
 enum {
-    HAK_LANES_AT_ONCE = 4,    /* lanes that one tick of a shard serves */
+    HAK_LANES_AT_ONCE = 4, /* lanes that one tick of a shard serves */
 };
 
 struct hak_lane {
     struct hak_large_cache large;
-    struct hak_learner learner;    /* under large's lock */
+    struct hak_learner learner; /* under large's lock */
 };
 
 /* Lanes of a shard of the domains: one if the mode asks for a single arena. */

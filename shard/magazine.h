@@ -12,7 +12,7 @@
 #include "tiers/object.h"
 #include "tiers/size_class.h"
 
-enum { HAK_MAGAZINE_OVERFULL = 0xff00 };    /* bits of a room that are set where there was none */
+enum { HAK_MAGAZINE_OVERFULL = 0xff00 }; /* bits of a room that are set where there was none */
 
 /* An empty magazine of the class. */
 static inline struct hak_chain hak_magazine_empty(unsigned class_id)
@@ -59,7 +59,7 @@ static inline bool hak_magazine_push(struct hak_chain *magazine, void *object)
     if (hak_unlikely(room == 0))
         return false;
     hak_link_write(object, chain);
-    __atomic_signal_fence(__ATOMIC_RELEASE);    /* as in hak_magazine_put */
+    __atomic_signal_fence(__ATOMIC_RELEASE); /* as in hak_magazine_put */
     magazine->word = hak_chain_make(object, 0).word + room - 1;
     return true;
 }

@@ -55,9 +55,9 @@ static void count_refill(struct hak_shard *shard, enum hak_counter source, unsig
 /* What a front asks for, and the bound of the work. */
 struct request {
     unsigned class_id;
-    unsigned fill;      /* objects, of slabs */
-    unsigned budget;    /* bundles that may yet be taken out of inboxes */
-    unsigned giver;     /* id of the shard that was asked and had something; 0: none */
+    unsigned fill;   /* objects, of slabs */
+    unsigned budget; /* bundles that may yet be taken out of inboxes */
+    unsigned giver;  /* id of the shard that was asked and had something; 0: none */
 };
 
 /* The next bundle to sort, if there is one: of the backlog, then of the inbox. The inbox is
@@ -93,21 +93,20 @@ static struct hak_chain sort_portion(struct hak_shard *shard, struct request *re
     uint64_t objects = 0;
     uint64_t bytes = 0;
     bool collected = false;
-    while (request->budget != 0 &&
-           !hak_bundle_is_none(bundle = next_to_sort(shard, &collected))) {
+    while (request->budget != 0 && !hak_bundle_is_none(bundle = next_to_sort(shard, &collected))) {
         void *object = hak_bundle_top(bundle);
         unsigned count = hak_bundle_count(bundle);
         unsigned class_id = hak_page_find(object).class_id;
         if (is_enough(shard, class_id, kept))
             break;
-        struct hak_bundle next = HAK_NO_BUNDLE;    /* no slab: unreadable */
+        struct hak_bundle next = HAK_NO_BUNDLE; /* no slab: unreadable */
         if (hak_likely(class_id != HAK_CLASS_NONE))
             next = hak_found_bundle_below(HAK_CLASS_NONE, object);
         __atomic_store_n(&shard->backlog.head.word, next.word, __ATOMIC_RELAXED);
         request->budget--;
         bundles++;
         objects += count;
-        if (hak_unlikely(class_id == HAK_CLASS_NONE)) {    /* a second free, of no slab */
+        if (hak_unlikely(class_id == HAK_CLASS_NONE)) { /* a second free, of no slab */
             hak_found_bad_free(&shard->counters, object, HAK_FOUND_FREED);
             continue;
         }
@@ -141,7 +140,7 @@ static struct hak_chain sort_inbox(struct hak_shard *shard, struct request *requ
 
 void hak_shard_collect_inbox(struct hak_shard *shard, unsigned *budget)
 {
-    struct request request = { HAK_CLASS_NONE, 0, *budget, 0 };
+    struct request request = {HAK_CLASS_NONE, 0, *budget, 0};
     sort_inbox(shard, &request);
     *budget = request.budget;
 }
@@ -297,8 +296,7 @@ static struct hak_chain from_retired(struct hak_shard *shard, struct request *re
     const struct hak_shard_map *map = hak_shard_map_of(shard);
     if (map == NULL)
         return HAK_NO_CHAIN;
-    for (unsigned id = shard->id + map->count; id <= hak_shard_last_id();
-         id += map->count) {
+    for (unsigned id = shard->id + map->count; id <= hak_shard_last_id(); id += map->count) {
         struct hak_chain chain = from_neighbour(hak_shard_of_id(id), request, SLABS_ARE_FREE);
         if (!hak_chain_is_empty(chain))
             return chain;
@@ -329,7 +327,7 @@ static struct hak_chain from_anywhere(struct hak_shard *shard, struct request *r
 struct hak_chain hak_shard_refill(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
     enum hak_counter source = HAK_COUNTER_REFILL_TRANSFER_CACHE;
-    struct request request = { class_id, fill, HAK_PORTION_BUNDLES, 0 };
+    struct request request = {class_id, fill, HAK_PORTION_BUNDLES, 0};
     hak_rest_end(shard);
     struct hak_chain chain = from_bundles(shard, class_id);
     if (hak_chain_is_empty(chain)) {
@@ -375,7 +373,7 @@ void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, s
         run = hak_lanes_take_dirty(shard, own, size, alignment, zero);
     unsigned last = hak_domains_node_siblings(map->domains, shard->index);
     for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
-        run = hak_lanes_take_dirty(hak_shard_map_neighbour(map, shard, rank), NULL, size,
-                                   alignment, zero);
+        run = hak_lanes_take_dirty(hak_shard_map_neighbour(map, shard, rank), NULL, size, alignment,
+                                   zero);
     return run != NULL ? run : hak_large_take(own, size, alignment, zero, shard->policy);
 }

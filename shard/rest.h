@@ -25,7 +25,7 @@
 
 enum {
     HAK_REST_BYTES = 2 * 1024 * 1024,
-    HAK_SWEEP_BYTES = 1024 * 1024,    /* of slabs made, between two sweeps */
+    HAK_SWEEP_BYTES = 1024 * 1024, /* of slabs made, between two sweeps */
 };
 
 /* Bytes of slabs made so far by all shards; relaxed. On a cache line of its own: refills read
@@ -56,7 +56,8 @@ static inline bool hak_rest_is_resting(const struct hak_shard *shard)
 {
     /* relaxed, both: as above */
     return __atomic_load_n(&hak_rest_clock.bytes, __ATOMIC_RELAXED) -
-               __atomic_load_n(&shard->at_work, __ATOMIC_RELAXED) > HAK_REST_BYTES;
+               __atomic_load_n(&shard->at_work, __ATOMIC_RELAXED) >
+           HAK_REST_BYTES;
 }
 
 /* Whether it is time to sweep: so many bytes of slabs were made since *last, which is then the

@@ -30,7 +30,7 @@ struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy)
         shard->id = (uint16_t)id;
         shard->policy = policy;
         shard->source = (struct hak_region_source){
-            .counters = &shard->counters, .node = node, .home = (uint16_t)id };
+            .counters = &shard->counters, .node = node, .home = (uint16_t)id};
         hak_pool_init(&shard->tiny, &shard->source, 1, HAK_CLASS_TINY_LAST);
         hak_pool_init(&shard->mid, &shard->source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
         hak_learner_start(&shard->learner, policy, id);

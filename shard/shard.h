@@ -21,46 +21,46 @@
 #include "tiers/region.h"
 
 enum {
-    HAK_SHARD_IDS = 1 << 16,    /* id 0 is no shard: an unknown page has home 0 */
-    HAK_LANES_MAX = 64,         /* see lanes.h */
+    HAK_SHARD_IDS = 1 << 16, /* id 0 is no shard: an unknown page has home 0 */
+    HAK_LANES_MAX = 64,      /* see lanes.h */
 };
 
 struct hak_lane;
 struct hak_shard_map;
 
 struct hak_shard {
-    struct hak_region_source source;        /* how the tiers map memory for it */
-    const struct hak_policy *policy;        /* what the tiers do with free memory */
+    struct hak_region_source source; /* how the tiers map memory for it */
+    const struct hak_policy *policy; /* what the tiers do with free memory */
     /* Its place and its neighbours; NULL while it is the only shard. Published by release
      * (hak_shard_set_map). */
     const struct hak_shard_map *map;
     uint16_t id;
-    uint16_t index;                         /* in its map */
-    uint32_t probe;                         /* where the next steal begins; relaxed */
-    size_t at_work;                         /* when it last was (rest.h); relaxed, as the next */
-    size_t swept_at;                        /* and when its transfer cache was last swept */
-    uint32_t large_calls;                   /* by threads without a front; relaxed, as the next */
-    uint64_t last_look_ns;                  /* when anyone last ticked it */
-    uint64_t last_decay_ns;                 /* when the last decay of bundles began; relaxed */
+    uint16_t index;         /* in its map */
+    uint32_t probe;         /* where the next steal begins; relaxed */
+    size_t at_work;         /* when it last was (rest.h); relaxed, as the next */
+    size_t swept_at;        /* and when its transfer cache was last swept */
+    uint32_t large_calls;   /* by threads without a front; relaxed, as the next */
+    uint64_t last_look_ns;  /* when anyone last ticked it */
+    uint64_t last_decay_ns; /* when the last decay of bundles began; relaxed */
     struct hak_counters counters;
     struct hak_class_counters classes[HAK_CLASS_COUNT];
-    struct hak_traffic traffic;             /* with other shards */
-    struct hak_pool tiny;                   /* objects up to 1 KiB */
-    struct hak_pool mid;                    /* up to 32 KiB */
-    struct hak_learner learner;             /* of freed runs; under large's lock */
-    struct hak_lock lane_lock;              /* held to make a lane */
-    uint32_t lane_end;                      /* beyond the last lane; atomic */
-    uint32_t lane_turn;                     /* the lane of the next tick; relaxed */
+    struct hak_traffic traffic; /* with other shards */
+    struct hak_pool tiny;       /* objects up to 1 KiB */
+    struct hak_pool mid;        /* up to 32 KiB */
+    struct hak_learner learner; /* of freed runs; under large's lock */
+    struct hak_lock lane_lock;  /* held to make a lane */
+    uint32_t lane_end;          /* beyond the last lane; atomic */
+    uint32_t lane_turn;         /* the lane of the next tick; relaxed */
     /* Runs, but for whales. */
     struct hak_large_cache large __attribute__((aligned(HAK_CACHE_LINE)));
-    struct hak_lane *lanes[HAK_LANES_MAX];  /* other CPUs' large caches: lanes.h; atomic */
-    struct hak_transfer_cache bundles;      /* full bundles, open to the neighbours */
-    struct hak_inbox inbox;                 /* bundles sent home */
-    struct hak_backlog backlog;             /* bundles that wait to be sorted */
-    struct hak_lock decaying;               /* only tried: one thread at a time decays */
-    uint32_t decay_class;                   /* the class that decays next, 0: none; written under
+    struct hak_lane *lanes[HAK_LANES_MAX]; /* other CPUs' large caches: lanes.h; atomic */
+    struct hak_transfer_cache bundles;     /* full bundles, open to the neighbours */
+    struct hak_inbox inbox;                /* bundles sent home */
+    struct hak_backlog backlog;            /* bundles that wait to be sorted */
+    struct hak_lock decaying;              /* only tried: one thread at a time decays */
+    uint32_t decay_class;                  /* the class that decays next, 0: none; written under
                                                `decaying`, read relaxed */
-    uint32_t decay_left;                    /* bundles of that class still to go; likewise */
+    uint32_t decay_left;                   /* bundles of that class still to go; likewise */
 };
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */

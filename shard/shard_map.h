@@ -17,10 +17,10 @@
 #include "topology/domains.h"
 
 struct hak_shard_map {
-    const struct hak_domains *domains;    /* NULL: a single shard, before the machine is known */
-    struct hak_domain_request request;    /* what it was built for */
-    struct hak_shard_map *next;           /* list of the heap's maps; under its placing lock */
-    unsigned look;                        /* number of the look at the machine; likewise */
+    const struct hak_domains *domains; /* NULL: a single shard, before the machine is known */
+    struct hak_domain_request request; /* what it was built for */
+    struct hak_shard_map *next;        /* list of the heap's maps; under its placing lock */
+    unsigned look;                     /* number of the look at the machine; likewise */
     unsigned count;
     struct hak_shard *shards[];
 };

@@ -11,11 +11,11 @@
 
 enum {
     COUNT_BITS = 16,
-    CAPACITY_MIN = 4,                   /* bundles */
+    CAPACITY_MIN = 4, /* bundles */
     CAPACITY_MAX = 64,
-    CAPACITY_BYTES = 1024 * 1024,       /* of one class in one shard, */
-    FIRST_BYTES = 64 * 1024,            /* and before any was missed */
-    REFUSED_IN_VAIN = 16,               /* bundles refused, of which none was missed */
+    CAPACITY_BYTES = 1024 * 1024, /* of one class in one shard, */
+    FIRST_BYTES = 64 * 1024,      /* and before any was missed */
+    REFUSED_IN_VAIN = 16,         /* bundles refused, of which none was missed */
 };
 
 typedef unsigned __int128 pair;
@@ -135,19 +135,18 @@ void hak_transfer_cache_note_demand(struct hak_transfer_cache *cache, unsigned c
                                     bool was_met)
 {
     struct hak_transfer_bin *bin = &cache->bins[class_id];
-    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED);    /* relaxed: as above */
+    unsigned refused = __atomic_load_n(&bin->refused, __ATOMIC_RELAXED); /* relaxed: as above */
     if (hak_likely(refused == 0))
         return;
     if (!was_met)
         grow(cache, class_id);
-    else if (refused > 1)    /* not in vain, but still a sign that there was no room */
+    else if (refused > 1) /* not in vain, but still a sign that there was no room */
         __atomic_store_n(&bin->refused, 1, __ATOMIC_RELAXED);
 }
 
 bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned class_id)
 {
-    return hak_transfer_cache_depth(cache, class_id) >
-           hak_transfer_cache_capacity(cache, class_id);
+    return hak_transfer_cache_depth(cache, class_id) > hak_transfer_cache_capacity(cache, class_id);
 }
 
 static bool push(struct hak_transfer_cache *cache, unsigned class_id, struct hak_chain chain)
@@ -160,7 +159,7 @@ static bool push(struct hak_transfer_cache *cache, unsigned class_id, struct hak
         old = load_head(&bin->head);
         if (bundles_in(old) >= capacity)
             return false;
-        hak_bundle_set_next(hak_bundle_top(bundle), old.top);    /* published by the exchange */
+        hak_bundle_set_next(hak_bundle_top(bundle), old.top); /* published by the exchange */
         hak_inject();
     } while (!exchange_head(&bin->head, old, changed(old, bundle, 1)));
     return true;

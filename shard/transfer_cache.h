@@ -47,7 +47,7 @@
 #include "tiers/size_class.h"
 
 enum {
-    HAK_TRANSFER_MID_MAX = 8,    /* bundles in a bin of a mid class */
+    HAK_TRANSFER_MID_MAX = 8, /* bundles in a bin of a mid class */
 };
 
 struct hak_stack_head {
@@ -57,10 +57,10 @@ struct hak_stack_head {
 
 struct hak_transfer_bin {
     struct hak_stack_head head;
-    uint32_t capacity;    /* bundles, but for those refused in vain; 0: as at first; relaxed */
-    uint32_t refused;     /* bundles, since one was missed; 1 when one was popped since; relaxed */
-    uint64_t seen_tag;    /* the tag at the last hak_transfer_cache_is_idle; relaxed, as the next */
-    uint64_t swept_tag;   /* and at the last hak_transfer_cache_is_stale */
+    uint32_t capacity;  /* bundles, but for those refused in vain; 0: as at first; relaxed */
+    uint32_t refused;   /* bundles, since one was missed; 1 when one was popped since; relaxed */
+    uint64_t seen_tag;  /* the tag at the last hak_transfer_cache_is_idle; relaxed, as the next */
+    uint64_t swept_tag; /* and at the last hak_transfer_cache_is_stale */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_transfer_cache {
@@ -89,7 +89,7 @@ bool hak_transfer_cache_is_over(const struct hak_transfer_cache *cache, unsigned
 /* The bundles under a popped one that are no longer in the bin. If a link is broken, those behind
  * it are lost: `count` includes them, but a walk from `first` does not reach them. */
 struct hak_bundles_left {
-    struct hak_bundle first;    /* each links to the next */
+    struct hak_bundle first; /* each links to the next */
     unsigned count;
 };
 

@@ -130,8 +130,7 @@ struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_reg
 
 size_t hak_shard_purge(struct hak_shard *shard)
 {
-    return hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) +
-           hak_lanes_trim(shard);
+    return hak_pool_purge(&shard->tiny) + hak_pool_purge(&shard->mid) + hak_lanes_trim(shard);
 }
 
 void hak_shard_settle(struct hak_shard *shard, int node, enum hak_os_pages pages)

@@ -6,7 +6,7 @@
 
 static const double LN_2 = 0.693147180559945309417;
 static const double SQRT_2 = 1.41421356237309504880;
-static const double STEPS = 0x1p53;    /* of a random number in [0, 1) */
+static const double STEPS = 0x1p53; /* of a random number in [0, 1) */
 
 enum {
     MANTISSA_BITS = 52,
@@ -14,7 +14,7 @@ enum {
     HALVINGS = 6,
 };
 
-static const double FAR = 40;    /* exp(-40) is nothing beside 1 */
+static const double FAR = 40; /* exp(-40) is nothing beside 1 */
 
 double hak_chance_ln(double x)
 {
@@ -77,6 +77,6 @@ uint64_t hak_chance_random(uint64_t *state)
 
 double hak_chance_bytes(uint64_t *state, double rate)
 {
-    double uniform = ((double)(hak_chance_random(state) >> 11) + 1) / STEPS;    /* (0, 1] */
+    double uniform = ((double)(hak_chance_random(state) >> 11) + 1) / STEPS; /* (0, 1] */
     return -hak_chance_ln(uniform) * rate;
 }

@@ -19,7 +19,7 @@ enum hak_counter {
 enum hak_counter_kind {
     HAK_COUNTER_SUM,
     HAK_COUNTER_PEAK,
-    HAK_COUNTER_GAUGE,    /* no counter: a figure of stats/figures.def */
+    HAK_COUNTER_GAUGE, /* no counter: a figure of stats/figures.def */
 };
 
 struct hak_counters {
@@ -35,7 +35,7 @@ struct hak_class_counters {
     uint64_t flushed;
     uint64_t posted;
     uint64_t sorted;
-    uint64_t cached;    /* in the transfer cache now; below 0 for a moment, while it is counted */
+    uint64_t cached; /* in the transfer cache now; below 0 for a moment, while it is counted */
 };
 
 /* The description of a counter. */
@@ -56,7 +56,7 @@ static inline void hak_count(struct hak_counters *counters, enum hak_counter cou
 
 static inline void hak_count_objects(uint64_t *value, uint64_t objects)
 {
-    __atomic_fetch_add(value, objects, __ATOMIC_RELAXED);    /* relaxed: as above */
+    __atomic_fetch_add(value, objects, __ATOMIC_RELAXED); /* relaxed: as above */
 }
 
 /* For counters of the kind PEAK. */

@@ -13,11 +13,10 @@ static const char magic[8] = "hakprof";
 enum {
     ROWS_AT = 4096,
     BUCKETS = HAK_PROFILE_SAMPLES / 2,
-    PROBES = 64,                  /* of rows, before a stack counts as lost */
+    PROBES = 64, /* of rows, before a stack counts as lost */
 };
 
-static const size_t FRAMES_AT =
-    ROWS_AT + (size_t)HAK_PROFILE_ROWS * sizeof(struct hak_profile_row);
+static const size_t FRAMES_AT = ROWS_AT + (size_t)HAK_PROFILE_ROWS * sizeof(struct hak_profile_row);
 
 size_t hak_profile_size(void)
 {
@@ -47,13 +46,13 @@ struct hak_profile hak_profile_lay_out(void *memory, uint64_t rate)
 /* Which row a stack has: 0, or its number and one. Found by hash; private, since no reader needs
  * it. Under the caller's lock, as everything that writes. */
 static struct {
-    uint32_t *row_of;                     /* 2 * HAK_PROFILE_ROWS slots */
+    uint32_t *row_of; /* 2 * HAK_PROFILE_ROWS slots */
     struct live *live;
     uint32_t *buckets;
-    uint32_t rows;                        /* the header's are for others: we do not read them */
+    uint32_t rows; /* the header's are for others: we do not read them */
     uint32_t frames;
-    uint32_t used;                        /* entries of `live` ever used; 0 is nobody's */
-    uint32_t unused;                      /* a list of those that are free again */
+    uint32_t used;   /* entries of `live` ever used; 0 is nobody's */
+    uint32_t unused; /* a list of those that are free again */
 } tables;
 
 enum { SLOTS = 2 * HAK_PROFILE_ROWS };
@@ -72,8 +71,8 @@ static bool is_row_of(const struct hak_profile *profile, const struct hak_profil
                       const struct hak_profile_sample *sample, uint64_t hash)
 {
     return row->hash == hash && row->depth == sample->depth && row->shard == sample->shard &&
-           memcmp(&profile->frames[row->first], sample->stack,
-                  sample->depth * sizeof(uint64_t)) == 0;
+           memcmp(&profile->frames[row->first], sample->stack, sample->depth * sizeof(uint64_t)) ==
+               0;
 }
 
 /* NULL: no room. */
@@ -125,10 +124,10 @@ static void add_to(struct hak_profile_row *row, enum hak_profile_figure figure, 
 
 struct live {
     const void *object;
-    uint64_t objects;    /* what it added to its row, */
+    uint64_t objects; /* what it added to its row, */
     uint64_t bytes;
     uint32_t row;
-    uint32_t next;       /* in its bucket, or among the unused */
+    uint32_t next; /* in its bucket, or among the unused */
 };
 
 static uint32_t *bucket_of(const void *object)
@@ -174,7 +173,7 @@ static uint32_t take_entry(void)
     if (entry != 0)
         set_unused(tables.live[entry].next);
     else if (tables.used + 1 < HAK_PROFILE_SAMPLES)
-        __atomic_store_n(&tables.used, entry = tables.used + 1, __ATOMIC_RELAXED);   /* as read */
+        __atomic_store_n(&tables.used, entry = tables.used + 1, __ATOMIC_RELAXED); /* as read */
     return entry;
 }
 
@@ -238,7 +237,7 @@ bool hak_profile_may_hold(const void *object)
     /* acquire: pairs with the release in make_tables */
     if (__atomic_load_n(&tables.buckets, __ATOMIC_ACQUIRE) == NULL)
         return false;
-    return __atomic_load_n(bucket_of(object), __ATOMIC_RELAXED) != 0;    /* relaxed: as stored */
+    return __atomic_load_n(bucket_of(object), __ATOMIC_RELAXED) != 0; /* relaxed: as stored */
 }
 
 uint32_t hak_profile_take(const void *object)
@@ -318,9 +317,8 @@ const char *hak_profile_check(struct hak_profile *profile, const void *memory, s
 
 uint64_t hak_profile_figure(const struct hak_profile_row *row, enum hak_profile_figure figure)
 {
-    uint64_t value = __atomic_load_n(&row->figures[figure], __ATOMIC_RELAXED);    /* as written */
-    bool is_fraction =
-        figure == HAK_PROFILE_LIVE_OBJECTS || figure == HAK_PROFILE_TOTAL_OBJECTS;
+    uint64_t value = __atomic_load_n(&row->figures[figure], __ATOMIC_RELAXED); /* as written */
+    bool is_fraction = figure == HAK_PROFILE_LIVE_OBJECTS || figure == HAK_PROFILE_TOTAL_OBJECTS;
     return is_fraction ? (value + HAK_PROFILE_FRACTION / 2) / HAK_PROFILE_FRACTION : value;
 }
 
@@ -397,8 +395,7 @@ void hak_profile_write(const struct hak_profile *profile, int maps, struct hak_w
     hak_put_text(writer, " heapprofile\n");
     if (profile->header != NULL)
         hak_put(writer, "# hakmem: one sample in %lu bytes, %lu samples, %lu lost\n",
-                (unsigned long)profile->header->rate,
-                (unsigned long)sums[HAK_PROFILE_SAMPLED],
+                (unsigned long)profile->header->rate, (unsigned long)sums[HAK_PROFILE_SAMPLED],
                 /* relaxed: as counted */
                 (unsigned long)__atomic_load_n(&profile->header->lost, __ATOMIC_RELAXED));
     for (uint32_t i = 0; i < rows; i++)

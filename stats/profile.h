@@ -26,29 +26,29 @@
 
 enum {
     HAK_PROFILE_VERSION = 1,
-    HAK_PROFILE_DEPTH_MAX = 64,          /* frames of a stack */
+    HAK_PROFILE_DEPTH_MAX = 64, /* frames of a stack */
     HAK_PROFILE_ROWS = 1 << 16,
     HAK_PROFILE_FRAMES = 1 << 20,
-    HAK_PROFILE_SAMPLES = 1 << 18,       /* that live */
-    HAK_PROFILE_FRACTION = 1024,         /* objects are counted in such parts */
+    HAK_PROFILE_SAMPLES = 1 << 18, /* that live */
+    HAK_PROFILE_FRACTION = 1024,   /* objects are counted in such parts */
 };
 
 /* What the rows tell, in order of their words. Atomic, relaxed: each number by itself. */
 enum hak_profile_figure {
-    HAK_PROFILE_LIVE_OBJECTS,    /* 1/HAK_PROFILE_FRACTION of objects */
+    HAK_PROFILE_LIVE_OBJECTS, /* 1/HAK_PROFILE_FRACTION of objects */
     HAK_PROFILE_LIVE_BYTES,
-    HAK_PROFILE_TOTAL_OBJECTS,   /* since the start, likewise */
+    HAK_PROFILE_TOTAL_OBJECTS, /* since the start, likewise */
     HAK_PROFILE_TOTAL_BYTES,
-    HAK_PROFILE_SAMPLED,         /* objects that were sampled: how good the estimate is */
+    HAK_PROFILE_SAMPLED, /* objects that were sampled: how good the estimate is */
     HAK_PROFILE_FIGURES
 };
 
 struct hak_profile_row {
     uint64_t hash;
-    uint32_t first;              /* frame */
+    uint32_t first; /* frame */
     uint32_t depth;
     uint32_t shard;
-    int32_t node;                /* -1: the shard has none */
+    int32_t node; /* -1: the shard has none */
     uint64_t figures[HAK_PROFILE_FIGURES];
 };
 
@@ -56,15 +56,15 @@ struct hak_profile_header {
     char magic[8];
     uint32_t version;
     uint32_t process;
-    uint64_t size;               /* bytes of all */
-    uint64_t rate;               /* bytes between two samples on average */
-    uint32_t rows;               /* that are whole; release and acquire */
+    uint64_t size; /* bytes of all */
+    uint64_t rate; /* bytes between two samples on average */
+    uint32_t rows; /* that are whole; release and acquire */
     uint32_t frames;
-    uint64_t lost;               /* samples that had no room */
+    uint64_t lost; /* samples that had no room */
 };
 
 struct hak_profile {
-    struct hak_profile_header *header;    /* NULL: nothing has been sampled yet */
+    struct hak_profile_header *header; /* NULL: nothing has been sampled yet */
     struct hak_profile_row *rows;
     uint64_t *frames;
 };
@@ -73,7 +73,7 @@ struct hak_profile {
 struct hak_profile_sample {
     const void *object;
     size_t size;
-    double scale;                /* objects that it stands for */
+    double scale; /* objects that it stands for */
     const uint64_t *stack;
     unsigned depth;
     unsigned shard;

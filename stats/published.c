@@ -5,7 +5,7 @@
 static const char magic[8] = {'h', 'a', 'k', 'p', 'a', 'g', 'e', '\n'};
 
 enum {
-    TRIES = 64,           /* to find a part that nobody is writing */
+    TRIES = 64, /* to find a part that nobody is writing */
     ALIGNMENT = 4096,
     PAGE_BYTES = 64 * 1024,
 };
@@ -28,7 +28,7 @@ static uint64_t regions_offset(uint64_t shard_room)
 static uint64_t size_for(uint64_t shard_room)
 {
     uint64_t end = regions_offset(shard_room) + sizeof(struct hak_published_regions);
-    return (end + 64 * 1024 - 1) / (64 * 1024) * (64 * 1024);    /* of the largest page size */
+    return (end + 64 * 1024 - 1) / (64 * 1024) * (64 * 1024); /* of the largest page size */
 }
 
 size_t hak_published_size(void)

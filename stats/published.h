@@ -22,9 +22,9 @@
 
 enum {
     HAK_PUBLISHED_VERSION = 1,
-    HAK_PUBLISHED_SHARDS = 4096,     /* room; beyond, shards are left out */
-    HAK_PUBLISHED_REGIONS = 4096,    /* 8 GiB of slabs */
-    HAK_PUBLISHED_PAGES = 32,        /* of 64 KiB in a region, the header's included */
+    HAK_PUBLISHED_SHARDS = 4096,  /* room; beyond, shards are left out */
+    HAK_PUBLISHED_REGIONS = 4096, /* 8 GiB of slabs */
+    HAK_PUBLISHED_PAGES = 32,     /* of 64 KiB in a region, the header's included */
 };
 
 /* What the file is called where it is found: /proc/PID/fd/N leads to "/memfd:NAME (deleted)". */
@@ -33,25 +33,25 @@ enum {
 struct hak_published_head {
     char magic[8];
     uint32_t version;
-    uint32_t layout;             /* hak_published_layout */
-    uint64_t size;               /* of the page */
+    uint32_t layout; /* hak_published_layout */
+    uint64_t size;   /* of the page */
     uint64_t shard_room;
     uint64_t region_room;
 };
 
 struct hak_published_region {
     uint64_t address;
-    uint32_t shard;              /* id */
-    int32_t node;                /* that it is bound to, or -1 */
-    uint32_t free_pages;         /* bit p: page p belongs to no slab; page 0 is the header */
-    uint32_t dirty_pages;        /* free pages that the kernel still backs */
-    uint8_t class_id[HAK_PUBLISHED_PAGES];    /* of the slab that begins at the page; 0: none */
-    uint8_t used[HAK_PUBLISHED_PAGES];        /* percent of its objects that are not free in it */
+    uint32_t shard;       /* id */
+    int32_t node;         /* that it is bound to, or -1 */
+    uint32_t free_pages;  /* bit p: page p belongs to no slab; page 0 is the header */
+    uint32_t dirty_pages; /* free pages that the kernel still backs */
+    uint8_t class_id[HAK_PUBLISHED_PAGES]; /* of the slab that begins at the page; 0: none */
+    uint8_t used[HAK_PUBLISHED_PAGES];     /* percent of its objects that are not free in it */
 };
 
 struct hak_published_regions {
-    uint64_t count;              /* entries in use, by the last whole walk */
-    uint64_t left_out;           /* regions that there was no room for, likewise */
+    uint64_t count;    /* entries in use, by the last whole walk */
+    uint64_t left_out; /* regions that there was no room for, likewise */
     struct hak_published_region region[HAK_PUBLISHED_REGIONS];
 };
 
@@ -76,10 +76,10 @@ struct hak_published_source {
 
 /* A copy, in the caller's memory. */
 struct hak_published_copy {
-    struct hak_sheet *sheet;                   /* room for `shards` shards, and one more */
+    struct hak_sheet *sheet; /* room for `shards` shards, and one more */
     size_t shards;
-    struct hak_published_regions *regions;     /* NULL: not wanted */
-    bool is_torn;                              /* parts were being written, at each try */
+    struct hak_published_regions *regions; /* NULL: not wanted */
+    bool is_torn;                          /* parts were being written, at each try */
 };
 
 /* Looks at the page's heads. NULL and how many shards it has; or what is wrong, in words. */

@@ -66,8 +66,7 @@ static void put_traffic(struct hak_writer *writer, const struct hak_traffic *tra
         /* -1: all others */
         hak_put(writer, "%s{\"shard\":%d", comma, (int)peer->id - 1);
         for (unsigned kind = 0; kind < HAK_TRAFFIC_KINDS; kind++)
-            hak_put(writer, ",\"%s\":%lu", traffic_names[kind],
-                    (unsigned long)peer->objects[kind]);
+            hak_put(writer, ",\"%s\":%lu", traffic_names[kind], (unsigned long)peer->objects[kind]);
         hak_put_text(writer, "}");
         comma = ",";
     }

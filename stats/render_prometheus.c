@@ -81,8 +81,7 @@ static void put_of_classes(struct hak_writer *writer, const struct hak_report *r
 
 static void put_of_process(struct hak_writer *writer, const struct hak_sheet_head *head)
 {
-    static const struct hak_counter_info info = {"INFO", "", "What is in force",
-                                                 HAK_COUNTER_GAUGE};
+    static const struct hak_counter_info info = {"INFO", "", "What is in force", HAK_COUNTER_GAUGE};
     const struct family facts = {"hakmem_", &info};
     begin(writer, &facts);
     put_name(writer, &facts);

@@ -74,7 +74,7 @@ static void put_classes(struct hak_writer *writer, const struct hak_sheet_head *
 static void put_traffic(struct hak_writer *writer, const struct hak_traffic *traffic)
 {
     static const char *const kinds[HAK_TRAFFIC_KINDS] = {"posted to", "adopted from",
-                                                          "stolen from"};
+                                                         "stolen from"};
     for (unsigned i = 0; i <= HAK_TRAFFIC_PEERS; i++) {
         const struct hak_traffic_peer *peer = &traffic->peers[i];
         for (unsigned kind = 0; kind < HAK_TRAFFIC_KINDS; kind++) {

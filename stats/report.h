@@ -14,11 +14,11 @@
 
 struct hak_report {
     const struct hak_sheet *sheet;
-    const struct hak_sheet_shard *total;    /* of its shards: hak_sheet_total */
+    const struct hak_sheet_shard *total; /* of its shards: hak_sheet_total */
 };
 
 enum {
-    HAK_REPORT_DERIVED = 2    /* figures that follow from a block's counters */
+    HAK_REPORT_DERIVED = 2 /* figures that follow from a block's counters */
 };
 
 extern const struct hak_counter_info hak_report_derived[HAK_REPORT_DERIVED];

@@ -62,12 +62,12 @@ static uint64_t less(uint64_t all, uint64_t part)
 
 static void derive_class(const struct hak_sheet_class *class, uint64_t *figures)
 {
-    figures[HAK_CLASS_FIGURE_LIVE] = less(
-        figures[HAK_CLASS_FIGURE_TAKEN], figures[HAK_CLASS_FIGURE_IN_FRONTS] +
-                                             figures[HAK_CLASS_FIGURE_IN_TRANSFER_CACHE] +
-                                             figures[HAK_CLASS_FIGURE_IN_INBOX]);
-    figures[HAK_CLASS_FIGURE_RESIDENT] = less(figures[HAK_CLASS_FIGURE_SLABS] * class->slab_bytes,
-                                              figures[HAK_CLASS_FIGURE_HOLES]);
+    figures[HAK_CLASS_FIGURE_LIVE] =
+        less(figures[HAK_CLASS_FIGURE_TAKEN], figures[HAK_CLASS_FIGURE_IN_FRONTS] +
+                                                  figures[HAK_CLASS_FIGURE_IN_TRANSFER_CACHE] +
+                                                  figures[HAK_CLASS_FIGURE_IN_INBOX]);
+    figures[HAK_CLASS_FIGURE_RESIDENT] =
+        less(figures[HAK_CLASS_FIGURE_SLABS] * class->slab_bytes, figures[HAK_CLASS_FIGURE_HOLES]);
     uint64_t resident = figures[HAK_CLASS_FIGURE_RESIDENT];
     double live = (double)figures[HAK_CLASS_FIGURE_LIVE] * class->size;
     double percent = resident != 0 ? live * 100 / (double)resident + 0.5 : 0;
@@ -102,8 +102,8 @@ void hak_sheet_derive(const struct hak_sheet_head *head, struct hak_sheet_shard 
     shard->figures[HAK_FIGURE_SLABS] = slabs;
     shard->figures[HAK_FIGURE_HOLES] = holes;
     shard->figures[HAK_FIGURE_LIVE] = live + shard->figures[HAK_FIGURE_RUNS];
-    shard->figures[HAK_FIGURE_RESIDENT] = less(slabs, holes) + shard->figures[HAK_FIGURE_RUNS] +
-                                          shard->figures[HAK_FIGURE_RETAINED];
+    shard->figures[HAK_FIGURE_RESIDENT] =
+        less(slabs, holes) + shard->figures[HAK_FIGURE_RUNS] + shard->figures[HAK_FIGURE_RETAINED];
 }
 
 static void add(struct hak_sheet_shard *total, const struct hak_sheet_shard *shard)

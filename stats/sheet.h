@@ -41,11 +41,11 @@ extern const struct hak_counter_info hak_class_figure_infos[HAK_CLASS_FIGURE_COU
 extern const struct hak_counter_info hak_process_figure_infos[HAK_PROCESS_FIGURE_COUNT];
 
 enum {
-    HAK_SHEET_CLASSES = 80,     /* size classes, that of nobody included */
-    HAK_SHEET_KEYS = 12,        /* of a learner: size buckets */
+    HAK_SHEET_CLASSES = 80, /* size classes, that of nobody included */
+    HAK_SHEET_KEYS = 12,    /* of a learner: size buckets */
     HAK_SHEET_ARMS = 6,
     HAK_SHEET_STATES = 4,
-    HAK_SHEET_NAME = 16,        /* bytes of a name with its NUL, as below */
+    HAK_SHEET_NAME = 16, /* bytes of a name with its NUL, as below */
     HAK_SHEET_TEXT = 96,
     HAK_SHEET_FACTS = 10,
     HAK_SHEET_CPUS = 128,
@@ -56,18 +56,18 @@ enum {
 struct hak_sheet_key {
     uint64_t matches;
     uint64_t switches;
-    uint64_t bytes;             /* freed so far */
-    uint32_t arm;               /* in force at the first lane that has one: an index of arms */
-    uint32_t state;             /* likewise of states */
+    uint64_t bytes; /* freed so far */
+    uint32_t arm;   /* in force at the first lane that has one: an index of arms */
+    uint32_t state; /* likewise of states */
 };
 
 struct hak_sheet_shard {
     uint64_t sequence;
-    uint32_t id;                /* from 1 on */
-    int32_t node;               /* the kernel's id, -1 where it has none */
-    uint32_t is_in_force;       /* 0: retired */
+    uint32_t id;          /* from 1 on */
+    int32_t node;         /* the kernel's id, -1 where it has none */
+    uint32_t is_in_force; /* 0: retired */
     uint32_t reserved;
-    char cpus[HAK_SHEET_CPUS];  /* "0-3,8"; empty: not told */
+    char cpus[HAK_SHEET_CPUS]; /* "0-3,8"; empty: not told */
     uint64_t figures[HAK_FIGURE_COUNT];
     struct hak_snapshot counters;
     uint64_t classes[HAK_SHEET_CLASSES][HAK_CLASS_FIGURE_COUNT];
@@ -76,25 +76,25 @@ struct hak_sheet_shard {
 };
 
 struct hak_sheet_class {
-    uint32_t size;              /* bytes of an object */
-    uint32_t bundle;            /* objects in a bundle */
-    uint32_t capacity;          /* objects in a slab */
+    uint32_t size;     /* bytes of an object */
+    uint32_t bundle;   /* objects in a bundle */
+    uint32_t capacity; /* objects in a slab */
     uint32_t slab_bytes;
 };
 
 /* A fact about the whole heap: mode, front, binding ... */
 struct hak_sheet_fact {
-    char name[HAK_SHEET_NAME];  /* a lower-case word, the key in JSON; empty: none */
+    char name[HAK_SHEET_NAME]; /* a lower-case word, the key in JSON; empty: none */
     char text[HAK_SHEET_TEXT];
 };
 
 struct hak_sheet_head {
     uint64_t sequence;
-    uint64_t pid;               /* in the process's own namespace */
-    uint64_t rounds;            /* how often the sheet was filled in */
-    uint64_t collected_ns;      /* CLOCK_MONOTONIC, when that was last */
-    uint32_t shard_count;       /* ids 1 .. shard_count */
-    uint32_t class_count;       /* ids 1 .. class_count - 1 */
+    uint64_t pid;          /* in the process's own namespace */
+    uint64_t rounds;       /* how often the sheet was filled in */
+    uint64_t collected_ns; /* CLOCK_MONOTONIC, when that was last */
+    uint32_t shard_count;  /* ids 1 .. shard_count */
+    uint32_t class_count;  /* ids 1 .. class_count - 1 */
     uint32_t key_count;
     uint32_t arm_count;
     uint32_t state_count;

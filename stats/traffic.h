@@ -18,16 +18,16 @@ enum {
 
 /* What was done with objects of the peer. */
 enum hak_traffic_kind {
-    HAK_TRAFFIC_POSTED,     /* freed here and sent home */
-    HAK_TRAFFIC_ADOPTED,    /* freed here and kept */
-    HAK_TRAFFIC_STOLEN,     /* taken from its caches and slabs for a refill */
+    HAK_TRAFFIC_POSTED,  /* freed here and sent home */
+    HAK_TRAFFIC_ADOPTED, /* freed here and kept */
+    HAK_TRAFFIC_STOLEN,  /* taken from its caches and slabs for a refill */
     HAK_TRAFFIC_KINDS
 };
 
 struct hak_traffic_peer {
-    uint32_t id;                             /* of the shard; 0: nobody's yet. Atomic */
+    uint32_t id; /* of the shard; 0: nobody's yet. Atomic */
     uint32_t reserved;
-    uint64_t objects[HAK_TRAFFIC_KINDS];     /* relaxed */
+    uint64_t objects[HAK_TRAFFIC_KINDS]; /* relaxed */
 };
 
 /* All zero: nothing so far. The last entry is that of all others. */

@@ -20,7 +20,7 @@ enum {
  * its free, which orders the two; and a bit says nothing of other memory. */
 static uint64_t live[WORDS];
 
-static char *window;    /* atomic; written once */
+static char *window; /* atomic; written once */
 
 /* The first callers may map one each; all but one unmap theirs. */
 static char *map_window(void)
@@ -35,8 +35,7 @@ static char *map_window(void)
     }
     hak_page_map_set_kind(mapped, WINDOW / HAK_PAGE_SIZE, HAK_PAGE_EMPTY, 0);
     /* release: pairs with the acquire in window_here; the map knows the pages when it is seen */
-    if (__atomic_compare_exchange_n(&window, &known, mapped, 0, __ATOMIC_RELEASE,
-                                    __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(&window, &known, mapped, 0, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
         return mapped;
     hak_page_map_set_kind(mapped, WINDOW / HAK_PAGE_SIZE, HAK_PAGE_FOREIGN, 0);
     hak_os_release(mapped, WINDOW, HAK_OS_PLAIN);

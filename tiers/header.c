@@ -16,12 +16,12 @@ enum {
     CHUNKS_LOOKED_AT = 16,
 };
 
-static const uint64_t ALL_FREE = ~UINT64_C(1);    /* slot 0 is the chunk's */
+static const uint64_t ALL_FREE = ~UINT64_C(1); /* slot 0 is the chunk's */
 
 /* At the start of a chunk, whose memory is zero. Under the lock. */
 struct chunk {
-    uint64_t free;             /* bit s: slot s is free */
-    struct chunk *next;        /* of those with free slots */
+    uint64_t free;      /* bit s: slot s is free */
+    struct chunk *next; /* of those with free slots */
     struct chunk *previous;
 };
 

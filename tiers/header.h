@@ -19,7 +19,7 @@
 
 enum {
     HAK_HEADER_SLOT = 20 * 1024,
-    HAK_HEADER_SLOTS_MOST = 63,    /* of one header */
+    HAK_HEADER_SLOTS_MOST = 63, /* of one header */
 };
 
 /* size: up to HAK_HEADER_SLOT * HAK_HEADER_SLOTS_MOST. Zero, at the start of a kernel page. NULL:

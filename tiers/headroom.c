@@ -11,21 +11,24 @@
 #include "os/memory.h"
 
 enum {
-    LOOK_BYTES = 32 * 1024 * 1024,     /* mapped bytes, from which on a limit is looked for */
-    RESERVE_SHARE = 8,                 /* of the limit */
-    BEFORE_LOOKING = 0, LOOKING = 1, LIMITED = 2, UNLIMITED = 3,
+    LOOK_BYTES = 32 * 1024 * 1024, /* mapped bytes, from which on a limit is looked for */
+    RESERVE_SHARE = 8,             /* of the limit */
+    BEFORE_LOOKING = 0,
+    LOOKING = 1,
+    LIMITED = 2,
+    UNLIMITED = 3,
 };
 
 static const int64_t LEFT_MOST = INT64_MAX / 4;
 static const uint64_t REFRESH_NS = 50ul * 1000 * 1000;
 
 static struct {
-    uint32_t state;               /* one of the above; release, acquire */
-    enum hak_headroom_mode mode;  /* constant once threads run, as the next */
-    size_t bytes;                 /* the limit; that of a cgroup is written by look */
+    uint32_t state;              /* one of the above; release, acquire */
+    enum hak_headroom_mode mode; /* constant once threads run, as the next */
+    size_t bytes;                /* the limit; that of a cgroup is written by look */
     struct hak_os_limit cgroup;
-    size_t grown;                 /* relaxed */
-    uint64_t asked_ns;            /* relaxed */
+    size_t grown;      /* relaxed */
+    uint64_t asked_ns; /* relaxed */
     /* relaxed; apart from the state, which all read */
     int64_t left __attribute__((aligned(HAK_CACHE_LINE)));
 } headroom = {.state = UNLIMITED};
@@ -68,7 +71,7 @@ static HAK_COLD void look(void)
                        : hak_os_limit_find(HAK_OS_HERE, &headroom.cgroup);
         headroom.bytes = headroom.cgroup.bytes;
         if (none != 0) {
-            __atomic_store_n(&headroom.state, UNLIMITED, __ATOMIC_RELEASE);    /* as below */
+            __atomic_store_n(&headroom.state, UNLIMITED, __ATOMIC_RELEASE); /* as below */
             return;
         }
     }

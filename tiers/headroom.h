@@ -18,11 +18,11 @@
 #include <stdint.h>
 
 enum hak_headroom_mode {
-    HAK_HEADROOM_UNLIMITED,    /* also before start */
+    HAK_HEADROOM_UNLIMITED, /* also before start */
     HAK_HEADROOM_CONTAINER,
     HAK_HEADROOM_CGROUP,
     HAK_HEADROOM_WATCH,
-    HAK_HEADROOM_BYTES,        /* a limit of so many resident bytes */
+    HAK_HEADROOM_BYTES, /* a limit of so many resident bytes */
 };
 
 /* Called by the starting thread. CONTAINER and CGROUP open files here. */

@@ -12,11 +12,11 @@
 
 enum {
     FIRST_SEGMENT = 4 * 1024 * 1024,
-    TOUCHED_UNITS = 4,             /* units whose first touch is timed, in each part */
+    TOUCHED_UNITS = 4, /* units whose first touch is timed, in each part */
     HUGE_UNITS = HAK_REGION_SIZE / HAK_LARGE_UNIT,
-    HUGE_FAULT_NS = 20 * 1000,     /* a fault that takes longer cleared a huge page */
-    TOUCH_ONE_IN = 16,             /* takes of clean memory is timed */
-    TIMED_UNITS = 256,             /* for so long a run it is worth reading the clock */
+    HUGE_FAULT_NS = 20 * 1000, /* a fault that takes longer cleared a huge page */
+    TOUCH_ONE_IN = 16,         /* takes of clean memory is timed */
+    TIMED_UNITS = 256,         /* for so long a run it is worth reading the clock */
 };
 
 /* ---- segments ---- */
@@ -91,8 +91,7 @@ static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak
         segment->next->previous = segment;
     cache->segments = segment;
     /* relaxed: see above */
-    __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes + segment->size,
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&cache->mapped_bytes, cache->mapped_bytes + segment->size, __ATOMIC_RELAXED);
     hak_large_file(cache, segment, 0, segment->units, 0, NULL);
     hak_lock_release(&cache->lock);
     return true;
@@ -324,8 +323,7 @@ void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t a
 {
     bool dirty = false;
     hak_lock_acquire(&cache->lock);
-    struct hak_unit *run =
-        take_run(cache, units_of(size), units_of_alignment(alignment), &dirty);
+    struct hak_unit *run = take_run(cache, units_of(size), units_of_alignment(alignment), &dirty);
     uint32_t taken = run != NULL ? run->number : 0;
     hak_lock_release(&cache->lock);
     return run != NULL ? handed_out(cache, run, taken, dirty, zero, policy) : NULL;
@@ -374,14 +372,12 @@ void hak_large_set_site(void *object, uint32_t site)
 static unsigned key_of(const struct hak_unit *run)
 {
     unsigned site_key = (unsigned)(uintptr_t)run->link;
-    return site_key != 0 ? site_key
-                         : hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT);
+    return site_key != 0 ? site_key : hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT);
 }
 
 /* Chooses what is done with a run that is given back. */
 static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *object,
-                                        const struct hak_unit *run,
-                                        const struct hak_policy *policy)
+                                        const struct hak_unit *run, const struct hak_policy *policy)
 {
     struct hak_learn_give give = {
         .id = (uintptr_t)object,
@@ -392,11 +388,11 @@ static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *obj
         give.now_ns = hak_learner_now(cache->learner, give.key);
     unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
     if (hak_large_segment_of(run)->is_hugetlb)
-        pin = HAK_ARM_KEEP + 1;    /* a part of explicit huge pages cannot go */
+        pin = HAK_ARM_KEEP + 1; /* a part of explicit huge pages cannot go */
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
                         : (uint8_t)hak_learner_choose(cache->learner, policy, give.key, give.units);
     if (policy->decay_ns == 0 && give.arm == HAK_ARM_BATCH)
-        give.arm = HAK_ARM_DONTNEED;    /* no decay: nothing may wait in a batch */
+        give.arm = HAK_ARM_DONTNEED; /* no decay: nothing may wait in a batch */
     return give;
 }
 
@@ -430,7 +426,7 @@ bool hak_large_give(void *object, const struct hak_policy *policy)
 
 /* Lengthens a used run by units of the free run behind it; false if there are not enough. */
 static bool extend(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                  struct hak_unit *run, uint32_t units)
+                   struct hak_unit *run, uint32_t units)
 {
     uint32_t index = hak_large_segment_index(segment, run);
     uint32_t missing = units - run->number;

@@ -32,41 +32,41 @@
 #include "tiers/region.h"
 
 enum {
-    HAK_LARGE_MAX = 32 * 1024 * 1024,            /* longer ones are whales */
-    HAK_LARGE_GROWN_MAX = 8 * 1024 * 1024,       /* the same for memory that realloc grows */
-    HAK_LARGE_ALIGNMENT_MAX = HAK_REGION_SIZE,   /* more aligned ones are whales */
-    HAK_LARGE_BINS = 224,                        /* up to 2^17 units, more than any segment has */
+    HAK_LARGE_MAX = 32 * 1024 * 1024,          /* longer ones are whales */
+    HAK_LARGE_GROWN_MAX = 8 * 1024 * 1024,     /* the same for memory that realloc grows */
+    HAK_LARGE_ALIGNMENT_MAX = HAK_REGION_SIZE, /* more aligned ones are whales */
+    HAK_LARGE_BINS = 224,                      /* up to 2^17 units, more than any segment has */
     HAK_LARGE_BIN_WORDS = (HAK_LARGE_BINS + 63) / 64,
-    HAK_LARGE_BATCH_MAX = 32,                    /* runs in a batch */
-    HAK_LARGE_TICK_SHIFT = 20,                   /* a tick is 2^20 ns, about a millisecond */
+    HAK_LARGE_BATCH_MAX = 32,  /* runs in a batch */
+    HAK_LARGE_TICK_SHIFT = 20, /* a tick is 2^20 ns, about a millisecond */
 };
 
 enum hak_zero { HAK_ZERO_NO, HAK_ZERO_YES };
 
 /* All zero, then hak_large_init: valid. */
 struct hak_large_cache {
-    struct hak_lock lock;                    /* guards all that follows, unless stated otherwise */
-    uint32_t now;                            /* the last tick's time; ticks read it atomically */
-    uint32_t window;                         /* when this time of decay began */
-    uint32_t batched;                        /* runs in the batch (HAK_ARM_BATCH), all BUSY */
+    struct hak_lock lock; /* guards all that follows, unless stated otherwise */
+    uint32_t now;         /* the last tick's time; ticks read it atomically */
+    uint32_t window;      /* when this time of decay began */
+    uint32_t batched;     /* runs in the batch (HAK_ARM_BATCH), all BUSY */
     uint32_t batched_units;
-    uint32_t touches;                        /* takes of clean memory; relaxed atomic */
-    uint64_t batch_ns;                       /* when the batch began */
-    const struct hak_region_source *source;  /* constant */
-    struct hak_learner *learner;             /* constant */
+    uint32_t touches;                       /* takes of clean memory; relaxed atomic */
+    uint64_t batch_ns;                      /* when the batch began */
+    const struct hak_region_source *source; /* constant */
+    struct hak_learner *learner;            /* constant */
     struct hak_large_segment *segments;
-    struct hak_unit *oldest;                 /* dirty free runs, by the time of freeing */
+    struct hak_unit *oldest; /* dirty free runs, by the time of freeing */
     struct hak_unit *newest;
-    size_t mapped_bytes;                     /* written under the lock, read relaxed by grow */
-    size_t used_units;                       /* in used and busy runs */
-    size_t dirty_units;                      /* in free runs that can be purged, without slivers;
+    size_t mapped_bytes;    /* written under the lock, read relaxed by grow */
+    size_t used_units;      /* in used and busy runs */
+    size_t dirty_units;     /* in free runs that can be purged, without slivers;
                                                 neighbours read it without the lock */
-    size_t least_dirty;                      /* the minimum of dirty_units in this window */
-    size_t futile[2];                        /* by enum thorough: a purge that gave back nothing is
+    size_t least_dirty;     /* the minimum of dirty_units in this window */
+    size_t futile[2];       /* by enum thorough: a purge that gave back nothing is
                                                 not repeated up to so many dirty units */
-    size_t most_kept;                        /* the maximum beyond used_share in this window */
-    struct hak_claim claim;                  /* of the unused bytes that the heap may keep */
-    size_t surplus;                          /* units still to purge of the last least_dirty */
+    size_t most_kept;       /* the maximum beyond used_share in this window */
+    struct hak_claim claim; /* of the unused bytes that the heap may keep */
+    size_t surplus;         /* units still to purge of the last least_dirty */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
     struct hak_unit *bins[HAK_LARGE_SETS][HAK_LARGE_BINS];
     struct hak_unit *batch[HAK_LARGE_BATCH_MAX];
@@ -74,9 +74,9 @@ struct hak_large_cache {
 
 /* Bytes of a cache, for statistics. */
 struct hak_large_bytes {
-    size_t used;     /* held by the program */
-    size_t dirty;    /* free, but still backed by the kernel; slivers not counted */
-    size_t mapped;   /* in segments, without their headers */
+    size_t used;   /* held by the program */
+    size_t dirty;  /* free, but still backed by the kernel; slivers not counted */
+    size_t mapped; /* in segments, without their headers */
 };
 
 /* source and learner must outlive the cache; its lock guards the learner. */

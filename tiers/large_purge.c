@@ -10,16 +10,16 @@
 #include "tiers/headroom.h"
 
 enum {
-    CLAIM_STEP = 1024 * 1024,      /* bytes */
-    PURGE_STEP = 64,               /* units; the smallest part of a run that is purged */
-    PURGES_AT_ONCE = 16,           /* runs, so that no call takes long */
-    DECAY_STEPS = 8,               /* decay purges in so many steps */
-    BATCH_BYTES = 16 * 1024 * 1024,    /* of a full batch */
-    FIXED_SHARE = 2,               /* 1/2 of the used units may be dirty beside the retention, */
-    LEARNT_SHARE = 8,              /* or 1/8 where the learner decides */
+    CLAIM_STEP = 1024 * 1024,       /* bytes */
+    PURGE_STEP = 64,                /* units; the smallest part of a run that is purged */
+    PURGES_AT_ONCE = 16,            /* runs, so that no call takes long */
+    DECAY_STEPS = 8,                /* decay purges in so many steps */
+    BATCH_BYTES = 16 * 1024 * 1024, /* of a full batch */
+    FIXED_SHARE = 2,                /* 1/2 of the used units may be dirty beside the retention, */
+    LEARNT_SHARE = 8,               /* or 1/8 where the learner decides */
     JITTER_STEPS = 8,
     FUTILE_UNITS = 1024,
-    GATE_MOST = 100,               /* ticks; a cache is looked at that often at least */
+    GATE_MOST = 100, /* ticks; a cache is looked at that often at least */
 };
 
 /* Whether a purge spares huge pages that are only partly free. */
@@ -309,9 +309,9 @@ static int purge_stretches(const struct stretch *stretches, unsigned count)
         uint32_t units = whole_steps(stretches[i].segment, &index, stretches[i].units,
                                      hak_large_purge_step(stretches[i].segment));
         if (units != 0)
-            ranges[used++] = (struct hak_os_range){
-                hak_large_segment_address(stretches[i].segment, index),
-                (size_t)units << HAK_LARGE_UNIT_SHIFT};
+            ranges[used++] =
+                (struct hak_os_range){hak_large_segment_address(stretches[i].segment, index),
+                                      (size_t)units << HAK_LARGE_UNIT_SHIFT};
     }
     return hak_os_purge_ranges(ranges, used);
 }
@@ -333,15 +333,15 @@ void hak_large_release_batch(struct hak_large_cache *cache)
     for (unsigned i = 0; i < count; i++) {
         struct hak_large_segment *segment = stretches[i].segment;
         uint32_t index = stretches[i].index;
-        uint32_t units = whole_steps(segment, &index, stretches[i].units,
-                                     hak_large_purge_step(segment));
+        uint32_t units =
+            whole_steps(segment, &index, stretches[i].units, hak_large_purge_step(segment));
         purged += units;
         if (result == 0 && units != 0)
             note_purged(cache, segment, index, units);
         struct hak_unit *run = &segment->unit[stretches[i].index];
-        hak_large_file_given(cache, segment, run,
-                             hak_large_segment_count_dirty(segment, stretches[i].index,
-                                                           stretches[i].units));
+        hak_large_file_given(
+            cache, segment, run,
+            hak_large_segment_count_dirty(segment, stretches[i].index, stretches[i].units));
     }
     hak_learner_saw(cache->learner, HAK_LEARN_ACT, HAK_ARM_BATCH, purged, spent);
 }
@@ -396,9 +396,8 @@ static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *po
      * left. */
     size_t step = hak_align_up(wanted, CLAIM_STEP);
     step = step < retain ? step : retain;
-    int is_granted =
-        hak_credit_claim(policy, &cache->claim, step - cache->claim.bytes, retain) ||
-        hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
+    int is_granted = hak_credit_claim(policy, &cache->claim, step - cache->claim.bytes, retain) ||
+                     hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
     cache->learner->refused_bytes = is_granted ? 0 : retain - cache->claim.bytes;
     return cache->claim.bytes >> HAK_LARGE_UNIT_SHIFT;
 }
@@ -484,8 +483,7 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     enum thorough how = hak_headroom_shortfall() == 0 ? SPARING : ALL;
     if (cache->dirty_units <= cache->futile[how])
         return;
-    if (how == SPARING &&
-        hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
+    if (how == SPARING && hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
         most = most_dirty(cache, policy);
     if (cache->dirty_units <= most)
         return;
@@ -500,8 +498,7 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
         hak_credit_give_back(policy, &cache->claim, retain, retain);
 }
 
-void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy,
-                    uint64_t now_ns)
+void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy, uint64_t now_ns)
 {
     obey_retention(cache, policy);
     if (now_ns == 0)
@@ -524,8 +521,7 @@ void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *p
     hak_lock_release(&cache->lock);
 }
 
-void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
-                    uint64_t now_ns)
+void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy, uint64_t now_ns)
 {
     uint32_t now = (uint32_t)(now_ns >> HAK_LARGE_TICK_SHIFT);
     /* relaxed: estimates; under the lock a thread with an older time does nothing */

@@ -67,8 +67,8 @@ void hak_large_segment_withdraw(struct hak_large_segment *segment)
 struct hak_large_segment *hak_large_segment_find(const void *address)
 {
     struct hak_page page = hak_page_find(address);
-    bool is_large = page.class_id == 0 &&
-                    (page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_OWN_LARGE);
+    bool is_large =
+        page.class_id == 0 && (page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_OWN_LARGE);
     return is_large ? hak_page_header(address) : NULL;
 }
 
@@ -308,7 +308,7 @@ static struct hak_unit *unlink_age(struct hak_large_cache *cache, struct hak_uni
 }
 
 void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                      uint32_t index, uint32_t units, uint32_t dirty, struct hak_unit *older)
+                    uint32_t index, uint32_t units, uint32_t dirty, struct hak_unit *older)
 {
     if (units < HAK_LARGE_RUN_MIN) {
         hak_large_segment_mark(segment, index, units, HAK_UNIT_SLIVER);
@@ -326,7 +326,7 @@ void hak_large_file(struct hak_large_cache *cache, struct hak_large_segment *seg
 }
 
 uint32_t hak_large_unfile(struct hak_large_cache *cache, struct hak_large_segment *segment,
-                            struct hak_unit *run, struct hak_unit **older)
+                          struct hak_unit *run, struct hak_unit **older)
 {
     uint32_t index = hak_large_segment_index(segment, run);
     if (run->kind == HAK_UNIT_SLIVER) {
@@ -365,7 +365,7 @@ static struct hak_unit *find_in_bin(struct hak_unit *run, uint32_t units, uint32
 }
 
 struct hak_unit *hak_large_find(struct hak_large_cache *cache, enum hak_large_set set,
-                                    uint32_t units, uint32_t alignment)
+                                uint32_t units, uint32_t alignment)
 {
     unsigned from = bin_of(units);
     for (unsigned word = from / WORD_BITS; word < HAK_LARGE_BIN_WORDS; word++) {

@@ -50,7 +50,7 @@
 enum {
     HAK_LARGE_UNIT_SHIFT = 12,
     HAK_LARGE_UNIT = 1 << HAK_LARGE_UNIT_SHIFT,
-    HAK_LARGE_RUN_MIN = 4, /* units of the shortest run in the lists */
+    HAK_LARGE_RUN_MIN = 4,                     /* units of the shortest run in the lists */
     HAK_LARGE_SEGMENT_MAX = 256 * 1024 * 1024, /* units that struct hak_unit can number */
 };
 
@@ -76,18 +76,18 @@ struct hak_large_cache;
 enum hak_large_set { HAK_LARGE_DIRTY, HAK_LARGE_CLEAN, HAK_LARGE_SETS };
 
 struct hak_large_segment {
-    struct hak_large_cache *cache;      /* whose lock guards the rest; constant */
-    struct hak_large_segment *next;     /* in the cache's list */
+    struct hak_large_cache *cache;  /* whose lock guards the rest; constant */
+    struct hak_large_segment *next; /* in the cache's list */
     struct hak_large_segment *previous;
-    char *base;                         /* unit 0; constant, as the next two */
-    size_t size;                        /* bytes mapped */
+    char *base;  /* unit 0; constant, as the next two */
+    size_t size; /* bytes mapped */
     uint32_t units;
-    bool is_hugetlb;                    /* consists of explicit huge pages; constant */
-    bool asks_huge;                     /* asked for transparent huge pages; constant */
-    int node;                           /* that it is bound to; written under the lock, read
+    bool is_hugetlb;   /* consists of explicit huge pages; constant */
+    bool asks_huge;    /* asked for transparent huge pages; constant */
+    int node;          /* that it is bound to; written under the lock, read
                                            relaxed without it */
-    uint64_t *dirty;                    /* one bit a unit */
-    uint64_t *watched;                  /* one bit a unit */
+    uint64_t *dirty;   /* one bit a unit */
+    uint64_t *watched; /* one bit a unit */
     struct hak_unit unit[];
 };
 
@@ -149,7 +149,7 @@ static inline uint32_t hak_large_segment_index(const struct hak_large_segment *s
 
 /* Whether a free run of so many units is the whole segment. */
 static inline bool hak_large_segment_is_whole(const struct hak_large_segment *segment,
-                                             uint32_t units)
+                                              uint32_t units)
 {
     return units == segment->units;
 }

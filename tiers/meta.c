@@ -18,12 +18,12 @@ enum {
 
 /* The header of a chunk, whose memory is zero. */
 struct chunk {
-    uint64_t used;    /* bytes handed out, this header included */
+    uint64_t used; /* bytes handed out, this header included */
 };
 
 HAK_EARLY static struct {
-    struct chunk *chunk;    /* memory is cut from it; release, acquire */
-    size_t bytes;           /* mapped so far; relaxed */
+    struct chunk *chunk; /* memory is cut from it; release, acquire */
+    size_t bytes;        /* mapped so far; relaxed */
 } meta;
 
 static void *take_from_chunk(struct chunk *chunk, size_t size, size_t alignment)
@@ -45,7 +45,7 @@ static void *map_own(size_t size)
     size_t whole = hak_align_up(size, hak_os_page_size());
     void *memory = hak_apart_map_meta(whole, hak_os_page_size());
     if (memory != NULL)
-        __atomic_fetch_add(&meta.bytes, whole, __ATOMIC_RELAXED);    /* relaxed: a figure */
+        __atomic_fetch_add(&meta.bytes, whole, __ATOMIC_RELAXED); /* relaxed: a figure */
     return memory;
 }
 
@@ -61,7 +61,7 @@ static bool replace_chunk(struct chunk *old)
     if (!__atomic_compare_exchange_n(&meta.chunk, &old, fresh, 0, __ATOMIC_RELEASE,
                                      __ATOMIC_RELAXED)) {
         hak_apart_release_meta(fresh, CHUNK_SIZE, hak_os_page_size());
-        __atomic_fetch_sub(&meta.bytes, CHUNK_SIZE, __ATOMIC_RELAXED);    /* relaxed: as above */
+        __atomic_fetch_sub(&meta.bytes, CHUNK_SIZE, __ATOMIC_RELAXED); /* relaxed: as above */
     }
     return true;
 }
@@ -83,5 +83,5 @@ void *hak_meta_alloc(size_t size, size_t alignment)
 
 size_t hak_meta_bytes(void)
 {
-    return __atomic_load_n(&meta.bytes, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return __atomic_load_n(&meta.bytes, __ATOMIC_RELAXED); /* relaxed: a figure */
 }

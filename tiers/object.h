@@ -39,8 +39,8 @@
 
 enum {
     HAK_WORD_ROOM_BITS = 16,
-    HAK_LINK_ROOM_MAX = 256,          /* more than any bundle has */
-    HAK_LINK_SOUND_MASK = 0xfffff,    /* room, and the four bits of an address that are 0 */
+    HAK_LINK_ROOM_MAX = 256,       /* more than any bundle has */
+    HAK_LINK_SOUND_MASK = 0xfffff, /* room, and the four bits of an address that are 0 */
 };
 
 /* The secret that masks are made from. */
@@ -50,14 +50,14 @@ extern HAK_HIDDEN uint64_t hak_link_secret;
 void hak_link_start(uint64_t secret);
 
 struct hak_chain {
-    uint64_t word;    /* 0: no chain, which is empty and has no room */
+    uint64_t word; /* 0: no chain, which is empty and has no room */
 };
 
 struct hak_bundle {
-    uint64_t word;    /* 0: no bundle */
+    uint64_t word; /* 0: no bundle */
 };
 
-#define HAK_NO_CHAIN ((struct hak_chain){0})
+#define HAK_NO_CHAIN  ((struct hak_chain){0})
 #define HAK_NO_BUNDLE ((struct hak_bundle){0})
 
 /* ---- chains --------------------------------------------------------------------------------- */

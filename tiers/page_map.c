@@ -25,8 +25,7 @@ static HAK_COLD int map_leaf(uint64_t *root)
     uint64_t distance = (uintptr_t)leaf - (uintptr_t)hak_page_map.nothing;
     /* release: pairs with the acquire in hak_page_map_cover. Readers load relaxed; page_map.h says
      * why. */
-    if (!__atomic_compare_exchange_n(root, &none, distance, 0, __ATOMIC_RELEASE,
-                                     __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(root, &none, distance, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         hak_apart_release_meta(leaf, size, page);
     return 0;
 }
@@ -50,10 +49,10 @@ int hak_page_map_cover(const void *address, size_t size)
  * no thread looks the page up before the program holds an object of it */
 static struct hak_page_leaf *leaf_of(uintptr_t address)
 {
-    uint64_t distance = __atomic_load_n(&hak_page_map.root[address >> HAK_PAGE_LEAF_SHIFT],
-                                        __ATOMIC_RELAXED);
+    uint64_t distance =
+        __atomic_load_n(&hak_page_map.root[address >> HAK_PAGE_LEAF_SHIFT], __ATOMIC_RELAXED);
     if (hak_unlikely(distance == 0))
-        __builtin_trap();    /* not covered: never write to `nothing` */
+        __builtin_trap(); /* not covered: never write to `nothing` */
     return (struct hak_page_leaf *)((uintptr_t)hak_page_map.nothing + distance);
 }
 

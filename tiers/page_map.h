@@ -47,24 +47,24 @@ enum {
     HAK_PAGE_LEAF_SHIFT = 32,
     HAK_PAGE_LEAVES = 1 << (HAK_OS_ADDRESS_BITS - HAK_PAGE_LEAF_SHIFT),
     HAK_PAGE_LEAF_ENTRIES = 1 << (HAK_PAGE_LEAF_SHIFT - HAK_PAGE_SHIFT),
-    HAK_PAGE_HEADER_SHIFT = 21,    /* a header describes regions of 2 MiB */
+    HAK_PAGE_HEADER_SHIFT = 21, /* a header describes regions of 2 MiB */
     HAK_PAGE_LEAF_HEADERS = 1 << (HAK_PAGE_LEAF_SHIFT - HAK_PAGE_HEADER_SHIFT),
 };
 
 enum hak_page_kind {
-    HAK_PAGE_FOREIGN = 0,         /* not ours */
-    HAK_PAGE_LARGE = 1,           /* inside a large segment */
-    HAK_PAGE_WHALE = 2,           /* first page of a whale; home: low 16 bits of its number */
-    HAK_PAGE_WHALE_NUMBER = 3,    /* second page of a whale; home: high 16 bits of its number */
-    HAK_PAGE_RESERVED = 4,        /* ours, but never handed out (headers) */
-    HAK_PAGE_SIDE = 5,            /* made while a thread forked (heap/beside.h); home: how */
-    HAK_PAGE_EMPTY = 6,           /* addresses without memory (tiers/empty.h) */
+    HAK_PAGE_FOREIGN = 0,      /* not ours */
+    HAK_PAGE_LARGE = 1,        /* inside a large segment */
+    HAK_PAGE_WHALE = 2,        /* first page of a whale; home: low 16 bits of its number */
+    HAK_PAGE_WHALE_NUMBER = 3, /* second page of a whale; home: high 16 bits of its number */
+    HAK_PAGE_RESERVED = 4,     /* ours, but never handed out (headers) */
+    HAK_PAGE_SIDE = 5,         /* made while a thread forked (heap/beside.h); home: how */
+    HAK_PAGE_EMPTY = 6,        /* addresses without memory (tiers/empty.h) */
     /* Of heaps that the program made (heap/own_shard.h); home: number of the shard. These too are
      * class 0, so no front, transfer cache or inbox of another heap ever has room for them. */
     HAK_PAGE_OWN = 64,
-    HAK_PAGE_OWN_SLAB = 64,       /* and pages back to the slab's first: 64 .. 71 */
-    HAK_PAGE_OWN_ALONE = 72,      /* first page of an object with a mapping of its own */
-    HAK_PAGE_OWN_LARGE = 73,      /* inside a large segment */
+    HAK_PAGE_OWN_SLAB = 64,  /* and pages back to the slab's first: 64 .. 71 */
+    HAK_PAGE_OWN_ALONE = 72, /* first page of an object with a mapping of its own */
+    HAK_PAGE_OWN_LARGE = 73, /* inside a large segment */
 };
 
 struct hak_page {
@@ -75,21 +75,21 @@ struct hak_page {
 
 struct hak_page_leaf {
     uint32_t entry[HAK_PAGE_LEAF_ENTRIES];
-    void *header[HAK_PAGE_LEAF_HEADERS];    /* atomic */
+    void *header[HAK_PAGE_LEAF_HEADERS]; /* atomic */
 };
 
 /* One object, so that one base register reaches both parts. `nothing` is never written, and has no
  * headers. */
 struct hak_page_map {
     uint32_t nothing[HAK_PAGE_LEAF_ENTRIES];
-    uint64_t root[HAK_PAGE_LEAVES];    /* bytes from `nothing` to the leaf; atomic */
+    uint64_t root[HAK_PAGE_LEAVES]; /* bytes from `nothing` to the leaf; atomic */
 };
 
 extern HAK_HIDDEN struct hak_page_map hak_page_map;
 
 static inline struct hak_page hak_page_unpack(uint32_t entry)
 {
-    return (struct hak_page){ (uint8_t)entry, (uint8_t)(entry >> 8), (uint16_t)(entry >> 16) };
+    return (struct hak_page){(uint8_t)entry, (uint8_t)(entry >> 8), (uint16_t)(entry >> 16)};
 }
 
 static inline uint32_t hak_page_pack(unsigned class_id, unsigned offset, unsigned home)
@@ -153,7 +153,7 @@ static inline const uint32_t *hak_page_leaf(const void *address)
 static inline uint32_t hak_page_entry_of_leaf(const uint32_t *leaf, const void *address)
 {
     uint64_t page = (uint32_t)(uintptr_t)address >> HAK_PAGE_SHIFT;
-    return __atomic_load_n(&leaf[page], __ATOMIC_RELAXED);    /* relaxed: as above */
+    return __atomic_load_n(&leaf[page], __ATOMIC_RELAXED); /* relaxed: as above */
 }
 
 /* The header of an address whose entry says that it lies in a slab or a large segment. */

@@ -31,7 +31,7 @@ enum {
     HAK_POOL_BINS = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST > HAK_CLASS_TINY_LAST
                         ? HAK_CLASS_LAST - HAK_CLASS_TINY_LAST
                         : HAK_CLASS_TINY_LAST,
-    HAK_POOL_DEGREES = 4,        /* of fullness: a quarter of the objects free, a half, ... */
+    HAK_POOL_DEGREES = 4, /* of fullness: a quarter of the objects free, a half, ... */
 };
 
 struct hak_slab_list {
@@ -43,23 +43,23 @@ struct hak_slab_list {
  * from the slab that has been in the list longest, to which most has come back. */
 struct hak_pool_bin {
     struct hak_lock lock;
-    uint32_t slabs;              /* slabs of the class, full ones too */
-    uint32_t open;               /* slabs with free objects */
+    uint32_t slabs; /* slabs of the class, full ones too */
+    uint32_t open;  /* slabs with free objects */
     uint32_t waiting_count;
-    size_t free_objects;         /* in all slabs */
-    size_t hole_pages;           /* kernel pages inside slabs that were given back */
-    struct hak_slab_list lists[HAK_POOL_DEGREES];    /* open ones, the fullest first */
-    struct hak_slab_list waiting;    /* slabs to search for free kernel pages (pool_holes.h) */
-    uint64_t awaited;            /* ~looked_ns of the first, 0: none; relaxed */
+    size_t free_objects; /* in all slabs */
+    size_t hole_pages;   /* kernel pages inside slabs that were given back */
+    struct hak_slab_list lists[HAK_POOL_DEGREES]; /* open ones, the fullest first */
+    struct hak_slab_list waiting; /* slabs to search for free kernel pages (pool_holes.h) */
+    uint64_t awaited;             /* ~looked_ns of the first, 0: none; relaxed */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_pool {
     const struct hak_region_source *source;
     unsigned first_class;
     unsigned last_class;
-    uint64_t ticked_ns;          /* the last tick; relaxed, as the next two fields */
-    uint64_t refused_ns;         /* when the kernel last refused a hole; 0: never */
-    uint32_t tick_bin;           /* the bin with which the next tick begins */
+    uint64_t ticked_ns;  /* the last tick; relaxed, as the next two fields */
+    uint64_t refused_ns; /* when the kernel last refused a hole; 0: never */
+    uint32_t tick_bin;   /* the bin with which the next tick begins */
     struct hak_pool_space space;
     struct hak_pool_bin bins[HAK_POOL_BINS];
 };
@@ -105,7 +105,8 @@ static inline size_t hak_pool_objects(const struct hak_pool *pool, unsigned clas
 {
     /* relaxed: as above */
     return (size_t)__atomic_load_n(&pool->bins[class_id - pool->first_class].slabs,
-                                   __ATOMIC_RELAXED) * hak_classes[class_id].capacity;
+                                   __ATOMIC_RELAXED) *
+           hak_classes[class_id].capacity;
 }
 
 /* Slabs of a class, and kernel pages inside them that were given back, a moment ago. */
@@ -117,8 +118,7 @@ static inline uint32_t hak_pool_slabs(const struct hak_pool *pool, unsigned clas
 
 static inline size_t hak_pool_hole_pages(const struct hak_pool *pool, unsigned class_id)
 {
-    return __atomic_load_n(&pool->bins[class_id - pool->first_class].hole_pages,
-                           __ATOMIC_RELAXED);
+    return __atomic_load_n(&pool->bins[class_id - pool->first_class].hole_pages, __ATOMIC_RELAXED);
 }
 
 /* As hak_pool_take, from a new slab. Returns 0 if the kernel refused memory. */

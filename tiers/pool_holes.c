@@ -10,7 +10,7 @@
 
 enum {
     WORD_BITS = 64,
-    REFUSED_NS = 1000 * 1000 * 1000,    /* for so long ticks try nothing after a refusal */
+    REFUSED_NS = 1000 * 1000 * 1000, /* for so long ticks try nothing after a refusal */
 };
 
 /* What a portion may still do. */
@@ -29,8 +29,8 @@ enum which { WHICH_IDLE, WHICH_ALL };
 /* How a slab's turn ended. */
 enum turn {
     TURN_OVER,
-    TURN_SPENT,      /* the budget ended first */
-    TURN_REFUSED,    /* by the kernel, for example memory locked by mlock */
+    TURN_SPENT,   /* the budget ended first */
+    TURN_REFUSED, /* by the kernel, for example memory locked by mlock */
 };
 
 /* One tick or purge. */
@@ -105,8 +105,7 @@ static bool is_empty(const struct hak_slab_pages *pages)
 }
 
 /* Removes the lowest run from the set, and returns it. */
-static struct hak_slab_pages cut_run(struct hak_slab_pages *pages, unsigned *first,
-                                     unsigned *count)
+static struct hak_slab_pages cut_run(struct hak_slab_pages *pages, unsigned *first, unsigned *count)
 {
     struct hak_slab_pages run = {{0}};
     unsigned page = pages->words[0] != 0 ? hak_lowest_bit(pages->words[0])
@@ -189,7 +188,7 @@ static enum turn look_at_first(struct round *round, struct hak_pool_bin *bin)
 
 static bool is_due(const struct hak_pool_bin *bin, uint64_t now_ns, uint64_t decay_ns)
 {
-    uint64_t awaited = __atomic_load_n(&bin->awaited, __ATOMIC_RELAXED);    /* relaxed: a hint */
+    uint64_t awaited = __atomic_load_n(&bin->awaited, __ATOMIC_RELAXED); /* relaxed: a hint */
     return awaited != 0 && now_ns > ~awaited && now_ns - ~awaited > decay_ns;
 }
 

@@ -11,14 +11,14 @@
 #include "topology/bind.h"
 
 enum {
-    GAP_PAGE = 1u,                         /* bit of the page that is never used */
-    DEGREE_PAGES = 4,                      /* free pages outside the longest run, for each degree */
-    COLLECTED_AT_ONCE = 64,                /* regions, until the lock is released */
-    SETTLED_AT_ONCE = 64,                  /* regions visited, one of them bound, per lock */
-    VISITS = 64,                           /* regions visited in a portion */
-    REFUSED_NS = 1000 * 1000 * 1000,       /* for so long gives try nothing after a refusal */
-    SHARE = 8,                             /* of the bytes in slabs: may be dirty unclaimed */
-    CLAIM_STEP = 1024 * 1024,              /* bytes */
+    GAP_PAGE = 1u,                   /* bit of the page that is never used */
+    DEGREE_PAGES = 4,                /* free pages outside the longest run, for each degree */
+    COLLECTED_AT_ONCE = 64,          /* regions, until the lock is released */
+    SETTLED_AT_ONCE = 64,            /* regions visited, one of them bound, per lock */
+    VISITS = 64,                     /* regions visited in a portion */
+    REFUSED_NS = 1000 * 1000 * 1000, /* for so long gives try nothing after a refusal */
+    SHARE = 8,                       /* of the bytes in slabs: may be dirty unclaimed */
+    CLAIM_STEP = 1024 * 1024,        /* bytes */
 };
 
 _Static_assert(HAK_SPACE_LISTS == 128, "two words tell which lists are empty");
@@ -103,7 +103,7 @@ unsigned hak_pool_space_longest_run(uint32_t pages)
     if (pages == UINT32_MAX)
         return 32;
     unsigned length = 0;
-    uint32_t found = UINT32_MAX;    /* the bits at which `length` ones begin */
+    uint32_t found = UINT32_MAX; /* the bits at which `length` ones begin */
     for (unsigned step = 5; step-- > 0;) {
         uint32_t longer = found & (uint32_t)((uint64_t)starts[step] >> length);
         if (longer != 0) {
@@ -119,7 +119,7 @@ unsigned hak_pool_space_find_run(uint32_t free_pages, uint32_t dirty_pages, unsi
     unsigned found = 0;
     unsigned found_cost = UINT32_MAX;
     uint32_t heads = free_pages & ~(free_pages << 1);
-    for (; heads != 0; heads &= heads - 1) {    /* at most 15: a region cannot have more runs */
+    for (; heads != 0; heads &= heads - 1) { /* at most 15: a region cannot have more runs */
         unsigned first = hak_lowest_bit(heads);
         unsigned length = run_length(free_pages, first);
         if (length < count)
@@ -174,8 +174,7 @@ static void enter_fits(struct hak_pool_space *space, struct hak_region *region)
 /* If the unit of purges is a huge page, only the free pages of an empty region are purged. */
 static bool can_purge(const struct hak_region *region)
 {
-    return hak_region_purge_step() < HAK_REGION_SIZE ||
-           region->free_pages == ~(uint32_t)GAP_PAGE;
+    return hak_region_purge_step() < HAK_REGION_SIZE || region->free_pages == ~(uint32_t)GAP_PAGE;
 }
 
 static void leave_dirty(struct hak_region *region)
@@ -287,8 +286,8 @@ void *hak_pool_space_add(struct hak_pool_space *space, struct hak_region *region
 
 enum purged {
     PURGED_ALL,
-    PURGED_PART,      /* the budget ended */
-    PURGED_REFUSED,   /* by the kernel, for example memory locked by mlock */
+    PURGED_PART,    /* the budget ended */
+    PURGED_REFUSED, /* by the kernel, for example memory locked by mlock */
 };
 
 /* Purges `pages` of a region, run by run, within the budget. The addresses stay mapped: a lock-free
@@ -520,8 +519,7 @@ static struct hak_region *detach(struct hak_pool_space *space, struct hak_region
  * the region is unmapped. */
 static void purge_detached(struct hak_region *region)
 {
-    if (region->dirty_pages != 0 &&
-        hak_os_purge(region->base, HAK_REGION_SIZE, HAK_PURGE_NOW) == 0)
+    if (region->dirty_pages != 0 && hak_os_purge(region->base, HAK_REGION_SIZE, HAK_PURGE_NOW) == 0)
         region->dirty_pages = 0;
 }
 

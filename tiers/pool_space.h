@@ -46,39 +46,39 @@
 
 enum {
     HAK_REGION_PAGES = HAK_REGION_SIZE / HAK_PAGE_SIZE,
-    HAK_SPACE_DEGREES = 4,                       /* of fullness, for each length of run */
+    HAK_SPACE_DEGREES = 4, /* of fullness, for each length of run */
     HAK_SPACE_LISTS = HAK_REGION_PAGES * HAK_SPACE_DEGREES,
     HAK_SPACE_WHOLLY_FREE = (HAK_REGION_PAGES - 1) * HAK_SPACE_DEGREES,
     /* The most that one call does. A give may purge as many runs as the longest slab has pages, so
      * that dirty pages never exceed their bound, however short the runs are. */
     HAK_SPACE_GIVE_CALLS = 8,
     HAK_SPACE_TICK_CALLS = 16,
-    HAK_SPACE_PORTION_PAGES = 64,                /* about 4 MiB */
+    HAK_SPACE_PORTION_PAGES = 64, /* about 4 MiB */
 };
 
 /* The lists in which a region stands, at most once in each. */
 enum hak_region_role { HAK_REGION_FITS, HAK_REGION_DIRTY, HAK_REGION_ALL, HAK_REGION_ROLES };
 
 struct hak_region {
-    struct hak_pool *pool;       /* constant, as the next two */
+    struct hak_pool *pool; /* constant, as the next two */
     char *base;
     const struct hak_region_source *source;
-    struct hak_region *next;     /* in the list that hak_pool_space_collect returns */
+    struct hak_region *next; /* in the list that hak_pool_space_collect returns */
     struct {
         struct hak_region *next;
         struct hak_region *previous;
     } links[HAK_REGION_ROLES];
-    int node;                    /* that it is bound to, or HAK_NODE_ANY; written under the lock,
+    int node;             /* that it is bound to, or HAK_NODE_ANY; written under the lock,
                                     read relaxed without it */
-    uint32_t free_pages;         /* bit p: page p belongs to no slab; bit 0, the gap, is 0 */
-    uint32_t dirty_pages;        /* free pages that the kernel still backs */
-    uint32_t known_pages;        /* pages that were in slabs some time */
-    uint32_t aged_pages;         /* dirty pages that were dirty at the last visit, too */
-    uint64_t looked_ns;          /* the last visit, or when the region became dirty */
-    uint64_t given_ns;           /* when pages last became dirty */
-    struct hak_region_list *in_dirty;           /* the list of dirty regions that it stands in */
-    uint8_t fit;                 /* the list of `fits`; 0: in none, it has no free page */
-    struct hak_slab slabs[HAK_REGION_PAGES];    /* indexed by the slab's first page */
+    uint32_t free_pages;  /* bit p: page p belongs to no slab; bit 0, the gap, is 0 */
+    uint32_t dirty_pages; /* free pages that the kernel still backs */
+    uint32_t known_pages; /* pages that were in slabs some time */
+    uint32_t aged_pages;  /* dirty pages that were dirty at the last visit, too */
+    uint64_t looked_ns;   /* the last visit, or when the region became dirty */
+    uint64_t given_ns;    /* when pages last became dirty */
+    struct hak_region_list *in_dirty; /* the list of dirty regions that it stands in */
+    uint8_t fit;                      /* the list of `fits`; 0: in none, it has no free page */
+    struct hak_slab slabs[HAK_REGION_PAGES]; /* indexed by the slab's first page */
 };
 
 enum {
@@ -95,22 +95,22 @@ struct hak_region_list {
 struct hak_pool_space {
     struct hak_lock lock;
     const struct hak_region_source *source;
-    uint64_t fitting[HAK_SPACE_LISTS / 64];     /* bit l: fits[l] is not empty */
+    uint64_t fitting[HAK_SPACE_LISTS / 64]; /* bit l: fits[l] is not empty */
     struct hak_region_list fits[HAK_SPACE_LISTS];
     struct hak_region_list dirty;
-    struct hak_region_list spared;              /* dirty, but only a full purge takes them */
+    struct hak_region_list spared; /* dirty, but only a full purge takes them */
     struct hak_region_list all;
-    struct hak_region *looked_at;               /* the next in `all` for statistics: pool_view.h */
+    struct hak_region *looked_at; /* the next in `all` for statistics: pool_view.h */
     size_t dirty_bytes;
-    uint64_t given_ns;                          /* when pages were last given; relaxed */
-    uint64_t refused_ns;                        /* when the kernel last refused a purge; 0: never */
-    size_t used_bytes;                          /* of pages in slabs */
-    size_t least_used;                          /* bytes in slabs, in this time of decay */
-    size_t rise[2];                             /* above that; this and the last time of decay */
-    size_t again_bytes[2];                      /* taken of pages once in slabs; likewise */
-    uint64_t taken_ns;                          /* when this time of decay began */
-    struct hak_claim claim;                     /* of what the heap may keep */
-    size_t most_kept;                           /* bytes that needed it in this time of decay */
+    uint64_t given_ns;      /* when pages were last given; relaxed */
+    uint64_t refused_ns;    /* when the kernel last refused a purge; 0: never */
+    size_t used_bytes;      /* of pages in slabs */
+    size_t least_used;      /* bytes in slabs, in this time of decay */
+    size_t rise[2];         /* above that; this and the last time of decay */
+    size_t again_bytes[2];  /* taken of pages once in slabs; likewise */
+    uint64_t taken_ns;      /* when this time of decay began */
+    struct hak_claim claim; /* of what the heap may keep */
+    size_t most_kept;       /* bytes that needed it in this time of decay */
 };
 
 /* What may be claimed before any of it was taken again: so many bytes, and a share of those in

@@ -12,10 +12,10 @@
 struct hak_region_view {
     uintptr_t address;
     int node;
-    uint32_t free_pages;     /* as in struct hak_region */
+    uint32_t free_pages; /* as in struct hak_region */
     uint32_t dirty_pages;
-    uint8_t class_id[HAK_REGION_PAGES];    /* of the slab that begins at the page; 0: none does */
-    uint8_t used[HAK_REGION_PAGES];        /* percent of its objects that are not free in it */
+    uint8_t class_id[HAK_REGION_PAGES]; /* of the slab that begins at the page; 0: none does */
+    uint8_t used[HAK_REGION_PAGES];     /* percent of its objects that are not free in it */
 };
 
 /* Looks at up to `count` regions, from the first on, or (goes_on) from where the last look at the

@@ -13,17 +13,14 @@
 
 struct hak_terms;
 
-enum {
-    HAK_REGION_SHIFT = 21,
-    HAK_REGION_SIZE = 1 << HAK_REGION_SHIFT
-};
+enum { HAK_REGION_SHIFT = 21, HAK_REGION_SIZE = 1 << HAK_REGION_SHIFT };
 
 /* The shard that memory is mapped for: all that a tier needs to know of it. */
 struct hak_region_source {
-    struct hak_counters *counters;   /* of the shard */
-    int node;                        /* NUMA node by the kernel's id, or HAK_NODE_ANY */
-    uint16_t home;                   /* id of the shard */
-    struct hak_terms *terms;         /* of a heap that the program made (terms.h); else NULL */
+    struct hak_counters *counters; /* of the shard */
+    int node;                      /* NUMA node by the kernel's id, or HAK_NODE_ANY */
+    uint16_t home;                 /* id of the shard */
+    struct hak_terms *terms;       /* of a heap that the program made (terms.h); else NULL */
 };
 
 /* Sets what regions mapped from now on ask for: transparent huge pages, none, or nothing. Only the

@@ -12,10 +12,10 @@
 
 enum {
     BUNDLE_MIN = 16,
-    BUNDLE_BYTES = 256 * 1024,    /* big objects get shorter bundles */
+    BUNDLE_BYTES = 256 * 1024, /* big objects get shorter bundles */
     SLAB_PAGES_MAX = 8,
     SLAB_OBJECTS_MIN = 8,
-    SLAB_WASTE_PART = 16,         /* at most 1/16 of a slab is lost behind its last object */
+    SLAB_WASTE_PART = 16, /* at most 1/16 of a slab is lost behind its last object */
 };
 
 /* What the header's numbers must satisfy for the arithmetic below and the fields that hold a
@@ -23,9 +23,10 @@ enum {
 enum {
     /* A power of two has one bit. */
     ALL_POWERS = __builtin_popcount(HAK_TINY_MAX) == 1 && __builtin_popcount(HAK_MID_MAX) == 1 &&
-        __builtin_popcount(HAK_CLASS_STEP) == 1 && __builtin_popcount(HAK_CLASS_LINEAR_MAX) == 1 &&
-        __builtin_popcount(HAK_CLASS_SPREAD_MIN) == 1 &&
-        __builtin_popcount(HAK_CLASSES_PER_DOUBLING) == 1,
+                 __builtin_popcount(HAK_CLASS_STEP) == 1 &&
+                 __builtin_popcount(HAK_CLASS_LINEAR_MAX) == 1 &&
+                 __builtin_popcount(HAK_CLASS_SPREAD_MIN) == 1 &&
+                 __builtin_popcount(HAK_CLASSES_PER_DOUBLING) == 1,
 };
 _Static_assert(ALL_POWERS, "the numbers that classes are made of are powers of two");
 _Static_assert(HAK_CLASS_LINEAR_MAX / HAK_CLASSES_PER_DOUBLING >= HAK_CLASS_STEP,
@@ -39,8 +40,7 @@ _Static_assert(HAK_CLASS_SPREAD_MIN / 2 / HAK_CLASSES_PER_DOUBLING % HAK_CACHE_L
                "a spread class and one cache line are an odd number of lines: so many classes for "
                "each doubling need a larger HAK_CLASS_SPREAD_MIN");
 _Static_assert(HAK_CLASS_LAST <= UINT8_MAX, "the page map and the table have 8 bits for a class");
-_Static_assert(SLAB_PAGES_MAX * HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >=
-                   SLAB_OBJECTS_MIN,
+_Static_assert(SLAB_PAGES_MAX *HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >= SLAB_OBJECTS_MIN,
                "the longest slab holds enough of the largest objects");
 
 HAK_EARLY struct hak_class hak_classes[HAK_CLASS_COUNT];

@@ -30,9 +30,11 @@ enum {
     HAK_CLASS_NONE = 0,
     HAK_CLASS_LINEAR_LAST = HAK_CLASS_LINEAR_MAX / HAK_CLASS_STEP,
     /* The classes of HAK_TINY_MAX and HAK_MID_MAX; ctz of a power of two is its logarithm. */
-    HAK_CLASS_TINY_LAST = HAK_CLASS_LINEAR_LAST +
+    HAK_CLASS_TINY_LAST =
+        HAK_CLASS_LINEAR_LAST +
         HAK_CLASSES_PER_DOUBLING * __builtin_ctz(HAK_TINY_MAX / HAK_CLASS_LINEAR_MAX),
-    HAK_CLASS_MID_LAST = HAK_CLASS_LINEAR_LAST +
+    HAK_CLASS_MID_LAST =
+        HAK_CLASS_LINEAR_LAST +
         HAK_CLASSES_PER_DOUBLING * __builtin_ctz(HAK_MID_MAX / HAK_CLASS_LINEAR_MAX),
     /* Then exact powers of two, for sizes whose other class is spread; each is aligned to its
      * size. */
@@ -44,12 +46,12 @@ enum {
 enum { HAK_BUNDLE_MAX = 64 };
 
 struct hak_class {
-    uint32_t size;        /* bytes of an object */
-    uint32_t reciprocal;  /* ceil(2^32 / size): offset to index without a division */
-    uint16_t bundle;      /* objects in a full bundle, and in a magazine of a front */
-    uint16_t capacity;    /* objects in a slab */
-    uint16_t slab_pages;  /* pages of 64 KiB in a slab */
-    uint16_t misplaced;   /* bits of an address that are 0 where an object begins: those of the page
+    uint32_t size;       /* bytes of an object */
+    uint32_t reciprocal; /* ceil(2^32 / size): offset to index without a division */
+    uint16_t bundle;     /* objects in a full bundle, and in a magazine of a front */
+    uint16_t capacity;   /* objects in a slab */
+    uint16_t slab_pages; /* pages of 64 KiB in a slab */
+    uint16_t misplaced;  /* bits of an address that are 0 where an object begins: those of the page
                              below the lowest 1 of the size, since slabs begin at pages */
 };
 

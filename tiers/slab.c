@@ -12,9 +12,7 @@
 _Static_assert(HAK_PAGE_SIZE / HAK_CLASS_STEP <= HAK_SLAB_WORDS * 64,
                "a slab of one page has a bit for each object");
 
-enum {
-    WORD_BITS = 64
-};
+enum { WORD_BITS = 64 };
 
 void hak_slab_build(struct hak_slab *slab, void *base, unsigned class_id)
 {
@@ -25,7 +23,7 @@ void hak_slab_build(struct hak_slab *slab, void *base, unsigned class_id)
     slab->capacity = class->capacity;
     slab->free_count = class->capacity;
     slab->class_id = (uint8_t)class_id;
-    slab->pages = (uint8_t)class->slab_pages;
+    slab->pages = (uint8_t) class->slab_pages;
     slab->degree = 0;
     slab->waits = 0;
     slab->hole_count = 0;
@@ -83,8 +81,8 @@ static bool is_hidden(const struct hak_slab *slab, unsigned index, unsigned shif
 static uint64_t bits_in(unsigned word, struct range range)
 {
     unsigned low = range.first > word * WORD_BITS ? range.first % WORD_BITS : 0;
-    unsigned high = range.last < word * WORD_BITS + WORD_BITS ? range.last % WORD_BITS
-                                                              : WORD_BITS - 1u;
+    unsigned high =
+        range.last < word * WORD_BITS + WORD_BITS ? range.last % WORD_BITS : WORD_BITS - 1u;
     return UINT64_MAX << low & UINT64_MAX >> (WORD_BITS - 1u - high);
 }
 
@@ -95,8 +93,7 @@ static bool is_page_free(const struct hak_slab *slab, unsigned page, unsigned sh
     while (slab->hole_count != 0 && range.first <= range.last &&
            is_hidden(slab, range.first, shift))
         range.first++;
-    while (slab->hole_count != 0 && range.first <= range.last &&
-           is_hidden(slab, range.last, shift))
+    while (slab->hole_count != 0 && range.first <= range.last && is_hidden(slab, range.last, shift))
         range.last--;
     if (range.first > range.last)
         return true;

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    HAK_SLAB_WORDS = 64,    /* 4096 objects of 16 bytes in 64 KiB */
+    HAK_SLAB_WORDS = 64,     /* 4096 objects of 16 bytes in 64 KiB */
     HAK_SLAB_HOLE_WORDS = 2, /* 128 kernel pages of 4 KiB in 512 KiB */
 };
 
@@ -29,23 +29,23 @@ struct hak_slab_pages {
 
 struct hak_slab {
     uint64_t summary;
-    char *base;               /* first object */
-    uint32_t size;            /* bytes of an object */
-    uint32_t reciprocal;      /* ceil(2^32 / size) */
-    uint16_t free_count;      /* hidden objects included */
+    char *base;          /* first object */
+    uint32_t size;       /* bytes of an object */
+    uint32_t reciprocal; /* ceil(2^32 / size) */
+    uint16_t free_count; /* hidden objects included */
     uint16_t capacity;
-    uint8_t class_id;         /* 0: no slab begins at this page */
+    uint8_t class_id; /* 0: no slab begins at this page */
     uint8_t pages;
-    uint8_t degree;           /* which of the bin's lists it stands in (pool.h) */
-    uint8_t waits;            /* 1: is in the bin's list of waiting slabs (pool_holes.h) */
+    uint8_t degree; /* which of the bin's lists it stands in (pool.h) */
+    uint8_t waits;  /* 1: is in the bin's list of waiting slabs (pool_holes.h) */
     uint16_t hole_count;
-    struct hak_slab *next;    /* the bin's list of slabs with free objects */
+    struct hak_slab *next; /* the bin's list of slabs with free objects */
     struct hak_slab *previous;
     uint64_t words[HAK_SLAB_WORDS];
     struct hak_slab_pages holes;
-    struct hak_slab_pages idle;       /* pages free at the last search; none if an object was
+    struct hak_slab_pages idle;    /* pages free at the last search; none if an object was
                                          taken since */
-    struct hak_slab *next_waiting;    /* the bin's list of waiting slabs */
+    struct hak_slab *next_waiting; /* the bin's list of waiting slabs */
     struct hak_slab *previous_waiting;
     uint64_t looked_ns;
 };

@@ -66,8 +66,7 @@ static struct hak_terms_memory map_furnished(const struct hak_terms *terms, size
                                              enum hak_os_pages_kind kind)
 {
     struct hak_terms_memory memory = {NULL, kind};
-    memory.address =
-        kind == HAK_OS_HUGETLB ? hak_os_map_huge(size) : hak_os_map(size, ALIGNMENT);
+    memory.address = kind == HAK_OS_HUGETLB ? hak_os_map_huge(size) : hak_os_map(size, ALIGNMENT);
     if (memory.address != NULL && !furnish(terms, &memory, size, node)) {
         hak_os_release(memory.address, size, memory.kind);
         memory.address = NULL;

@@ -16,28 +16,28 @@
 
 /* The first group is constant while the heap lives. */
 struct hak_terms {
-    size_t limit;                    /* bytes that may be mapped; 0: no limit */
-    size_t soft_limit;               /* bytes from which on the program is told; 0: never */
-    struct hak_os_nodes nodes;       /* for `manner` */
+    size_t limit;              /* bytes that may be mapped; 0: no limit */
+    size_t soft_limit;         /* bytes from which on the program is told; 0: never */
+    struct hak_os_nodes nodes; /* for `manner` */
     enum hak_bind_manner manner;
-    uint8_t chooses_nodes;           /* 0: as the default heap does */
-    uint8_t wants_hugetlb;           /* explicit huge pages for runs */
-    uint8_t is_dumped;               /* in core dumps */
-    uint8_t populates;               /* makes memory present when it is mapped */
+    uint8_t chooses_nodes; /* 0: as the default heap does */
+    uint8_t wants_hugetlb; /* explicit huge pages for runs */
+    uint8_t is_dumped;     /* in core dumps */
+    uint8_t populates;     /* makes memory present when it is mapped */
     enum hak_os_huge huge;
 
-    size_t mapped;                   /* relaxed, all that follows */
+    size_t mapped; /* relaxed, all that follows */
     size_t peak;
-    uint64_t refused;                /* mappings beyond the limit */
-    uint32_t claims;                 /* mappings within it */
-    uint32_t exceeds;                /* 1: the soft limit is exceeded, and a caller was told */
+    uint64_t refused; /* mappings beyond the limit */
+    uint32_t claims;  /* mappings within it */
+    uint32_t exceeds; /* 1: the soft limit is exceeded, and a caller was told */
 };
 
 /* Whether explicit huge pages can be used, which are given back only as a whole. */
 enum hak_terms_huge { HAK_TERMS_NO_HUGETLB, HAK_TERMS_MAY_HUGETLB };
 
 struct hak_terms_memory {
-    void *address;                   /* NULL: none */
+    void *address; /* NULL: none */
     enum hak_os_pages_kind kind;
 };
 
@@ -52,7 +52,7 @@ void hak_terms_give_back(struct hak_terms *terms, size_t size);
 /* Bytes mapped, a moment ago. */
 static inline size_t hak_terms_mapped(const struct hak_terms *terms)
 {
-    return __atomic_load_n(&terms->mapped, __ATOMIC_RELAXED);    /* relaxed: a figure */
+    return __atomic_load_n(&terms->mapped, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
 /* Whether the soft limit is exceeded and no caller was told, a moment ago. relaxed: a hint */

@@ -19,10 +19,10 @@
 #include "topology/bind.h"
 
 enum {
-    MAP_PAGES = 2,                 /* entries of the page map */
+    MAP_PAGES = 2, /* entries of the page map */
     SIZE_MIN = MAP_PAGES * HAK_PAGE_SIZE,
     NUMBER_LOW_BITS = 16,
-    LOOK_MOST = 100,               /* ticks; the cache's oldest is looked at that often at least */
+    LOOK_MOST = 100, /* ticks; the cache's oldest is looked at that often at least */
 };
 
 /* ---- the page map ---- */
@@ -154,7 +154,7 @@ static void *map_plain(const struct hak_region_source *source, size_t size, size
 
 /* Maps memory for a descriptor; false if the kernel refuses. */
 static bool map_whale(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
-                     size_t alignment)
+                      size_t alignment)
 {
     void *address = map_hugetlb(source, size, alignment);
     whale->is_hugetlb = address != NULL;
@@ -278,8 +278,8 @@ static struct hak_whale *find_or_new(struct hak_whales *whales, size_t size, siz
 static bool lengthen(struct hak_whale *whale, size_t size)
 {
     size_t old = whale->size;
-    void *address = hak_os_grow(whale->address, old, size) == 0 ? whale->address
-                                                                 : move_whale(whale, size);
+    void *address =
+        hak_os_grow(whale->address, old, size) == 0 ? whale->address : move_whale(whale, size);
     struct hak_counters *counters = whale->source->counters;
     if (address == NULL) {
         withdraw(whale->address, HAK_PAGE_FOREIGN);
@@ -301,7 +301,7 @@ static bool lengthen(struct hak_whale *whale, size_t size)
 /* Makes a whale `size` bytes long. It has *had bytes, whose contents are arbitrary. False: out of
  * memory. Lock not held. */
 static bool furnish(struct hak_whale *whale, const struct hak_region_source *source, size_t size,
-                   size_t alignment, size_t *had)
+                    size_t alignment, size_t *had)
 {
     if (*had >= size || (*had != 0 && lengthen(whale, size)))
         return true;
@@ -380,7 +380,7 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     bool is_purged = hak_arms[give.arm].act == HAK_ACT_PURGE;
     /* A whale that is spread over nodes that the program chose serves no other request. */
     bool is_kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD && !is_purged &&
-               hak_headroom_shortfall() == 0 && policy->decay_ns != 0;
+                   hak_headroom_shortfall() == 0 && policy->decay_ns != 0;
     if (hak_learner_watches(policy)) {
         give.is_purged = is_purged;
         give.spent_ns = is_purged ? hak_learner_act_ns(learner, give.arm, give.units) : 0;
@@ -523,7 +523,7 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
         address = move_whale(whale, size);
     if (address == NULL)
         return NULL;
-    hak_region_advise(address, size);    /* it may have been mapped before options were read */
+    hak_region_advise(address, size); /* it may have been mapped before options were read */
     return resized(whales, whale, address, size);
 }
 
@@ -572,7 +572,7 @@ size_t hak_whale_trim(struct hak_whales *whales)
 struct hak_whale_bytes hak_whale_bytes(struct hak_whales *whales)
 {
     hak_lock_acquire(&whales->lock);
-    struct hak_whale_bytes bytes = { whales->used_bytes, whales->cached_bytes };
+    struct hak_whale_bytes bytes = {whales->used_bytes, whales->cached_bytes};
     hak_lock_release(&whales->lock);
     return bytes;
 }

@@ -31,36 +31,36 @@
 #include "tiers/region.h"
 
 enum {
-    HAK_WHALE_CHUNK_FIRST_SHIFT = 6,  /* log2 of the first chunk's descriptors */
+    HAK_WHALE_CHUNK_FIRST_SHIFT = 6, /* log2 of the first chunk's descriptors */
     HAK_WHALE_CHUNKS = 32 - HAK_WHALE_CHUNK_FIRST_SHIFT,
-    HAK_WHALE_CACHED_MAX = 8,         /* whales in the cache */
+    HAK_WHALE_CACHED_MAX = 8, /* whales in the cache */
 };
 
 struct hak_whale {
-    void *address;                           /* NULL: the descriptor is not in use */
-    size_t size;                             /* bytes mapped, all usable */
-    const struct hak_region_source *source;  /* of the shard that it counts for */
-    struct hak_whale *next;                  /* in the list of unused descriptors, or in the
+    void *address;                          /* NULL: the descriptor is not in use */
+    size_t size;                            /* bytes mapped, all usable */
+    const struct hak_region_source *source; /* of the shard that it counts for */
+    struct hak_whale *next;                 /* in the list of unused descriptors, or in the
                                                 cache, from old to young */
-    uint32_t number;                         /* constant */
-    uint32_t freed;                          /* the tick at which it entered the cache */
-    bool is_live;                            /* the program holds it */
-    bool is_hugetlb;                         /* consists of explicit huge pages: cannot grow */
+    uint32_t number;                        /* constant */
+    uint32_t freed;                         /* the tick at which it entered the cache */
+    bool is_live;                           /* the program holds it */
+    bool is_hugetlb;                        /* consists of explicit huge pages: cannot grow */
 };
 
 /* All zero, then hak_whale_start: valid, and empty. */
 struct hak_whales {
-    struct hak_lock lock;                    /* guards all that follows */
-    uint32_t now;                            /* the last tick's time; ticks read it relaxed */
-    uint32_t count;                          /* numbers ever used */
+    struct hak_lock lock; /* guards all that follows */
+    uint32_t now;         /* the last tick's time; ticks read it relaxed */
+    uint32_t count;       /* numbers ever used */
     uint32_t cached_count;
     struct hak_whale *chunks[HAK_WHALE_CHUNKS];
     struct hak_whale *unused;
-    struct hak_whale *oldest;                /* the cache, in the order of freeing */
+    struct hak_whale *oldest; /* the cache, in the order of freeing */
     size_t used_bytes;
     size_t cached_bytes;
-    struct hak_claim claim;                  /* of the unused bytes that the heap may keep */
-    struct hak_learner learner;              /* whether a freed whale is kept or unmapped */
+    struct hak_claim claim;     /* of the unused bytes that the heap may keep */
+    struct hak_learner learner; /* whether a freed whale is kept or unmapped */
 };
 
 /* Bytes of all whales, for statistics. */
@@ -97,8 +97,7 @@ void hak_whale_adopt(struct hak_whales *whales, const void *object,
  * Returns the address: a new one, aligned to 2 MiB, only if `move` allows it. NULL, with the whale
  * unchanged, if this is impossible without a copy (for example, advice on a part of the range has
  * split the mapping). */
-void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size,
-                       enum hak_os_move move);
+void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enum hak_os_move move);
 
 /* Tells the time, and unmaps whales that were cached for policy->decay_ns. For slow paths. */
 void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, uint64_t now_ns);

@@ -8,7 +8,7 @@
 #include "tiers/meta.h"
 
 enum {
-    FIT_SHARE = 8,    /* a cached whale serves if it wastes at most 1/8 */
+    FIT_SHARE = 8, /* a cached whale serves if it wastes at most 1/8 */
 };
 
 /* ---- descriptors ---- */
@@ -99,8 +99,7 @@ struct hak_whale *hak_whale_cache_find(struct hak_whales *whales, size_t size, s
         const struct hak_whale *whale = *link;
         if (whale->size < size || whale->size - size > size / FIT_SHARE)
             continue;
-        if (may_serve(whale, alignment, node) &&
-            (best == NULL || whale->size <= (*best)->size))
+        if (may_serve(whale, alignment, node) && (best == NULL || whale->size <= (*best)->size))
             best = link;
     }
     return best != NULL ? hak_whale_cache_pop(whales, best) : NULL;
@@ -131,8 +130,8 @@ struct hak_whale *hak_whale_cache_find_other(struct hak_whales *whales, size_t s
 struct hak_whale *hak_whale_cache_evict(struct hak_whales *whales, size_t bytes, unsigned count)
 {
     struct hak_whale *evicted = NULL;
-    while (whales->oldest != NULL
-           && (whales->cached_bytes > bytes || whales->cached_count > count)) {
+    while (whales->oldest != NULL &&
+           (whales->cached_bytes > bytes || whales->cached_count > count)) {
         struct hak_whale *whale = hak_whale_cache_pop(whales, &whales->oldest);
         whale->next = evicted;
         evicted = whale;

@@ -24,7 +24,8 @@ static const char usage[] =
     "    shows the decisions in a log of HAKMEM_LEARN_LOG, and what each arm would have cost\n"
     "hakmem profile PID|FILE [--raw] [--live|--total] [--objects] [--by shard|node] [--top N]\n"
     "    [--folded] [--svg FILE] [--diff FILE]\n"
-    "    shows which call stacks allocated what, of a process started with HAKMEM_PROFILE=512K or of\n"
+    "    shows which call stacks allocated what, of a process started with HAKMEM_PROFILE=512K or "
+    "of\n"
     "    a file that it wrote; a table, folded stacks, or a flame graph\n"
     "hakmem --help | --version\n";
 
@@ -32,12 +33,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"topo", hak_command_topo},
-    {"run", hak_command_run},
-    {"stat", hak_command_stat},
-    {"top", hak_command_top},
-    {"map", hak_command_map},
-    {"learn", hak_command_learn},
+    {"topo", hak_command_topo},       {"run", hak_command_run}, {"stat", hak_command_stat},
+    {"top", hak_command_top},         {"map", hak_command_map}, {"learn", hak_command_learn},
     {"profile", hak_command_profile},
 };
 

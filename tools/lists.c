@@ -26,9 +26,8 @@ static int write_list(const struct bitmask *bits, char *list, size_t room)
         while (last + 1 < bits->size && numa_bitmask_isbitset(bits, last + 1))
             last++;
         const char *comma = length > 0 ? "," : "";
-        int put = bit == last
-                      ? snprintf(list + length, room - length, "%s%u", comma, bit)
-                      : snprintf(list + length, room - length, "%s%u-%u", comma, bit, last);
+        int put = bit == last ? snprintf(list + length, room - length, "%s%u", comma, bit)
+                              : snprintf(list + length, room - length, "%s%u-%u", comma, bit, last);
         if (put < 0 || (size_t)put >= room - length)
             return -1;
         length += (size_t)put;
@@ -37,7 +36,8 @@ static int write_list(const struct bitmask *bits, char *list, size_t room)
     return length > 0 ? 0 : -1;
 }
 
-static int resolve(struct bitmask *(*parse)(const char *), const char *from, char *list, size_t room)
+static int resolve(struct bitmask *(*parse)(const char *), const char *from, char *list,
+                   size_t room)
 {
     if (is_plain(from)) {
         int length = snprintf(list, room, "%s", from);
@@ -45,7 +45,7 @@ static int resolve(struct bitmask *(*parse)(const char *), const char *from, cha
     }
     if (numa_available() < 0)
         return -1;
-    struct bitmask *bits = parse(from);    /* prints on stderr what it cannot parse */
+    struct bitmask *bits = parse(from); /* prints on stderr what it cannot parse */
     if (bits == NULL)
         return -1;
     int refused = write_list(bits, list, room);
@@ -58,11 +58,11 @@ int hak_resolve_lists(const char *name, const char *value, char *resolved, size_
     if (strcmp(name, "HAKMEM_NODES") == 0)
         return resolve(numa_parse_nodestring, value, resolved, room);
     const char *colon = strcmp(name, "HAKMEM_SHARD") == 0 ? strchr(value, ':') : NULL;
-    int head = snprintf(resolved, room, "%.*s", colon != NULL ? (int)(colon + 1 - value) : (int)room,
-                        value);
+    int head = snprintf(resolved, room, "%.*s",
+                        colon != NULL ? (int)(colon + 1 - value) : (int)room, value);
     if (head < 0 || (size_t)head >= room)
         return -1;
-    return colon == NULL ? 0
-                         : resolve(numa_parse_cpustring, colon + 1, resolved + head,
-                                   room - (size_t)head);
+    return colon == NULL
+               ? 0
+               : resolve(numa_parse_cpustring, colon + 1, resolved + head, room - (size_t)head);
 }

@@ -23,7 +23,7 @@
 #include "tools/commands.h"
 
 enum {
-    COPIES = 20,          /* while parts are being written; 5 ms apart */
+    COPIES = 20, /* while parts are being written; 5 ms apart */
     PAUSE_US = 5000,
     LINE = 4096,
 };
@@ -208,7 +208,8 @@ int hak_page_is_own(const struct hak_page_file *page, uint64_t process)
     uint64_t number = own_number(page);
     if (number == 0 || number == process)
         return 1;
-    fprintf(stderr, "hakmem: process %d has not published its own %s yet, but has its parent's page\n",
+    fprintf(stderr,
+            "hakmem: process %d has not published its own %s yet, but has its parent's page\n",
             (int)page->process, page->kind->what);
     return 0;
 }
@@ -235,8 +236,8 @@ static const char *copy_once(const struct hak_published_source *source, int want
         return wrong;
     if (!make_room(copy, shards, wants_regions))
         return "there is no memory for a copy of the page";
-    struct hak_published_copy parts = {.sheet = copy->sheet, .shards = shards,
-                                       .regions = wants_regions ? copy->regions : NULL};
+    struct hak_published_copy parts = {
+        .sheet = copy->sheet, .shards = shards, .regions = wants_regions ? copy->regions : NULL};
     wrong = hak_published_read(source, &parts);
     *is_torn = parts.is_torn;
     return wrong;

@@ -11,9 +11,9 @@
 #include "stats/report.h"
 
 struct hak_page_kind {
-    const char *link;      /* what its descriptor leads to: "/memfd:NAME" */
-    const char *what;      /* for messages */
-    const char *option;    /* that a process is started with */
+    const char *link;   /* what its descriptor leads to: "/memfd:NAME" */
+    const char *what;   /* for messages */
+    const char *option; /* that a process is started with */
 };
 
 extern const struct hak_page_kind hak_page_statistics;
@@ -23,17 +23,17 @@ extern const struct hak_page_kind hak_page_profile;
 struct hak_page_file {
     const struct hak_page_kind *kind;
     pid_t process;
-    int descriptor;     /* of the page, or of the process's memory */
-    uint64_t offset;    /* where the page begins in there */
+    int descriptor;  /* of the page, or of the process's memory */
+    uint64_t offset; /* where the page begins in there */
 };
 
 /* A copy of it, in memory that the next copy uses again. All zero at first. */
 struct hak_page_copy {
     struct hak_sheet *sheet;
     struct hak_published_regions *regions;
-    size_t room;                       /* shards */
+    size_t room; /* shards */
     struct hak_report report;
-    uint64_t age_ns;                   /* since it was collected; 0: it comes from the future */
+    uint64_t age_ns; /* since it was collected; 0: it comes from the future */
 };
 
 /* Finds the page of the process that the argument names. 0, or -1 after a line on stderr. */

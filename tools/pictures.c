@@ -11,9 +11,7 @@
 
 #include "tools/commands.h"
 
-enum {
-    ARGUMENTS_MAX = 64
-};
+enum { ARGUMENTS_MAX = 64 };
 
 int hak_own_path(char path[PATH_MAX])
 {
@@ -31,8 +29,8 @@ static int find_script(const char *script_name, char path[PATH_MAX])
     char own[PATH_MAX];
     char *slash = hak_own_path(own) == 0 ? strrchr(own, '/') : NULL;
     for (size_t i = 0; slash != NULL && i < sizeof places / sizeof places[0]; i++) {
-        int length = snprintf(path, PATH_MAX, "%.*s/%s%s", (int)(slash - own), own, places[i],
-                              script_name);
+        int length =
+            snprintf(path, PATH_MAX, "%.*s/%s%s", (int)(slash - own), own, places[i], script_name);
         if (length < PATH_MAX && access(path, R_OK) == 0)
             return 0;
     }

@@ -20,8 +20,8 @@ enum form { FORM_TEXT, FORM_JSON, FORM_PROMETHEUS };
 struct wish {
     const char *process;
     enum form form;
-    int regions;           /* --map: JSON has them */
-    double interval;       /* seconds; 0: once */
+    int regions;     /* --map: JSON has them */
+    double interval; /* seconds; 0: once */
 };
 
 /* ---- arguments ------------------------------------------------------------------------------- */
@@ -124,7 +124,7 @@ int hak_command_stat(int argc, char **argv)
         return HAK_STATUS_FAILED;
     do {
         status = hak_page_copy(&page, wish.regions, &copy) == 0 ? print(&wish, &copy)
-                                                                 : HAK_STATUS_FAILED;
+                                                                : HAK_STATUS_FAILED;
         if (wish.interval > 0 && status == 0)
             sleep_for(wish.interval);
     } while (wish.interval > 0 && status == 0 && hak_page_has_process(&page));

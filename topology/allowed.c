@@ -16,10 +16,7 @@ typedef int hak_allowed_reader(uint64_t *mask, size_t size);
  * accepts, and keep the ids that fit. */
 static int read_into_larger(struct hak_cpu_set *set, hak_allowed_reader *read)
 {
-    enum {
-        FIRST_SIZE = 2 * sizeof(set->words),
-        LAST_SIZE = 64 * sizeof(set->words)
-    };
+    enum { FIRST_SIZE = 2 * sizeof(set->words), LAST_SIZE = 64 * sizeof(set->words) };
     for (size_t size = FIRST_SIZE; size <= LAST_SIZE; size *= 2) {
         size_t room = hak_align_up(size, hak_os_page_size());
         uint64_t *mask = hak_os_map(room, hak_os_page_size());

@@ -13,15 +13,15 @@
 #include "os/memory.h"
 
 static struct {
-    struct hak_lock lock;             /* over start */
-    struct hak_os_nodes memory;       /* nodes with memory; written by start only, as the next */
-    struct hak_os_nodes near;         /* those of them that are used unasked: see bind.h */
-    uint32_t has_far;                 /* there are others; relaxed */
-    struct hak_os_nodes unbindable;   /* nodes refused by EINVAL (cpuset); relaxed */
+    struct hak_lock lock;           /* over start */
+    struct hak_os_nodes memory;     /* nodes with memory; written by start only, as the next */
+    struct hak_os_nodes near;       /* those of them that are used unasked: see bind.h */
+    uint32_t has_far;               /* there are others; relaxed */
+    struct hak_os_nodes unbindable; /* nodes refused by EINVAL (cpuset); relaxed */
     unsigned memory_nodes;
     enum hak_bind_policy policy;
-    uint32_t step;                    /* enum hak_bind_step; relaxed: may go down */
-    uint32_t blind;                   /* the kernel does not tell a page's node; relaxed */
+    uint32_t step;  /* enum hak_bind_step; relaxed: may go down */
+    uint32_t blind; /* the kernel does not tell a page's node; relaxed */
     const char *why;
 } binding;
 
@@ -108,7 +108,7 @@ static int is_unbindable(unsigned node)
 static enum hak_bind_result note_refusal(int refused, int node)
 {
     if (refused == -ENOMEM)
-        return HAK_BIND_REFUSED;    /* too many mappings for now */
+        return HAK_BIND_REFUSED; /* too many mappings for now */
     if (refused == -EINVAL && node >= 0)
         /* relaxed: as in read_bit */
         __atomic_fetch_or(&binding.unbindable.word[node / 64], (uint64_t)1 << node % 64,
@@ -269,8 +269,7 @@ enum hak_bind_result hak_bind_spread(void *memory, size_t size, const struct hak
         return HAK_BIND_LEFT;
     if (nodes == NULL)
         nodes = &binding.near;
-    int refused =
-        hak_os_bind(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes, HAK_OS_PAGES_LEAVE);
+    int refused = hak_os_bind(memory, size, HAK_OS_POLICY_INTERLEAVE, nodes, HAK_OS_PAGES_LEAVE);
     return refused ? note_refusal(refused, HAK_NODE_ANY) : HAK_BIND_DONE;
 }
 
@@ -322,7 +321,7 @@ static int prefer(void *memory, size_t size, const struct hak_os_nodes *nodes, u
         if (refused == 0)
             knows_not(HAK_OS_POLICY_PREFERRED_MANY);
     } else if (refused == 0)
-        hak_os_bind_home(memory, size, first);    /* refused: the kernel begins where we run */
+        hak_os_bind_home(memory, size, first); /* refused: the kernel begins where we run */
     return refused;
 }
 

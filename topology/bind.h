@@ -20,9 +20,9 @@
 
 /* In the order of the list in api/options.def. */
 enum hak_bind_policy {
-    HAK_BIND_PREFERRED,    /* the shard's node; when it is full, the nearest */
-    HAK_BIND_STRICT,       /* the shard's node only: "bind" */
-    HAK_BIND_INTERLEAVE,   /* all nodes in turn */
+    HAK_BIND_PREFERRED,  /* the shard's node; when it is full, the nearest */
+    HAK_BIND_STRICT,     /* the shard's node only: "bind" */
+    HAK_BIND_INTERLEAVE, /* all nodes in turn */
     HAK_BIND_NONE,
 };
 
@@ -34,23 +34,23 @@ enum hak_bind_step {
 
 /* The outcome for memory. */
 enum hak_bind_result {
-    HAK_BIND_LEFT,       /* the kernel was not asked */
+    HAK_BIND_LEFT, /* the kernel was not asked */
     HAK_BIND_DONE,
-    HAK_BIND_SPILLED,    /* the node is full: the memory lies on the nearest */
-    HAK_BIND_REFUSED,    /* it will lie where it is touched first */
-    HAK_BIND_FULL,       /* STRICT: the node has no room; the memory must not be used */
+    HAK_BIND_SPILLED, /* the node is full: the memory lies on the nearest */
+    HAK_BIND_REFUSED, /* it will lie where it is touched first */
+    HAK_BIND_FULL,    /* STRICT: the node has no room; the memory must not be used */
 };
 
 struct hak_bind_state {
-    enum hak_bind_policy policy;    /* asked for */
-    enum hak_bind_step step;        /* in force */
-    const char *why;                /* reason for a lower step; NULL on the highest */
+    enum hak_bind_policy policy; /* asked for */
+    enum hak_bind_step step;     /* in force */
+    const char *why;             /* reason for a lower step; NULL on the highest */
 };
 
 /* Values that name no single node. */
 enum {
     HAK_NODE_ANY = -1,
-    HAK_NODE_SPREAD = -2,    /* over several, as its owner told the kernel */
+    HAK_NODE_SPREAD = -2, /* over several, as its owner told the kernel */
 };
 
 /* Learns the machine and tests what the kernel allows. Before it runs, nothing is bound. Nodes that
@@ -59,7 +59,6 @@ enum {
  * names them. The others are near. */
 void hak_bind_start(const struct hak_topology *topology, enum hak_bind_policy policy,
                     const struct hak_cpu_set *asked);
-
 
 struct hak_bind_state hak_bind_state(void);
 
@@ -90,10 +89,10 @@ enum hak_bind_result hak_bind_to(void *memory, size_t size, int node, enum hak_o
 
 /* How memory lies among several nodes. */
 enum hak_bind_manner {
-    HAK_BIND_MANNER_PREFER,        /* there, the own node first; when they are full, others */
-    HAK_BIND_MANNER_ONLY,          /* there, or nowhere */
-    HAK_BIND_MANNER_INTERLEAVE,    /* page by page in turn */
-    HAK_BIND_MANNER_WEIGHTED,      /* by the weights that the administrator set; equal ones before
+    HAK_BIND_MANNER_PREFER,     /* there, the own node first; when they are full, others */
+    HAK_BIND_MANNER_ONLY,       /* there, or nowhere */
+    HAK_BIND_MANNER_INTERLEAVE, /* page by page in turn */
+    HAK_BIND_MANNER_WEIGHTED,   /* by the weights that the administrator set; equal ones before
                                       Linux 6.9 */
 };
 

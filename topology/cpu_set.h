@@ -8,10 +8,7 @@
 
 #include "os/print.h"
 
-enum {
-    HAK_CPU_SET_MAX = 4096,
-    HAK_CPU_SET_WORDS = HAK_CPU_SET_MAX / 64
-};
+enum { HAK_CPU_SET_MAX = 4096, HAK_CPU_SET_WORDS = HAK_CPU_SET_MAX / 64 };
 
 struct hak_cpu_set {
     uint64_t words[HAK_CPU_SET_WORDS];

@@ -50,10 +50,8 @@ struct way {
 };
 
 static const struct way ways[] = {
-    {"hwloc", HAK_WAY_HWLOC, from_hwloc},
-    {"synthetic", HAK_WAY_SYNTHETIC, from_hwloc},
-    {"xml", HAK_WAY_XML, from_hwloc},
-    {"sysfs", 0, from_sysfs},
+    {"hwloc", HAK_WAY_HWLOC, from_hwloc}, {"synthetic", HAK_WAY_SYNTHETIC, from_hwloc},
+    {"xml", HAK_WAY_XML, from_hwloc},     {"sysfs", 0, from_sysfs},
     {"affinity", 0, from_affinity},
 };
 

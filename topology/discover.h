@@ -12,7 +12,7 @@ struct hak_discover_request {
     enum hak_topology_detail detail;
     const struct hak_cpu_set *also; /* CPUs that the process may use but the calling thread's
                                        affinity excludes; NULL: none */
-    struct hak_wish wish; /* all but AUTO and SYSFS use hwloc: from_hwloc.h says what the
+    struct hak_wish wish;           /* all but AUTO and SYSFS use hwloc: from_hwloc.h says what the
                                       caller must ensure */
 };
 

@@ -57,8 +57,8 @@ int hak_domains_parse(const char *text, struct hak_domain_request *request)
         return -EINVAL;
     memcpy(word, text, length);
     struct hak_cpu_set cpus = {0};
-    if (text[length] == ':' && (hak_cpu_set_parse(&cpus, text + length + 1) != 0 ||
-                                hak_cpu_set_count(&cpus) == 0))
+    if (text[length] == ':' &&
+        (hak_cpu_set_parse(&cpus, text + length + 1) != 0 || hak_cpu_set_count(&cpus) == 0))
         return -EINVAL;
     int refused = parse_mode(word, request);
     if (refused == 0)

@@ -79,7 +79,7 @@ struct hak_domains {
     unsigned threads_share;    /* 0; or the count if it exceeds the allowed CPUs: the threads of a
                                   CPU then spread over its shards by their ordinals */
     unsigned nodes;
-    unsigned imagined;         /* as in the topology */
+    unsigned imagined;                                /* as in the topology */
     unsigned cpus;                                    /* entries of `order` */
     struct hak_domain_cpu cpu[HAK_TOPOLOGY_MAX_CPUS]; /* by id, unknown ones too */
     struct hak_domain_shard shard[HAK_DOMAINS_MAX_SHARDS];

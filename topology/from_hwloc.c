@@ -88,7 +88,7 @@ struct reader {
 };
 
 enum {
-    MAJOR_SHIFT = 16, /* of hwloc's version number */
+    MAJOR_SHIFT = 16,          /* of hwloc's version number */
     SAME_PACKAGE_DISTANCE = 15 /* between local and remote: a guess where nothing is told */
 };
 
@@ -131,8 +131,8 @@ static int load_machine(const struct reader *reader, const struct hak_wish *wish
     if (wish->way == HAK_WAY_SYNTHETIC && hwloc->set_synthetic(reader->machine, wish->text) != 0)
         return -EINVAL;
     /* its length counts the NUL */
-    if (reader->xml != NULL && hwloc->set_xml(reader->machine, reader->xml,
-                                              (int)strlen(reader->xml) + 1) != 0)
+    if (reader->xml != NULL &&
+        hwloc->set_xml(reader->machine, reader->xml, (int)strlen(reader->xml) + 1) != 0)
         return -EINVAL;
     if (set_flags(reader) != 0)
         return -EINVAL;
@@ -313,8 +313,8 @@ static int read_machine(const struct reader *reader)
 
 /* ---- the way -------------------------------------------------------------------------------- */
 
-static int read_through(void *library, struct hak_topology *topology,
-                        const struct hak_wish *wish, const char *xml)
+static int read_through(void *library, struct hak_topology *topology, const struct hak_wish *wish,
+                        const char *xml)
 {
     struct reader reader = {.topology = topology, .xml = xml};
     int error = find_calls(library, &reader.hwloc);
@@ -329,8 +329,7 @@ static int read_through(void *library, struct hak_topology *topology,
     return error;
 }
 
-static int load(struct hak_topology *topology, const struct hak_wish *wish,
-                const char *xml)
+static int load(struct hak_topology *topology, const struct hak_wish *wish, const char *xml)
 {
     if (dlopen == NULL || dlsym == NULL || dlclose == NULL)
         return -ENOENT;
@@ -352,7 +351,7 @@ static int load_file(struct hak_topology *topology, const struct hak_wish *wish)
     char *cleaned = pages + size;
     struct hak_writer writer = hak_writer_to_buffer(cleaned, size);
     long length = hak_os_read_regular(wish->text, pages, size);
-    int error = length < 0                  ? -EINVAL
+    int error = length < 0                 ? -EINVAL
                 : length == (long)size - 1 ? -E2BIG
                                            : hak_hwloc_clean_xml(pages, (size_t)length, &writer);
     if (error == 0)

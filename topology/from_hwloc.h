@@ -10,7 +10,6 @@
 
 #include "topology/topology.h"
 #include "topology/wish.h"
-#include "topology/topology.h"
 
 /* Fills a fresh description, cores too; `imagined` is set if hwloc says that it is not of this
  * machine. 0; -ENOENT: no hwloc 2 can be loaded here; -EINVAL: it does not understand what was

@@ -24,8 +24,8 @@
 /* Not on the stack: the first malloc may come from a thread with a small stack. */
 struct reader {
     int root;
-    unsigned l3_index;  /* the cache/indexM that was the last L3, */
-    int l3_is_known;    /* if any was found */
+    unsigned l3_index; /* the cache/indexM that was the last L3, */
+    int l3_is_known;   /* if any was found */
     char path[128];
     struct hak_cpu_set set; /* the set read last */
     struct hak_cpu_set online;
@@ -169,9 +169,7 @@ static int has_level_3(struct reader *reader, unsigned cpu, unsigned index)
  * all CPUs. A CPU without index0 has no caches in sysfs. -ENOENT: no L3. */
 static int find_l3_index(struct reader *reader, unsigned cpu)
 {
-    enum {
-        INDEXES = 8
-    };
+    enum { INDEXES = 8 };
     if (has_level_3(reader, cpu, reader->l3_index))
         return 0;
     for (unsigned index = 0; index < INDEXES; index++) {
@@ -189,8 +187,7 @@ static int find_l3_index(struct reader *reader, unsigned cpu)
 static int read_l3_of(struct reader *reader, unsigned cpu)
 {
     /* All CPUs number their caches alike, so the level is read once. */
-    if (reader->l3_is_known &&
-        read_of_cache(reader, cpu, reader->l3_index, "shared_cpu_list") == 0)
+    if (reader->l3_is_known && read_of_cache(reader, cpu, reader->l3_index, "shared_cpu_list") == 0)
         return parse_set(reader);
     int error = find_l3_index(reader, cpu);
     if (error == 0)
@@ -217,11 +214,7 @@ static int read_core_of(struct reader *reader, unsigned cpu)
 }
 
 /* Where a CPU is, below its node. */
-enum place {
-    PLACE_L3,
-    PLACE_PACKAGE,
-    PLACE_CORE
-};
+enum place { PLACE_L3, PLACE_PACKAGE, PLACE_CORE };
 
 static uint16_t *label_of(struct hak_topology_cpu *cpu, enum place place)
 {

@@ -48,7 +48,7 @@ int hak_hwloc_check_notation(const char *text)
         size_t length = strcspn(text, " \n([");
         if (*text == '(') {
             text = behind(text, ')');
-        } else if (*text == '[') {    /* memory, at each object of this level */
+        } else if (*text == '[') { /* memory, at each object of this level */
             objects += width;
             nodes += width;
             text = behind(text, ']');
@@ -85,8 +85,8 @@ struct span {
 
 struct tag {
     struct span name;
-    bool closes;    /* </name> */
-    bool is_empty;  /* <name/> */
+    bool closes;   /* </name> */
+    bool is_empty; /* <name/> */
     unsigned attributes;
     struct span attribute[ATTRIBUTES];
     struct span value[ATTRIBUTES];
@@ -97,9 +97,9 @@ enum type { NO_TYPE, MACHINE, PACKAGE, L3, CORE, PU, GROUP, NODE, PASSED, LEFT_O
 /* An object that is open. */
 struct level {
     enum type type;
-    unsigned rank;               /* types below have a higher one */
+    unsigned rank; /* types below have a higher one */
     struct hak_cpu_set cpus;
-    struct hak_cpu_set taken;    /* by its children */
+    struct hak_cpu_set taken; /* by its children */
 };
 
 struct machine {
@@ -108,10 +108,10 @@ struct machine {
     struct hak_writer *cleaned;
     struct tag tag;
     unsigned objects;
-    unsigned open;               /* levels, those that are passed too */
+    unsigned open; /* levels, those that are passed too */
     bool has_root;
     struct level level[HAK_HWLOC_LEVELS];
-    struct hak_cpu_set nodes;    /* seen */
+    struct hak_cpu_set nodes; /* seen */
     struct hak_cpu_set root_nodes;
     struct hak_cpu_set set;
 };
@@ -313,11 +313,11 @@ static enum type type_of(struct span name)
         const char *name;
         enum type type;
     } types[] = {
-        {"Machine", MACHINE}, {"Package", PACKAGE},  {"L3Cache", L3},       {"Core", CORE},
-        {"PU", PU},           {"Group", GROUP},      {"NUMANode", NODE},    {"Die", PASSED},
-        {"L1Cache", PASSED},  {"L2Cache", PASSED},   {"L4Cache", PASSED},   {"L5Cache", PASSED},
-        {"L1iCache", PASSED}, {"L2iCache", PASSED},  {"L3iCache", PASSED},  {"MemCache", PASSED},
-        {"Misc", LEFT_OUT},   {"Bridge", LEFT_OUT},  {"PCIDev", LEFT_OUT},  {"OSDev", LEFT_OUT},
+        {"Machine", MACHINE}, {"Package", PACKAGE}, {"L3Cache", L3},      {"Core", CORE},
+        {"PU", PU},           {"Group", GROUP},     {"NUMANode", NODE},   {"Die", PASSED},
+        {"L1Cache", PASSED},  {"L2Cache", PASSED},  {"L4Cache", PASSED},  {"L5Cache", PASSED},
+        {"L1iCache", PASSED}, {"L2iCache", PASSED}, {"L3iCache", PASSED}, {"MemCache", PASSED},
+        {"Misc", LEFT_OUT},   {"Bridge", LEFT_OUT}, {"PCIDev", LEFT_OUT}, {"OSDev", LEFT_OUT},
     };
     for (size_t i = 0; i < HAK_ARRAY_LENGTH(types); i++)
         if (is(name, types[i].name))
@@ -362,8 +362,8 @@ static int put_sets(struct machine *machine, const struct hak_cpu_set *cpus, boo
 
 static int put_numbers(struct machine *machine)
 {
-    static const char *const numbers[] = {"os_index", "gp_index", "local_memory", "cache_size",
-                                          "depth",    "cache_type"};
+    static const char *const numbers[] = {"os_index",   "gp_index", "local_memory",
+                                          "cache_size", "depth",    "cache_type"};
     for (size_t i = 0; i < HAK_ARRAY_LENGTH(numbers); i++) {
         struct span value = value_of(&machine->tag, numbers[i]);
         if (value.length == 0)
@@ -500,7 +500,7 @@ static int take_distances(struct machine *machine)
     const struct tag *tag = &machine->tag;
     uint64_t nodes = number_of(value_of(tag, "nbobjs"), HAK_TOPOLOGY_MAX_NODES);
     uint64_t kind = number_of(value_of(tag, "kind"), 1000);
-    uint64_t count[2] = {0, 0};    /* ids, values */
+    uint64_t count[2] = {0, 0}; /* ids, values */
     if (!is(value_of(tag, "type"), "NUMANode") || !is(value_of(tag, "indexing"), "os") ||
         tag->is_empty || kind > 1000)
         return skip_element(machine);
@@ -574,8 +574,10 @@ static int take_machine(struct machine *machine)
     hak_put_text(machine->cleaned, "</topology>\n");
     if (refused != 0)
         return refused;
-    return machine->open == 0 && machine->has_root && hak_cpu_set_next(&machine->nodes, 0) <
-        HAK_CPU_SET_MAX ? 0 : -EINVAL;
+    return machine->open == 0 && machine->has_root &&
+                   hak_cpu_set_next(&machine->nodes, 0) < HAK_CPU_SET_MAX
+               ? 0
+               : -EINVAL;
 }
 
 int hak_hwloc_clean_xml(const char *text, size_t length, struct hak_writer *cleaned)

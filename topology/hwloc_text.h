@@ -11,8 +11,8 @@
 #include "os/print.h"
 
 enum {
-    HAK_HWLOC_TEXT_BYTES = 8 * 1024 * 1024,    /* of a recorded machine */
-    HAK_HWLOC_NOTATION_BYTES = 4096,           /* of one that is made up */
+    HAK_HWLOC_TEXT_BYTES = 8 * 1024 * 1024, /* of a recorded machine */
+    HAK_HWLOC_NOTATION_BYTES = 4096,        /* of one that is made up */
     HAK_HWLOC_OBJECTS = 4096,
     HAK_HWLOC_LEVELS = 32,
 };

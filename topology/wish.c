@@ -14,10 +14,8 @@ int hak_wish_parse(const char *text, struct hak_wish *wish)
         const char *word; /* a word that ends in a colon needs more behind it */
         enum hak_topology_way way;
     } words[] = {
-        {"auto", HAK_WAY_AUTO},
-        {"sysfs", HAK_WAY_SYSFS},
-        {"hwloc", HAK_WAY_HWLOC},
-        {"synthetic:", HAK_WAY_SYNTHETIC},
+        {"auto", HAK_WAY_AUTO},   {"sysfs", HAK_WAY_SYSFS},
+        {"hwloc", HAK_WAY_HWLOC}, {"synthetic:", HAK_WAY_SYNTHETIC},
         {"xml:", HAK_WAY_XML},
     };
     for (size_t i = 0; i < HAK_ARRAY_LENGTH(words); i++) {

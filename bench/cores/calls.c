@@ -14,8 +14,8 @@
 
 static uint64_t counted_from = UINT64_MAX;
 static uint64_t counted_to;
-static uint64_t at_barrier[THREADS_MAX + 2];    /* by the barrier's size, which is its name */
-static uint64_t memory_free_at;    /* calls that change the address space exclude one another */
+static uint64_t at_barrier[THREADS_MAX + 2]; /* by the barrier's size, which is its name */
+static uint64_t memory_free_at; /* calls that change the address space exclude one another */
 static uint64_t break_at;
 static uint64_t pseudo_random;
 
@@ -35,7 +35,7 @@ static void barrier(struct thread *thread, uint64_t size)
     if (size > THREADS_MAX + 1)
         fail("a barrier for more threads than there are");
     if (++at_barrier[size] < size) {
-        thread_wait(thread, size, 0);    /* no futex has such an address */
+        thread_wait(thread, size, 0); /* no futex has such an address */
     } else {
         at_barrier[size] = 0;
         threads_wake(size, size, thread->clock);
@@ -119,7 +119,7 @@ static void futex_call(struct thread *thread, const uint64_t *a)
             until = thread->clock + ticks_of(timeout);
         futex_wait(thread, a[0], (uint32_t)a[2], until);
         break;
-    case FUTEX_WAIT_BITSET:    /* the time is absolute, of a clock that we do not know: 1 ms */
+    case FUTEX_WAIT_BITSET: /* the time is absolute, of a clock that we do not know: 1 ms */
         if (timeout != NULL)
             until = thread->clock + 1000000 * TICKS_A_NS;
         futex_wait(thread, a[0], (uint32_t)a[2], until);
@@ -213,7 +213,7 @@ void call_begins(uint64_t id, unsigned vcpu, int64_t number, uint64_t a1, uint64
                  uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
 {
     struct thread *thread = &threads[vcpu];
-    const uint64_t arguments[6] = { a1, a2, a3, a4, a5, a6 };
+    const uint64_t arguments[6] = {a1, a2, a3, a4, a5, a6};
     (void)id, (void)a7, (void)a8;
     if (number == SYS_getpriority && a1 == SAYS && a2 == SAYS_BEGIN && !is_on) {
         turns_begin(thread);
@@ -246,7 +246,7 @@ static void tell_cpus(uint8_t *mask, int64_t bytes)
 static void tell_time(struct timespec *time, uint64_t ticks)
 {
     uint64_t ns = ticks / TICKS_A_NS;
-    *time = (struct timespec){ (time_t)(1000000 + ns / 1000000000u), (long)(ns % 1000000000u) };
+    *time = (struct timespec){(time_t)(1000000 + ns / 1000000000u), (long)(ns % 1000000000u)};
 }
 
 /* The answers of this machine instead of the host's, for constructors, too. */

@@ -43,8 +43,8 @@ struct lane {
 
 /* From one thread to one other: chains of objects, linked by their first words. */
 struct ring {
-    ON_OWN_LINE long put;      /* the producer's */
-    ON_OWN_LINE long taken;    /* the consumer's */
+    ON_OWN_LINE long put;   /* the producer's */
+    ON_OWN_LINE long taken; /* the consumer's */
     ON_OWN_LINE void **chains[RING_SLOTS];
 };
 
@@ -397,7 +397,7 @@ static void end_chain(unsigned long counted)
 {
     if (counted != 0)
         say(SAYS_DONE, counted);
-    say(SAYS_BARRIER, threads_count + 1);    /* with main */
+    say(SAYS_BARRIER, threads_count + 1); /* with main */
 }
 
 /* A thread leaves its objects to a new one, elsewhere. */
@@ -499,26 +499,26 @@ static void check(struct lane *lane, void (*step)(struct lane *))
 struct workload {
     const char *name;
     void (*work)(struct lane *);
-    void *(*chain)(void *);            /* instead, where threads start their successors */
+    void *(*chain)(void *); /* instead, where threads start their successors */
     void (*step)(struct lane *);
 };
 
 static const struct workload workloads[] = {
-    { "private", work_private, NULL, NULL },
-    { "active", work_active, NULL, NULL },
-    { "passive", work_passive, NULL, NULL },
-    { "large", work_large, NULL, NULL },
-    { "ring", work_ring, NULL, NULL },
-    { "pairs", work_pairs, NULL, NULL },
-    { "all", work_all, NULL, NULL },
-    { "one2many", work_one_to_many, NULL, NULL },
-    { "many2one", work_many_to_one, NULL, NULL },
-    { "larson", NULL, work_larson, NULL },
-    { "churn", NULL, work_churn, NULL },
-    { "check-shared", NULL, NULL, check_shared },
-    { "check-padded", NULL, NULL, check_padded },
-    { "check-neighbours", NULL, NULL, check_neighbours },
-    { "check-read", NULL, NULL, check_read },
+    {"private", work_private, NULL, NULL},
+    {"active", work_active, NULL, NULL},
+    {"passive", work_passive, NULL, NULL},
+    {"large", work_large, NULL, NULL},
+    {"ring", work_ring, NULL, NULL},
+    {"pairs", work_pairs, NULL, NULL},
+    {"all", work_all, NULL, NULL},
+    {"one2many", work_one_to_many, NULL, NULL},
+    {"many2one", work_many_to_one, NULL, NULL},
+    {"larson", NULL, work_larson, NULL},
+    {"churn", NULL, work_churn, NULL},
+    {"check-shared", NULL, NULL, check_shared},
+    {"check-padded", NULL, NULL, check_padded},
+    {"check-neighbours", NULL, NULL, check_neighbours},
+    {"check-read", NULL, NULL, check_read},
 };
 
 static const struct workload *chosen;

@@ -11,13 +11,13 @@ typedef unsigned __int128 core_set;
 
 struct line {
     core_set holders;
-    uint64_t busy_until;    /* until it has arrived at who got it last */
-    int owner;              /* the only holder, who may write; or NOBODY */
+    uint64_t busy_until; /* until it has arrived at who got it last */
+    int owner;           /* the only holder, who may write; or NOBODY */
 };
 
 struct page {
     uint64_t number;
-    int toucher;            /* the core that faulted it in, or NOBODY */
+    int toucher; /* the core that faulted it in, or NOBODY */
     struct line lines[PAGE_BYTES / LINE_BYTES];
 };
 
@@ -27,7 +27,7 @@ enum {
     ARENA_BYTES = 64 << 20,
 };
 
-static struct page **pages;    /* hashed by number */
+static struct page **pages; /* hashed by number */
 static uint64_t pages_count;
 
 static void *map(size_t bytes)
@@ -70,7 +70,7 @@ static void reset(struct page *page)
 {
     page->toucher = NOBODY;
     for (int i = 0; i < PAGE_BYTES / LINE_BYTES; i++)
-        page->lines[i] = (struct line){ .owner = NOBODY };
+        page->lines[i] = (struct line){.owner = NOBODY};
 }
 
 static struct page *page_of(uint64_t number)
@@ -93,12 +93,11 @@ uint64_t pages_forget(uint64_t address, uint64_t bytes)
 {
     uint64_t first = address / PAGE_BYTES;
     uint64_t last = (address + bytes + PAGE_BYTES - 1) / PAGE_BYTES;
-    bool is_huge = last - first > PAGES_MAX;    /* address space, hardly any of it touched */
+    bool is_huge = last - first > PAGES_MAX; /* address space, hardly any of it touched */
     uint64_t present = 0;
     for (uint64_t i = is_huge ? 0 : first; i < (is_huge ? PAGES_MAX : last); i++) {
         struct page *page = is_huge ? pages[i] : *slot_of(i);
-        if (page == NULL || page->number < first || page->number >= last ||
-            page->toucher == NOBODY)
+        if (page == NULL || page->number < first || page->number >= last || page->toucher == NOBODY)
             continue;
         reset(page);
         present++;
@@ -198,7 +197,7 @@ void line_access(struct thread *thread, struct instruction *by, uint64_t address
     if (is_hit(line, core, writes))
         return;
     core_set others = line->holders & ~bit(core);
-    if (others == 0) {    /* zeroed by who touched the page */
+    if (others == 0) { /* zeroed by who touched the page */
         spend(thread, by, counts, cost(way_to_nearest(core, bit(page->toucher))));
     } else {
         enum parameter way = writes ? way_to_farthest(core, others) : way_to_nearest(core, others);

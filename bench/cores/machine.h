@@ -23,10 +23,11 @@ enum {
     PAGE_BYTES = 4096,
     LINE_BYTES = 64,
     TICKS_A_CYCLE = 10,
-    TICKS_A_NS = 30,    /* 3 GHz */
+    TICKS_A_NS = 30, /* 3 GHz */
 };
 
 /* name=value behind the plug-in's name; costs in cycles. */
+/* clang-format off */
 #define PARAMETERS(row)                                                                          \
     row(cores, 64)        /* of the machine */                                                   \
     row(use, 0)           /* threads are put on the first so many of them; 0: all */             \
@@ -48,14 +49,16 @@ enum {
     row(spawn, 10000)     /* from clone to the thread's first instruction */                     \
     row(slice, 3000000)   /* a thread that shares its core runs so long, */                      \
     row(change, 3000)     /* and then comes another */
+/* clang-format on */
 
 #define ROW(name, value) PARAMETER_##name,
 enum parameter { PARAMETERS(ROW) PARAMETERS_COUNT };
 #undef ROW
 extern double parameters[PARAMETERS_COUNT];
-uint64_t cost(enum parameter which);    /* in ticks */
+uint64_t cost(enum parameter which); /* in ticks */
 
 /* Of each core, of the program and of the libraries apart. */
+/* clang-format off */
 #define COUNTS(row)                                                                              \
     row(instructions)                                                                            \
     row(ticks)                                                                                   \
@@ -67,6 +70,7 @@ uint64_t cost(enum parameter which);    /* in ticks */
     row(calls_memory)                                                                            \
     row(calls_futex)                                                                             \
     row(calls_other)
+/* clang-format on */
 
 #define ROW(name) uint64_t name;
 struct counts {
@@ -77,8 +81,8 @@ struct counts {
 enum owner { PROGRAM, LIBRARY, OWNERS_COUNT };
 
 struct core {
-    uint64_t clock;           /* of the thread that ran here last */
-    struct thread *turn;      /* that thread, unless its slice is over */
+    uint64_t clock;      /* of the thread that ran here last */
+    struct thread *turn; /* that thread, unless its slice is over */
     uint64_t turn_ends;
     uint64_t operations;
     struct counts counts[OWNERS_COUNT];
@@ -88,17 +92,17 @@ enum state { ABSENT, READY, RUNNING, WAITING };
 
 struct thread {
     enum state state;
-    bool arrived;             /* runs, and not only exists */
-    bool counts;              /* what it does is counted */
+    bool arrived; /* runs, and not only exists */
+    bool counts;  /* what it does is counted */
     int core;
-    int token;                /* a futex of the host: 1 when its turn has come */
+    int token; /* a futex of the host: 1 when its turn has come */
     uint64_t clock;
-    uint64_t since;           /* order of those that wait */
-    uint64_t waits_for;       /* address of a futex, or size of a barrier */
-    uint64_t until;           /* wakes then, if not before; 0: never */
-    uint64_t cleared_at_end;  /* address of a word of the guest */
-    uint64_t arguments[6];    /* of the call that it is in */
-    uint32_t *disturbed;      /* futex word that is another value for the time of a call */
+    uint64_t since;          /* order of those that wait */
+    uint64_t waits_for;      /* address of a futex, or size of a barrier */
+    uint64_t until;          /* wakes then, if not before; 0: never */
+    uint64_t cleared_at_end; /* address of a word of the guest */
+    uint64_t arguments[6];   /* of the call that it is in */
+    uint32_t *disturbed;     /* futex word that is another value for the time of a call */
     uint32_t undisturbed;
 };
 
@@ -112,23 +116,23 @@ struct instruction {
     struct instruction *next;
 };
 
-extern bool is_on;                 /* the program said so: from then on there is the machine */
+extern bool is_on; /* the program said so: from then on there is the machine */
 extern int cores_count;
 extern struct core cores[CORES_MAX];
 extern struct thread threads[THREADS_MAX];
 
 void fail(const char *why) __attribute__((noreturn));
-void *guest(uint64_t address);     /* where the guest's memory lies */
+void *guest(uint64_t address); /* where the guest's memory lies */
 int node_of(int core);
 struct counts *counts_of(struct thread *thread, enum owner owner);
 
 /* turns.c */
 void turns_begin(struct thread *first);
 void turn_await(struct thread *thread);
-void turn_pass(struct thread *thread, enum state state);    /* returns at its next turn */
-void turn_end(struct thread *thread);                       /* for good */
+void turn_pass(struct thread *thread, enum state state); /* returns at its next turn */
+void turn_end(struct thread *thread);                    /* for good */
 bool turn_is_over(const struct thread *thread);
-bool turn_is_first(const struct thread *thread);            /* no other's clock is behind */
+bool turn_is_first(const struct thread *thread); /* no other's clock is behind */
 void thread_born(struct thread *thread, struct thread *parent);
 void thread_wait(struct thread *thread, uint64_t what, uint64_t until);
 void threads_wake(uint64_t what, uint64_t count, uint64_t at);
@@ -137,7 +141,7 @@ struct thread *thread_running(void);
 /* lines.c */
 void lines_begin(void);
 void line_access(struct thread *thread, struct instruction *by, uint64_t address, bool writes);
-uint64_t pages_forget(uint64_t address, uint64_t bytes);    /* how many were present */
+uint64_t pages_forget(uint64_t address, uint64_t bytes); /* how many were present */
 
 /* calls.c */
 void call_begins(uint64_t id, unsigned vcpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,

@@ -19,10 +19,10 @@
 int qemu_plugin_version = 1;
 
 #define ROW(name, value) [PARAMETER_##name] = value,
-double parameters[PARAMETERS_COUNT] = { PARAMETERS(ROW) };
+double parameters[PARAMETERS_COUNT] = {PARAMETERS(ROW)};
 #undef ROW
 #define ROW(name, value) [PARAMETER_##name] = #name,
-static const char *const parameter_names[PARAMETERS_COUNT] = { PARAMETERS(ROW) };
+static const char *const parameter_names[PARAMETERS_COUNT] = {PARAMETERS(ROW)};
 #undef ROW
 
 bool is_on;
@@ -36,7 +36,7 @@ struct block {
     uint64_t address;
     uint64_t length;
     uint64_t ticks;
-    uint64_t executions;    /* while counting */
+    uint64_t executions; /* while counting */
     enum owner owner;
     struct block *next;
 };
@@ -111,7 +111,7 @@ static void on_access(unsigned vcpu, uint32_t info, uint64_t address, void *data
     if (!is_on)
         return;
     bool stores = qemu_plugin_mem_is_store(info);
-    bool writes = stores || by->is_atomic;    /* which gets the line for itself, whatever it finds */
+    bool writes = stores || by->is_atomic; /* which gets the line for itself, whatever it finds */
     if (by->is_atomic && stores) {
         struct counts *counts = counts_of(thread, by->owner);
         counts->atomics++;
@@ -127,7 +127,7 @@ static void on_access(unsigned vcpu, uint32_t info, uint64_t address, void *data
 /* A lock prefix, or an exchange with memory, which needs none. */
 static bool is_atomic(const uint8_t *code, size_t size)
 {
-    static const uint8_t prefixes[] = { 0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf2, 0xf3 };
+    static const uint8_t prefixes[] = {0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf2, 0xf3};
     size_t i = 0;
     while (i < size && (code[i] >> 4 == 4 || memchr(prefixes, code[i], sizeof prefixes) != NULL))
         i++;
@@ -173,10 +173,12 @@ static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
     uint64_t address = qemu_plugin_tb_vaddr(tb);
     bool is_program = address >= qemu_plugin_start_code() && address < qemu_plugin_end_code();
     struct block *block = zeroed(sizeof *block);
-    *block = (struct block){ address, count, count * cost(PARAMETER_instruction), 0,
-                             is_program ? PROGRAM : LIBRARY, NULL };
+    *block = (struct block){
+        address, count, count * cost(PARAMETER_instruction), 0, is_program ? PROGRAM : LIBRARY,
+        NULL};
     pthread_mutex_lock(&lock);
-    guest_base = (uint64_t)(uintptr_t)qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)) - address;
+    guest_base =
+        (uint64_t)(uintptr_t)qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)) - address;
     block->next = blocks;
     blocks = block;
     for (size_t i = 0; i < count; i++)
@@ -190,8 +192,8 @@ static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
 static void print_counts(FILE *file, const struct counts *counts)
 {
     const char *comma = "";
-#define ROW(name)                                                                                \
-    fprintf(file, "%s\"" #name "\": %" PRIu64, comma, counts->name);                             \
+#define ROW(name) \
+    fprintf(file, "%s\"" #name "\": %" PRIu64, comma, counts->name); \
     comma = ", ";
     COUNTS(ROW)
 #undef ROW
@@ -249,8 +251,8 @@ static void print_maps(FILE *file)
         line[strcspn(line, "\n")] = '\0';
         if (strpbrk(path, "\"\\") != NULL)
             continue;
-        fprintf(file, "%s[%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", \"%s\"]", comma,
-                from - guest_base, to - guest_base, offset, path);
+        fprintf(file, "%s[%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", \"%s\"]", comma, from - guest_base,
+                to - guest_base, offset, path);
         comma = ",\n";
     }
     if (maps != NULL)

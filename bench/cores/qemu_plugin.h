@@ -16,8 +16,8 @@ enum {
     QEMU_LOADS_AND_STORES = 3,
 };
 
-struct qemu_plugin_tb;      /* a block of guest code */
-struct qemu_plugin_insn;    /* an instruction of it */
+struct qemu_plugin_tb;   /* a block of guest code */
+struct qemu_plugin_insn; /* an instruction of it */
 
 typedef void qemu_on_vcpu(uint64_t id, unsigned vcpu);
 typedef void qemu_on_translation(uint64_t id, struct qemu_plugin_tb *block);
@@ -30,8 +30,8 @@ typedef void qemu_on_return(uint64_t id, unsigned vcpu, int64_t number, int64_t 
 
 void qemu_plugin_register_vcpu_init_cb(uint64_t id, qemu_on_vcpu *function);
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, qemu_on_translation *function);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block,
-                                          qemu_on_execution *function, int flags, void *data);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, qemu_on_execution *function,
+                                          int flags, void *data);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *instruction,
                                       qemu_on_access *function, int flags, int kinds, void *data);
 void qemu_plugin_register_vcpu_syscall_cb(uint64_t id, qemu_on_call *function);
@@ -46,7 +46,7 @@ uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *instruction);
 void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *instruction);
 unsigned qemu_plugin_mem_size_shift(uint32_t info);
 bool qemu_plugin_mem_is_store(uint32_t info);
-uint64_t qemu_plugin_start_code(void);    /* of the program, as opposed to its libraries */
+uint64_t qemu_plugin_start_code(void); /* of the program, as opposed to its libraries */
 uint64_t qemu_plugin_end_code(void);
 
 /* What QEMU looks for in the plug-in. */

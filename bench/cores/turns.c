@@ -13,9 +13,9 @@ struct thread threads[THREADS_MAX];
 
 static struct thread *living[THREADS_MAX];
 static int living_count;
-static uint64_t waited;               /* how often anyone has begun to wait */
-static uint64_t second = UINT64_MAX;  /* when the next of the others could run */
-static volatile uint32_t *leaving;    /* the kernel clears it when who ended is gone */
+static uint64_t waited;              /* how often anyone has begun to wait */
+static uint64_t second = UINT64_MAX; /* when the next of the others could run */
+static volatile uint32_t *leaving;   /* the kernel clears it when who ended is gone */
 
 static void futex(int *word, int operation, int value)
 {
@@ -144,7 +144,7 @@ struct thread *thread_running(void)
  * count: it waits for the others. */
 static int place(const struct thread *parent)
 {
-    int load[CORES_MAX] = { 0 };
+    int load[CORES_MAX] = {0};
     int best = parent->core;
     int used = parameters[PARAMETER_use] == 0 ? cores_count : (int)parameters[PARAMETER_use];
     for (int i = 0; i < living_count; i++)
@@ -166,7 +166,7 @@ static void made_ready(struct thread *thread)
 void thread_born(struct thread *thread, struct thread *parent)
 {
     int core = place(parent);
-    *thread = (struct thread){ .core = core, .clock = parent->clock + cost(PARAMETER_spawn) };
+    *thread = (struct thread){.core = core, .clock = parent->clock + cost(PARAMETER_spawn)};
     thread->since = ++waited;
     living[living_count++] = thread;
     made_ready(thread);
@@ -174,7 +174,7 @@ void thread_born(struct thread *thread, struct thread *parent)
 
 void turns_begin(struct thread *first)
 {
-    *first = (struct thread){ .state = RUNNING, .arrived = true };
+    *first = (struct thread){.state = RUNNING, .arrived = true};
     living[living_count++] = first;
     cores[0].turn = first;
 }

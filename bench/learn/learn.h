@@ -19,20 +19,20 @@ enum {
     KIB = 1 << 10,
     MIB = 1 << 20,
     PAGE = 4096,
-    SMOKE_TICKS = 4,         /* of each loop of ticks, in the fast form */
+    SMOKE_TICKS = 4, /* of each loop of ticks, in the fast form */
 };
 
 struct learn_options {
-    const char *scenario;    /* NULL: all of them, which only --smoke allows */
-    double seconds;          /* length of the schedule */
-    double phase_seconds;    /* phases: time between two changes */
-    double speed;            /* trace: so many times faster than recorded */
-    double gap_seconds;      /* trace: no pause is longer, after that */
-    double price_ns;         /* of a MiB held for a second */
-    uint64_t window_ns;      /* the meter's lines; 0: none */
+    const char *scenario; /* NULL: all of them, which only --smoke allows */
+    double seconds;       /* length of the schedule */
+    double phase_seconds; /* phases: time between two changes */
+    double speed;         /* trace: so many times faster than recorded */
+    double gap_seconds;   /* trace: no pause is longer, after that */
+    double price_ns;      /* of a MiB held for a second */
+    uint64_t window_ns;   /* the meter's lines; 0: none */
     uint64_t seed;
-    bool no_alloc;           /* the same touches on memory that is there already */
-    bool smoke;              /* few ticks, no waiting, contents checked */
+    bool no_alloc; /* the same touches on memory that is there already */
+    bool smoke;    /* few ticks, no waiting, contents checked */
 };
 
 struct base;
@@ -40,17 +40,17 @@ struct base;
 /* A thread that plays scenarios. Its own, but for the options. */
 struct stage {
     const struct learn_options *options;
-    const char *path;        /* trace: what stands behind the colon */
-    struct base *base;       /* where objects come from with --no-alloc, else NULL */
-    uint64_t due_ns;         /* when the present tick was to begin */
-    uint64_t random;         /* state of bench_random() */
-    uint64_t ops;            /* objects taken and given */
-    uint64_t late;           /* ticks that began after they were due */
-    uint64_t faults;         /* objects whose contents were wrong */
+    const char *path;  /* trace: what stands behind the colon */
+    struct base *base; /* where objects come from with --no-alloc, else NULL */
+    uint64_t due_ns;   /* when the present tick was to begin */
+    uint64_t random;   /* state of bench_random() */
+    uint64_t ops;      /* objects taken and given */
+    uint64_t late;     /* ticks that began after they were due */
+    uint64_t faults;   /* objects whose contents were wrong */
 };
 
 struct object {
-    void *memory;            /* NULL: none */
+    void *memory; /* NULL: none */
     size_t size;
 };
 
@@ -82,11 +82,11 @@ void stage_wait(struct stage *stage, double tick_seconds);
 /* ---- meter.c ---- */
 
 struct reading {
-    uint64_t cpu_ns;         /* of the process, without the meter's thread */
-    uint64_t meter_ns;       /* of that thread */
+    uint64_t cpu_ns;   /* of the process, without the meter's thread */
+    uint64_t meter_ns; /* of that thread */
     uint64_t wall_ns;
     uint64_t minor_faults;
-    double retained;         /* MiB x seconds: resident, less live, less what was there before */
+    double retained; /* MiB x seconds: resident, less live, less what was there before */
 };
 
 /* Bytes of objects that were touched: the program's own count, which the meter subtracts. */
@@ -124,7 +124,7 @@ struct scenario {
     const char *name;
     void (*play)(struct stage *stage, double seconds);   /* lasts that long by schedule */
     void (*beside)(struct stage *stage, double seconds); /* on a second thread, or NULL */
-    size_t most;             /* bytes that one thread holds at once */
+    size_t most;                                         /* bytes that one thread holds at once */
     const char *meaning;
 };
 

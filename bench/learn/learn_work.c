@@ -19,7 +19,7 @@ struct run {
     const struct scenario *scenario;
     const struct learn_options *options;
     struct stage *stage;
-    unsigned cpu;                /* for the second thread */
+    unsigned cpu; /* for the second thread */
 };
 
 static const struct {
@@ -27,11 +27,11 @@ static const struct {
     size_t offset;
     const char *meaning;
 } numbers[] = {
-    { "seconds", offsetof(struct learn_options, seconds), "length of the schedule (5)" },
-    { "phase", offsetof(struct learn_options, phase_seconds), "phases: seconds of each (5)" },
-    { "price", offsetof(struct learn_options, price_ns), "ns of a MiB held a second (130000)" },
-    { "speed", offsetof(struct learn_options, speed), "trace: faster than recorded (1)" },
-    { "gap", offsetof(struct learn_options, gap_seconds), "trace: longest pause, in s (0.5)" },
+    {"seconds", offsetof(struct learn_options, seconds), "length of the schedule (5)"},
+    {"phase", offsetof(struct learn_options, phase_seconds), "phases: seconds of each (5)"},
+    {"price", offsetof(struct learn_options, price_ns), "ns of a MiB held a second (130000)"},
+    {"speed", offsetof(struct learn_options, speed), "trace: faster than recorded (1)"},
+    {"gap", offsetof(struct learn_options, gap_seconds), "trace: longest pause, in s (0.5)"},
 };
 
 static void print_usage(FILE *out)
@@ -211,12 +211,16 @@ static int print_line(const struct learn_options *options, const struct stage *s
 int main(int argc, char **argv)
 {
     struct learn_options options = {
-        .seconds = 5, .phase_seconds = 5, .price_ns = 130000, .speed = 1, .gap_seconds = 0.5,
+        .seconds = 5,
+        .phase_seconds = 5,
+        .price_ns = 130000,
+        .speed = 1,
+        .gap_seconds = 0.5,
     };
     parse(&options, argc, argv);
-    struct stage sum = { 0 };
-    struct reading reading = { 0 };
-    struct run run = { .options = &options };
+    struct stage sum = {0};
+    struct reading reading = {0};
+    struct run run = {.options = &options};
     struct stage stages[2];
     const char *path = NULL;
     if (options.scenario != NULL) {

@@ -32,14 +32,14 @@ struct window {
 uint64_t meter_live;
 
 static pthread_t thread;
-static const char *phase = "-";  /* written by the stage, read by the meter */
-static int stopping;             /* written by meter_stop(), read by the meter */
+static const char *phase = "-"; /* written by the stage, read by the meter */
+static int stopping;            /* written by meter_stop(), read by the meter */
 static int statm;
 static int64_t start_rss;
 static uint64_t start_ns;
 static uint64_t start_cpu_ns;
 static uint64_t start_faults;
-static uint64_t meter_ns;        /* the three below: the meter's, read after it is joined */
+static uint64_t meter_ns; /* the three below: the meter's, read after it is joined */
 static double retained;
 static struct window *windows;
 static unsigned window_count;
@@ -108,7 +108,7 @@ static void *sample(void *argument)
     /* acquire: pairs with meter_stop() */
     while (!__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
         due_ns += SAMPLE_NS;
-        struct timespec due = { (time_t)(due_ns / 1000000000u), (long)(due_ns % 1000000000u) };
+        struct timespec due = {(time_t)(due_ns / 1000000000u), (long)(due_ns % 1000000000u)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
         uint64_t now_ns = bench_clock_ns();
         double excess = read_excess_mib();

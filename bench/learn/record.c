@@ -24,15 +24,15 @@
 #include <unistd.h>
 
 enum {
-    EARLY_BYTES = 64 << 10,  /* served before the real functions are known: dlsym allocates */
-    TABLE_SLOTS = 1 << 16,   /* large objects at a time; more are not recorded */
+    EARLY_BYTES = 64 << 10, /* served before the real functions are known: dlsym allocates */
+    TABLE_SLOTS = 1 << 16,  /* large objects at a time; more are not recorded */
     TEXT_BYTES = 64 << 10,
     LINE_MAX_BYTES = 80,
     PATH_BYTES = 4096,
 };
 
 struct entry {
-    uintptr_t address;       /* 0: never used; 1: was removed */
+    uintptr_t address; /* 0: never used; 1: was removed */
     uint32_t number;
 };
 
@@ -48,7 +48,7 @@ static size_t early_used;
 /* All below: under the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry table[TABLE_SLOTS];
-static uint32_t spare[TABLE_SLOTS];   /* numbers that are free again */
+static uint32_t spare[TABLE_SLOTS]; /* numbers that are free again */
 static uint32_t spare_count;
 static uint32_t next_number;
 static char text[TEXT_BYTES];
@@ -64,9 +64,9 @@ static void find_real(void)
     if (real_malloc != NULL || finding)
         return;
     finding = true;
-    void *found[] = { dlsym(RTLD_NEXT, "calloc"), dlsym(RTLD_NEXT, "realloc"),
-                      dlsym(RTLD_NEXT, "aligned_alloc"), dlsym(RTLD_NEXT, "free"),
-                      dlsym(RTLD_NEXT, "malloc") };
+    void *found[] = {dlsym(RTLD_NEXT, "calloc"), dlsym(RTLD_NEXT, "realloc"),
+                     dlsym(RTLD_NEXT, "aligned_alloc"), dlsym(RTLD_NEXT, "free"),
+                     dlsym(RTLD_NEXT, "malloc")};
     memcpy(&real_calloc, &found[0], sizeof real_calloc);
     memcpy(&real_realloc, &found[1], sizeof real_realloc);
     memcpy(&real_aligned_alloc, &found[2], sizeof real_aligned_alloc);
@@ -154,7 +154,7 @@ static bool insert(uintptr_t address, uint32_t number)
     for (size_t tried = 0; tried < TABLE_SLOTS; tried++, at = (at + 1) % TABLE_SLOTS) {
         if (table[at].address > 1)
             continue;
-        table[at] = (struct entry){ address, number };
+        table[at] = (struct entry){address, number};
         return true;
     }
     return false;

@@ -33,7 +33,7 @@ enum { CHURN_SLOTS = 64, CHURN_DRAWS = 5 };
 static void play_churn(struct stage *stage, double seconds)
 {
     const double tick = 0.01;
-    struct object slots[CHURN_SLOTS] = { 0 };
+    struct object slots[CHURN_SLOTS] = {0};
     for (unsigned left = stage_ticks(stage, seconds, tick); left != 0; left--) {
         for (unsigned i = 0; i < CHURN_DRAWS; i++) {
             struct object *slot = &slots[stage_random_below(stage, CHURN_SLOTS)];
@@ -52,7 +52,7 @@ enum { FRAMES = 8 };
 static void play_frames(struct stage *stage, double seconds)
 {
     const double tick = 1.0 / 60;
-    struct object ring[FRAMES] = { 0 };
+    struct object ring[FRAMES] = {0};
     unsigned ticks = stage_ticks(stage, seconds, tick);
     for (unsigned i = 0; i < ticks; i++) {
         struct object *frame = &ring[i % FRAMES];
@@ -122,7 +122,7 @@ static void play_bursts(struct stage *stage, double seconds)
 {
     const double hold = 0.05;
     const double pause = 0.8;
-    struct object burst[BURST_OBJECTS] = { 0 };
+    struct object burst[BURST_OBJECTS] = {0};
     for (unsigned left = stage_ticks(stage, seconds, hold + pause); left != 0; left--) {
         size_t wanted = stage_random_size(stage, 64 * MIB, 100 * MIB);
         unsigned most = fewer_in_smoke(stage, BURST_OBJECTS);
@@ -177,7 +177,7 @@ static void play_blocks(struct stage *stage, double seconds)
 {
     const double tick = 0.05;
     struct object guests[GUESTS][GUEST_BLOCKS];
-    struct object scratch[SCRATCH_BLOCKS] = { 0 };
+    struct object scratch[SCRATCH_BLOCKS] = {0};
     unsigned ticks = stage_ticks(stage, seconds, tick);
     unsigned blocks = fewer_in_smoke(stage, GUEST_BLOCKS);
     for (unsigned i = 0; i < GUESTS; i++)
@@ -203,8 +203,8 @@ static void play_phases(struct stage *stage, double seconds)
         const char *name;
         void (*play)(struct stage *stage, double seconds);
     } cast[] = {
-        { "churn", play_churn }, { "ramp", play_ramp }, { "mixed", play_mixed },
-        { "ramp", play_ramp }, { "frames", play_frames }, { "bursts", play_bursts },
+        {"churn", play_churn}, {"ramp", play_ramp},     {"mixed", play_mixed},
+        {"ramp", play_ramp},   {"frames", play_frames}, {"bursts", play_bursts},
     };
     const unsigned all = sizeof cast / sizeof cast[0];
     double length = stage->options->phase_seconds;
@@ -227,7 +227,7 @@ enum { RUNS = 16, RUN_DRAWS = 10, BATCH_OBJECTS = 256 };
 static void play_runs(struct stage *stage, double seconds)
 {
     const double tick = 0.025;
-    struct object slots[RUNS] = { 0 };
+    struct object slots[RUNS] = {0};
     for (unsigned left = stage_ticks(stage, seconds, tick); left != 0; left--) {
         for (unsigned i = 0; i < RUN_DRAWS; i++) {
             struct object *slot = &slots[stage_random_below(stage, RUNS)];
@@ -258,17 +258,17 @@ static void play_batches(struct stage *stage, double seconds)
 /* ---- the list ---- */
 
 const struct scenario scenarios[] = {
-    { "churn", play_churn, NULL, 128 * MIB, "64 KiB to 4 MiB in and out of 64 slots" },
-    { "bursts", play_bursts, NULL, 104 * MIB, "64 to 100 MiB at once, then a pause of 0.8 s" },
-    { "ramp", play_ramp, NULL, 176 * MIB, "up to 160 MiB, down in steps, then nothing" },
-    { "frames", play_frames, NULL, 48 * MIB, "a ring of 8 frames of 3 to 6 MiB, 60 a second" },
-    { "json", play_json, NULL, 64 * KIB, "1000 documents of 64 KiB, one after another" },
-    { "mir", play_mir, NULL, 256 * KIB, "100 buffers of 256 KiB, one after another" },
-    { "vm", play_vm, NULL, 2 * MIB, "10 blocks of 2 MiB, one after another" },
-    { "mixed", play_mixed, NULL, 4 * MIB, "json, mir and vm in turns" },
-    { "blocks", play_blocks, NULL, 112 * MIB, "blocks of 2 MiB, most of them long-lived" },
-    { "phases", play_phases, NULL, 176 * MIB, "churn, ramp, mixed, ramp, frames, bursts" },
-    { "two_shards", play_runs, play_batches, 176 * MIB, "256 KiB churn; beside it, late reuse" },
-    { "trace", trace_play, NULL, 0, "trace:FILE: large calls of a real program, replayed" },
+    {"churn", play_churn, NULL, 128 * MIB, "64 KiB to 4 MiB in and out of 64 slots"},
+    {"bursts", play_bursts, NULL, 104 * MIB, "64 to 100 MiB at once, then a pause of 0.8 s"},
+    {"ramp", play_ramp, NULL, 176 * MIB, "up to 160 MiB, down in steps, then nothing"},
+    {"frames", play_frames, NULL, 48 * MIB, "a ring of 8 frames of 3 to 6 MiB, 60 a second"},
+    {"json", play_json, NULL, 64 * KIB, "1000 documents of 64 KiB, one after another"},
+    {"mir", play_mir, NULL, 256 * KIB, "100 buffers of 256 KiB, one after another"},
+    {"vm", play_vm, NULL, 2 * MIB, "10 blocks of 2 MiB, one after another"},
+    {"mixed", play_mixed, NULL, 4 * MIB, "json, mir and vm in turns"},
+    {"blocks", play_blocks, NULL, 112 * MIB, "blocks of 2 MiB, most of them long-lived"},
+    {"phases", play_phases, NULL, 176 * MIB, "churn, ramp, mixed, ramp, frames, bursts"},
+    {"two_shards", play_runs, play_batches, 176 * MIB, "256 KiB churn; beside it, late reuse"},
+    {"trace", trace_play, NULL, 0, "trace:FILE: large calls of a real program, replayed"},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof scenarios[0];

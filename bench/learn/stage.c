@@ -16,15 +16,15 @@
 #include "bench/learn/learn.h"
 
 enum {
-    STEP = 64 * KIB,         /* --no-alloc: sizes are rounded up to this */
-    CLASSES = 128,           /* so objects up to 8 MiB are reused, larger ones never */
-    DEPTH = 1024,            /* objects of a class that are remembered */
+    STEP = 64 * KIB, /* --no-alloc: sizes are rounded up to this */
+    CLASSES = 128,   /* so objects up to 8 MiB are reused, larger ones never */
+    DEPTH = 1024,    /* objects of a class that are remembered */
 };
 
 struct base {
     unsigned char *memory;
     size_t size;
-    size_t used;             /* taken for the first time up to here; begins anew at the end */
+    size_t used; /* taken for the first time up to here; begins anew at the end */
     unsigned count[CLASSES];
     void *given[CLASSES][DEPTH];
 };
@@ -120,7 +120,7 @@ struct object stage_take(struct stage *stage, size_t size)
     touch(memory, size);
     meter_add_live(size);
     stage->ops++;
-    return (struct object){ memory, size };
+    return (struct object){memory, size};
 }
 
 void stage_give(struct stage *stage, struct object *object)
@@ -188,8 +188,8 @@ void stage_wait(struct stage *stage, double tick_seconds)
         stage->late++;
         return;
     }
-    struct timespec due = { (time_t)(stage->due_ns / 1000000000u),
-                            (long)(stage->due_ns % 1000000000u) };
+    struct timespec due = {(time_t)(stage->due_ns / 1000000000u),
+                           (long)(stage->due_ns % 1000000000u)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
         continue;
 }

@@ -14,7 +14,7 @@
 #include "bench/learn/learn.h"
 
 struct call {
-    uint64_t due_ns;         /* since the first, pauses cut */
+    uint64_t due_ns; /* since the first, pauses cut */
     uint32_t number;
     char kind;
     size_t size;
@@ -64,7 +64,7 @@ static void read_call(struct reader *reader, struct call *call)
 static struct reader open_trace(const char *path)
 {
     if (path == NULL || *path == '\0')
-        return (struct reader){ sample, sample + sizeof sample - 1 };
+        return (struct reader){sample, sample + sizeof sample - 1};
     int file = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (file < 0 || fstat(file, &status) != 0 || status.st_size == 0)
@@ -78,7 +78,7 @@ static struct reader open_trace(const char *path)
         done += (size_t)length;
     }
     close(file);
-    return (struct reader){ text, text + size };
+    return (struct reader){text, text + size};
 }
 
 /* Plays the calls without their memory; returns the most that is held. */

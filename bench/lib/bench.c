@@ -202,8 +202,9 @@ static int print_line(const char *name, const struct bench_worker *workers, unsi
     struct bench_proof proof;
     bench_prove(&proof);
     printf("name=%s ops_per_s=%.0f seconds=%.4f ops=%" PRIu64 " threads=%u cpu_seconds=%.4f "
-           "rss_kib=%zu faults=%" PRIu64 " calls=%" PRIu64, name, (double)ops / seconds, seconds,
-           ops, count, cpu_seconds, rss_kib, faults, calls != 0 ? calls : ops);
+           "rss_kib=%zu faults=%" PRIu64 " calls=%" PRIu64,
+           name, (double)ops / seconds, seconds, ops, count, cpu_seconds, rss_kib, faults,
+           calls != 0 ? calls : ops);
     for (unsigned i = 0; i < note_count; i++)
         printf(" %s=%" PRIu64, notes[i].key, notes[i].value);
     if (proof.is_hakmem)

@@ -22,15 +22,15 @@
 #include <stdlib.h>
 
 enum bench_mode {
-    BENCH_MEASURE,  /* touch the first bytes only: the allocator is what is timed */
-    BENCH_SMOKE,    /* few operations, every byte written and checked */
+    BENCH_MEASURE, /* touch the first bytes only: the allocator is what is timed */
+    BENCH_SMOKE,   /* few operations, every byte written and checked */
 };
 
 /* A workload fills in its defaults and ignores the fields that mean nothing to it. */
 struct bench_options {
-    double seconds;       /* how long, unless ops says how much */
-    uint64_t ops;         /* operations of each thread; 0: by the clock */
-    uint64_t smoke_ops;   /* what --smoke sets ops to */
+    double seconds;     /* how long, unless ops says how much */
+    uint64_t ops;       /* operations of each thread; 0: by the clock */
+    uint64_t smoke_ops; /* what --smoke sets ops to */
     unsigned threads;
     unsigned generations; /* larson: slots are turned over so often before a thread is replaced */
     size_t min;           /* smallest object */
@@ -38,23 +38,23 @@ struct bench_options {
     size_t slots;         /* objects that a thread holds at most */
     size_t bytes;         /* size of the live set, where that is what is fixed */
     uint64_t seed;
-    const char *shape;    /* which variant of the loop */
+    const char *shape; /* which variant of the loop */
     enum bench_mode mode;
 };
 
 /* One for each thread, a cache line pair apart so that counting does not share lines. */
 struct bench_worker {
-    uint64_t ops;            /* operations so far; the worker adds */
-    uint64_t calls;          /* mallocs and frees, where that is not ops; 0: it is */
-    uint64_t faults;         /* objects whose contents were wrong; the worker adds */
-    uint64_t random;         /* state of bench_random() */
-    uint64_t deadline_ns;    /* written before the start */
-    uint64_t limit;          /* written before the start; 0: none */
-    uint64_t begin_ns;       /* written by the thread, read after it is joined */
+    uint64_t ops;         /* operations so far; the worker adds */
+    uint64_t calls;       /* mallocs and frees, where that is not ops; 0: it is */
+    uint64_t faults;      /* objects whose contents were wrong; the worker adds */
+    uint64_t random;      /* state of bench_random() */
+    uint64_t deadline_ns; /* written before the start */
+    uint64_t limit;       /* written before the start; 0: none */
+    uint64_t begin_ns;    /* written by the thread, read after it is joined */
     uint64_t end_ns;
     unsigned index;
     const struct bench_options *options;
-    void *shared;            /* the workload's own */
+    void *shared; /* the workload's own */
 } __attribute__((aligned(128)));
 
 /* Reads the command line over the defaults; prints the options and exits when it is wrong. */

@@ -73,7 +73,7 @@ void bench_latency_start(void)
 {
     calibrate();
     struct bench_latency *empty = bench_map(sizeof *empty);
-    struct bench_meter meter = { 0 };
+    struct bench_meter meter = {0};
     bench_meter_look(&meter);
     for (unsigned i = 0; i < EMPTY_CALLS; i++) {
         bench_meter_begin(&meter);

@@ -34,9 +34,9 @@
 enum {
     BENCH_LONG_NS = 4000,
     BENCH_LOOK_NS = 1000000,
-    BENCH_LATENCY_EXACT = 64,    /* nanoseconds up to here are counted one by one */
-    BENCH_LATENCY_STEPS = 32,    /* above: so many steps from a power of two to the next, 3 % */
-    BENCH_LATENCY_OCTAVES = 34,  /* up to 2^40 ns, 18 minutes */
+    BENCH_LATENCY_EXACT = 64,   /* nanoseconds up to here are counted one by one */
+    BENCH_LATENCY_STEPS = 32,   /* above: so many steps from a power of two to the next, 3 % */
+    BENCH_LATENCY_OCTAVES = 34, /* up to 2^40 ns, 18 minutes */
     BENCH_LATENCY_BUCKETS = BENCH_LATENCY_EXACT + BENCH_LATENCY_STEPS * BENCH_LATENCY_OCTAVES,
 };
 
@@ -49,11 +49,11 @@ struct bench_latency {
 
 /* The clocks of one thread. */
 struct bench_meter {
-    uint64_t begin;        /* counter when the call began */
-    uint64_t end;          /* counter when the last call had ended */
-    uint64_t seen;         /* counter at the last look at both clocks */
-    uint64_t seen_cpu_ns;  /* the thread's clock at that look */
-    uint64_t interrupted;  /* calls from which time away was taken off */
+    uint64_t begin;       /* counter when the call began */
+    uint64_t end;         /* counter when the last call had ended */
+    uint64_t seen;        /* counter at the last look at both clocks */
+    uint64_t seen_cpu_ns; /* the thread's clock at that look */
+    uint64_t interrupted; /* calls from which time away was taken off */
 };
 
 struct bench_latency_scale {
@@ -110,8 +110,8 @@ static inline void bench_meter_end(struct bench_meter *meter, struct bench_laten
         return;
     }
     uint64_t ns = (uint64_t)((double)ticks * bench_latency_scale.ns_per_tick);
-    bench_latency_count(into, ns > bench_latency_scale.empty_ns ? ns - bench_latency_scale.empty_ns
-                                                                : 0);
+    bench_latency_count(into,
+                        ns > bench_latency_scale.empty_ns ? ns - bench_latency_scale.empty_ns : 0);
 }
 
 #endif

@@ -19,18 +19,18 @@ struct row {
 };
 
 static const struct row rows[] = {
-    { "seconds", SECONDS, offsetof(struct bench_options, seconds), "how long (default by clock)" },
-    { "ops", COUNT64, offsetof(struct bench_options, ops), "mallocs + frees of each thread" },
-    { "threads", COUNT, offsetof(struct bench_options, threads), "how many threads" },
-    { "min", BYTES, offsetof(struct bench_options, min), "smallest object" },
-    { "max", BYTES, offsetof(struct bench_options, max), "largest object" },
-    { "slots", BYTES, offsetof(struct bench_options, slots), "objects held by a thread" },
-    { "bytes", BYTES, offsetof(struct bench_options, bytes), "live set" },
-    { "generations", COUNT, offsetof(struct bench_options, generations),
-      "turnovers of the slots before a thread is replaced" },
-    { "seed", COUNT64, offsetof(struct bench_options, seed), "of the random numbers" },
-    { "shape", TEXT, offsetof(struct bench_options, shape), "variant of the loop" },
-    { "smoke", SMOKE, 0, "few operations, all contents checked" },
+    {"seconds", SECONDS, offsetof(struct bench_options, seconds), "how long (default by clock)"},
+    {"ops", COUNT64, offsetof(struct bench_options, ops), "mallocs + frees of each thread"},
+    {"threads", COUNT, offsetof(struct bench_options, threads), "how many threads"},
+    {"min", BYTES, offsetof(struct bench_options, min), "smallest object"},
+    {"max", BYTES, offsetof(struct bench_options, max), "largest object"},
+    {"slots", BYTES, offsetof(struct bench_options, slots), "objects held by a thread"},
+    {"bytes", BYTES, offsetof(struct bench_options, bytes), "live set"},
+    {"generations", COUNT, offsetof(struct bench_options, generations),
+     "turnovers of the slots before a thread is replaced"},
+    {"seed", COUNT64, offsetof(struct bench_options, seed), "of the random numbers"},
+    {"shape", TEXT, offsetof(struct bench_options, shape), "variant of the loop"},
+    {"smoke", SMOKE, 0, "few operations, all contents checked"},
 };
 
 static void print_usage(FILE *out, const char *program, const char *summary)

@@ -57,7 +57,7 @@ static const void *find_base(const void *address, Dl_info *info)
 /* All entry points that the workloads use must come from one library. */
 static bool is_one_family(const void *base)
 {
-    static const char *const names[] = { "calloc", "realloc", "posix_memalign", "aligned_alloc" };
+    static const char *const names[] = {"calloc", "realloc", "posix_memalign", "aligned_alloc"};
     Dl_info info;
     if (find_base((const void *)(uintptr_t)called_free, &info) != base)
         return false;
@@ -89,7 +89,7 @@ static uint64_t read_refilled(void *found)
 
 void bench_prove(struct bench_proof *proof)
 {
-    Dl_info info = { 0 };
+    Dl_info info = {0};
     uintptr_t address = (uintptr_t)called_malloc;
     const void *base = find_base((const void *)address, &info);
     find_mapped_file(address, proof->library, sizeof proof->library);

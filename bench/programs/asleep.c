@@ -11,7 +11,7 @@ enum { REQUESTS = 200, OBJECTS = 60, KEPT = 16, AT_ONCE = 8 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static unsigned working;      /* threads; a few at once, so that what is live is little */
+static unsigned working; /* threads; a few at once, so that what is live is little */
 static unsigned asleep;
 static int ended;
 

@@ -8,10 +8,10 @@
 #include "bench/programs/program.h"
 
 enum {
-    SIDES = 2,         /* producers, and consumers */
-    BATCH = 4096,      /* objects */
-    OBJECT = 64,       /* bytes */
-    QUEUE = 100,       /* batches */
+    SIDES = 2,    /* producers, and consumers */
+    BATCH = 4096, /* objects */
+    OBJECT = 64,  /* bytes */
+    QUEUE = 100,  /* batches */
 };
 
 struct object {
@@ -26,7 +26,7 @@ static struct {
     struct object *batches[QUEUE];
     unsigned first;
     unsigned count;
-    unsigned producers;    /* that go on */
+    unsigned producers; /* that go on */
 } queue = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .has_room = PTHREAD_COND_INITIALIZER,

@@ -33,8 +33,8 @@ enum {
     MIB = 1024 * 1024,
     MAP_SLOTS = 50 * 1000,
     BULK_BYTES = 64 * MIB,
-    BULK_MOST = 128 * 1024,    /* buffers; 64 MiB are 33,000 */
-    RECENT = 10 * 1000,        /* objects of the drift that live shortly */
+    BULK_MOST = 128 * 1024, /* buffers; 64 MiB are 33,000 */
+    RECENT = 10 * 1000,     /* objects of the drift that live shortly */
 };
 
 static uint64_t seed = 88172645463325252;
@@ -103,8 +103,8 @@ static void drift(void)
     enum { COUNT = 5 * 1000 * 1000, LEAST = 32, MOST = 3072, SPREAD = 256 };
     char **recent = table_of(RECENT, sizeof *recent);
     for (unsigned i = 0; i < COUNT; i++) {
-        size_t size = LEAST + (size_t)((MOST - LEAST - SPREAD) * (double)i / COUNT) +
-                      random_below(SPREAD);
+        size_t size =
+            LEAST + (size_t)((MOST - LEAST - SPREAD) * (double)i / COUNT) + random_below(SPREAD);
         char *object = make(size);
         if (i % 20 == 0) {
             live_bytes += size;
@@ -123,7 +123,7 @@ static void drift(void)
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    char **full;    /* to be freed; NULL: none */
+    char **full; /* to be freed; NULL: none */
     unsigned count;
     int ended;
 } bulk = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -178,7 +178,7 @@ static void buffers(void)
     pthread_t thread;
     pthread_create(&thread, NULL, free_in_bulk, NULL);
     for (unsigned i = 0, turn = 0; i < 1200 * 1000; i++) {
-        unsigned slot = i % MAP_SLOTS;    /* in turn: whole slabs fall empty */
+        unsigned slot = i % MAP_SLOTS; /* in turn: whole slabs fall empty */
         if (map[slot] != NULL) {
             lists[turn][count++] = map[slot];
             bytes += sizes[slot];
@@ -254,9 +254,9 @@ int main(int argc, char **argv)
         size_t rested = resident() - first;
         malloc_trim(0);
         size_t trimmed = resident() - first;
-        printf("%s live %zu peak %ld before %zu rested %zu trimmed %zu faults %ld cpu %.2f\n", argv[1],
-               live_bytes / MIB, usage.ru_maxrss / 1024 - (long)(first / MIB), before / MIB,
-               rested / MIB, trimmed / MIB, usage.ru_minflt, cpu_seconds(&usage));
+        printf("%s live %zu peak %ld before %zu rested %zu trimmed %zu faults %ld cpu %.2f\n",
+               argv[1], live_bytes / MIB, usage.ru_maxrss / 1024 - (long)(first / MIB),
+               before / MIB, rested / MIB, trimmed / MIB, usage.ru_minflt, cpu_seconds(&usage));
         return EXIT_SUCCESS;
     }
     fprintf(stderr, "usage: sparse same|mixed|drift|buffers [SECONDS]\n");

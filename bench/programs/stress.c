@@ -9,9 +9,9 @@
 
 enum {
     THREADS = 8,
-    OBJECTS = 25 * 1000,     /* of each thread in a round */
+    OBJECTS = 25 * 1000, /* of each thread in a round */
     SHARED = 1000,
-    KEPT_ONE_IN = 8,         /* until the thread ends */
+    KEPT_ONE_IN = 8, /* until the thread ends */
 };
 
 static void *shared[SHARED];
@@ -30,8 +30,8 @@ static size_t some_size(uint64_t *state)
 static void exchange_some(uint64_t *state, void **object)
 {
     /* acq_rel: what its maker wrote is seen by who gets it */
-    *object = __atomic_exchange_n(&shared[program_random(state) % SHARED], *object,
-                                  __ATOMIC_ACQ_REL);
+    *object =
+        __atomic_exchange_n(&shared[program_random(state) % SHARED], *object, __ATOMIC_ACQ_REL);
 }
 
 static void *work(void *number)

@@ -19,7 +19,11 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 2, .min = 8, .max = 8, .smoke_ops = 2000,
+        .seconds = 1,
+        .threads = 2,
+        .min = 8,
+        .max = 8,
+        .smoke_ops = 2000,
     };
     bench_parse(&options, argc, argv, "Passive false sharing: objects of --max bytes.");
     void **gifts = bench_map(options.threads * sizeof *gifts);

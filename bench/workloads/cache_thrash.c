@@ -10,7 +10,11 @@
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 2, .min = 8, .max = 8, .smoke_ops = 2000,
+        .seconds = 1,
+        .threads = 2,
+        .min = 8,
+        .max = 8,
+        .smoke_ops = 2000,
     };
     bench_parse(&options, argc, argv, "Active false sharing: objects of --max bytes.");
     return bench_run("cache_thrash", &options, bench_write_loop, NULL);

@@ -25,8 +25,8 @@ static void *grow(struct bench_worker *worker, void *buffer)
     unsigned char *moved = realloc(buffer, grown);
     if (moved == NULL)
         bench_die("realloc found no memory");
-    worker->faults += size != 0 && (*(size_t *)(void *)moved != size
-                                    || moved[size - 1] != (unsigned char)size);
+    worker->faults +=
+        size != 0 && (*(size_t *)(void *)moved != size || moved[size - 1] != (unsigned char)size);
     *(size_t *)(void *)moved = grown;
     moved[grown - 1] = (unsigned char)grown;
     worker->ops++;
@@ -51,7 +51,11 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 1, .min = 16, .max = 64 << 10, .slots = 200,
+        .seconds = 1,
+        .threads = 1,
+        .min = 16,
+        .max = 64 << 10,
+        .slots = 200,
         .smoke_ops = 20000,
     };
     bench_parse(&options, argc, argv, "Buffers that grow by realloc, from --min to past --max.");

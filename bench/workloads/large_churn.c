@@ -59,7 +59,11 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 2, .threads = 2, .min = 64 << 10, .max = 4 << 20, .slots = 64,
+        .seconds = 2,
+        .threads = 2,
+        .min = 64 << 10,
+        .max = 4 << 20,
+        .slots = 64,
         .smoke_ops = 300,
     };
     bench_parse(&options, argc, argv, "Large objects in and out of 64 slots, every page touched.");

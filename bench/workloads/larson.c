@@ -22,7 +22,7 @@ enum { REPLACEMENTS_A_TURN = 1000 };
 struct queue {
     pthread_mutex_t lock;
     void ***tables;
-    size_t length;   /* lanes + 1, so a lane that gives one always finds another */
+    size_t length; /* lanes + 1, so a lane that gives one always finds another */
     size_t first;
     size_t count;
 };
@@ -83,7 +83,7 @@ static void **queue_take(struct queue *queue)
 static void work(struct bench_worker *worker)
 {
     struct queue *queue = worker->shared;
-    struct life life = { .worker = worker, .slots = queue_take(queue) };
+    struct life life = {.worker = worker, .slots = queue_take(queue)};
     while (bench_more(worker)) {
         pthread_t thread;
         if (pthread_create(&thread, NULL, live, &life) != 0)
@@ -124,13 +124,18 @@ static void build_tables(struct queue *queue, const struct bench_options *option
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 2, .threads = 2, .min = 8, .max = 1000, .slots = 5000, .generations = 10,
+        .seconds = 2,
+        .threads = 2,
+        .min = 8,
+        .max = 1000,
+        .slots = 5000,
+        .generations = 10,
         .smoke_ops = 50000,
     };
     bench_parse(&options, argc, argv, "Threads that end and leave their objects to the next.");
     if (options.slots == 0 || options.generations == 0)
         bench_die("--slots and --generations must be 1 at least");
-    struct queue queue = { .lock = PTHREAD_MUTEX_INITIALIZER, .length = options.threads + 1 };
+    struct queue queue = {.lock = PTHREAD_MUTEX_INITIALIZER, .length = options.threads + 1};
     queue.tables = bench_map(queue.length * sizeof *queue.tables);
     build_tables(&queue, &options);
     return bench_run("larson", &options, work, &queue);

@@ -12,20 +12,29 @@
  * Only the calls are timed, and only after the first round of each shape (cold: always).
  * bench/lib/latency.h says what is measured. An operation is a call.
  */
-#include "bench/lib/bench.h"
 #include "bench/lib/latency.h"
+#include "bench/lib/bench.h"
 
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
 
 enum {
-    WARM_SLOTS = 1000, WARM_UP_STEPS = 20000, STEPS_A_TURN = 1000,
+    WARM_SLOTS = 1000,
+    WARM_UP_STEPS = 20000,
+    STEPS_A_TURN = 1000,
     COLD_CALLS = 100,
-    IDLE_BURST = 3000, IDLE_CALLS = 2000, IDLE_NS = 300000000,
-    LARGE_SLOTS = 8, ONE_IN_LARGE = 8, PAGE = 4096,
-    INBOX_OBJECTS = 2000000, SMOKE_OBJECTS = 20000,
-    DRIFT_SLOTS = 14000, DRIFT_STEPS = 30000, DRIFT_PAIRS = 100,
+    IDLE_BURST = 3000,
+    IDLE_CALLS = 2000,
+    IDLE_NS = 300000000,
+    LARGE_SLOTS = 8,
+    ONE_IN_LARGE = 8,
+    PAGE = 4096,
+    INBOX_OBJECTS = 2000000,
+    SMOKE_OBJECTS = 20000,
+    DRIFT_SLOTS = 14000,
+    DRIFT_STEPS = 30000,
+    DRIFT_PAIRS = 100,
 };
 
 /* The calls that one worker times. */
@@ -39,7 +48,7 @@ struct lane {
 struct situation {
     const char *name;
     void (*work)(struct bench_worker *worker, struct lane *lane);
-    size_t table;  /* slots of each worker, or of all if they share it */
+    size_t table; /* slots of each worker, or of all if they share it */
 };
 
 struct stage {
@@ -47,8 +56,8 @@ struct stage {
     const struct situation *situation;
     struct lane *lanes;
     pthread_barrier_t barrier;
-    unsigned working;  /* workers that have not ended */
-    bool is_over;      /* written by worker 0 between two barriers */
+    unsigned working; /* workers that have not ended */
+    bool is_over;     /* written by worker 0 between two barriers */
 };
 
 static void *timed_malloc(struct bench_worker *worker, struct lane *lane, size_t size)
@@ -184,7 +193,7 @@ static void burst_and_sleep(struct bench_worker *worker, struct lane *lane)
     }
     for (size_t i = 0; i < IDLE_BURST; i++)
         free(lane->table[i]);
-    struct timespec pause = { .tv_nsec = worker->options->mode == BENCH_SMOKE ? 1 : IDLE_NS };
+    struct timespec pause = {.tv_nsec = worker->options->mode == BENCH_SMOKE ? 1 : IDLE_NS};
     nanosleep(&pause, NULL);
 }
 
@@ -258,8 +267,8 @@ static void drift_round(struct bench_worker *worker, struct lane *lane, unsigned
     size_t count = bench_size(bench_random(&worker->random), 500 / threads, 3000 / threads);
     replace_at_random(worker, lane, round);
     for (size_t i = 0; i < count; i++)
-        big[i] = timed_malloc(worker, lane,
-                              bench_size(bench_random(&worker->random), 17000, 31999));
+        big[i] =
+            timed_malloc(worker, lane, bench_size(bench_random(&worker->random), 17000, 31999));
     for (size_t i = 0; i < count; i++)
         timed_free(worker, lane, big[i]);
     for (unsigned i = 0; i < DRIFT_PAIRS; i++)
@@ -277,9 +286,9 @@ static void drift(struct bench_worker *worker, struct lane *lane)
 }
 
 static const struct situation situations[] = {
-    { "warm", warm, WARM_SLOTS },    { "cold", cold, COLD_CALLS },
-    { "idle", idle, IDLE_BURST },    { "large", large, WARM_SLOTS + LARGE_SLOTS },
-    { "inbox", inbox, INBOX_OBJECTS }, { "drift", drift, DRIFT_SLOTS + 3000 },
+    {"warm", warm, WARM_SLOTS},      {"cold", cold, COLD_CALLS},
+    {"idle", idle, IDLE_BURST},      {"large", large, WARM_SLOTS + LARGE_SLOTS},
+    {"inbox", inbox, INBOX_OBJECTS}, {"drift", drift, DRIFT_SLOTS + 3000},
 };
 
 static void note_latency(const struct bench_latency *of, const char *const *keys)
@@ -294,10 +303,10 @@ static void note_latency(const struct bench_latency *of, const char *const *keys
 /* The last worker runs this, after all others have ended. */
 static void tell(struct stage *stage)
 {
-    static const char *const of_malloc[] = { "mallocs", "malloc_p50_ns", "malloc_p99_ns",
-                                             "malloc_p9999_ns", "malloc_max_ns" };
-    static const char *const of_free[] = { "frees", "free_p50_ns", "free_p99_ns", "free_p9999_ns",
-                                           "free_max_ns" };
+    static const char *const of_malloc[] = {"mallocs", "malloc_p50_ns", "malloc_p99_ns",
+                                            "malloc_p9999_ns", "malloc_max_ns"};
+    static const char *const of_free[] = {"frees", "free_p50_ns", "free_p99_ns", "free_p9999_ns",
+                                          "free_max_ns"};
     struct lane *sum = bench_map(sizeof *sum);
     for (unsigned i = 0; i < stage->options->threads; i++) {
         bench_latency_add(&sum->mallocs, &stage->lanes[i].mallocs);
@@ -334,7 +343,11 @@ static const struct situation *find_situation(const char *name)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 2, .threads = 2, .max = 16 << 20, .min = 16, .smoke_ops = 20000,
+        .seconds = 2,
+        .threads = 2,
+        .max = 16 << 20,
+        .min = 16,
+        .smoke_ops = 20000,
         .shape = "warm",
     };
     bench_parse(&options, argc, argv, "Times the longest single calls; --shape: the situation.");

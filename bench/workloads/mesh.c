@@ -18,7 +18,7 @@ enum { BATCH = 120, BATCHES_ON_THE_WAY = 4, BATCHES_A_TURN = 32 };
 
 struct mesh {
     struct bench_ring *rings;
-    bool is_over;      /* set by the first thread that is done, else the others could starve */
+    bool is_over; /* set by the first thread that is done, else the others could starve */
 };
 
 static struct bench_ring *ring_between(struct bench_ring *rings, unsigned threads, unsigned from,
@@ -91,12 +91,16 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 2, .min = 16, .max = 512, .smoke_ops = 50000,
+        .seconds = 1,
+        .threads = 2,
+        .min = 16,
+        .max = 512,
+        .smoke_ops = 50000,
     };
     bench_parse(&options, argc, argv, "Each thread allocates for all others.");
     if (options.threads > 256)
         bench_die("--threads must be 256 at most: there is a ring for each pair");
     size_t rings = (size_t)options.threads * options.threads;
-    struct mesh mesh = { .rings = bench_map(rings * sizeof(struct bench_ring)) };
+    struct mesh mesh = {.rings = bench_map(rings * sizeof(struct bench_ring))};
     return bench_run("mesh", &options, work, &mesh);
 }

@@ -65,8 +65,13 @@ static void work_uniform(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 2, .min = 8 << 10, .max = 32 << 10, .slots = 256,
-        .shape = "steps", .smoke_ops = 20000,
+        .seconds = 1,
+        .threads = 2,
+        .min = 8 << 10,
+        .max = 32 << 10,
+        .slots = 256,
+        .shape = "steps",
+        .smoke_ops = 20000,
     };
     bench_parse(&options, argc, argv, "Working sets of 8 to 32 KiB; --shape steps or uniform.");
     bool is_steps = strcmp(options.shape, "steps") == 0;

@@ -58,8 +58,8 @@ static void work(struct bench_worker *worker)
 {
     size_t half = worker->options->slots / 2;
     void **table = bench_map(2 * half * sizeof *table);
-    struct block_run young = { table, half };
-    struct block_run old = { table + half, half };
+    struct block_run young = {table, half};
+    struct block_run old = {table + half, half};
     take_blocks(worker, old);
     for (unsigned round = 0; bench_more(worker); round++) {
         take_blocks(worker, young);
@@ -74,7 +74,12 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 2, .min = 8, .max = 1000, .slots = 8000, .smoke_ops = 50000,
+        .seconds = 1,
+        .threads = 2,
+        .min = 8,
+        .max = 1000,
+        .slots = 8000,
+        .smoke_ops = 50000,
     };
     bench_parse(&options, argc, argv, "Small blocks freed in three orders.");
     return bench_run("orders", &options, work, NULL);

@@ -38,7 +38,12 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 1, .min = 8, .max = 128, .slots = 400, .smoke_ops = 200000,
+        .seconds = 1,
+        .threads = 1,
+        .min = 8,
+        .max = 128,
+        .slots = 400,
+        .smoke_ops = 200000,
     };
     bench_parse(&options, argc, argv, "Random slots of a table, filled or emptied.");
     return bench_run("random_mixed", &options, work, NULL);

@@ -74,7 +74,11 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 2, .min = 16, .max = 256, .smoke_ops = 100000,
+        .seconds = 1,
+        .threads = 2,
+        .min = 16,
+        .max = 256,
+        .smoke_ops = 100000,
     };
     bench_parse(&options, argc, argv, "Pairs of threads: one allocates, the other frees.");
     if (options.threads % 2 != 0)

@@ -40,8 +40,14 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 1, .min = 1 << 20, .max = 3 << 20, .slots = 8, .smoke_ops = 50,
+        .seconds = 1,
+        .threads = 1,
+        .min = 1 << 20,
+        .max = 3 << 20,
+        .slots = 8,
+        .smoke_ops = 50,
     };
-    bench_parse(&options, argc, argv, "Runs of 1 to 3 MiB, all taken, touched and freed in rounds.");
+    bench_parse(&options, argc, argv,
+                "Runs of 1 to 3 MiB, all taken, touched and freed in rounds.");
     return bench_run("rounds", &options, work, NULL);
 }

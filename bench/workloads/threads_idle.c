@@ -16,8 +16,8 @@ struct crowd {
     const struct bench_options *options;
     pthread_barrier_t all_idle;
     pthread_barrier_t may_end;
-    uint64_t live;     /* bytes; every thread adds, once */
-    uint64_t faults;   /* every thread adds, once */
+    uint64_t live;   /* bytes; every thread adds, once */
+    uint64_t faults; /* every thread adds, once */
 };
 
 struct member {
@@ -77,7 +77,7 @@ static void work(struct bench_worker *worker)
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, STACK_BYTES);
     for (unsigned i = 0; i < count; i++) {
-        members[i] = (struct member){ crowd, table + i * options->slots, i };
+        members[i] = (struct member){crowd, table + i * options->slots, i};
         if (pthread_create(&threads[i], &small, idle, &members[i]) != 0)
             bench_die("cannot create a thread");
     }
@@ -94,12 +94,16 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .threads = 500, .min = 16, .max = 2048, .slots = 200, .smoke_ops = 1,
+        .threads = 500,
+        .min = 16,
+        .max = 2048,
+        .slots = 200,
+        .smoke_ops = 1,
     };
     bench_parse(&options, argc, argv, "--threads threads that hold little and wait: their RSS.");
     if (options.mode == BENCH_SMOKE)
         options.threads = 20;
-    struct crowd crowd = { .options = &options };
+    struct crowd crowd = {.options = &options};
     /* The main thread is the one worker that watches; it makes the threads. */
     options.generations = options.threads;
     options.threads = 1;

@@ -64,7 +64,12 @@ static void work_lifo(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 1, .threads = 1, .min = 32, .max = 32, .slots = 100, .shape = "lifo",
+        .seconds = 1,
+        .threads = 1,
+        .min = 32,
+        .max = 32,
+        .slots = 100,
+        .shape = "lifo",
         .smoke_ops = 200000,
     };
     bench_parse(&options, argc, argv, "One size, --max bytes; --shape pair, lifo or empty.");

@@ -65,7 +65,7 @@ static void replace_some(struct bench_worker *worker, struct walk *walk, size_t 
 static void work(struct bench_worker *worker)
 {
     const struct bench_options *options = worker->options;
-    struct walk walk = { .slots = options->bytes / ((options->min + options->max) / 2) };
+    struct walk walk = {.slots = options->bytes / ((options->min + options->max) / 2)};
     walk.table = bench_map(walk.slots * sizeof *walk.table);
     cpu_set_t *allowed = bench_map(cpu_set_size());
     cpu_set_t *one = bench_map(cpu_set_size());
@@ -87,7 +87,11 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 3, .threads = 1, .min = 16, .max = 4096, .bytes = 200 << 20,
+        .seconds = 3,
+        .threads = 1,
+        .min = 16,
+        .max = 4096,
+        .bytes = 200 << 20,
         .smoke_ops = 20000,
     };
     bench_parse(&options, argc, argv, "A live set of --bytes that moves from CPU to CPU.");

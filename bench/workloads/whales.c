@@ -46,7 +46,12 @@ static void work(struct bench_worker *worker)
 int main(int argc, char **argv)
 {
     struct bench_options options = {
-        .seconds = 2, .threads = 1, .min = 5 << 20, .max = 25 << 20, .slots = 20, .smoke_ops = 60,
+        .seconds = 2,
+        .threads = 1,
+        .min = 5 << 20,
+        .max = 25 << 20,
+        .slots = 20,
+        .smoke_ops = 60,
     };
     bench_parse(&options, argc, argv, "Buffers of 5 to 25 MiB, one of them replaced at random.");
     return bench_run("whales", &options, work, NULL);

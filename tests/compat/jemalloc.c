@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t sizes[] = {1, 8, 16, 17, 100, 1000, 1025, 4096, 20000, 32768, 32769, 100000,
-                               3000000};
+static const size_t sizes[] = {1,    8,     16,    17,    100,    1000,   1025,
+                               4096, 20000, 32768, 32769, 100000, 3000000};
 
 static int is_zero(const unsigned char *bytes, size_t size)
 {
@@ -110,7 +110,7 @@ static void test_uncached(void)
         EXPECT(je_get_defrag_hint(object) == 0 || je_get_defrag_hint(object) == 1);
         objects[i] = object;
     }
-    EXPECT_EQ(je_get_defrag_hint(objects[TAP_COUNT(sizes) - 1]), 0);    /* shares no page */
+    EXPECT_EQ(je_get_defrag_hint(objects[TAP_COUNT(sizes) - 1]), 0); /* shares no page */
     errno = 0;
     EXPECT_EQ(je_get_defrag_hint(objects), 0);
     EXPECT_EQ(errno, 0);
@@ -266,9 +266,18 @@ static void test_classes(void)
 static void test_errors(void)
 {
     size_t value = 0, size = sizeof value, mib[8], length = 8;
-    static const char *const unknown[] = {"", ".", "stats", "stats.", "stats.allocatedd", "nothing",
-                                          "arena.0", "arena.x.purge", "stats.allocated.more",
-                                          "thread.allocated", "arenas.bin.99999.size", "opt.nothing"};
+    static const char *const unknown[] = {"",
+                                          ".",
+                                          "stats",
+                                          "stats.",
+                                          "stats.allocatedd",
+                                          "nothing",
+                                          "arena.0",
+                                          "arena.x.purge",
+                                          "stats.allocated.more",
+                                          "thread.allocated",
+                                          "arenas.bin.99999.size",
+                                          "opt.nothing"};
     for (unsigned i = 0; i < TAP_COUNT(unknown); i++)
         EXPECT_EQ(mallctl(unknown[i], &value, &size, NULL, 0), ENOENT);
     EXPECT_EQ(mallctlnametomib("nothing", mib, &length), ENOENT);

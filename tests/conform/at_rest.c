@@ -21,11 +21,11 @@ enum {
     KIB = 1024,
     MIB = 1024 * KIB,
     OBJECTS_MAX = 100000,
-    BURSTS = 4,             /* the learner has an opinion by then */
-    SLACK = 3 * MIB,        /* headers, tables, stacks */
-    HELD = 12 * MIB,        /* what was freed after the front's last look, 64 slow calls before */
-    FIRST = 16 * MIB,       /* what the default keeps though nothing was asked for again */
-    CALLS = 4 * 64,         /* of a class whose magazines hold two or so: 64 slow ones among them */
+    BURSTS = 4,       /* the learner has an opinion by then */
+    SLACK = 3 * MIB,  /* headers, tables, stacks */
+    HELD = 12 * MIB,  /* what was freed after the front's last look, 64 slow calls before */
+    FIRST = 16 * MIB, /* what the default keeps though nothing was asked for again */
+    CALLS = 4 * 64,   /* of a class whose magazines hold two or so: 64 slow ones among them */
 };
 
 static void *objects[OBJECTS_MAX];
@@ -57,15 +57,12 @@ struct load {
     const char *name;
     unsigned count;
     size_t size;
-    bool needs_calls;    /* before the fronts have given back what they hold */
+    bool needs_calls; /* before the fronts have given back what they hold */
 };
 
 static const struct load loads[] = {
-    {"runs", 400, 500 * KIB, false},
-    {"long", 30, 32 * MIB, false},
-    {"whales", 3, 70 * MIB, false},
-    {"tiny", OBJECTS_MAX, 800, true},
-    {"mid", 4000, 30 * KIB, true},
+    {"runs", 400, 500 * KIB, false},  {"long", 30, 32 * MIB, false}, {"whales", 3, 70 * MIB, false},
+    {"tiny", OBJECTS_MAX, 800, true}, {"mid", 4000, 30 * KIB, true},
 };
 
 /* What another CPU has at hand would wait for calls there. */
@@ -84,7 +81,7 @@ static int live_inside(const char *name, unsigned bursts, size_t allowed)
     while (strcmp(load->name, name) != 0)
         load++;
     if (!can_stay_here())
-        allowed *= 2;    /* two CPUs' */
+        allowed *= 2; /* two CPUs' */
     memset(objects, 1, sizeof objects);
     size_t before = process_resident();
     for (unsigned i = 0; i < bursts; i++) {
@@ -167,7 +164,7 @@ static int start_anew(const char *shards, unsigned allowed)
     pid_t child = process_fork();
     if (child == 0) {
         setenv("HAKMEM_SHARD", shards, 1);
-        unsetenv("HAKMEM_FRONT");    /* fronts of CPUs are made at start */
+        unsetenv("HAKMEM_FRONT"); /* fronts of CPUs are made at start */
         if (allowed == 0)
             unsetenv("LD_PRELOAD");
         execl("/proc/self/exe", "at_rest", "count", number, NULL);

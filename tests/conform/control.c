@@ -219,9 +219,7 @@ static void test_topology_print(void)
 /* No header declares it any more; glibc keeps it for old programs only. */
 static void test_cfree(void)
 {
-    enum {
-        ROUNDS = 2000
-    };
+    enum { ROUNDS = 2000 };
     void (*cfree)(void *);
     *(void **)&cfree = dlsym(RTLD_DEFAULT, "cfree");
     if (tap_is_reference() && !cfree) {

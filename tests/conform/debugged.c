@@ -4,10 +4,10 @@
 #include <string.h>
 
 struct held {
-    char *live;      /* of 200 bytes */
-    char *freed;     /* the same */
-    char *run;       /* of 100,000 */
-    char *whale;     /* of 64 MiB */
+    char *live;  /* of 200 bytes */
+    char *freed; /* the same */
+    char *run;   /* of 100,000 */
+    char *whale; /* of 64 MiB */
 };
 
 __attribute__((noinline)) void stop_here(const struct held *held)
@@ -23,7 +23,7 @@ int main(void)
     memset(held.live, 1, 200);
     free(held.freed);
     stop_here(&held);
-    free(malloc((size_t)64 << 20));    /* maps, since the other lives */
+    free(malloc((size_t)64 << 20)); /* maps, since the other lives */
     free(held.live);
     free(held.run);
     free(held.whale);

@@ -19,9 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    EARLY = 64
-};
+enum { EARLY = 64 };
 
 static void *made_by_constructor[200];
 
@@ -192,8 +190,7 @@ static long fronts_alive(void (*print)(int, int))
     rewind(file);
     text[fread(text, 1, sizeof text - 1, file)] = '\0';
     fclose(file);
-    return number_behind(text, "\"threads_started\":") -
-           number_behind(text, "\"threads_exited\":");
+    return number_behind(text, "\"threads_started\":") - number_behind(text, "\"threads_exited\":");
 }
 
 /* In the life that run_preloaded begins: the plugin's constructor has started a thread. */
@@ -216,8 +213,8 @@ static int live_threaded(void)
 
 /* ---- fork handlers -------------------------------------------------------------------------- */
 
-static unsigned stop;     /* set by main, read by the busy threads */
-static unsigned failed;   /* children that ended badly */
+static unsigned stop;   /* set by main, read by the busy threads */
+static unsigned failed; /* children that ended badly */
 
 static void *allocate_until_stopped(void *unused)
 {

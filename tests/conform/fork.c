@@ -14,9 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    OBJECTS = 400
-};
+enum { OBJECTS = 400 };
 
 static void *objects[OBJECTS];
 static unsigned stop; /* set by the main thread, read by the busy ones */
@@ -116,9 +114,7 @@ static void test_alone(void)
 
 static void test_with_busy_threads(void)
 {
-    enum {
-        THREADS = 4
-    };
+    enum { THREADS = 4 };
     pthread_t threads[THREADS];
     make_objects();
     stop = 0;
@@ -174,9 +170,7 @@ static void *begin_to_allocate(void *unused)
  * children lived. */
 static int live_while_placing(void)
 {
-    enum {
-        CHILDREN = 40
-    };
+    enum { CHILDREN = 40 };
     pid_t children[CHILDREN];
     unsigned count = 0;
     unsigned bad = 0;

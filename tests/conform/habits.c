@@ -160,8 +160,8 @@ int main(int argc, char **argv)
     static const struct habit {
         const char *name;
         void (*run)(size_t bytes);
-    } habits[] = {{"burst", burst}, {"churn", churn}, {"swing", swing}, {"waste", waste},
-                {"purge", purge}};
+    } habits[] = {
+        {"burst", burst}, {"churn", churn}, {"swing", swing}, {"waste", waste}, {"purge", purge}};
     for (unsigned i = 0; argc == 3 && i < sizeof habits / sizeof habits[0]; i++) {
         if (strcmp(argv[1], habits[i].name) != 0)
             continue;

@@ -30,8 +30,8 @@ enum {
     REGION = 2 * MIB,
 };
 
-static const size_t sizes[] = {0, 1, 16, 100, 1024, 1025, 4000, 32 * KIB, 32 * KIB + 1, 300 * KIB,
-                               5 * MIB, 33 * MIB};
+static const size_t sizes[] = {0,    1,        16,           100,       1024,    1025,
+                               4000, 32 * KIB, 32 * KIB + 1, 300 * KIB, 5 * MIB, 33 * MIB};
 
 static int has_none(void)
 {
@@ -63,7 +63,8 @@ static void fill(void *object, size_t size, int seed)
 static int holds(const void *object, size_t size, int seed)
 {
     const unsigned char *bytes = object;
-    for (size_t byte = 0; byte < size; byte = byte == 4095 && size > 4096 + 64 ? size - 64 : byte + 1)
+    for (size_t byte = 0; byte < size;
+         byte = byte == 4095 && size > 4096 + 64 ? size - 64 : byte + 1)
         if (bytes[byte] != (unsigned char)seed)
             return 0;
     return 1;
@@ -224,8 +225,8 @@ static void test_apart(void)
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < MANY; i++) {
             many[i] = hakmem_heap_malloc(heap, i % 200 + 1);
-            others[i] = i % 2 == 0 ? hakmem_heap_malloc(second, i % 200 + 1)
-                                   : allocate(i % 200 + 1);
+            others[i] =
+                i % 2 == 0 ? hakmem_heap_malloc(second, i % 200 + 1) : allocate(i % 200 + 1);
         }
         unsigned strays = 0;
         for (unsigned i = 0; i < MANY; i++) {
@@ -406,7 +407,10 @@ static void test_bad_input(void)
         return;
     struct hakmem_heap_options wanted = {0};
     expect_refused(&wanted);
-    struct { struct hakmem_heap_options known; char later[8]; } newer = {.known = options()};
+    struct {
+        struct hakmem_heap_options known;
+        char later[8];
+    } newer = {.known = options()};
     newer.known.size = sizeof newer;
     struct hakmem_heap *heap = hakmem_heap_create(&newer.known);
     EXPECT(heap != NULL);
@@ -589,9 +593,18 @@ static int act(const char *what)
 }
 
 static const char *const misuses[] = {
-    "twice", "twice_by_heap", "twice_untouched", "realloc_of_free", "realloc_of_free_larger",
-    "run_twice", "interior", "of_another", "of_none",
-    "realloc_of_another", "after_the_end", "realloc_after_the_end",
+    "twice",
+    "twice_by_heap",
+    "twice_untouched",
+    "realloc_of_free",
+    "realloc_of_free_larger",
+    "run_twice",
+    "interior",
+    "of_another",
+    "of_none",
+    "realloc_of_another",
+    "after_the_end",
+    "realloc_after_the_end",
 };
 
 static int run_act(const char *what, const char *misuse)
@@ -630,8 +643,8 @@ enum {
 /* A heap that is filled, freed from by others, and ended with what they left. */
 static struct {
     struct hakmem_heap *heap;
-    void *slots[SLOTS];    /* taken out by exchange, then freed */
-    int freers;            /* that are at it */
+    void *slots[SLOTS]; /* taken out by exchange, then freed */
+    int freers;         /* that are at it */
     int open;
 } stage[HEAPS];
 

@@ -15,9 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    KEPT = 64
-};
+enum { KEPT = 64 };
 
 static size_t bytes_in_use(void)
 {
@@ -99,7 +97,7 @@ static void test_mallinfo2_counts_objects(void)
 static void test_mallinfo2_counts_whales(void)
 {
     struct mallinfo2 before = mallinfo2();
-    void *whale = malloc(400 * MIB);    /* more than glibc may have free from the cases above */
+    void *whale = malloc(400 * MIB); /* more than glibc may have free from the cases above */
     REQUIRE(whale != NULL);
     struct mallinfo2 during = mallinfo2();
     EXPECT_EQ(during.hblks, before.hblks + 1);
@@ -196,9 +194,7 @@ static void test_malloc_stats(void)
 
 static void test_malloc_trim(void)
 {
-    enum {
-        COUNT = 300000
-    };
+    enum { COUNT = 300000 };
     static void *objects[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
         objects[i] = malloc(400);
@@ -229,7 +225,7 @@ static void test_trim_between_objects(void)
 {
     enum {
         COUNT = 200000,
-        GROUP = 100,    /* objects, of which the first two live: 40 KiB */
+        GROUP = 100, /* objects, of which the first two live: 40 KiB */
         SIZE = 400,
     };
     static char *objects[COUNT];

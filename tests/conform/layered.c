@@ -39,7 +39,7 @@ static void *call_all(void *unused)
 {
     for (unsigned i = 0; i < SIZES_COUNT && sizes_of_tiers[i] <= 8 * MIB; i++) {
         size_t size = sizes_of_tiers[i];
-        void *objects[] = {malloc(size),         calloc(1, size), realloc(NULL, size),
+        void *objects[] = {malloc(size),        calloc(1, size), realloc(NULL, size),
                            memalign(256, size), valloc(size),    pvalloc(size)};
         for (unsigned which = 0; which < TAP_COUNT(objects); which++)
             use(objects[which], size, 10 + (int)which);
@@ -93,8 +93,8 @@ static void test_layer(void)
 static void test_names(void)
 {
     static const char *const names[] = {
-        "__libc_malloc",   "__libc_free",   "__libc_calloc",  "__libc_realloc",
-        "__libc_memalign", "__libc_valloc", "__libc_pvalloc", "__libc_reallocarray",
+        "__libc_malloc",   "__libc_free",    "__libc_calloc",  "__libc_realloc",
+        "__libc_memalign", "__libc_valloc",  "__libc_pvalloc", "__libc_reallocarray",
         "__libc_mallinfo", "__libc_mallopt",
     };
     if (tap_is_reference()) {

@@ -115,9 +115,7 @@ static int compare_ints(const void *left, const void *right)
 
 static void test_qsort(void)
 {
-    enum {
-        COUNT = 200000
-    }; /* qsort takes a buffer from malloc */
+    enum { COUNT = 200000 }; /* qsort takes a buffer from malloc */
     int *numbers = malloc(COUNT * sizeof(int));
     REQUIRE(numbers != NULL);
     for (int i = 0; i < COUNT; i++)

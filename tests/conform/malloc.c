@@ -34,9 +34,7 @@ static void test_alignment(void)
 
 static void test_contents_stay_apart(void)
 {
-    enum {
-        ROUNDS = 3
-    };
+    enum { ROUNDS = 3 };
     static void *objects[ROUNDS * SIZES_COUNT];
     for (unsigned i = 0; i < ROUNDS * SIZES_COUNT; i++) {
         size_t size = sizes_of_tiers[i % SIZES_COUNT];
@@ -53,9 +51,7 @@ static void test_contents_stay_apart(void)
 
 static void test_many_small_stay_apart(void)
 {
-    enum {
-        COUNT = 20000
-    };
+    enum { COUNT = 20000 };
     static unsigned char *objects[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
         size_t size = 1 + i % 200;
@@ -178,9 +174,7 @@ static void test_waste_is_small(void)
 /* In a child, because it lowers the address space for good. */
 static void exhaust(void)
 {
-    enum {
-        COUNT = 4096
-    };
+    enum { COUNT = 4096 };
     static void *objects[COUNT];
     struct rlimit limit = {512 * MIB, 512 * MIB};
     void *early = malloc(100);

@@ -80,9 +80,7 @@ static void test_up_to_a_gib(void)
 /* Objects of an alignment between ordinary ones, so that both share slabs, caches and frees. */
 static void test_mixed_with_ordinary(void)
 {
-    enum {
-        COUNT = 600
-    };
+    enum { COUNT = 600 };
     static void *objects[COUNT];
     static size_t sizes[COUNT];
     for (unsigned round = 0; round < 6; round++) {
@@ -220,7 +218,8 @@ int main(int argc, char **argv)
         {"alignments of 128 KiB to 64 MiB", test_large_alignments},
         {"alignments up to 1 GiB", test_up_to_a_gib},
         {"aligned objects among ordinary ones", test_mixed_with_ordinary},
-        {"posix_memalign returns EINVAL and ENOMEM, the latter also in errno", test_posix_memalign_refuses},
+        {"posix_memalign returns EINVAL and ENOMEM, the latter also in errno",
+         test_posix_memalign_refuses},
         {"an alignment that is no power of two is refused or rounded up", test_odd_alignments},
         {"sizes that cannot be are ENOMEM", test_huge_sizes},
         {"valloc and pvalloc work in pages", test_page_calls},

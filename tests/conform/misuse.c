@@ -76,7 +76,7 @@ static void *overflow(void *unused)
         }
     for (unsigned i = 0; i < MANY / 10; i++)
         release(objects[i]);
-    return unused;    /* and its front is flushed */
+    return unused; /* and its front is flushed */
 }
 
 static int run_thread(void *(*run)(void *))
@@ -155,7 +155,7 @@ static int act_free_twice_at_once(void)
     char *object = allocate(SIZE);
     release(object);
     release(object);
-    allocate(SIZE);    /* its one new owner */
+    allocate(SIZE); /* its one new owner */
     return shares(object, SIZE);
 }
 

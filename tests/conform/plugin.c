@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    EARLY = 64
-};
+enum { EARLY = 64 };
 
 #define EXPORTED __attribute__((visibility("default")))
 

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
             hot_loop(100000);
             struct sigaction action;
             if (sigaction(12, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
-                raise(12);    /* the profile's, whose file is the parent's */
+                raise(12); /* the profile's, whose file is the parent's */
         }
     }
     if (strcmp(what, "signal") == 0)

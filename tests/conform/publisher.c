@@ -100,18 +100,39 @@ static size_t spoil(struct hak_published_head *page, unsigned number)
     hak_published_begin(page);
     sheet->head.pid = (uint64_t)getpid();
     switch (number) {
-    case 0: return 0;
-    case 1: return 100;
-    case 2: return 5000;
-    case 3: memset(page, 0xff, 4096); break;
-    case 4: page->version = 0; break;
-    case 5: page->version = 9; break;
-    case 6: page->layout++; break;
-    case 7: page->size = 1; break;
-    case 8: sheet->head.shard_count = UINT32_MAX; break;
-    case 9: sheet->head.shard_count = 1; break;    /* but its id is 0 */
-    case 10: memcpy(sheet->head.facts[0].name, "\"}", 3); break;
-    default: memset((char *)page + 4096, 0xff, 200000); break;
+    case 0:
+        return 0;
+    case 1:
+        return 100;
+    case 2:
+        return 5000;
+    case 3:
+        memset(page, 0xff, 4096);
+        break;
+    case 4:
+        page->version = 0;
+        break;
+    case 5:
+        page->version = 9;
+        break;
+    case 6:
+        page->layout++;
+        break;
+    case 7:
+        page->size = 1;
+        break;
+    case 8:
+        sheet->head.shard_count = UINT32_MAX;
+        break;
+    case 9:
+        sheet->head.shard_count = 1;
+        break; /* but its id is 0 */
+    case 10:
+        memcpy(sheet->head.facts[0].name, "\"}", 3);
+        break;
+    default:
+        memset((char *)page + 4096, 0xff, 200000);
+        break;
     }
     return size;
 }

@@ -55,9 +55,8 @@ static int no_mapping_left(void)
     for (unsigned i = 0; i < THREADS; i++)
         if (pthread_create(&threads[i], NULL, allocate_first, NULL) != 0)
             return 1;
-    for (unsigned i = 0;
-         mmap(NULL, 4096, i % 2 != 0 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
-         MAP_FAILED;
+    for (unsigned i = 0; mmap(NULL, 4096, i % 2 != 0 ? PROT_READ : PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
          i++)
         ;
     pthread_barrier_wait(&barrier);

@@ -60,9 +60,7 @@ static void test_grow_and_shrink_through_all_sizes(void)
 
 static void test_random_walk_among_neighbours(void)
 {
-    enum {
-        COUNT = 64
-    };
+    enum { COUNT = 64 };
     static void *objects[COUNT];
     static size_t sizes[COUNT];
     static unsigned tags[COUNT];

@@ -29,7 +29,7 @@ enum {
     FIBERS = 8,
     FIBER_STACK = 64 * KIB,
     OBJECTS = 200,
-    SECONDS = 120,  /* for a child; each takes less than one where the machine is free */
+    SECONDS = 120, /* for a child; each takes less than one where the machine is free */
     NOBODY = 65534,
 };
 
@@ -262,8 +262,10 @@ static void allocate_and_jump(int signal)
 static void handle(int signal, void (*handler)(int), size_t stack_size)
 {
     stack_t stack = {.ss_size = stack_size};
-    stack.ss_sp = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK | SA_RESTART | SA_NODEFER};
+    stack.ss_sp =
+        mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct sigaction action = {.sa_handler = handler,
+                               .sa_flags = SA_ONSTACK | SA_RESTART | SA_NODEFER};
     if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) != 0 ||
         sigaction(signal, &action, NULL) != 0)
         _exit(3);

@@ -13,9 +13,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-enum {
-    OBJECTS = 200
-};
+enum { OBJECTS = 200 };
 
 struct parcel {
     void *objects[OBJECTS];
@@ -90,10 +88,7 @@ static void *use_key(void *unused)
 
 static void test_destructors(void)
 {
-    enum {
-        ROUNDS = 20,
-        THREADS = 8
-    };
+    enum { ROUNDS = 20, THREADS = 8 };
     REQUIRE(pthread_key_create(&key, destroy) == 0);
     for (unsigned round = 0; round < ROUNDS; round++)
         threads_run(THREADS, use_key, NULL, 0);

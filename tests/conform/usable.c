@@ -54,9 +54,7 @@ static void test_good_size(void)
 /* Fills many objects to the last usable byte: were too much promised, neighbours would clash. */
 static void test_all_of_it_can_be_written(void)
 {
-    enum {
-        COUNT = 3000
-    };
+    enum { COUNT = 3000 };
     static void *objects[COUNT];
     static size_t usable[COUNT];
     struct prng prng = {7};
@@ -95,7 +93,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"of NULL it is 0", test_null_is_zero},
         {"it is at least what was asked, and does not change", test_at_least_what_was_asked},
-    {"hakmem_good_size tells it before", test_good_size},
+        {"hakmem_good_size tells it before", test_good_size},
         {"every usable byte is the object's own", test_all_of_it_can_be_written},
         {"a realloc to the usable size keeps all of it", test_realloc_keeps_the_asked_part},
     };

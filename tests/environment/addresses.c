@@ -19,9 +19,9 @@
 
 enum {
     CANNOT = 77,
-    SLACK_MIB = 64,         /* of address space, beside what was asked for */
+    SLACK_MIB = 64, /* of address space, beside what was asked for */
     PAGE_TABLES_KIB = 1024,
-    LOCKED_MIB = 64,        /* the usual limit of an ordinary user */
+    LOCKED_MIB = 64, /* the usual limit of an ordinary user */
 };
 
 /* A figure of /proc/self/status in KiB; -1 when it is not told. */

@@ -39,7 +39,7 @@ static int is_ours(void)
 /* ---- distances --------------------------------------------------------------------------------- */
 
 struct distances {
-    long large;    /* from a small object */
+    long large; /* from a small object */
     long whale;
     long medium;
 };
@@ -48,8 +48,8 @@ struct distances {
 static int tell_distances(void)
 {
     char *volatile small = malloc(SMALL);
-    struct distances found = {
-        (char *)malloc(LARGE) - small, (char *)malloc(WHALE) - small, (char *)malloc(MEDIUM) - small};
+    struct distances found = {(char *)malloc(LARGE) - small, (char *)malloc(WHALE) - small,
+                              (char *)malloc(MEDIUM) - small};
     return write(STDOUT_FILENO, &found, sizeof found) == sizeof found ? 0 : 1;
 }
 
@@ -163,7 +163,7 @@ static int overflow_from(size_t size, unsigned which)
     for (unsigned i = 0; i < count; i++) {
         objects[i] = malloc(size);
         for (unsigned j = 0; j < TAP_COUNT(sizes) - 1; j++)
-            if (malloc(sizes[j]) == NULL)    /* something of each kind, all over */
+            if (malloc(sizes[j]) == NULL) /* something of each kind, all over */
                 return 1;
     }
     overflow(objects[which % count], size);
@@ -194,7 +194,7 @@ static void overflow_meets_nothing_of_ours(void)
                 _exit(overflow_from(sizes[i], which));
             }
             int status = process_wait(child, 20);
-            if (is_ours() && status != 128 + SIGABRT)    /* that is misuse that was told */
+            if (is_ours() && status != 128 + SIGABRT) /* that is misuse that was told */
                 EXPECT_EQ(status, 0);
         }
 }

@@ -24,8 +24,8 @@
 enum { SECONDS = 20, LINES = 40 };
 
 static char folder[] = "/tmp/hakmem-files-XXXXXX";
-static char path[128];   /* of a file in the folder */
-static char told[4096];  /* what the last child wrote to standard error */
+static char path[128];  /* of a file in the folder */
+static char told[4096]; /* what the last child wrote to standard error */
 
 static int has_none(void)
 {
@@ -69,9 +69,9 @@ static int open_second(const char *name)
 struct how {
     const char *option;
     const char *value;
-    int standard_error;    /* -1: closed */
-    const char *mode;      /* of the program inside */
-    size_t file_limit;     /* 0: none */
+    int standard_error; /* -1: closed */
+    const char *mode;   /* of the program inside */
+    size_t file_limit;  /* 0: none */
 };
 
 static pid_t start(const struct how *how)
@@ -98,7 +98,7 @@ static pid_t start(const struct how *how)
 static int run(const struct how *wanted)
 {
     struct how how = *wanted;
-    int ends[2];    /* a limit of files does not hold for a pipe, which has room for all */
+    int ends[2]; /* a limit of files does not hold for a pipe, which has room for all */
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -1;
     how.standard_error = ends[1];
@@ -174,7 +174,7 @@ static void test_written(void)
         EXPECT_EQ(told[0], 0);
         EXPECT(stat(path, &status) == 0 && (status.st_mode & 07777) == 0600);
         EXPECT_GE(size_of(path), 1);
-        EXPECT_EQ(run_option(options[i], path), 0);    /* there is one now */
+        EXPECT_EQ(run_option(options[i], path), 0); /* there is one now */
         EXPECT_EQ(told[0], 0);
         EXPECT_EQ(unlink(path), 0);
     }
@@ -193,7 +193,7 @@ static void test_links(void)
         EXPECT(is_told_of(options[i]));
         EXPECT(file_is(target, "precious\n"));
         unlink(target);
-        EXPECT_EQ(run_option(options[i], path), 0);    /* a link to nothing makes nothing */
+        EXPECT_EQ(run_option(options[i], path), 0); /* a link to nothing makes nothing */
         EXPECT(is_told_of(options[i]));
         EXPECT_EQ(access(target, F_OK), -1);
         unlink(path);
@@ -242,7 +242,7 @@ static void test_kept(void)
     EXPECT_EQ(run(&how), 0);
     EXPECT_LE(size_of(path), 64);
     unlink(path);
-    EXPECT_EQ(rmdir(folder), 0);    /* nothing was left beside */
+    EXPECT_EQ(rmdir(folder), 0); /* nothing was left beside */
     EXPECT_EQ(mkdir(folder, 0700), 0);
 }
 
@@ -257,8 +257,10 @@ static void test_no_reader(void)
         int ends[2];
         REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
         close(ends[0]);
-        pid_t child = start(&(struct how){.option = "HAKMEM_STATS", .value = values[i],
-                                          .standard_error = ends[1], .mode = "live"});
+        pid_t child = start(&(struct how){.option = "HAKMEM_STATS",
+                                          .value = values[i],
+                                          .standard_error = ends[1],
+                                          .mode = "live"});
         EXPECT_EQ(process_wait(child, SECONDS), 0);
         close(ends[1]);
     }
@@ -275,10 +277,10 @@ static void test_full(void)
     while (write(ends[1], bytes, sizeof bytes) > 0)
         continue;
     REQUIRE(fcntl(ends[1], F_SETFL, 0) == 0);
-    pid_t child = start(&(struct how){.option = "HAKMEM_MISUSE", .value = "warn",
-                                      .standard_error = ends[1], .mode = "misuse"});
+    pid_t child = start(&(struct how){
+        .option = "HAKMEM_MISUSE", .value = "warn", .standard_error = ends[1], .mode = "misuse"});
     EXPECT_EQ(process_wait(child, SECONDS), 0);
-    EXPECT_EQ(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);    /* the description is others' too */
+    EXPECT_EQ(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0); /* the description is others' too */
     close(ends[0]);
     close(ends[1]);
 }
@@ -288,13 +290,13 @@ static void test_closed(void)
     if (has_none())
         return;
     name_in_folder("data");
-    pid_t child = start(&(struct how){.option = "HAKMEM_MISUSE", .value = "warn",
-                                      .standard_error = -1, .mode = "second"});
+    pid_t child = start(&(struct how){
+        .option = "HAKMEM_MISUSE", .value = "warn", .standard_error = -1, .mode = "second"});
     EXPECT_EQ(process_wait(child, SECONDS), 0);
     EXPECT(file_is(path, ""));
-    child = start(&(struct how){.option = "HAKMEM_STATS", .value = "1", .standard_error = -1,
-                                .mode = "second"});
-    EXPECT_EQ(process_wait(child, SECONDS), 128 + SIGABRT);    /* the default for a misused pointer */
+    child = start(&(struct how){
+        .option = "HAKMEM_STATS", .value = "1", .standard_error = -1, .mode = "second"});
+    EXPECT_EQ(process_wait(child, SECONDS), 128 + SIGABRT); /* the default for a misused pointer */
     EXPECT(file_is(path, ""));
     unlink(path);
 }

@@ -28,25 +28,38 @@
 enum {
     CALLS_MAX = 32,
     THREADS = 4,
-    MANY_PER_CPU = 17,     /* more than have fronts of their own */
+    MANY_PER_CPU = 17, /* more than have fronts of their own */
     THREADS_MAX = 128,
     ROUNDS = 3,
     SLOTS = 64,
-    HELD = 48,             /* MiB: more than the heap maps before limits of memory matter */
-    TICKS_NS = 300000000,  /* some ticks of decay, and looks at the headroom */
-    TOLD = 40,             /* status: a call was met that is not allowed */
-    TRIM_ASKS_MEMBARRIER = 0,    /* by liburcu, whose wait it is; 0: a trim waits by itself */
+    HELD = 48,                /* MiB: more than the heap maps before limits of memory matter */
+    TICKS_NS = 300000000,     /* some ticks of decay, and looks at the headroom */
+    TOLD = 40,                /* status: a call was met that is not allowed */
+    TRIM_ASKS_MEMBARRIER = 0, /* by liburcu, whose wait it is; 0: a trim waits by itself */
 };
 
 /* ---- the filter ----------------------------------------------------------------------------- */
 
 static const unsigned allowed[] = {
     /* glibc's malloc */
-    SYS_mmap, SYS_munmap, SYS_mremap, SYS_madvise, SYS_mprotect, SYS_futex, SYS_brk,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_mprotect,
+    SYS_futex,
+    SYS_brk,
     SYS_getrandom,
     /* a thread's start and end, which is libpthread's matter; a handler's; an exit */
-    SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_rt_sigprocmask, SYS_rt_sigaction,
-    SYS_rt_sigreturn, SYS_exit, SYS_exit_group,
+    SYS_clone,
+    SYS_clone3,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigaction,
+    SYS_rt_sigreturn,
+    SYS_exit,
+    SYS_exit_group,
     /* the test's own verdict */
     SYS_write,
 };
@@ -91,7 +104,7 @@ static void tell_call(int signal, siginfo_t *info, void *context)
 /* ---- the second life ------------------------------------------------------------------------ */
 
 struct worker {
-    void *slots[SLOTS];    /* what it leaves to the next one to free */
+    void *slots[SLOTS]; /* what it leaves to the next one to free */
     struct worker *next;
 };
 
@@ -102,7 +115,7 @@ static pthread_barrier_t halfway;
 static uint64_t now_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);    /* the vDSO's */
+    clock_gettime(CLOCK_MONOTONIC, &now); /* the vDSO's */
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 

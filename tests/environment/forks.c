@@ -75,7 +75,8 @@ static void *use_until_stopped(void *unused)
 /* ---- handlers that wait for others ---------------------------------------------------------- */
 
 static pthread_t waited_for;
-static pthread_mutex_t foreign = PTHREAD_MUTEX_INITIALIZER; /* that a worker holds as it allocates */
+static pthread_mutex_t foreign =
+    PTHREAD_MUTEX_INITIALIZER; /* that a worker holds as it allocates */
 static unsigned joins, handlers_work;
 
 static void *end_when_told(void *unused)
@@ -238,7 +239,7 @@ static void *flush_all(void *unused)
 static int body_of_streams(void)
 {
     static void *(*const bodies[])(void *) = {fork_until_stopped, fork_until_stopped, read_lines,
-                                              read_lines, read_lines, flush_all};
+                                              read_lines,         read_lines,         flush_all};
     pthread_t threads[6];
     char text[50000];
     int descriptor = mkstemp(stream_name);
@@ -551,9 +552,7 @@ static long faults_of_child(int allocates)
 
 static void children_of_500_threads(void)
 {
-    enum {
-        HOLDERS = 500
-    };
+    enum { HOLDERS = 500 };
     static pthread_t threads[HOLDERS];
     pthread_attr_t attributes;
     set_stop(0);
@@ -570,8 +569,8 @@ static void children_of_500_threads(void)
         sem_wait(&holds);
     long after = faults_of_child(0);
     long working = faults_of_child(10);
-    tap_note("faults of a child: %ld alone, %ld with %d threads, %ld if it allocates", before, after,
-             HOLDERS, working);
+    tap_note("faults of a child: %ld alone, %ld with %d threads, %ld if it allocates", before,
+             after, HOLDERS, working);
     /* libc touches each thread's descriptor; a front that were touched would be a fault more. */
     EXPECT_LE(after, before + HOLDERS + 60);
     EXPECT_LE(working, before + HOLDERS + 150);

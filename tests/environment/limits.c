@@ -24,8 +24,8 @@
 enum {
     KIB = 1024,
     MIB = 1024 * 1024,
-    DATA_MIB = 256,      /* the limit of most cases */
-    MOST_MIB = 196,      /* that a program gets of it; 64 shards keep 2 MiB of figures and headers */
+    DATA_MIB = 256, /* the limit of most cases */
+    MOST_MIB = 196, /* that a program gets of it; 64 shards keep 2 MiB of figures and headers */
     PAGE = 4096,
     SKIPPED = 77,
 };
@@ -176,7 +176,7 @@ static int every_function(void)
     MUST(object != NULL && (uintptr_t)object % MIB == 0);
     free(object);
     fill_and_empty(100);
-    object = calloc(1000, 100);    /* large, zeroed */
+    object = calloc(1000, 100); /* large, zeroed */
     MUST(object != NULL && object[99999] == 0);
     object = realloc(object, 100 * MIB);
     MUST(object != NULL);
@@ -270,8 +270,8 @@ static long most_mappings(void)
 /* Cuts a mapping of its own into as many as there may be. */
 static char *use_up_mappings(size_t pages)
 {
-    char *filler = mmap(NULL, pages * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0);
+    char *filler =
+        mmap(NULL, pages * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (filler == MAP_FAILED)
         return NULL;
     for (size_t i = 0; i < pages; i += 2)
@@ -354,7 +354,7 @@ static int growth_without_mappings(void)
     for (unsigned i = 1; i <= 20; i++) {
         char *grown = realloc(whale, WHALE + i * MIB);
         if (grown == NULL)
-            break;    /* not a mapping is left: that is the truth */
+            break; /* not a mapping is left: that is the truth */
         whale = grown;
         MUST(whale[0] == 5 && whale[WHALE - 1] == 5);
     }
@@ -541,19 +541,58 @@ static void expect(const char *name, const char *decay)
         EXPECT_EQ(status, 0);
 }
 
-static void test_sizes(void) { expect("sizes", NULL); }
-static void test_sleepers(void) { expect("sleepers", NULL); }
-static void test_others(void) { expect("others", NULL); }
-static void test_functions(void) { expect("functions", NULL); }
-static void test_between(void) { expect("between", NULL); }
-static void test_gone(void) { expect("gone", NULL); }
-static void test_addresses(void) { expect("addresses", NULL); }
-static void test_mappings(void) { expect("mappings", NULL); }
-static void test_growth(void) { expect("growth", NULL); }
-static void test_churn(void) { expect("churn", NULL); }
-static void test_advice(void) { expect("advice", NULL); }
-static void test_calls(void) { expect("calls", "0"); }
-static void test_runs(void) { expect("runs", "100ms"); }
+static void test_sizes(void)
+{
+    expect("sizes", NULL);
+}
+static void test_sleepers(void)
+{
+    expect("sleepers", NULL);
+}
+static void test_others(void)
+{
+    expect("others", NULL);
+}
+static void test_functions(void)
+{
+    expect("functions", NULL);
+}
+static void test_between(void)
+{
+    expect("between", NULL);
+}
+static void test_gone(void)
+{
+    expect("gone", NULL);
+}
+static void test_addresses(void)
+{
+    expect("addresses", NULL);
+}
+static void test_mappings(void)
+{
+    expect("mappings", NULL);
+}
+static void test_growth(void)
+{
+    expect("growth", NULL);
+}
+static void test_churn(void)
+{
+    expect("churn", NULL);
+}
+static void test_advice(void)
+{
+    expect("advice", NULL);
+}
+static void test_calls(void)
+{
+    expect("calls", "0");
+}
+static void test_runs(void)
+{
+    expect("runs", "100ms");
+}
 
 static long faults_with(const char *background)
 {

@@ -21,17 +21,17 @@
 #include <stdio.h>
 
 enum {
-    SLEEPERS_PER_CPU = 17,    /* more than have fronts of their own */
+    SLEEPERS_PER_CPU = 17, /* more than have fronts of their own */
     SLEEPERS_MAX = 2000,
     WORKERS = 8,
     HELD = 64,
     TURNS = 500,
     FORKS = 20,
-    COMING = 480,             /* threads, one after the other */
+    COMING = 480, /* threads, one after the other */
     STACK = 64 * 1024,
-    BOUND_OF_100 = 30 << 20,  /* on two CPUs */
+    BOUND_OF_100 = 30 << 20, /* on two CPUs */
     BOUND_OF_1000 = 60 << 20,
-    BOUND_OF_CPU = 4 << 20,   /* more, for each that is beyond two */
+    BOUND_OF_CPU = 4 << 20, /* more, for each that is beyond two */
 };
 
 static unsigned cpus;
@@ -54,8 +54,8 @@ static void work_as_server(unsigned seed)
     void *held[256] = {NULL};
     for (unsigned turn = 0; turn < 6000; turn++) {
         void **slot = &held[prng_below(&prng, 256)];
-        size_t size = prng_below(&prng, 16) ? 16 + prng_below(&prng, 512)
-                                            : 512 + prng_below(&prng, 16384);
+        size_t size =
+            prng_below(&prng, 16) ? 16 + prng_below(&prng, 512) : 512 + prng_below(&prng, 16384);
         free(*slot);
         *slot = malloc(size);
         require(*slot != NULL, 1);
@@ -70,7 +70,10 @@ static void work_as_server(unsigned seed)
 static int churn(unsigned seed)
 {
     struct prng prng = {seed + 1};
-    struct { unsigned char *at; size_t size; } held[HELD] = {{NULL, 0}};
+    struct {
+        unsigned char *at;
+        size_t size;
+    } held[HELD] = {{NULL, 0}};
     int wrong = 0;
     for (unsigned turn = 0; turn < TURNS + HELD; turn++) {
         unsigned place = turn < TURNS ? (unsigned)prng_below(&prng, HELD) : turn - TURNS;
@@ -171,7 +174,7 @@ static void live_telling(void)
         return;
     hakmem_mode(mode, sizeof(mode));
     if (strstr(mode, "front=cpu"))
-        return;    /* as the mode asks for it */
+        return; /* as the mode asks for it */
     int without = getenv("GLIBC_TUNABLES") != NULL;
     require(strstr(mode, without ? "front=thread+shared" : "front=thread+") != NULL, 21);
     require(strstr(mode, " threads have their own, ") != NULL, 22);
@@ -326,13 +329,34 @@ static void expect_lives(unsigned index)
     }
 }
 
-static void test_100(void) { expect_lives(0); }
-static void test_1000(void) { expect_lives(1); }
-static void test_tell(void) { expect_lives(2); }
-static void test_fork(void) { expect_lives(3); }
-static void test_vfork(void) { expect_lives(4); }
-static void test_end(void) { expect_lives(5); }
-static void test_pin(void) { expect_lives(6); }
+static void test_100(void)
+{
+    expect_lives(0);
+}
+static void test_1000(void)
+{
+    expect_lives(1);
+}
+static void test_tell(void)
+{
+    expect_lives(2);
+}
+static void test_fork(void)
+{
+    expect_lives(3);
+}
+static void test_vfork(void)
+{
+    expect_lives(4);
+}
+static void test_end(void)
+{
+    expect_lives(5);
+}
+static void test_pin(void)
+{
+    expect_lives(6);
+}
 
 int main(int argc, char **argv)
 {
@@ -341,8 +365,8 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "inside") == 0)
         return live_again(argv[2]);
     struct tap_case cases[] = {
-        {NULL, test_100}, {NULL, test_1000}, {NULL, test_tell}, {NULL, test_fork},
-        {NULL, test_vfork}, {NULL, test_end}, {NULL, test_pin},
+        {NULL, test_100},   {NULL, test_1000}, {NULL, test_tell}, {NULL, test_fork},
+        {NULL, test_vfork}, {NULL, test_end},  {NULL, test_pin},
     };
     for (unsigned i = 0; i < TAP_COUNT(cases); i++)
         cases[i].name = lives[i].says;

@@ -135,9 +135,18 @@ static void test_forgiven(void)
 static void test_told(void)
 {
     static const char *const addresses[] = {
-        "8", "1000", "400000000000", "7fffffffffff", "7ffffffffff0", "800000000000",
-        "ffffffffffff", "1000000000000", "deadbeefdeadbee0", "8000000000000000",
-        "ffff800000000000", "ffffffffffffffff",
+        "8",
+        "1000",
+        "400000000000",
+        "7fffffffffff",
+        "7ffffffffff0",
+        "800000000000",
+        "ffffffffffff",
+        "1000000000000",
+        "deadbeefdeadbee0",
+        "8000000000000000",
+        "ffff800000000000",
+        "ffffffffffffffff",
     };
     if (has_none())
         return;

@@ -77,7 +77,8 @@ int main(int argc, char **argv)
     int at = 2;
     for (; at < argc && strcmp(argv[at], "--") != 0; at++)
         for (unsigned i = 0; i < CALLS; i++)
-            if (strcmp(argv[at], calls[i].name) == 0 || (i < OF_ALL && strcmp(argv[at], "all") == 0))
+            if (strcmp(argv[at], calls[i].name) == 0 ||
+                (i < OF_ALL && strcmp(argv[at], "all") == 0))
                 add_refusal(calls[i].number, error);
     if (at + 1 >= argc)
         return 2;

@@ -28,8 +28,8 @@ static struct shadow_object *letters[LETTERS];
 /* 0, all small sizes, and then fewer and fewer up to beyond what slabs and segments hold. */
 static size_t size_of(unsigned byte)
 {
-    static const size_t sizes[] = {2000, 4096, 8193, 20000, 32768, 32769, 70000, 100000,
-                                   262144, 1 << 20, (2 << 20) + 1, 5 << 20};
+    static const size_t sizes[] = {2000,  4096,   8193,   20000,   32768,         32769,
+                                   70000, 100000, 262144, 1 << 20, (2 << 20) + 1, 5 << 20};
     if (byte < 200)
         return byte * 5u;
     return sizes[(byte - 200) % (sizeof sizes / sizeof sizes[0])];

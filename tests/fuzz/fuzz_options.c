@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     char complaints[4096];
     unsigned count = 0;
     while (size != 0 && count < ENTRIES) {
-        const char *name = bytes[0] < HAK_OPTION_COUNT_OF_ROWS ? hak_option_rows[bytes[0]].name
-                                                               : "";
+        const char *name =
+            bytes[0] < HAK_OPTION_COUNT_OF_ROWS ? hak_option_rows[bytes[0]].name : "";
         size_t length = strnlen((const char *)bytes + 1, size - 1);
         size_t kept = length < 200 ? length : 200;
         strcpy(entries[count], "HAKMEM_");

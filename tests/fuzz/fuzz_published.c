@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-enum { SHARDS = 16 };    /* copied at most: a page with more is refused like one without memory */
+enum { SHARDS = 16 }; /* copied at most: a page with more is refused like one without memory */
 
 static struct hak_published_head *page;
 static size_t length;

@@ -38,7 +38,8 @@ static inline long smaps_kib(const void *address, const char *name)
 {
     char text[64];
     long kib;
-    return smaps_find(address, name, text, sizeof text) && sscanf(text, "%ld", &kib) == 1 ? kib : -1;
+    return smaps_find(address, name, text, sizeof text) && sscanf(text, "%ld", &kib) == 1 ? kib
+                                                                                          : -1;
 }
 
 #endif

@@ -18,8 +18,9 @@
 
 enum {
     LINE_MAX_BYTES = 1024,
-    FAILURES_SHOWN = 12,     /* per case: a broken allocator fails in every loop */
-    CASE_LIMIT_SECONDS = 240, /* injected delays, little address space, a loaded machine: 90 was met */
+    FAILURES_SHOWN = 12, /* per case: a broken allocator fails in every loop */
+    CASE_LIMIT_SECONDS =
+        240, /* injected delays, little address space, a loaded machine: 90 was met */
 };
 
 extern const char __executable_start[]; /* by the linker: where the program's own code lies */

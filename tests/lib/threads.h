@@ -9,9 +9,7 @@
 
 #include <pthread.h>
 
-enum {
-    THREADS_MAX = 64
-};
+enum { THREADS_MAX = 64 };
 
 /* Runs body(argument of its own) in `count` threads at once, and returns when all have ended.
  * `arguments` holds `count` arguments of `size` bytes each; NULL gives every thread NULL. */

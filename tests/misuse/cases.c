@@ -366,7 +366,7 @@ static void forge(size_t size, unsigned how)
     uint64_t link = read_word(objects[7], 0), other = read_word(objects[5], 0);
     uint64_t next = (uint64_t)(uintptr_t)objects[6];
     switch (how) {
-    case BY_HIGH_BITS:    /* what stands beside the address is kept */
+    case BY_HIGH_BITS: /* what stands beside the address is kept */
         write_word(objects[7], 0, (link & UINT64_C(0xffff) << 48) | target_word());
         break;
     case BY_COPY:
@@ -379,7 +379,7 @@ static void forge(size_t size, unsigned how)
     case TO_ITSELF:
         write_word(objects[7], 0, (uint64_t)(uintptr_t)objects[7]);
         break;
-    case BY_DIFFERENCE:    /* what a link is encoded with falls out, if it is xor alone */
+    case BY_DIFFERENCE: /* what a link is encoded with falls out, if it is xor alone */
         write_word(objects[7], 0, link ^ next ^ target_word());
         break;
     case BY_LINK_DIFFERENCE:

@@ -17,8 +17,8 @@
  * where the case writes), crash (SIGSEGV and the like elsewhere), hang. "caught" alone was caught before anything wrong was handed out.
  */
 #define _GNU_SOURCE
-#include "tests/lib/process.h"
 #include "tests/misuse/misuse.h"
+#include "tests/lib/process.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -127,7 +127,7 @@ static void aftermath(size_t size)
             if (objects[count] == NULL)
                 break;
             misuse_hold(objects[count], size);
-            if (count < FIRST && look())    /* the next may be the last */
+            if (count < FIRST && look()) /* the next may be the last */
                 return;
         }
         if (look())
@@ -156,8 +156,8 @@ static int run_case(unsigned number)
     CPU_ZERO(&here);
     CPU_SET((size_t)sched_getcpu(), &here);
     sched_setaffinity(0, sizeof here, &here);
-    misuse_target = mmap(NULL, TARGET_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                         -1, 0);
+    misuse_target =
+        mmap(NULL, TARGET_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (misuse_target == MAP_FAILED)
         return 3;
     const struct misuse_case *misuse = &misuse_cases[number];

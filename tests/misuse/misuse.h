@@ -16,8 +16,8 @@ struct misuse_case {
     const char *family;
     const char *name;
     void (*run)(size_t size, unsigned number);
-    size_t size;      /* of the objects; also of those of the aftermath */
-    unsigned number;  /* what it means is the case's own */
+    size_t size;     /* of the objects; also of those of the aftermath */
+    unsigned number; /* what it means is the case's own */
 };
 
 extern const struct misuse_case misuse_cases[];

@@ -225,7 +225,7 @@ static struct {
     pthread_cond_t has_room, has_objects;
     size_t first, count;
     size_t objects, bytes; /* that went in */
-    int was_full; /* consumers begin when it is: the first seconds have seen the most */
+    int was_full;          /* consumers begin when it is: the first seconds have seen the most */
     int over;
     void *places[QUEUE_PLACES];
 } queue = {
@@ -377,7 +377,10 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } scenarios[] = {
-        {"walk", walk}, {"hand_on", hand_on}, {"queue", pass_through_queue}, {"remote", remote},
+        {"walk", walk},
+        {"hand_on", hand_on},
+        {"queue", pass_through_queue},
+        {"remote", remote},
     };
     Dl_info info = {0};
     for (int i = 2; i < argc; i += 2) {

@@ -41,25 +41,25 @@ enum {
 /* One kind of object in a round: sizes from `least` on, over `spread` bytes; both move by `step`
  * from round to round, `steps` times, and start anew: a cycle. */
 struct shape {
-    unsigned slots;        /* live for long, replaced at random */
-    unsigned replaced;     /* in each round */
+    unsigned slots;    /* live for long, replaced at random */
+    unsigned replaced; /* in each round */
     size_t least, spread, step;
-    unsigned bits;         /* not 0: sizes to two to the power of this instead, one more a step */
-    unsigned burst_least;  /* objects made and all freed again within a round, */
+    unsigned bits;        /* not 0: sizes to two to the power of this instead, one more a step */
+    unsigned burst_least; /* objects made and all freed again within a round, */
     unsigned burst_spread;
     size_t burst_size, burst_size_spread;
 };
 
 struct profile {
-    unsigned steps;        /* rounds of a cycle */
+    unsigned steps; /* rounds of a cycle */
     unsigned cycles;
     unsigned threads;
-    size_t kept;           /* bytes that the options allow to be kept unused, and caches */
+    size_t kept; /* bytes that the options allow to be kept unused, and caches */
     struct shape shape;
 };
 
 struct figures {
-    size_t mapped, resident;    /* bytes beyond those at first */
+    size_t mapped, resident; /* bytes beyond those at first */
     unsigned maps;
 };
 
@@ -167,8 +167,7 @@ static void run_round(unsigned thread, unsigned step, unsigned turn, struct prng
     const struct shape *shape = &profile->shape;
     unsigned owner = (thread + turn) % profile->threads;
     for (unsigned i = 0; i < shape->replaced; i++)
-        replace(owner, (unsigned)prng_below(prng, shape->slots),
-                slot_size(prng, shape, step));
+        replace(owner, (unsigned)prng_below(prng, shape->slots), slot_size(prng, shape, step));
     if (shape->burst_least != 0)
         run_burst(shape, owner, prng);
 }
@@ -230,7 +229,7 @@ static int expect_flat(void)
     unsigned third = drift.cycles / 3;
     struct figures second = most(third, 2 * third);
     struct figures last = most(2 * third, drift.cycles);
-    size_t margin = profile->kept / 8 + 8 * MIB;    /* a whale more or less, at that moment */
+    size_t margin = profile->kept / 8 + 8 * MIB; /* a whale more or less, at that moment */
     int good = 1;
     tap_note("MiB: live %zu; mapped %zu, then %zu; resident %zu, then %zu; mappings %u, then %u",
              drift.live_most / MIB, second.mapped / MIB, last.mapped / MIB, second.resident / MIB,
@@ -252,7 +251,7 @@ static int run_here(const struct profile *profile)
 {
     unsigned numbers[TEAM] = {0, 1, 2, 3};
     const char *longer = getenv("HAKMEM_CHECK_LONG");
-    memset(&drift, 1, sizeof drift);    /* .bss that is touched later would look like growth */
+    memset(&drift, 1, sizeof drift); /* .bss that is touched later would look like growth */
     memset(&drift, 0, sizeof drift);
     drift.profile = profile;
     drift.is_long = longer != NULL && *longer != '\0';
@@ -280,36 +279,70 @@ static void run(const struct profile *profile)
 /* ---- profiles ------------------------------------------------------------------------------- */
 
 /* Slabs of one page. */
-static const struct shape tiny = {
-    .slots = 16000, .replaced = 20000, .least = 16, .spread = 100, .step = 110,
-    .burst_least = 500, .burst_spread = 3500, .burst_size = 600, .burst_size_spread = 400};
+static const struct shape tiny = {.slots = 16000,
+                                  .replaced = 20000,
+                                  .least = 16,
+                                  .spread = 100,
+                                  .step = 110,
+                                  .burst_least = 500,
+                                  .burst_spread = 3500,
+                                  .burst_size = 600,
+                                  .burst_size_spread = 400};
 
 /* Slabs of one to eight pages, whose classes change while long ones come and go. */
-static const struct shape mid = {
-    .slots = 14000, .replaced = 30000, .least = 1100, .spread = 2500, .step = 700,
-    .burst_least = 500, .burst_spread = 2500, .burst_size = 17000, .burst_size_spread = 15000};
+static const struct shape mid = {.slots = 14000,
+                                 .replaced = 30000,
+                                 .least = 1100,
+                                 .spread = 2500,
+                                 .step = 700,
+                                 .burst_least = 500,
+                                 .burst_spread = 2500,
+                                 .burst_size = 17000,
+                                 .burst_size_spread = 15000};
 
 /* Slabs of several pages alone. */
-static const struct shape wide = {
-    .slots = 2500, .replaced = 5000, .least = 6000, .spread = 5000, .step = 3500,
-    .burst_least = 100, .burst_spread = 600, .burst_size = 2000, .burst_size_spread = 3000};
+static const struct shape wide = {.slots = 2500,
+                                  .replaced = 5000,
+                                  .least = 6000,
+                                  .spread = 5000,
+                                  .step = 3500,
+                                  .burst_least = 100,
+                                  .burst_spread = 600,
+                                  .burst_size = 2000,
+                                  .burst_size_spread = 3000};
 
-static const struct shape large = {
-    .slots = 60, .replaced = 90, .least = 40 * KIB, .spread = 200 * KIB, .step = 130 * KIB,
-    .burst_least = 4, .burst_spread = 20, .burst_size = 100 * KIB, .burst_size_spread = MIB};
+static const struct shape large = {.slots = 60,
+                                   .replaced = 90,
+                                   .least = 40 * KIB,
+                                   .spread = 200 * KIB,
+                                   .step = 130 * KIB,
+                                   .burst_least = 4,
+                                   .burst_spread = 20,
+                                   .burst_size = 100 * KIB,
+                                   .burst_size_spread = MIB};
 
-static const struct shape whale = {
-    .slots = 3, .replaced = 3, .least = 9 * MIB, .spread = 2 * MIB, .step = 3 * MIB,
-    .burst_least = 1, .burst_spread = 1, .burst_size = 10 * MIB, .burst_size_spread = 10 * MIB};
+static const struct shape whale = {.slots = 3,
+                                   .replaced = 3,
+                                   .least = 9 * MIB,
+                                   .spread = 2 * MIB,
+                                   .step = 3 * MIB,
+                                   .burst_least = 1,
+                                   .burst_spread = 1,
+                                   .burst_size = 10 * MIB,
+                                   .burst_size_spread = 10 * MIB};
 
 /* Every tier at once: each doubling as likely as the next. */
-static const struct shape mixed = {
-    .slots = 3000, .replaced = 4000, .bits = 11,
-    .burst_least = 5, .burst_spread = 25, .burst_size = 20 * KIB, .burst_size_spread = 500 * KIB};
+static const struct shape mixed = {.slots = 3000,
+                                   .replaced = 4000,
+                                   .bits = 11,
+                                   .burst_least = 5,
+                                   .burst_spread = 25,
+                                   .burst_size = 20 * KIB,
+                                   .burst_size_spread = 500 * KIB};
 
 enum {
-    SLABS_KEPT = 64 * MIB,      /* a half of it what is retained, the rest caches of threads */
-    RUNS_KEPT = 384 * MIB,      /* runs or whales */
+    SLABS_KEPT = 64 * MIB, /* a half of it what is retained, the rest caches of threads */
+    RUNS_KEPT = 384 * MIB, /* runs or whales */
     /* Twice that where slabs come and go by the tens of MiB: what was taken again within two times
      * of decay may stay, at each of 64 shards, and the cycles take less than one. */
     SLABS_TAKEN_AGAIN = 128 * MIB,

@@ -18,9 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum {
-    ENGINE_SLOTS_MAX = 64
-};
+enum { ENGINE_SLOTS_MAX = 64 };
 
 struct engine {
     unsigned threads; /* slots; 0: not asked for */

@@ -30,7 +30,7 @@ enum {
     TEXT_BYTES = 4 << 20,
     OBJECTS = 4000,
     KIB = 1024,
-    REST_BOUND = 16 * KIB,                         /* what libc keeps of threads */
+    REST_BOUND = 16 * KIB, /* what libc keeps of threads */
     TRIES = 16,
     BOUND = 32 * 1024 * KIB,
 };
@@ -113,7 +113,7 @@ static void exact_at_rest(void)
         tap_skip("glibc tells of itself");
         return;
     }
-    threads_run(THREADS, make, numbers, sizeof numbers[0]);    /* so that libc has its own */
+    threads_run(THREADS, make, numbers, sizeof numbers[0]); /* so that libc has its own */
     threads_run(THREADS, drop, numbers, sizeof numbers[0]);
     long long before = live_of(report()) - (long long)held();
     for (unsigned thread = 0; thread < THREADS; thread++)

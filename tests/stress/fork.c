@@ -17,13 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    THREADS = 6,
-    OBJECTS = 128,
-    INHERITED = 256,
-    CHILD_SECONDS = 20,
-    AT_ONCE = 3
-};
+enum { THREADS = 6, OBJECTS = 128, INHERITED = 256, CHILD_SECONDS = 20, AT_ONCE = 3 };
 
 static unsigned stop;                       /* set by main */
 static unsigned char *inherited[INHERITED]; /* made before the first fork; children free them */

@@ -17,7 +17,7 @@ struct shaker_thread {
     pthread_t id;
     void *(*body)(void *);
     void *argument;
-    unsigned *ended;    /* how many of them are */
+    unsigned *ended; /* how many of them are */
 };
 
 static inline void shaker_pause(long nanoseconds)

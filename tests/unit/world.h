@@ -29,7 +29,7 @@ struct world_machine {
     unsigned cpus;
     unsigned cpus_per_l3;
     unsigned cpus_per_node;
-    const char *shards;    /* as in HAKMEM_SHARD */
+    const char *shards; /* as in HAKMEM_SHARD */
 };
 
 /* CPUs 0, 1, ... cut into L3s and nodes of equal length; NULL when that failed. Whatever CPU a
@@ -123,7 +123,8 @@ static inline unsigned world_length(struct hak_chain word)
 }
 
 /* A chain of `count` objects out of the shard's slabs. */
-static inline struct hak_chain world_chain(struct hak_shard *shard, unsigned class_id, unsigned count)
+static inline struct hak_chain world_chain(struct hak_shard *shard, unsigned class_id,
+                                           unsigned count)
 {
     struct hak_pool *pool = hak_shard_pool(shard, class_id);
     struct hak_chain word = hak_magazine_empty(class_id);
@@ -154,8 +155,7 @@ static inline size_t world_slab_bytes(void)
 /* Objects handed to fronts that have not come back from them, by the counters. */
 static inline int64_t world_objects_out(void)
 {
-    return (int64_t)(world_sum(HAK_COUNTER_REFILL_OBJECTS) -
-                     world_sum(HAK_COUNTER_FLUSH_OBJECTS) -
+    return (int64_t)(world_sum(HAK_COUNTER_REFILL_OBJECTS) - world_sum(HAK_COUNTER_FLUSH_OBJECTS) -
                      world_sum(HAK_COUNTER_FOREIGN_FLUSHED));
 }
 

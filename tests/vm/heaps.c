@@ -33,7 +33,7 @@ static const size_t KIB = 1024, MIB = 1024 * 1024;
 
 static struct {
     int count;
-    int cpu[NODES];         /* the first of each, -1: none */
+    int cpu[NODES]; /* the first of each, -1: none */
     size_t bytes[NODES];
 } machine;
 
@@ -98,8 +98,8 @@ static size_t pages_on(const char *object, size_t size, int node)
 static struct hakmem_heap *heap_for(enum hakmem_heap_sharding sharding,
                                     enum hakmem_heap_placement placement, uint64_t nodes)
 {
-    struct hakmem_heap_options options = {.size = sizeof options, .sharding = sharding,
-                                          .placement = placement, .nodes = nodes};
+    struct hakmem_heap_options options = {
+        .size = sizeof options, .sharding = sharding, .placement = placement, .nodes = nodes};
     struct hakmem_heap *heap = hakmem_heap_create(&options);
     EXPECT(heap != NULL);
     return heap;

@@ -37,10 +37,10 @@ static const size_t KIB = 1024, MIB = 1024 * 1024;
 /* ------------------------------------------------------------------ the machine */
 
 static struct {
-    int count;                 /* one above the highest node */
-    int cpu[NODES];            /* the first of each, -1: none */
-    size_t bytes[NODES];       /* 0: a node without memory */
-    size_t free_bytes[NODES];  /* at start */
+    int count;                /* one above the highest node */
+    int cpu[NODES];           /* the first of each, -1: none */
+    size_t bytes[NODES];      /* 0: a node without memory */
+    size_t free_bytes[NODES]; /* at start */
 } machine;
 
 static size_t read_number(int node, const char *file, const char *key)
@@ -110,10 +110,10 @@ struct work {
     int node;
     size_t size;
     unsigned count;
-    size_t touched;    /* bytes of each object */
-    unsigned local;    /* objects on the wanted node */
+    size_t touched; /* bytes of each object */
+    unsigned local; /* objects on the wanted node */
     int wanted;
-    unsigned taken;    /* not NULL */
+    unsigned taken; /* not NULL */
     void **objects;
 };
 
@@ -185,9 +185,11 @@ static void *later[CROSS];
 
 static struct work tier_on(const struct tier *tier, int node)
 {
-    struct work work = {
-        .node = node, .size = tier->size, .count = tier->count, .touched = tier->touched,
-        .objects = objects};
+    struct work work = {.node = node,
+                        .size = tier->size,
+                        .count = tier->count,
+                        .touched = tier->touched,
+                        .objects = objects};
     run_thread(allocate_here, &work);
     run_thread(free_here, &work);
     return work;
@@ -225,9 +227,9 @@ static int was_there(const void *object)
 }
 
 struct crossing {
-    unsigned came_back;    /* objects of the home's new ones that lie on the pages of the old ones */
-    unsigned went_astray;  /* objects of the freeing node's new ones that do */
-    unsigned near;         /* of those, on the freeing node */
+    unsigned came_back;   /* objects of the home's new ones that lie on the pages of the old ones */
+    unsigned went_astray; /* objects of the freeing node's new ones that do */
+    unsigned near;        /* of those, on the freeing node */
 };
 
 /* The freeing thread allocates, before it ends, as many as it has freed. */
@@ -242,7 +244,10 @@ static void *free_and_allocate_here(void *argument)
 static struct crossing cross(int home, int other)
 {
     struct crossing crossing = {0};
-    struct work first = {.node = home, .size = CROSS_SIZE, .count = CROSS, .touched = CROSS_SIZE,
+    struct work first = {.node = home,
+                         .size = CROSS_SIZE,
+                         .count = CROSS,
+                         .touched = CROSS_SIZE,
                          .objects = objects};
     run_thread(allocate_here, &first);
     for (unsigned i = 0; i < CROSS; i++)
@@ -519,7 +524,7 @@ static void test_pinned(void)
 
 struct filling {
     int node;
-    size_t wanted;    /* bytes */
+    size_t wanted; /* bytes */
     size_t got;
     int error;
     unsigned on[NODES]; /* pages looked at, by where they lie */

@@ -95,8 +95,8 @@ static void what_is_left_behind(void)
     const unsigned classes[] = {CLASS, LEFT, USED};
     for (unsigned i = 0; i < TAP_COUNT(classes); i++) {
         front->loaded[classes[i]] = world_chain(front->shard, classes[i], 3);
-        front->spare[classes[i]] = world_chain(front->shard, classes[i],
-                                               hak_classes[classes[i]].bundle);
+        front->spare[classes[i]] =
+            world_chain(front->shard, classes[i], hak_classes[classes[i]].bundle);
         front->spare_bytes += hak_magazine_bytes(classes[i]);
         front->foreign[classes[i]] = world_chain(other, classes[i], 2);
     }
@@ -104,7 +104,7 @@ static void what_is_left_behind(void)
     for (unsigned sweep = 0; sweep < 2; sweep++) {
         EXPECT_EQ(world_length(front->loaded[LEFT]), 3);
         world_give(front, world_take(front, USED));
-        world_give(front, world_pop(&front->loaded[USED]));    /* one that moves the chain, too */
+        world_give(front, world_pop(&front->loaded[USED])); /* one that moves the chain, too */
         void *second = world_pop(&front->loaded[USED]);
         void *first = world_pop(&front->loaded[USED]);
         world_give(front, second);
@@ -134,8 +134,8 @@ static void what_is_left_behind(void)
 
 enum { THREADS = 8, STEPS = 150000, TABLE = 1024, KINDS = 6 };
 
-static const unsigned kinds[KINDS] = {1, 3, 20, HAK_CLASS_TINY_LAST + 1,
-                                        HAK_CLASS_MID_LAST - 12, HAK_CLASS_LAST};
+static const unsigned kinds[KINDS] = {
+    1, 3, 20, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_MID_LAST - 12, HAK_CLASS_LAST};
 static void *table[KINDS][TABLE];
 static uint64_t serial;
 
@@ -176,8 +176,8 @@ static void *pass_on(void *argument)
         if (fresh != NULL)
             sign(fresh, size);
         /* acq_rel: what is in the object goes with it */
-        void *old = __atomic_exchange_n(&table[kind][prng_below(&prng, TABLE)], fresh,
-                                        __ATOMIC_ACQ_REL);
+        void *old =
+            __atomic_exchange_n(&table[kind][prng_below(&prng, TABLE)], fresh, __ATOMIC_ACQ_REL);
         if (old == NULL)
             continue;
         worker->faults += !is_signed(old, size);
@@ -217,7 +217,7 @@ static void pass_on_between(const char *shards, enum hak_remote remote)
     for (unsigned i = 0; i < THREADS; i++)
         workers[i].number = i;
     shaker_run(THREADS, pass_on, workers, sizeof workers[0]);
-    unsigned long given = 0;    /* by all: on a busy machine one may come too late for any */
+    unsigned long given = 0; /* by all: on a busy machine one may come too late for any */
     for (unsigned i = 0; i < THREADS; i++) {
         EXPECT_EQ(workers[i].faults, 0);
         given += workers[i].given;

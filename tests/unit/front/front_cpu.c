@@ -22,12 +22,12 @@
 #include "tests/unit/world.h"
 
 enum {
-    CLASS = 3,              /* 48 bytes */
+    CLASS = 3, /* 48 bytes */
     THREADS = 8,
-    HELD = 48,              /* objects of a thread */
+    HELD = 48, /* objects of a thread */
     STEPS = 200000,
     CPU_IDS = 1024,
-    MARK = 2,               /* word of an object that says who holds it */
+    MARK = 2, /* word of an object that says who holds it */
 };
 
 static int opened;
@@ -68,14 +68,16 @@ static void tell(void)
     REQUIRE(hak_chain_top(word) != NULL);
     hak_front_flush_cpus();
     EXPECT(hak_cpu_pop(CLASS, HAK_CPU_TRIES) == NULL);
-    EXPECT(hak_chain_is_empty(hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES)));
+    EXPECT(hak_chain_is_empty(
+        hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES)));
     EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 1);
     EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), word, HAK_CPU_TRIES), 0);
     void *top = hak_cpu_pop(CLASS, HAK_CPU_TRIES);
     EXPECT(top == hak_chain_top(word));
     EXPECT_EQ(hak_cpu_push(CLASS, 2, top, HAK_CPU_TRIES), HAK_CPU_FOREIGN);
     EXPECT_EQ(hak_cpu_push(CLASS, 1, top, HAK_CPU_TRIES), HAK_CPU_PUSHED);
-    struct hak_chain taken = hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES);
+    struct hak_chain taken =
+        hak_cpu_take(hak_slot_loaded(CLASS), hak_magazine_empty(CLASS), HAK_CPU_TRIES);
     EXPECT(taken.word == word.word);
     /* Full: a magazine without room. */
     EXPECT_EQ(hak_cpu_install(hak_slot_loaded(CLASS), hak_chain_make(top, 0), HAK_CPU_TRIES), 1);
@@ -268,7 +270,7 @@ static int open_late(void)
     enum { LOOKS = 2000 };
     int refused = hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default()));
     if (refused != -EAGAIN)
-        return refused == -EOPNOTSUPP ? 1 : 2;    /* before the look at what is there, none */
+        return refused == -EOPNOTSUPP ? 1 : 2; /* before the look at what is there, none */
     for (unsigned look = 0; look < LOOKS && refused == -EAGAIN; look++) {
         hak_cpu_fronts_watch();
         usleep(look % 100 == 0 ? 1000 : 0);
@@ -277,13 +279,14 @@ static int open_late(void)
         hak_cpu_fronts_watch();
         refused = hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default()));
     }
-    if (refused != 0 || hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default())) != 0 || !hak_cpu_fronts_open())
+    if (refused != 0 || hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default())) != 0 ||
+        !hak_cpu_fronts_open())
         return 3;
     void *object = hak_front_refill(HAK_FRONT_OF_CPU, CLASS);
     if (object == NULL || hak_cpu_fronts_bytes() == 0)
         return 4;
     give(CLASS, object);
-    hak_front_flush_cpus();    /* asks for no fence, and empties nothing */
+    hak_front_flush_cpus(); /* asks for no fence, and empties nothing */
     return hak_cpu_fronts_open() && hak_cpu_fronts_bytes() != 0 ? 0 : 5;
 }
 
@@ -304,7 +307,7 @@ static void opened_late(void)
         world_start();
         hak_cpu_fronts_prepare();
         int status = open_late();
-        hak_heap_trim(hak_heap_default());    /* without a fence: a wish */
+        hak_heap_trim(hak_heap_default()); /* without a fence: a wish */
         size_t kept = hak_cpu_fronts_bytes();
         hak_heap_visit(hak_heap_default(), HAK_FRONT_OF_CPU);
         status = status == 0 && kept == 0 ? 7 : status;
@@ -315,15 +318,15 @@ static void opened_late(void)
 
 /* ---- many threads ---------------------------------------------------------------------------- */
 
-static unsigned done;    /* workers that have ended */
+static unsigned done; /* workers that have ended */
 static unsigned lost_or_doubled;
 static pthread_t workers[THREADS];
 
 /* Objects in hand carry a mark; one that is handed out twice carries it already. */
 static void *work(void *argument)
 {
-    struct prng prng = { (uintptr_t)argument + 1 };
-    uint64_t *held[HELD] = { NULL };
+    struct prng prng = {(uintptr_t)argument + 1};
+    uint64_t *held[HELD] = {NULL};
     uint64_t self = (uintptr_t)argument + 1;
     for (unsigned step = 0; step < STEPS; step++) {
         uint64_t **slot = &held[prng_below(&prng, HELD)];
@@ -379,7 +382,7 @@ static void shaken(void)
     for (uintptr_t thread = 0; thread < THREADS; thread++)
         REQUIRE(pthread_create(&workers[thread], NULL, work, (void *)thread) == 0);
     REQUIRE(pthread_create(&shaker, NULL, shake, NULL) == 0);
-    pthread_join(shaker, NULL);    /* first: it names the workers */
+    pthread_join(shaker, NULL); /* first: it names the workers */
     for (unsigned thread = 0; thread < THREADS; thread++)
         pthread_join(workers[thread], NULL);
     EXPECT_EQ(lost_or_doubled, 0);

@@ -95,7 +95,7 @@ static int made_fronts(unsigned limit)
 
 static void closed_fronts_serve_nobody(void)
 {
-    uint64_t object[8] = { 0 };
+    uint64_t object[8] = {0};
     if (!made_fronts(0))
         return;
     set_magazines(hak_chain_make(object, ROOM));
@@ -119,8 +119,8 @@ static void empty_magazines_give_nothing(void)
 
 static void full_magazines_take_nothing(void)
 {
-    uint64_t object[8] = { 0 };
-    uint64_t other[8] = { 0 };
+    uint64_t object[8] = {0};
+    uint64_t other[8] = {0};
     if (!made_fronts(CPUS))
         return;
     set_magazines(hak_chain_make(object, 0));
@@ -134,7 +134,7 @@ static void full_magazines_take_nothing(void)
 static void what_there_is_is_served(void)
 {
     uint64_t object[8];
-    uint64_t other[8] = { 0 };
+    uint64_t other[8] = {0};
     if (!made_fronts(CPUS))
         return;
     hak_link_write(object, hak_chain_make(NULL, ROOM));
@@ -153,7 +153,7 @@ static void what_there_is_is_served(void)
 static void broken_links_give_nothing(void)
 {
     uint64_t object[8];
-    uint64_t other[8] = { 0 };
+    uint64_t other[8] = {0};
     if (!made_fronts(CPUS))
         return;
     for (unsigned room = 0; room <= ROOM; room++) {

@@ -9,7 +9,7 @@
 
 enum {
     CLASS = 3,
-    COUNT = HAK_SHARED_FRONTS_PER_CPU,    /* of one CPU */
+    COUNT = HAK_SHARED_FRONTS_PER_CPU, /* of one CPU */
     THREADS = 8,
     STEPS = 20000,
     HELD = 16,
@@ -38,7 +38,7 @@ static void one_holder_each(void)
     EXPECT(hak_shared_front_take() == held[0]);
     for (unsigned i = 0; i < COUNT; i++)
         hak_shared_front_put(held[i]);
-    hak_shared_fronts_start(8, hak_heap_map(hak_heap_default()));    /* they are made already */
+    hak_shared_fronts_start(8, hak_heap_map(hak_heap_default())); /* they are made already */
     for (unsigned i = 0; i < COUNT; i++)
         held[i] = hak_shared_front_take();
     EXPECT(hak_shared_front_take() == NULL);

@@ -152,7 +152,7 @@ static void unused_classes_go_back(void)
         world_give(front, second);
         EXPECT(hak_chain_top(front->loaded[class_id]) != NULL);
     }
-    for (unsigned i = 0; i < TICKS; i++)    /* so that the class need not be missed */
+    for (unsigned i = 0; i < TICKS; i++) /* so that the class need not be missed */
         kept[i] = world_take(front, CLASS);
     for (unsigned i = 0; i < TICKS; i++)
         world_give(front, kept[i]);
@@ -197,7 +197,7 @@ static void a_child_inherits(void)
 {
     world_by_turns("2");
     struct hak_front *theirs = world_front();
-    struct hak_front *mine = world_front();    /* the last is the thread's own */
+    struct hak_front *mine = world_front(); /* the last is the thread's own */
     REQUIRE(mine != NULL && theirs != NULL);
     world_give(mine, world_take(mine, CLASS));
     for (unsigned i = 0; i < 3; i++)
@@ -254,12 +254,12 @@ static void ended_together(void)
         for (unsigned j = 0; j < i; j++)
             good &= EXPECT(fronts[j] != fronts[i]);
     }
-    good &= EXPECT_EQ(hak_meta_bytes(), before);    /* all serve again */
+    good &= EXPECT_EQ(hak_meta_bytes(), before); /* all serve again */
     good &= EXPECT_EQ(hak_front_count(), child == 0 ? THREADS : most);
     for (unsigned i = 0; i < THREADS; i++)
         hak_front_destroy(fronts[i]);
-    good &= EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED),
-                      world_sum(HAK_COUNTER_THREADS_EXITED));
+    good &=
+        EXPECT_EQ(world_sum(HAK_COUNTER_THREADS_STARTED), world_sum(HAK_COUNTER_THREADS_EXITED));
     if (child == 0)
         _exit(good ? 0 : 1);
     EXPECT_EQ(process_wait(child, 20), 0);
@@ -280,9 +280,7 @@ static void *end_without_a_word(void *leaves)
 
 static void ended_threads_are_found(void)
 {
-    enum {
-        TURNS = 300
-    };
+    enum { TURNS = 300 };
     world_by_turns("2");
     size_t before = hak_meta_bytes();
     char yes = 1;
@@ -333,7 +331,8 @@ static void many_are_closed_for_mid(void)
     EXPECT(!hak_front_is_open(fronts[2], HAK_CLASS_LAST));
     world_give(fronts[0], object);
     EXPECT(!hak_front_reopen(fronts[2]));
-    hak_front_pin(fronts[3], hak_shard_of_id(1), hak_heap_map(hak_heap_default()));    /* others' fronts are no shard's */
+    hak_front_pin(fronts[3], hak_shard_of_id(1),
+                  hak_heap_map(hak_heap_default())); /* others' fronts are no shard's */
     EXPECT_EQ(closed_classes(fronts[3]), 0);
     hak_front_destroy(fronts[0]);
     hak_front_destroy(fronts[1]);

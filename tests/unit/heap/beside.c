@@ -129,9 +129,7 @@ static void pages_come_back(void)
 
 static void put_off(void)
 {
-    enum {
-        RUNS = 40
-    };
+    enum { RUNS = 40 };
     void *runs[RUNS];
     start();
     struct hak_heap *heap = hak_heap_default();
@@ -142,7 +140,7 @@ static void put_off(void)
     size_t used = hak_large_bytes(&shard->large).used;
     for (unsigned i = 0; i < RUNS; i++)
         EXPECT(hak_beside_defer(runs[i]));
-    EXPECT(!hak_beside_defer(runs[0]));    /* freed twice */
+    EXPECT(!hak_beside_defer(runs[0])); /* freed twice */
     EXPECT_EQ(hak_large_bytes(&shard->large).used, used);
     unsigned entries = 0;
     for (; (hak_owed & HAK_OWED_DEFERRED) != 0 && entries < 100; entries++) {

@@ -30,7 +30,7 @@ static void locks_are_free(void)
     struct hak_front *front = world_front();
     REQUIRE(front != NULL);
     void *kept = world_take(front, CLASS);
-    hak_lock_acquire(&heap->placing);    /* as another thread that waits for a lock under it */
+    hak_lock_acquire(&heap->placing); /* as another thread that waits for a lock under it */
     pid_t child = fork();
     if (child == 0)
         _exit(child_goes_on(front, kept));

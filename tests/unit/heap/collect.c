@@ -59,9 +59,9 @@ static void tells_where(void)
     struct hak_front *front = world_front();
     REQUIRE(front != NULL);
     void *object = world_take(front, OTHER_CLASS);
-    hak_shard_send_home(map->shards[0], CLASS, foreign);    /* now: a refill sorts inboxes */
-    void *run = hak_large_take(&map->shards[1]->large, LARGE, 4096, HAK_ZERO_NO,
-                               map->shards[1]->policy);
+    hak_shard_send_home(map->shards[0], CLASS, foreign); /* now: a refill sorts inboxes */
+    void *run =
+        hak_large_take(&map->shards[1]->large, LARGE, 4096, HAK_ZERO_NO, map->shards[1]->policy);
     fill_in();
     EXPECT_EQ(live(CLASS), 20);
     EXPECT_EQ(of_class(CLASS, HAK_CLASS_FIGURE_IN_TRANSFER_CACHE), bundle);
@@ -73,7 +73,8 @@ static void tells_where(void)
               of_class(OTHER_CLASS, HAK_CLASS_FIGURE_REFILLED));
     EXPECT_EQ(total.figures[HAK_FIGURE_RUNS], hak_large_round(LARGE));
     EXPECT_EQ(sheet->head.figures[HAK_PROCESS_FIGURE_LIVE] - live_before,
-              20 * hak_classes[CLASS].size + hak_classes[OTHER_CLASS].size + hak_large_round(LARGE));
+              20 * hak_classes[CLASS].size + hak_classes[OTHER_CLASS].size +
+                  hak_large_round(LARGE));
     EXPECT_GE(sheet->head.figures[HAK_PROCESS_FIGURE_RESIDENT],
               sheet->head.figures[HAK_PROCESS_FIGURE_LIVE]);
     EXPECT_GE(total.figures[HAK_FIGURE_MAPPED], total.figures[HAK_FIGURE_RESIDENT]);

@@ -31,8 +31,8 @@ static void totals_agree(void)
         REQUIRE(runs[i] != NULL);
         memset(runs[i], 1, LARGE);
     }
-    void *whale = hak_whale_take(&heap->whales, &map->shards[1]->source, WHALE, 4096,
-                                 HAK_ZERO_NO, heap->policy);
+    void *whale = hak_whale_take(&heap->whales, &map->shards[1]->source, WHALE, 4096, HAK_ZERO_NO,
+                                 heap->policy);
     REQUIRE(whale != NULL);
     hak_heap_totals(heap, &full);
     EXPECT_EQ(full.in_use_slabs, 3 * hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);

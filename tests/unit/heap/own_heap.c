@@ -133,8 +133,8 @@ static void calls_are_waited_for(void)
 enum { FREERS = 8, SLOTS = 256, ROUNDS = 20 };
 
 static void *slots[SLOTS];
-static uint32_t freers;      /* that hold an object */
-static uint32_t is_open;     /* objects may be taken */
+static uint32_t freers;  /* that hold an object */
+static uint32_t is_open; /* objects may be taken */
 static uint32_t is_played;
 
 static void *free_for_others(void *unused)
@@ -230,7 +230,7 @@ static void others_are_seen(void)
     struct hak_own_mark mark = hak_own_heap_mark(heap);
     EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0);
     hak_own_heap_purge(heap);
-    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0);    /* the caller's own */
+    EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0); /* the caller's own */
     hak_own_heap_purge(heap);
     EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 1);
     mark = hak_own_heap_mark(heap);

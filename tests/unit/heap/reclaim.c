@@ -91,7 +91,7 @@ static void others_are_asked(void)
         objects[i] = world_take(front, CLASS);
     for (unsigned i = 0; i < 1000; i++)
         world_give(front, objects[i]);
-    give_run(heap, hak_shard_of_id(1));    /* something has changed since the last walk */
+    give_run(heap, hak_shard_of_id(1)); /* something has changed since the last walk */
     EXPECT_GE(reclaim_all(heap, NULL), 1);
     EXPECT_GE(world_slab_bytes(), 1);
     EXPECT(hak_chain_top(front->loaded[CLASS]) != NULL);
@@ -125,8 +125,7 @@ static void free_runs_serve(void)
     const struct hak_shard_map *map = world_by_turns("3");
     REQUIRE(map != NULL);
     EXPECT(hak_reclaim_run(map->shards[0], LARGE, 4096, HAK_ZERO_NO) == NULL);
-    void *live = hak_large_take(&map->shards[2]->large, LARGE, 4096, HAK_ZERO_NO,
-                                heap->policy);
+    void *live = hak_large_take(&map->shards[2]->large, LARGE, 4096, HAK_ZERO_NO, heap->policy);
     size_t mapped = world_sum(HAK_COUNTER_BYTES_MAPPED);
     char *run = hak_reclaim_run(map->shards[0], LARGE, 4096, HAK_ZERO_YES);
     char *small = hak_reclaim_run(map->shards[1], 100, 4096, HAK_ZERO_NO);

@@ -62,7 +62,7 @@ static void goes_on(void)
         words[i] = world_chain(shard, CLASS, hak_classes[CLASS].bundle);
     hak_regions_step(&walk);
     EXPECT(walk.id != 0);
-    EXPECT_EQ(regions->count, 0);    /* until the walk is over */
+    EXPECT_EQ(regions->count, 0); /* until the walk is over */
     while (walk.id != 0)
         hak_regions_step(&walk);
     EXPECT_EQ(regions->count, hak_pool_regions(&shard->tiny));

@@ -101,12 +101,12 @@ static void one_of_many_looks_through_the_shard(void)
     REQUIRE(front != NULL);
     struct hak_shard *shard = hak_front_shard(front);
     shard->last_look_ns = 0;
-    look(front);    /* nobody did yet */
+    look(front); /* nobody did yet */
     uint64_t ticked = shard->tiny.ticked_ns;
     EXPECT_GE(ticked, 1);
     EXPECT_EQ(shard->last_look_ns, ticked);
     uint64_t now = hak_os_coarse_now_ns();
-    shard->last_look_ns = now;    /* another front just did */
+    shard->last_look_ns = now; /* another front just did */
     shard->tiny.ticked_ns = 1;
     look(front);
     if (hak_os_coarse_now_ns() - now < hak_decay_pause_ns(heap->policy) / 8)

@@ -100,9 +100,9 @@ static int line_has(const char *lines, unsigned number, const char *sought)
 static void reader_reads(void)
 {
     EXPECT_EQ(count_lines("{}\n{\"a\":1,\"b\":[1,-2,\"c\"],\"d\":{}}\n"), 2);
-    static const char *const bad[] = {"{\"a\":}",     "{\"a\":1,}", "{\"a\":[1,]}", "{\"a\":01}",
-                                      "{\"a\":1 1}",  "{\"a\" 1}",  "{\"a\":[1}",   "{a:1}",
-                                      "{\"a\":\"x\n"};
+    static const char *const bad[] = {"{\"a\":}",   "{\"a\":1,}",  "{\"a\":[1,]}",
+                                      "{\"a\":01}", "{\"a\":1 1}", "{\"a\" 1}",
+                                      "{\"a\":[1}", "{a:1}",       "{\"a\":\"x\n"};
     for (unsigned i = 0; i < TAP_COUNT(bad); i++) {
         const char *end = read_value(bad[i]);
         EXPECT(end == NULL || *end != '\0');
@@ -142,10 +142,17 @@ static const char *drained(void)
 static void matches(void)
 {
     static const char *const parts[] = {
-        "{\"t\":20,",           "\"shard\":3",           "\"key\":\"256K\"",
-        "\"state\":\"canary\"", "\"played\":\"keep\"",   "\"next\":\"dontneed\"",
-        "\"why\":\"rating\"",   "\"bytes\":123456",      "\"samples\":17",
-        "\"paid\":7654",        "\"costs\":[1000,3000,0]",
+        "{\"t\":20,",
+        "\"shard\":3",
+        "\"key\":\"256K\"",
+        "\"state\":\"canary\"",
+        "\"played\":\"keep\"",
+        "\"next\":\"dontneed\"",
+        "\"why\":\"rating\"",
+        "\"bytes\":123456",
+        "\"samples\":17",
+        "\"paid\":7654",
+        "\"costs\":[1000,3000,0]",
         "\"ratings\":[1540,1450,1510]",
         "\"retain\":33554432",
     };

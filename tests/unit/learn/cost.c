@@ -183,7 +183,7 @@ static void nothing_is_free_for_ever(void)
     EXPECT(is_about(cost.act_ns[HAK_ARM_KEEP], 80));
     hak_cost_saw_faults(&cost, 1, UINT64_MAX);
     for (unsigned i = 0; i < 100; i++)
-        hak_cost_saw_faults(&cost, 1, UINT64_MAX);    /* no measurement: only not beyond the type */
+        hak_cost_saw_faults(&cost, 1, UINT64_MAX); /* no measurement: only not beyond the type */
     EXPECT(hak_cost_fault_ns(&cost) > 1000);
 }
 

@@ -48,9 +48,7 @@ static void everything_where_nothing_is_learned(void)
 /* Many CPUs at work have a MiB each, and no more than are at work. */
 static void more_for_many_cpus(void)
 {
-    enum {
-        CPUS = 20
-    };
+    enum { CPUS = 20 };
     static struct hak_claim many[CPUS + 4];
     start(HAK_LEARN_ON);
     credit.cpus = CPUS;
@@ -61,7 +59,7 @@ static void more_for_many_cpus(void)
     hak_credit_give_back(&policy, &claims[1], 0, HAK_CREDIT_FIRST);
     for (unsigned i = 0; i < CPUS + 4; i++)
         EXPECT(hak_credit_claim(&policy, &many[i], MIB / 2, HAK_CREDIT_FIRST));
-    EXPECT(hak_credit_claim(&policy, &many[0], 8 * MIB, HAK_CREDIT_FIRST));    /* CPUS MiB */
+    EXPECT(hak_credit_claim(&policy, &many[0], 8 * MIB, HAK_CREDIT_FIRST)); /* CPUS MiB */
     EXPECT(!hak_credit_claim(&policy, &many[1], 1, HAK_CREDIT_FIRST));
     EXPECT_EQ(credit.claimed, CPUS * MIB);
     for (unsigned i = 0; i < CPUS + 4; i++)

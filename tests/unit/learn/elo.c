@@ -6,10 +6,7 @@
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
 
-enum {
-    PLAYERS = 3,
-    RANGE = 2000
-};
+enum { PLAYERS = 3, RANGE = 2000 };
 
 static const double k = 32;
 static const double odds_of_point = 1.00577306300173824; /* 10^(1/400) */

@@ -26,8 +26,7 @@ static unsigned asks(uint64_t ns, uint32_t unasked)
     for (unsigned turn = 0; turn < TURNS; turn++) {
         enum hak_huge_arm arm = hak_huge_choose(&huge);
         int asked = arm == HAK_HUGE_ARM_ASK;
-        struct hak_huge_sample sample = {UNITS, asked ? unasked : 0,
-                                         (asked ? ns : 2000) * UNITS};
+        struct hak_huge_sample sample = {UNITS, asked ? unasked : 0, (asked ? ns : 2000) * UNITS};
         hak_huge_saw(&huge, arm, &sample, &cost);
         count += asked;
     }

@@ -8,7 +8,7 @@
 #include "tests/lib/tap.h"
 
 enum {
-    IDS = 600,    /* more than there are samples, and several for each head */
+    IDS = 600, /* more than there are samples, and several for each head */
     KEY = 3,
     UNITS = 64,
 };

@@ -137,8 +137,11 @@ static void beyond_the_table(void)
     static const struct {
         uint32_t id;
         enum hak_arm arm;
-    } shared[] = {{1, HAK_ARM_BATCH}, {64, HAK_ARM_DONTNEED}, {65, HAK_ARM_BATCH},
-                  {128, HAK_ARM_DONTNEED}, {129, HAK_ARM_BATCH}};
+    } shared[] = {{1, HAK_ARM_BATCH},
+                  {64, HAK_ARM_DONTNEED},
+                  {65, HAK_ARM_BATCH},
+                  {128, HAK_ARM_DONTNEED},
+                  {129, HAK_ARM_BATCH}};
     for (unsigned i = 0; i < TAP_COUNT(shared); i++) {
         start(&next, shared[i].id);
         hak_learn_recall(&saved, &next);
@@ -176,7 +179,7 @@ static void not_understood(void)
         {FIRST "1 64K keep 1500 1500 99999\n", 2},
         {FIRST "1 64K keep 1500 1500 -\n", 2},
         {FIRST "1 64K kee 1500 1500 1500\n", 2},
-        {FIRST "1 64K free 1500 1500 1500\n", 2},    /* a pin, no arm of the learner */
+        {FIRST "1 64K free 1500 1500 1500\n", 2}, /* a pin, no arm of the learner */
         {FIRST "1 64K keeps 1500 1500 1500\n", 2},
         {FIRST "1 128M keep 1500 1500 1500\n", 2},
         {FIRST "1 64 keep 1500 1500 1500\n", 2},

@@ -12,10 +12,10 @@
 
 enum {
     UNITS = 64,
-    BUCKET = 2,         /* of 256 KiB */
-    FREED = 4096,       /* objects that lie free at once, at most */
-    NEVER = 0,          /* idle: never used again */
-    LONG = 200,         /* ms; what is given back meanwhile is cheaper at ten times the price */
+    BUCKET = 2,   /* of 256 KiB */
+    FREED = 4096, /* objects that lie free at once, at most */
+    NEVER = 0,    /* idle: never used again */
+    LONG = 200,   /* ms; what is given back meanwhile is cheaper at ten times the price */
     MIB = 1024 * 1024,
     MOST = 256 * MIB,
 };
@@ -26,9 +26,9 @@ static const uint64_t fixed_price = 130 * 1000;
 static const uint64_t high_price = 100 * 130 * 1000;
 
 struct freed {
-    uintptr_t id;         /* 0: none */
-    uint64_t purge_ns;    /* it will be then, or was */
-    uint64_t reuse_ns;    /* it will be then; 0: never */
+    uintptr_t id;      /* 0: none */
+    uint64_t purge_ns; /* it will be then, or was */
+    uint64_t reuse_ns; /* it will be then; 0: never */
     int is_purged;
 };
 
@@ -38,7 +38,7 @@ struct world {
     struct hak_policy policy;
     uint64_t now_ns;
     uintptr_t last_id;
-    unsigned freed_count;    /* places of freed[] ever used */
+    unsigned freed_count; /* places of freed[] ever used */
     unsigned played[HAK_ARM_COUNT];
     struct freed freed[FREED];
 };
@@ -299,7 +299,7 @@ static void retention_grows_by_use(void)
     EXPECT(!excess(&one, 0, 1));
     EXPECT(excess(&one, 1000, 1));
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + first / 2);
-    EXPECT(!excess(&one, 0, 1));     /* each step is earned anew */
+    EXPECT(!excess(&one, 0, 1)); /* each step is earned anew */
     EXPECT(excess(&one, 1000, 1));
     EXPECT(!excess(&one, 1000, 60)); /* one hot buffer beside what lies there */
     EXPECT(excess(&one, 0, 10));
@@ -320,7 +320,7 @@ static void retention_grows_in_parts(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
     size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
-    EXPECT_EQ(tick(&one, 2, 2, 2), first);     /* too little to make half as much again of 16 MiB */
+    EXPECT_EQ(tick(&one, 2, 2, 2), first); /* too little to make half as much again of 16 MiB */
     one.learner.refused_bytes = first - 2 * MIB;
     size_t found = tick(&one, 2, 2, 2);
     EXPECT_LE(first + MIB, found);

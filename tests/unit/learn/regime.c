@@ -8,7 +8,7 @@
 #include "tests/lib/tap.h"
 
 enum {
-    LONG = 5000,    /* matches; any state is left in fewer */
+    LONG = 5000, /* matches; any state is left in fewer */
 };
 
 static const double keep_wins[HAK_ARM_COUNT] = {1e6, 4e6, 3e6};
@@ -33,7 +33,7 @@ static void freezes(void)
         unsigned matches;
         EXPECT_EQ(play_until(&regime, keep_wins, best, &matches), HAK_REGIME_FREEZES);
         EXPECT_EQ(regime.state, HAK_REGIME_FROZEN);
-        EXPECT_GE(matches, 5); /* no match alone is enough, */
+        EXPECT_GE(matches, 5);   /* no match alone is enough, */
         EXPECT_LE(matches, 200); /* and 10 s are */
     }
 }
@@ -66,8 +66,8 @@ static void looks_now_and_then(void)
 static unsigned lose(struct hak_regime *regime)
 {
     unsigned matches = 1;
-    while (matches < LONG && hak_regime_match(regime, keep_loses, HAK_ARM_KEEP, HAK_ARM_KEEP) !=
-                                 HAK_REGIME_THAWS)
+    while (matches < LONG &&
+           hak_regime_match(regime, keep_loses, HAK_ARM_KEEP, HAK_ARM_KEEP) != HAK_REGIME_THAWS)
         matches++;
     return matches;
 }

@@ -23,8 +23,8 @@ static void delays(void)
     }
     REQUIRE(getrusage(RUSAGE_THREAD, &after) == 0);
     tap_note("%u of %u calls above 40 us", long_ones, CALLS);
-    EXPECT_GE(long_ones, CALLS / 4096);    /* one in 1024 sleeps 50 us */
-    EXPECT_LE(long_ones, CALLS / 2);       /* most pass */
+    EXPECT_GE(long_ones, CALLS / 4096); /* one in 1024 sleeps 50 us */
+    EXPECT_LE(long_ones, CALLS / 2);    /* most pass */
     EXPECT_GE(after.ru_nvcsw - before.ru_nvcsw, CALLS / 4096);
 }
 

@@ -97,7 +97,7 @@ static void huge_ones_only_go(void)
     char *memory = put(4 * MIB, HAK_KEPT_HUGE, 0);
     REQUIRE(memory != NULL);
     EXPECT(hak_kept_take(2 * MIB, page) == NULL);
-    EXPECT_EQ(hak_kept_bytes(), 0);    /* plain memory, here: it could be unmapped */
+    EXPECT_EQ(hak_kept_bytes(), 0); /* plain memory, here: it could be unmapped */
     EXPECT(hak_os_map_at(memory, 4 * MIB) == memory);
     hak_os_unmap(memory, 4 * MIB);
 }

@@ -71,7 +71,7 @@ static void not_learned(void)
 {
     hak_known_stacks_start();
     struct hak_walk walk = walk_of(7);
-    stack[8] = 0;    /* as of a frame that a signal interrupted */
+    stack[8] = 0; /* as of a frame that a signal interrupted */
     hak_known_stacks_learn(&walk);
     struct hak_walk found = asked();
     EXPECT(!hak_known_stacks_find(&found));

@@ -7,10 +7,7 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/threads.h"
 
-enum {
-    THREADS = 4,
-    ROUNDS = 50000
-};
+enum { THREADS = 4, ROUNDS = 50000 };
 
 static struct hak_lock lock;
 static unsigned long sum; /* plain: only the lock keeps it right */

@@ -37,7 +37,7 @@ static void is_read_by_others(void)
     EXPECT_EQ(status.st_mode & 0777, 0600);
     EXPECT_EQ(fcntl(shared.descriptor, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     EXPECT_GE(shared.descriptor, 3);
-    EXPECT_EQ(ftruncate(shared.descriptor, 0), -1);    /* or a touch would kill the process */
+    EXPECT_EQ(ftruncate(shared.descriptor, 0), -1); /* or a touch would kill the process */
 }
 
 /* In a child: its status tells. */
@@ -68,7 +68,7 @@ static void child_leaves(void)
         EXPECT_EQ(waitpid(child, &status, 0), child);
         EXPECT_EQ(status, 0);
     }
-    ((volatile char *)shared.memory)[0] = 1;    /* the parent's is still there */
+    ((volatile char *)shared.memory)[0] = 1; /* the parent's is still there */
     hak_os_memfd_leave(&shared);
 }
 
@@ -80,7 +80,7 @@ static void is_refused_below_a_limit(void)
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = SIZE / 2;
     REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-    EXPECT_EQ(hak_os_memfd_make(&none, "hakmem-test", SIZE), -EFBIG);    /* and no SIGXFSZ */
+    EXPECT_EQ(hak_os_memfd_make(&none, "hakmem-test", SIZE), -EFBIG); /* and no SIGXFSZ */
     limit.rlim_cur = before;
     setrlimit(RLIMIT_FSIZE, &limit);
 }

@@ -60,8 +60,8 @@ static void bound_and_found(void)
     memory[page] = 1;
     EXPECT_EQ(hak_os_page_node(memory + page + 5), 0);
     EXPECT_EQ(hak_os_bind(memory, 4 * page, HAK_OS_POLICY_BIND, &nodes, HAK_OS_PAGES_MUST_MOVE), 0);
-    EXPECT_EQ(
-        hak_os_bind(memory, 4 * page, HAK_OS_POLICY_INTERLEAVE, &nodes, HAK_OS_PAGES_LEAVE), 0);
+    EXPECT_EQ(hak_os_bind(memory, 4 * page, HAK_OS_POLICY_INTERLEAVE, &nodes, HAK_OS_PAGES_LEAVE),
+              0);
     EXPECT_EQ(hak_os_bind(memory, 4 * page, HAK_OS_POLICY_DEFAULT, NULL, HAK_OS_PAGES_LEAVE), 0);
     hak_os_nodes_add(&nodes, HAK_OS_NODES - 1); /* there is none; with node 0 beside it is let be */
     struct hak_os_nodes absent = {{0}};

@@ -67,7 +67,7 @@ static int patience_of(int policy, bool bound)
 {
     pid_t child = process_fork();
     if (child == 0) {
-        const struct sched_param param = { .sched_priority = policy == SCHED_FIFO };
+        const struct sched_param param = {.sched_priority = policy == SCHED_FIFO};
         cpu_set_t one;
         CPU_ZERO(&one);
         CPU_SET(sched_getcpu(), &one);
@@ -118,7 +118,7 @@ static int refuse_membarrier(unsigned error)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = { TAP_COUNT(steps), steps };
+    struct sock_fprog program = {TAP_COUNT(steps), steps};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
@@ -126,7 +126,7 @@ static int refuse_membarrier(unsigned error)
 /* A fence that reached only the CPUs that the caller may run on would be none. */
 static void refused(void)
 {
-    static const unsigned errors[] = { EPERM, ENOSYS };
+    static const unsigned errors[] = {EPERM, ENOSYS};
     for (unsigned index = 0; index < TAP_COUNT(errors); index++) {
         pid_t child = process_fork();
         REQUIRE(child >= 0);
@@ -163,7 +163,7 @@ static void marked(void)
     EXPECT(hak_os_rseq_make_mark(&mark));
     for (unsigned round = 0; round < 3; round++) {
         EXPECT(is_cleared_soon(area));
-        bool stands = false;    /* the kernel may be quicker than the look */
+        bool stands = false; /* the kernel may be quicker than the look */
         for (unsigned try = 0; try < 100 && !stands; try++)
             stands = hak_os_rseq_leave_mark(area, &mark);
         EXPECT(stands);

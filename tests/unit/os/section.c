@@ -104,9 +104,7 @@ static void *freeze_and_thaw(void *unused)
 /* Threads are counted by turns: a fork looks at all counts, however many threads there have been. */
 static void every_thread_is_waited_for(void)
 {
-    enum {
-        TURNS = 150
-    };
+    enum { TURNS = 150 };
     pthread_t guest, freezer;
     for (unsigned turn = 0; turn < TURNS; turn++) {
         REQUIRE(pthread_create(&guest, NULL, enter_and_wait, NULL) == 0);
@@ -257,7 +255,7 @@ static void two_at_once(void)
     if (child == 0) {
         hak_section_start_child();
         int good = hak_section_is_estranged();
-        lock.word = 1; /* the other's */
+        lock.word = 1;           /* the other's */
         hak_lock_acquire(&lock); /* the frame that was interrupted goes on */
         hak_lock_release(&lock);
         hak_section_leave();

@@ -13,7 +13,7 @@ static uint64_t frames[MOST];
 static __attribute__((noinline)) unsigned innermost(unsigned most)
 {
     unsigned depth = hak_os_stack(frames, most);
-    __asm__ volatile("" ::: "memory");    /* no jump: it would leave no frame */
+    __asm__ volatile("" ::: "memory"); /* no jump: it would leave no frame */
     return depth;
 }
 
@@ -26,7 +26,7 @@ static __attribute__((noinline)) unsigned outer(unsigned most)
 
 static int lies_in(uint64_t address, unsigned (*function)(unsigned))
 {
-    enum { LONGEST = 512 };    /* bytes of such a function, also with a sanitizer */
+    enum { LONGEST = 512 }; /* bytes of such a function, also with a sanitizer */
     return address - (uintptr_t)function < LONGEST;
 }
 

@@ -117,7 +117,7 @@ static void standard_error(void)
     pid_t child = process_fork();
     if (child == 0) {
         close(2);
-        int known = hak_os_stderr();    /* what was found at start holds */
+        int known = hak_os_stderr(); /* what was found at start holds */
         hak_os_look_for_stderr();
         _exit(known == 2 && hak_os_stderr() == -1 ? 0 : 1);
     }

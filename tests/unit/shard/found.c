@@ -53,7 +53,9 @@ static void findings_are_kept_and_bounded(void)
 static void each_walk_ends_at_a_broken_link(void)
 {
     void (*const walks[])(struct hak_shard *, unsigned, struct hak_chain) = {
-        hak_shard_send_home, hak_shard_take_foreign, hak_shard_accept_part,
+        hak_shard_send_home,
+        hak_shard_take_foreign,
+        hak_shard_accept_part,
     };
     for (unsigned walk = 0; walk < TAP_COUNT(walks); walk++) {
         uint64_t *objects[COUNT];
@@ -177,7 +179,8 @@ static void only_bundles_of_the_class_are_sound(void)
     EXPECT(hak_found_bundle_is_sound(HAK_CLASS_NONE, hak_bundle_make(objects[0], 1)));
     EXPECT(!hak_found_bundle_is_sound(CLASS + 1, hak_bundle_make(objects[0], 1)));
     EXPECT(!hak_found_bundle_is_sound(CLASS, hak_bundle_make(objects[0], 0)));
-    EXPECT(!hak_found_bundle_is_sound(CLASS, hak_bundle_make(objects[0], hak_classes[CLASS].bundle + 1u)));
+    EXPECT(!hak_found_bundle_is_sound(CLASS,
+                                      hak_bundle_make(objects[0], hak_classes[CLASS].bundle + 1u)));
     EXPECT(!hak_found_bundle_is_sound(CLASS, hak_bundle_make((char *)objects[0] + 8, 1)));
     EXPECT(!hak_found_bundle_is_sound(HAK_CLASS_NONE, hak_bundle_make(&objects, 1)));
     EXPECT(!hak_found_bundle_is_sound(CLASS, (struct hak_bundle){UINT64_MAX}));

@@ -285,8 +285,8 @@ static void *fork_with_liburcu(void *argument)
     unsigned has = hak_grace_enter(&section);
     if (has)
         hak_grace_leave(&section);
-    int good = readers_left() == (first ? hak_grace_readers : 0) && has == first &&
-               rcu_read_ongoing();
+    int good =
+        readers_left() == (first ? hak_grace_readers : 0) && has == first && rcu_read_ongoing();
     for (unsigned i = 0; i < hak_grace_readers; i++)
         good = good && hak_grace_slots[i].reader != URCU_TLS(urcu_bp_reader);
     rcu_read_unlock();

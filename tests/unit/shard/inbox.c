@@ -13,7 +13,7 @@ enum { POSTERS = 8, COLLECTORS = 8, BUNDLES = 32, ROUNDS = 1000, OBJECTS = 2 };
 struct object {
     uint64_t link;
     uint64_t next_bundle;
-    uint64_t payload;    /* plain: only the inbox makes it seen */
+    uint64_t payload; /* plain: only the inbox makes it seen */
 };
 
 static struct object bundles[POSTERS][BUNDLES][OBJECTS];
@@ -22,7 +22,7 @@ static struct hak_inbox inbox;
 static unsigned posters_left;
 
 struct worker {
-    unsigned poster;     /* number, or POSTERS: a collector */
+    unsigned poster; /* number, or POSTERS: a collector */
     unsigned faults;
     unsigned collected;
 };

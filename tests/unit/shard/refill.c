@@ -68,7 +68,8 @@ static void own_sources_in_order(void)
     struct hak_chain posted = chain(0, 4);
     push_bundle(0, bundle);
     post_bundle(0, posted);
-    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_TRANSFER_CACHE).word, bundle.word); /* whole, not cut to FILL */
+    EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_TRANSFER_CACHE).word,
+              bundle.word); /* whole, not cut to FILL */
     EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_INBOX).word, posted.word);
     struct hak_chain second = refill(0, HAK_COUNTER_REFILL_SLAB_PARTIAL);
     EXPECT_EQ(world_length(second), FILL);
@@ -119,7 +120,8 @@ static void sorting_has_a_budget(void)
             hak_inbox_post(&eight()->shards[index]->inbox, hak_bundle_of(OTHER_CLASS, other));
         }
     uint64_t sorted = world_sum(HAK_COUNTER_INBOX_BUNDLES);
-    struct hak_chain fresh = hak_shard_refill(eight()->shards[1], CLASS, FILL); /* none of that class */
+    struct hak_chain fresh =
+        hak_shard_refill(eight()->shards[1], CLASS, FILL); /* none of that class */
     EXPECT_EQ(world_sum(HAK_COUNTER_INBOX_BUNDLES) - sorted, HAK_PORTION_BUNDLES);
     hak_shard_give_to_slabs(CLASS, fresh);
     EXPECT(hak_shard_has_mail(eight()->shards[1]) && hak_shard_has_mail(eight()->shards[2]));
@@ -247,7 +249,8 @@ static int far_child(void)
             break;
     }
     int good = EXPECT_EQ(refill(0, HAK_COUNTER_REFILL_OTHER_NODE).word, far.word);
-    struct hak_chain slab = refill(0, HAK_COUNTER_REFILL_OTHER_NODE); /* out of 7's partly free slab */
+    struct hak_chain slab =
+        refill(0, HAK_COUNTER_REFILL_OTHER_NODE); /* out of 7's partly free slab */
     good &= EXPECT_EQ(hak_page_find(hak_chain_top(slab)).home, eight()->shards[7]->id);
     unsigned rounds = 0;
     while (rounds++ < 10000 && !hak_chain_is_empty(hak_shard_refill(shard, CLASS, 32)))
@@ -273,7 +276,8 @@ static void heirs_live_off_the_retired(void)
     const struct hak_shard_map *fewer = world_by_turns("3");
     REQUIRE(fewer != NULL && fewer->count == 3);
     EXPECT(fewer->shards[1] == map->shards[1]);
-    EXPECT_EQ(hak_shard_map_heir(hak_heap_map(hak_heap_default()), map->shards[4]->id), fewer->shards[1]->id);
+    EXPECT_EQ(hak_shard_map_heir(hak_heap_map(hak_heap_default()), map->shards[4]->id),
+              fewer->shards[1]->id);
     hak_shard_accept(map->shards[4], CLASS, cached);
     EXPECT_EQ(hak_shard_refill(fewer->shards[1], CLASS, FILL).word, cached.word);
     struct hak_chain partial = hak_shard_refill(fewer->shards[1], CLASS, FILL);
@@ -353,8 +357,8 @@ static void stale_bundles_are_swept(void)
     struct hak_shard *shards[2] = {eight()->shards[2], eight()->shards[6]};
     struct hak_chain wanted[ROUNDS];
     for (unsigned i = 0; i < 2; i++)
-        EXPECT(hak_transfer_cache_push(&shards[i]->bundles, STALE,
-                                       world_chain(shards[i], STALE, 2)));
+        EXPECT(
+            hak_transfer_cache_push(&shards[i]->bundles, STALE, world_chain(shards[i], STALE, 2)));
     for (unsigned round = 0; round < ROUNDS; round++) {
         hak_rest_advance(HAK_SWEEP_BYTES + 1);
         wanted[round] = hak_shard_refill(shards[0], WANTED, hak_classes[WANTED].capacity);
@@ -378,7 +382,7 @@ static void far_more_pages_come_first(void)
     struct hak_chain chains[MANY];
     struct hak_policy *policy = (struct hak_policy *)own->policy;
     size_t retain = hak_policy_bytes(&policy->slab_retain_bytes);
-    hak_policy_set_bytes(&policy->slab_retain_bytes, SIZE_MAX);    /* nothing is purged */
+    hak_policy_set_bytes(&policy->slab_retain_bytes, SIZE_MAX); /* nothing is purged */
     for (unsigned i = 0; i < MANY; i++)
         chains[i] = world_chain(neighbour, MID, hak_classes[MID].capacity);
     struct hak_chain few[2];
@@ -388,7 +392,8 @@ static void far_more_pages_come_first(void)
         hak_shard_give_to_slabs(MID, chains[i]);
     for (unsigned i = 0; i < 2; i++)
         hak_shard_give_to_slabs(MID, few[i]);
-    EXPECT_GE(hak_pool_dirty_bytes(&own->mid), (size_t)hak_classes[MID].slab_pages << HAK_PAGE_SHIFT);
+    EXPECT_GE(hak_pool_dirty_bytes(&own->mid),
+              (size_t)hak_classes[MID].slab_pages << HAK_PAGE_SHIFT);
     struct hak_chain chain = hak_shard_refill(own, MID - 1, 1);
     EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, neighbour->id);
     hak_shard_give_to_slabs(MID - 1, chain);

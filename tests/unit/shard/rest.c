@@ -129,9 +129,7 @@ static void what_a_wanderer_leaves_behind(void)
  * of its CPUs. */
 static void more_cpus_keep_more(void)
 {
-    enum {
-        KEPT = 4
-    };
+    enum { KEPT = 4 };
     static const struct world_machine machine = {64, 2 * KEPT, 16, "l3"};
     const struct hak_shard_map *map = world_place(&machine);
     REQUIRE(map != NULL);

@@ -15,12 +15,12 @@
 #include "tiers/page_map.h"
 
 enum {
-    CLASS = 4,             /* 64 bytes: link, next bundle, number of the bundle, number in it */
+    CLASS = 4, /* 64 bytes: link, next bundle, number of the bundle, number in it */
     SIZE = 64,
     BUNDLES = 256,
-    LENGTH = 3,            /* objects in most bundles */
+    LENGTH = 3, /* objects in most bundles */
     THREADS = 16,
-    HELD_MAX = 6,          /* by one thread, but for what has no room in the bin any more */
+    HELD_MAX = 6, /* by one thread, but for what has no room in the bin any more */
     ROOM_MAX = 64,
     ROUNDS = 60000,
 };
@@ -42,7 +42,7 @@ struct worker {
     unsigned rounds;
     unsigned faults;
     uint64_t pops;
-    unsigned count;        /* bundles held */
+    unsigned count; /* bundles held */
     unsigned held[HELD_MAX + ROOM_MAX];
 };
 
@@ -292,7 +292,7 @@ static void capacity_follows_misses(void)
     EXPECT_EQ(fill_and_empty(), 64);
     EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0);
     EXPECT_EQ(hak_transfer_cache_capacity(&cache, CLASS), 64);
-    EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0);    /* empty: nothing is to go */
+    EXPECT_EQ(hak_transfer_cache_is_idle(&cache, CLASS), 0); /* empty: nothing is to go */
     EXPECT_EQ(fill_and_empty(), first);
 }
 
@@ -310,7 +310,7 @@ static void left_alone(void)
     pop_bundle(CLASS);
     pop_bundle(CLASS);
     EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0);
-    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0);    /* empty */
+    EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0); /* empty */
 }
 
 /* A bin that refuses and refuses has room for ever less, until somebody misses a bundle. */
@@ -324,7 +324,7 @@ static void refused_in_vain(void)
     for (unsigned i = 0; i < first; i++)
         EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
     EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 0);
-    hak_transfer_cache_note_demand(&cache, CLASS, true);    /* not in vain, so far */
+    hak_transfer_cache_note_demand(&cache, CLASS, true); /* not in vain, so far */
     for (unsigned i = 1; i < first; i++)
         EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
     EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 0);

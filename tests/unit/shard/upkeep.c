@@ -59,8 +59,9 @@ static void decay_has_a_budget(void)
     for (unsigned class_id = 1; class_id <= CLASSES; class_id++) {
         shard->bundles.bins[class_id].capacity = EACH;
         for (unsigned i = 0; i < EACH; i++)
-            EXPECT_EQ(hak_transfer_cache_push(&shard->bundles, class_id,
-                                              world_chain(shard, class_id, 1)), 1);
+            EXPECT_EQ(
+                hak_transfer_cache_push(&shard->bundles, class_id, world_chain(shard, class_id, 1)),
+                1);
     }
     uint64_t now_ns = 10000;
     hak_shard_tick(shard, now_ns); /* sees them for the first time */
@@ -88,7 +89,8 @@ static void inbox_has_a_budget(void)
     for (unsigned round = 0; round < 2; round++) {
         uint64_t sorted = world_count(shard, HAK_COUNTER_INBOX_BUNDLES);
         for (unsigned i = 0; i < POSTED; i++)
-            hak_inbox_post(&shard->inbox, hak_bundle_make(hak_chain_top(world_chain(shard, CLASS, 1)), 1));
+            hak_inbox_post(&shard->inbox,
+                           hak_bundle_make(hak_chain_top(world_chain(shard, CLASS, 1)), 1));
         for (unsigned tick = 1; tick <= 3; tick++) {
             hak_shard_tick(shard, 10000 + round * 10000);
             EXPECT_EQ(world_count(shard, HAK_COUNTER_INBOX_BUNDLES) - sorted,
@@ -106,9 +108,10 @@ static void inbox_has_a_budget(void)
 static void ticks_let_decay(void)
 {
     enum { CLASS = HAK_CLASS_LAST };
-    static const struct hak_policy policy = {
-        .slab_retain_bytes = SIZE_MAX, .large_retain_bytes = SIZE_MAX, .decay_ns = 60000000000,
-        .large_segment_bytes = 2 * 1024 * 1024};
+    static const struct hak_policy policy = {.slab_retain_bytes = SIZE_MAX,
+                                             .large_retain_bytes = SIZE_MAX,
+                                             .decay_ns = 60000000000,
+                                             .large_segment_bytes = 2 * 1024 * 1024};
     world_start();
     struct hak_shard *shard = hak_shard_create(-1, &policy);
     REQUIRE(shard != NULL);
@@ -217,7 +220,8 @@ int main(int argc, char **argv)
         {"a tick sorts a portion of the inbox, a drain all", inbox_has_a_budget},
         {"free pages decay at ticks", ticks_let_decay},
         {"regions are unmapped under nobody's eyes", reaped_under_poppers},
-        {"a region stays mapped while anybody may look into it, and nobody waits", reaping_leaves_the_rest},
+        {"a region stays mapped while anybody may look into it, and nobody waits",
+         reaping_leaves_the_rest},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

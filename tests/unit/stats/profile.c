@@ -27,8 +27,13 @@ static void begin(void)
 static void add(uintptr_t object, size_t size, double scale, const uint64_t *stack, unsigned shard)
 {
     struct hak_profile_sample sample = {
-        .object = (const void *)object, .size = size, .scale = scale,
-        .stack = stack, .depth = 3, .shard = shard, .node = -1,
+        .object = (const void *)object,
+        .size = size,
+        .scale = scale,
+        .stack = stack,
+        .depth = 3,
+        .shard = shard,
+        .node = -1,
     };
     hak_profile_add(&profile, &sample);
 }
@@ -65,7 +70,7 @@ static void what_has_no_room_is_lost_and_told(void)
     begin();
     for (uintptr_t i = 1; i <= HAK_PROFILE_SAMPLES + 10; i++)
         add(i << 12, 1, 1, here, 1);
-    EXPECT_EQ(profile.header->lost, 11);    /* entry 0 is nobody's */
+    EXPECT_EQ(profile.header->lost, 11); /* entry 0 is nobody's */
     for (uintptr_t i = 1; i <= HAK_PROFILE_SAMPLES + 10; i++)
         hak_profile_remove(&profile, (void *)(i << 12));
     EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 0);
@@ -89,7 +94,7 @@ static void taken_and_put_back(void)
     uint32_t sample = hak_profile_take((void *)0x10000);
     EXPECT(sample != 0);
     EXPECT_EQ(hak_profile_take((void *)0x10000), 0);
-    add(0x10000, 7, 1, there, 1);    /* another thread's, where this one was */
+    add(0x10000, 7, 1, there, 1); /* another thread's, where this one was */
     hak_profile_drop(&profile, sample);
     EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 0);
     EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 7);
@@ -133,10 +138,12 @@ static void is_written_as_gperftools_does(void)
                                 "# hakmem: one sample in 4096 bytes, 1 samples, 0 lost\n"
                                 "# shard 3 node -1 sampled 1\n"
                                 "2: 200 [2: 200] @ 0x1000 0x2000 0x3000\n"
-                                "\nMAPPED_LIBRARIES:\n"), 0);
+                                "\nMAPPED_LIBRARIES:\n"),
+              0);
     profile.header = NULL;
     EXPECT_EQ(strcmp(written(), "heap profile: 0: 0 [0: 0] @ heapprofile\n"
-                                "\nMAPPED_LIBRARIES:\n"), 0);
+                                "\nMAPPED_LIBRARIES:\n"),
+              0);
 }
 
 /* Whatever another process published: an answer, and no access beyond what was mapped. */

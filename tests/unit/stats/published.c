@@ -10,8 +10,8 @@
 #include "tests/lib/tap.h"
 
 static struct hak_published_head *page;
-static size_t length;          /* of the page that is there to be read */
-static uint64_t *busy;         /* a sequence that is odd at each read */
+static size_t length;  /* of the page that is there to be read */
+static uint64_t *busy; /* a sequence that is odd at each read */
 static struct hak_sheet *copy_of_sheet;
 static struct hak_published_regions *copy_of_regions;
 
@@ -71,7 +71,8 @@ static void reads_what_is_there(void)
     EXPECT(!copy.is_torn);
     EXPECT_EQ(copy.sheet->head.pid, 4711);
     EXPECT_EQ(memcmp(copy.sheet->shards, sheet_test.sheet.shards,
-                     SHEET_TEST_SHARDS * sizeof copy.sheet->shards[0]), 0);
+                     SHEET_TEST_SHARDS * sizeof copy.sheet->shards[0]),
+              0);
     struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
     hak_published_put_regions(&writer, &copy.sheet->head, copy.regions);
     hak_writer_flush(&writer);
@@ -86,7 +87,7 @@ static void waits_for_writers(void)
     make_page();
     busy = &hak_published_sheet(page)->shards[1].sequence;
     *busy = 1;
-    EXPECT(read_it(&copy) == NULL);    /* tries have an end */
+    EXPECT(read_it(&copy) == NULL); /* tries have an end */
     EXPECT(copy.is_torn);
 }
 

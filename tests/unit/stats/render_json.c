@@ -59,7 +59,8 @@ static void renders(void)
     EXPECT_EQ(count("\"absent\""), 0);
     EXPECT_EQ(count("\"total\":{\"bytes_held\":2098688,"), 1);
     EXPECT_EQ(count("\"shards\":[{\"id\":0,\"node\":3,\"retired\":false,\"cpus\":\"0-3,8\","
-                    "\"bytes_held\":2097152,"), 1);
+                    "\"bytes_held\":2097152,"),
+              1);
     EXPECT_EQ(count("{\"id\":1,\"node\":-1,\"retired\":true,\"bytes_held\":1536,"), 1);
     EXPECT_EQ(count("\"traffic\":[{\"shard\":0,\"posted\":0,\"adopted\":20,\"stolen\":0}]"), 1);
     EXPECT_EQ(count("{\"key\":\"64K\",\"arm\":\"keep\",\"state\":\"frozen\",\"matches\":9,"), 1);

@@ -27,7 +27,8 @@ static void samples(void)
     EXPECT_EQ(count("\nhakmem_live_bytes{shard=\"1\",node=\"-1\"} 81920\n"), 1);
     EXPECT_EQ(count("\nhakmem_class_live_objects{class=\"1\",size=\"16\"} 50\n"), 1);
     EXPECT_EQ(count("\nhakmem_process_whales_whales 2\n"), 1);
-    EXPECT_EQ(count("\nhakmem_info{version=\"hakmem 1\",by=\"c\\\"p\\\\u?\",front=\"thread\"} 1\n"), 1);
+    EXPECT_EQ(count("\nhakmem_info{version=\"hakmem 1\",by=\"c\\\"p\\\\u?\",front=\"thread\"} 1\n"),
+              1);
 }
 
 /* The name that a line begins with, or that it describes. */

@@ -26,7 +26,8 @@ static void renders(void)
         "  slabs_made                             12 slabs\n",
         "  back_remote                            20 percent\n",
         "   size       live  live%    resident",
-        "     16         50     1%       61440        30        10        10          1         128",
+        "     16         50     1%       61440        30        10        10          1         "
+        "128",
         "shard 0: node 3, cpus 0-3,8, 2.0 MiB held\n",
         "shard 1: retired, 1.5 KiB held\n",
         "  adopted from shard 0: 20 objects\n",
@@ -42,7 +43,7 @@ static void renders(void)
         }
         from = found;
     }
-    EXPECT(strstr(text, "inbox_peak") == NULL);    /* what is 0 */
+    EXPECT(strstr(text, "inbox_peak") == NULL); /* what is 0 */
 }
 
 static void sizes(void)

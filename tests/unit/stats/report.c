@@ -30,7 +30,7 @@ static void derives(void)
     counters.value[HAK_COUNTER_FOREIGN_FLUSHED] = 2;
     EXPECT_EQ(hak_report_derive(&counters, 0), 3);
     EXPECT_EQ(hak_report_derive(&counters, 1), 67);
-    counters.value[HAK_COUNTER_FLUSH_OBJECTS] = UINT64_MAX;    /* of a page that is not ours */
+    counters.value[HAK_COUNTER_FLUSH_OBJECTS] = UINT64_MAX; /* of a page that is not ours */
     counters.value[HAK_COUNTER_FOREIGN_FLUSHED] = UINT64_MAX;
     EXPECT_LE(hak_report_derive(&counters, 1), 100);
 }

@@ -80,7 +80,7 @@ static void sequence_is_odd_inside(void)
     for (unsigned i = 1; i < 4; i++) {
         hak_sheet_begin(&sequence);
         EXPECT_EQ(sequence % 2, 1);
-        hak_sheet_begin(&sequence);    /* the child of a fork that came in between */
+        hak_sheet_begin(&sequence); /* the child of a fork that came in between */
         EXPECT_EQ(sequence % 2, 1);
         hak_sheet_end(&sequence);
         EXPECT_EQ(sequence, 2 * i);

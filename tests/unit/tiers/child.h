@@ -14,7 +14,7 @@
 enum {
     CHILD_HELD = 0,
     CHILD_FAILED = 1,
-    CHILD_CANNOT = 77,    /* the machine (or a sanitizer) does not let us set the stage */
+    CHILD_CANNOT = 77, /* the machine (or a sanitizer) does not let us set the stage */
     CHILD_SECONDS = 60,
 };
 

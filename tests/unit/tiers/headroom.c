@@ -81,7 +81,8 @@ static void by_cgroup(void)
     hak_headroom_take((size_t)1 << 62);
     size_t missing = hak_headroom_shortfall();
     hak_headroom_refresh(hak_os_now_ns());
-    EXPECT_LE(hak_headroom_shortfall(), (size_t)1 << 60); /* the kernel knows that nothing was taken */
+    EXPECT_LE(hak_headroom_shortfall(),
+              (size_t)1 << 60); /* the kernel knows that nothing was taken */
     tap_note("%s", missing != 0 ? "in a group with a limit" : "no group's limit here");
     hak_headroom_start(HAK_HEADROOM_UNLIMITED, 0);
     EXPECT_EQ(hak_headroom_shortfall(), 0);

@@ -94,7 +94,7 @@ static void walk_segment(struct hak_large_segment *segment, struct sums *sums)
 /* No thread may be in the cache. */
 static void walk(struct hak_large_cache *cache)
 {
-    struct sums sums = { 0 };
+    struct sums sums = {0};
     for (struct hak_large_segment *segment = cache->segments; segment; segment = segment->next) {
         EXPECT(segment->cache == cache);
         walk_segment(segment, &sums);
@@ -139,10 +139,10 @@ static int is_zero(const unsigned char *bytes, size_t size)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-static void take(struct hak_large_cache *cache, const struct hak_policy *policy,
-                 struct prng *prng, struct slot *slot)
+static void take(struct hak_large_cache *cache, const struct hak_policy *policy, struct prng *prng,
+                 struct slot *slot)
 {
-    static const size_t limits[] = { 48 * KIB, 256 * KIB, 2 * MIB, HAK_LARGE_MAX };
+    static const size_t limits[] = {48 * KIB, 256 * KIB, 2 * MIB, HAK_LARGE_MAX};
     size_t limit = limits[prng_below(prng, 64) == 0 ? 3 : prng_below(prng, 3)];
     size_t alignment = (size_t)16 << (prng_below(prng, 4) == 0 ? prng_below(prng, 18) : 0);
     enum hak_zero zero = prng_below(prng, 3) == 0 ? HAK_ZERO_YES : HAK_ZERO_NO;
@@ -202,8 +202,8 @@ static void step(struct hak_large_cache *cache, const struct hak_policy *policy,
 static void play(const struct hak_policy *policy, uint64_t seed, unsigned steps)
 {
     struct hak_large_cache *cache = new_cache();
-    struct prng prng = { seed };
-    struct slot slots[SLOTS] = { 0 };
+    struct prng prng = {seed};
+    struct slot slots[SLOTS] = {0};
     uint64_t now_ns = 5 * second_ns;
     for (unsigned i = 0; i < steps; i++) {
         step(cache, policy, &prng, &slots[prng_below(&prng, SLOTS)]);
@@ -378,8 +378,8 @@ static struct slot exchange[SLOTS]; /* objects taken by one thread and given by 
 
 static void *churn(void *argument)
 {
-    struct prng prng = { *(uint64_t *)argument };
-    struct slot mine = { 0 };
+    struct prng prng = {*(uint64_t *)argument};
+    struct slot mine = {0};
     for (unsigned i = 0; i < 1500; i++) {
         take(shared, &hak_policy_fixed, &prng, &mine);
         struct slot *place = &exchange[prng_below(&prng, SLOTS)];
@@ -402,7 +402,7 @@ static void *churn(void *argument)
 
 static void threads_share(void)
 {
-    uint64_t seeds[] = { 101, 102, 103, 104 };
+    uint64_t seeds[] = {101, 102, 103, 104};
     shared = new_cache();
     threads_run(4, churn, seeds, sizeof seeds[0]);
     walk(shared);
@@ -451,17 +451,17 @@ int main(int argc, char **argv)
     /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
-        { "neighbours merge into one run", neighbours_merge },
-        { "dirty memory is used before clean", dirty_before_clean },
-        { "bad frees are refused and change nothing", bad_frees_are_refused },
-        { "what was not needed for the time of decay is purged", decay_purges },
-        { "what is in steady use is not purged", steady_use_is_not_purged },
-        { "no more is retained than the policy allows", retention_is_bounded },
-        { "the first segment is small", small_at_first },
-        { "random takes, gives and resizes agree with the model", random_keep },
-        { "so they do under every other arm", random_arms },
-        { "threads share a cache", threads_share },
-        { "huge pages are tried where that is to be learned", huge_pages_are_tried },
+        {"neighbours merge into one run", neighbours_merge},
+        {"dirty memory is used before clean", dirty_before_clean},
+        {"bad frees are refused and change nothing", bad_frees_are_refused},
+        {"what was not needed for the time of decay is purged", decay_purges},
+        {"what is in steady use is not purged", steady_use_is_not_purged},
+        {"no more is retained than the policy allows", retention_is_bounded},
+        {"the first segment is small", small_at_first},
+        {"random takes, gives and resizes agree with the model", random_keep},
+        {"so they do under every other arm", random_arms},
+        {"threads share a cache", threads_share},
+        {"huge pages are tried where that is to be learned", huge_pages_are_tried},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

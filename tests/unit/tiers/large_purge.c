@@ -396,7 +396,7 @@ static void told_purged(void)
     EXPECT_EQ(resident_pages(run, RUN), 0);
     REQUIRE(sample_of(run) != NULL);
     EXPECT(sample_of(run)->purged_ns != 0);
-    EXPECT_EQ(learner.missed, 0);    /* a trim was the program's wish */
+    EXPECT_EQ(learner.missed, 0); /* a trim was the program's wish */
     learner.evicted += 1000 * RUN / HAK_LARGE_UNIT;
     EXPECT(take(RUN) == run);
     EXPECT(sample_of(run) == NULL);
@@ -499,7 +499,8 @@ static void what_may_stay_may_go_later(void)
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
     size_t first = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
-    hak_learner_saw(&learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 16 * first / (4 * KIB), 0); /* it pays */
+    hak_learner_saw(&learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 16 * first / (4 * KIB),
+                    0); /* it pays */
     burst((first / MIB + 4) * MIB);
     EXPECT(hak_learner_retain(&learner, &policy, policy.large_retain_bytes) > first);
     EXPECT_GE(hak_large_bytes(cache).dirty, first);

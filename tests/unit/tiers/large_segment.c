@@ -71,7 +71,7 @@ static void dirty_bits_agree_with_bytes(void)
 {
     struct hak_large_segment *segment = new_segment(SIZE);
     unsigned char *model = calloc(segment->units, 1);
-    struct prng prng = { 5 };
+    struct prng prng = {5};
     for (int i = 0; i < 2000; i++) {
         uint32_t index = (uint32_t)prng_below(&prng, segment->units);
         uint32_t units = 1 + (uint32_t)prng_below(&prng, segment->units - index);
@@ -97,7 +97,7 @@ static void clear_writes_dirty_units_only(void)
     struct hak_large_segment *segment = new_segment(SIZE);
     uint32_t from = 0;
     uint32_t units = segment->units - from;
-    struct prng prng = { 6 };
+    struct prng prng = {6};
     for (uint32_t unit = from; unit < segment->units; unit++) {
         memset(hak_large_segment_address(segment, unit), 1, HAK_LARGE_UNIT);
         if (prng_below(&prng, 3) == 0)
@@ -137,7 +137,7 @@ static void free_neighbours_are_seen(void)
 static void find_prefers_the_tightest(void)
 {
     struct hak_large_segment *segment = new_segment(SIZE);
-    static const uint32_t sizes[] = { 100, 40, 39, 10, 200, 41 };
+    static const uint32_t sizes[] = {100, 40, 39, 10, 200, 41};
     uint32_t index = 0;
     struct hak_unit *runs[HAK_ARRAY_LENGTH(sizes)];
     for (size_t i = 0; i < HAK_ARRAY_LENGTH(sizes); i++) {
@@ -163,12 +163,12 @@ static void find_prefers_the_tightest(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        { "the header is small, and out of reach", header_is_apart },
-        { "the page map leads to the segment", page_map_leads_to_it },
-        { "dirty bits agree with a model", dirty_bits_agree_with_bytes },
-        { "clearing writes dirty units only", clear_writes_dirty_units_only },
-        { "free neighbours are seen, others not", free_neighbours_are_seen },
-        { "the tightest run is found", find_prefers_the_tightest },
+        {"the header is small, and out of reach", header_is_apart},
+        {"the page map leads to the segment", page_map_leads_to_it},
+        {"dirty bits agree with a model", dirty_bits_agree_with_bytes},
+        {"clearing writes dirty units only", clear_writes_dirty_units_only},
+        {"free neighbours are seen, others not", free_neighbours_are_seen},
+        {"the tightest run is found", find_prefers_the_tightest},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -87,7 +87,8 @@ static void what_is_no_link_is_not_sound(void)
     for (unsigned room = 0; room <= UINT16_MAX; room++) {
         hak_link_write(object, hak_chain_make(object, room));
         EXPECT_EQ(hak_link_is_sound(word, hak_link_read(object)), room == ROOM + 1);
-        object[0] = hak_chain_make(object, room).word; /* the right one, by who does not know the secret */
+        object[0] =
+            hak_chain_make(object, room).word; /* the right one, by who does not know the secret */
         EXPECT(!hak_link_is_sound(word, hak_link_read(object)) || room != ROOM + 1);
     }
     for (unsigned off = 1; off < 16; off++) {

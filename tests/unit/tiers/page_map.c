@@ -60,7 +60,7 @@ static int strangers_are_foreign(void)
 
 static void serves_and_strangers(void)
 {
-    strangers_are_foreign();    /* before the first leaf */
+    strangers_are_foreign(); /* before the first leaf */
     EXPECT(serves() && serves());
     strangers_are_foreign();
 }
@@ -96,7 +96,8 @@ static void high_bits_count(void)
     hak_page_map_set_slab(region, 1, 7, 1);
     for (unsigned bit = 0; bit < 64; bit++) {
         uintptr_t address = (uintptr_t)region ^ (uintptr_t)1 << bit;
-        EXPECT_EQ(hak_page_entry((void *)address), bit < HAK_PAGE_SHIFT ? hak_page_pack(7, 0, 1) : 0);
+        EXPECT_EQ(hak_page_entry((void *)address),
+                  bit < HAK_PAGE_SHIFT ? hak_page_pack(7, 0, 1) : 0);
     }
     hak_page_map_set_kind(region, 1, HAK_PAGE_FOREIGN, 0);
 }
@@ -132,9 +133,9 @@ static long pages_mapped(void)
 enum { RACERS = 2, LEAVES = 2000, FIRST_LEAF = 1000 };
 
 struct race {
-    uintptr_t first;    /* leaf */
-    uint64_t arrived;   /* at the leaves so far, both; atomic */
-    int failed;         /* atomic */
+    uintptr_t first;  /* leaf */
+    uint64_t arrived; /* at the leaves so far, both; atomic */
+    int failed;       /* atomic */
 };
 
 static void *cover_all(void *argument)
@@ -271,8 +272,7 @@ static void fast_look_agrees(void)
         const char *address = region + (page + within) * HAK_PAGE_SIZE + round;
         EXPECT_EQ(hak_page_entry(address), hak_page_pack(class_id, within, home));
         struct hak_page found = hak_page_find(address);
-        EXPECT_EQ(hak_page_pack(found.class_id, found.offset, found.home),
-                  hak_page_entry(address));
+        EXPECT_EQ(hak_page_pack(found.class_id, found.offset, found.home), hak_page_entry(address));
     }
 }
 
@@ -290,7 +290,7 @@ static void headers_are_found(void)
         EXPECT(hak_page_header(edge + at) == &many);
     EXPECT(hak_page_header(edge + 5 * (size_t)REGION) == NULL);
     EXPECT(hak_page_header(edge - 1) == NULL);
-    EXPECT_EQ(hak_page_entry(edge), 0);    /* beside the entries, not among them */
+    EXPECT_EQ(hak_page_entry(edge), 0); /* beside the entries, not among them */
     hak_page_map_set_header(edge, 5 * (size_t)REGION, NULL);
     EXPECT(hak_page_header(edge + REGION) == NULL);
 }

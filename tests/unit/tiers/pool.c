@@ -24,8 +24,7 @@ static struct hak_counters counters;
 static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = HOME};
 static struct hak_pool tiny;
 static struct hak_pool mid;
-static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX,
-                                           .decay_ns = 60000000000};
+static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 60000000000};
 static const struct hak_policy keep_nothing = {.slab_retain_bytes = 0};
 
 static uint64_t count_of(enum hak_counter counter)
@@ -270,12 +269,12 @@ static void fullest_slab_first(void)
     unsigned capacity = hak_classes[class_id].capacity;
     unsigned count = SLABS * capacity;
     uintptr_t *objects = calloc(count, sizeof *objects);
-    take_many(class_id, objects, count);    /* sorted: slab after slab */
+    take_many(class_id, objects, count); /* sorted: slab after slab */
     const unsigned free_part[SLABS] = {capacity - 1, capacity / 8, capacity - 2, capacity / 2};
     for (unsigned slab = 0; slab < SLABS; slab++)
         for (unsigned i = 0; i < free_part[slab]; i++)
             give(class_id, (void *)objects[slab * capacity + i], &keep_all);
-    const unsigned order[SLABS] = {1, 3, 0, 2};    /* of two that are alike the first to be so */
+    const unsigned order[SLABS] = {1, 3, 0, 2}; /* of two that are alike the first to be so */
     for (unsigned turn = 0; turn < SLABS; turn++)
         for (unsigned i = 0; i < free_part[order[turn]]; i++) {
             struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);

@@ -27,7 +27,7 @@ static const struct hak_region_source source = {.counters = &counters, .node = -
 static struct hak_pool pool;
 static unsigned class_id;
 static unsigned capacity;
-static char *objects[SLABS][4096];    /* NULL: free */
+static char *objects[SLABS][4096]; /* NULL: free */
 
 static uint64_t count_of(enum hak_counter counter)
 {
@@ -163,11 +163,12 @@ static void purge_takes_what_holds_nothing(void)
         EXPECT_EQ(bytes, made * hak_os_page_size());
         EXPECT_LE(mappings(), maps);
         uint64_t before = calls();
-        EXPECT_EQ(hak_pool_purge(&pool), 0);    /* it is remembered */
+        EXPECT_EQ(hak_pool_purge(&pool), 0); /* it is remembered */
         EXPECT_EQ(calls(), before);
         for (unsigned slab = 0; slab < SLABS; slab++)
             for (unsigned i = 0; i < capacity; i++)
-                EXPECT(objects[slab][i] == NULL || objects[slab][i][hak_classes[class_id].size - 1] == 0x5a);
+                EXPECT(objects[slab][i] == NULL ||
+                       objects[slab][i][hak_classes[class_id].size - 1] == 0x5a);
         finish();
     }
 }
@@ -181,7 +182,7 @@ static void decay_is_counted(void)
     bool goes_on = true;
     unsigned ticks = 0;
     for (; goes_on && EXPECT_LE(ticks, 100); ticks++)
-        goes_on = hak_pool_holes_tick(&pool, &policy, now);    /* the first look */
+        goes_on = hak_pool_holes_tick(&pool, &policy, now); /* the first look */
     EXPECT_EQ(ticks, (SLABS + HAK_HOLES_TICK_LOOKS - 1) / HAK_HOLES_TICK_LOOKS);
     EXPECT_EQ(calls(), 0);
     EXPECT(!hak_pool_holes_tick(&pool, &policy, now + DECAY));
@@ -271,7 +272,7 @@ static void refusals_change_nothing(void)
     EXPECT_EQ(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 1);
     hak_pool_holes_tick(&pool, &policy, 3 * second);
     EXPECT_EQ(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 2);
-    EXPECT_EQ(hak_pool_holes_purge(&pool), 0);    /* each slab with a free page is tried once */
+    EXPECT_EQ(hak_pool_holes_purge(&pool), 0); /* each slab with a free page is tried once */
     EXPECT_LE(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 2 + SLABS);
     EXPECT_GE(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 2 + SLABS / 2);
     EXPECT_EQ(count_of(HAK_COUNTER_HOLES_MADE), made);
@@ -292,7 +293,7 @@ static void huge_pages_are_spared(void)
     hak_region_set_huge(HAK_HUGE_ALWAYS);
     start(SIZE);
     uint64_t before = calls();
-    free_behind(pages / 2 + 1);    /* more than half of each slab lives */
+    free_behind(pages / 2 + 1); /* more than half of each slab lives */
     for (unsigned tick = 0; tick < 100; tick++)
         hak_pool_holes_tick(&pool, &policy, (10 + 2 * tick) * DECAY);
     EXPECT_EQ(hak_pool_holes_purge(&pool), 0);

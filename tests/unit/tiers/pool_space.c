@@ -103,7 +103,8 @@ static void expect_sound(void)
          region = region->links[HAK_REGION_ALL].next) {
         EXPECT_EQ(region->dirty_pages & ~region->free_pages, 0);
         EXPECT_EQ(region->aged_pages & ~region->dirty_pages, 0);
-        EXPECT_EQ(region->fit, region->free_pages == 0 ? 0 : hak_pool_space_fit(region->free_pages));
+        EXPECT_EQ(region->fit,
+                  region->free_pages == 0 ? 0 : hak_pool_space_fit(region->free_pages));
         EXPECT_EQ(region->in_dirty != NULL, region->dirty_pages != 0);
         dirty += hak_bit_count(region->dirty_pages);
         dirty_regions += region->dirty_pages != 0;
@@ -111,7 +112,8 @@ static void expect_sound(void)
     }
     EXPECT_EQ(dirty * HAK_PAGE_SIZE, space.dirty_bytes);
     EXPECT_EQ(list_length(&space.dirty, HAK_REGION_DIRTY) +
-                  list_length(&space.spared, HAK_REGION_DIRTY), dirty_regions);
+                  list_length(&space.spared, HAK_REGION_DIRTY),
+              dirty_regions);
     for (unsigned fit = 0; fit < HAK_SPACE_LISTS; fit++) {
         unsigned length = list_length(&space.fits[fit], HAK_REGION_FITS);
         EXPECT_EQ(space.fitting[fit / 64] >> fit % 64 & 1, length != 0);
@@ -162,15 +164,15 @@ static void runs_are_measured(void)
     for (unsigned i = 0; i < 300000; i++) {
         uint32_t pages = (uint32_t)prng_next(&prng);
         for (unsigned thin = i % 4; thin != 0; thin--)
-            pages = i % 8 < 4 ? pages | (uint32_t)prng_next(&prng)
-                              : pages & (uint32_t)prng_next(&prng);
+            pages =
+                i % 8 < 4 ? pages | (uint32_t)prng_next(&prng) : pages & (uint32_t)prng_next(&prng);
         if (hak_pool_space_longest_run(pages) != longest_by_counting(pages))
             EXPECT_EQ(pages, 0);
     }
     for (unsigned from = 0; from < 32; from++)
         for (unsigned count = 1; count <= 32 - from; count++)
-            EXPECT_EQ(hak_pool_space_longest_run(
-                          (uint32_t)(((UINT64_C(1) << count) - 1) << from)), count);
+            EXPECT_EQ(hak_pool_space_longest_run((uint32_t)(((UINT64_C(1) << count) - 1) << from)),
+                      count);
     EXPECT_EQ(hak_pool_space_longest_run(0), 0);
 }
 
@@ -180,10 +182,10 @@ static void runs_are_chosen(void)
     EXPECT_EQ(hak_pool_space_find_run(0x000000fe, 0, 8), 0);
     EXPECT_EQ(hak_pool_space_find_run(0xfffffffe, 0, 8), 1);
     EXPECT_EQ(hak_pool_space_find_run(0xff000000, 0, 8), 24);
-    EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 2), 16);    /* the tighter of 6, 2, 4 */
+    EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 2), 16); /* the tighter of 6, 2, 4 */
     EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 3), 20);
     EXPECT_EQ(hak_pool_space_find_run(0x00f3007e, 0, 5), 1);
-    EXPECT_EQ(hak_pool_space_find_run(0x00033066, 0x00003000, 2), 12);    /* the dirty one */
+    EXPECT_EQ(hak_pool_space_find_run(0x00033066, 0x00003000, 2), 12); /* the dirty one */
 }
 
 /* ---- fits ------------------------------------------------------------------------------- */
@@ -193,14 +195,14 @@ static void runs_are_chosen(void)
 static void room_is_found_among_many(void)
 {
     start();
-    struct hak_region *with_room = region_with(0x0001fe00);    /* 8 pages in a row */
+    struct hak_region *with_room = region_with(0x0001fe00); /* 8 pages in a row */
     for (unsigned i = 0; i < MANY; i++)
-        region_with(0xeeeeeeee);                               /* never more than 3 */
+        region_with(0xeeeeeeee); /* never more than 3 */
     unsigned regions = space.all.count;
     char *pages = take(8);
     EXPECT(region_of(pages) == with_room);
     EXPECT_EQ(space.all.count, regions);
-    EXPECT(region_of(take(4)) != with_room);                   /* there is none but a new one */
+    EXPECT(region_of(take(4)) != with_room); /* there is none but a new one */
     EXPECT_EQ(space.all.count, regions + 1);
     finish();
 }
@@ -211,7 +213,7 @@ static void tightest_fit_first(void)
     struct hak_region *wholly_free = region_with(~(uint32_t)1);
     struct hak_region *long_run = region_with(0x0000fff0);
     struct hak_region *fuller = region_with(0x00000030);
-    struct hak_region *emptier = region_with(0x33333310);     /* runs of two, and many of them */
+    struct hak_region *emptier = region_with(0x33333310); /* runs of two, and many of them */
     EXPECT(region_of(take(2)) == fuller);
     EXPECT(region_of(take(2)) == emptier);
     EXPECT(region_of(take(4)) == long_run);
@@ -226,7 +228,10 @@ static void tightest_fit_first(void)
 static void regions_do_not_pile_up(void)
 {
     enum { ROUNDS = 60, PAGES_LIVE = 40 * FREE_PAGES };
-    static struct { char *pages; unsigned count; } taken[TAKEN_MAX];
+    static struct {
+        char *pages;
+        unsigned count;
+    } taken[TAKEN_MAX];
     struct prng prng = {3};
     unsigned have = 0;
     unsigned live = 0;
@@ -260,11 +265,11 @@ static void ticks_purge_in_portions(void)
 {
     start();
     for (unsigned i = 0; i < MANY; i++)
-        region_with(0xaaaaaaaa);    /* 16 runs of one page */
+        region_with(0xaaaaaaaa); /* 16 runs of one page */
     uint64_t before = calls();
     uint64_t due = hak_os_now_ns() + 2 * DECAY;
     hak_pool_space_tick(&space, &keep_all, hak_os_now_ns());
-    EXPECT_EQ(calls(), before);     /* nothing is old enough */
+    EXPECT_EQ(calls(), before); /* nothing is old enough */
     unsigned ticks = 0;
     while (space.dirty_bytes != 0 && ticks < 2 * MANY) {
         uint64_t had = calls();
@@ -306,13 +311,13 @@ static void decay_is_by_page(void)
     struct hak_region *region = region_with(0x00000002);
     uint64_t now = region->given_ns;
     hak_pool_space_give(&space, region, 5, 1, &keep_all);
-    region->given_ns = now + DECAY;                      /* as if given a decay time later */
+    region->given_ns = now + DECAY; /* as if given a decay time later */
     hak_pool_space_tick(&space, &keep_all, now + DECAY + 1);
     EXPECT_EQ(region->dirty_pages, 1u << 5);
     hak_pool_space_give(&space, region, 7, 1, &keep_all);
     region->given_ns = now + 2 * DECAY;
     hak_pool_space_tick(&space, &keep_all, now + DECAY + 2);
-    EXPECT_EQ(region->dirty_pages, 1u << 5 | 1u << 7);   /* looked at a moment ago */
+    EXPECT_EQ(region->dirty_pages, 1u << 5 | 1u << 7); /* looked at a moment ago */
     hak_pool_space_tick(&space, &keep_all, now + 2 * DECAY + 2);
     EXPECT_EQ(region->dirty_pages, 1u << 7);
     hak_pool_space_tick(&space, &keep_all, now + 3 * DECAY + 3);
@@ -397,7 +402,7 @@ static void taken_again_is_kept(void)
     keeps(MOST * page);
     EXPECT_EQ(credit.claimed, MOST * page);
 
-    space.taken_ns -= 2 * DECAY + 1;    /* so long ago */
+    space.taken_ns -= 2 * DECAY + 1; /* so long ago */
     before = calls();
     while (space.dirty_bytes > FIRST * page && EXPECT_LE(calls() - before, 1000))
         give(take(1), 1, &policy);
@@ -420,7 +425,7 @@ static void depth_not_sum(void)
         used[i] = take(1);
     for (unsigned i = 0; i < SPARE; i++)
         spare[i] = take(1);
-    space.rise[0] = 0;    /* of an earlier time */
+    space.rise[0] = 0; /* of an earlier time */
     space.least_used = space.used_bytes;
     for (unsigned i = 0; i < 10 * SPARE; i++)
         give(take(1), 1, &policy);
@@ -443,7 +448,7 @@ static void claimed_once(void)
     struct hak_claim other = {0};
     const size_t page = HAK_PAGE_SIZE;
     start();
-    take_and_give(pages, TURNS, &policy);    /* from now on they are taken again */
+    take_and_give(pages, TURNS, &policy); /* from now on they are taken again */
     EXPECT(hak_credit_claim(&policy, &other, TAKEN * page, HAK_CREDIT_FIRST));
     take_and_give(pages, TURNS, &policy);
     keeps((FIRST - TAKEN) * page);
@@ -506,12 +511,12 @@ static void refusals_are_looked_at(void)
     EXPECT_EQ(locked->dirty_pages, 0xaaaaaaaa);
     hak_pool_space_tick(&space, &keep_all, hak_os_now_ns() + 2 * DECAY);
     EXPECT_EQ(other->dirty_pages, 0);
-    EXPECT_EQ(refusals(), 1);               /* not before it is due again */
+    EXPECT_EQ(refusals(), 1); /* not before it is due again */
     EXPECT_EQ(calls() - had, 17);
     EXPECT_EQ(hak_pool_space_purge(&space), 0);
     EXPECT_EQ(refusals(), 2);
     uint64_t before = refusals();
-    for (unsigned i = 0; i < 1000; i++) {    /* all that is dirty is locked: one try, then a rest */
+    for (unsigned i = 0; i < 1000; i++) { /* all that is dirty is locked: one try, then a rest */
         char *page = take(1);
         EXPECT(region_of(page) == locked);
         give(page, 1, &keep_nothing);

@@ -22,7 +22,7 @@ enum {
     KIB = 1024,
     MIB = 1024 * 1024,
     HUGE_KIB = 2048,
-    PAGES_WANTED = 16,    /* huge ones, free */
+    PAGES_WANTED = 16, /* huge ones, free */
 };
 
 static const char *const pages_file = "/proc/sys/vm/nr_hugepages";
@@ -273,8 +273,7 @@ static void none_unasked(void)
 {
     uint64_t tries = count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS);
     bool is_hugetlb = true;
-    void *region = hak_region_map_large(&source, HAK_REGION_SIZE, HAK_HUGE_DEFAULT,
-                                        &is_hugetlb);
+    void *region = hak_region_map_large(&source, HAK_REGION_SIZE, HAK_HUGE_DEFAULT, &is_hugetlb);
     REQUIRE(region != NULL);
     EXPECT(!is_hugetlb);
     EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS), tries);

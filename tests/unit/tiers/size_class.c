@@ -22,7 +22,8 @@ static unsigned list_sizes(unsigned sizes[HAK_CLASS_COUNT])
             unsigned size = doubling + doubling / PARTS * part;
             sizes[count++] = size < HAK_CLASS_SPREAD_MIN ? size : size + LINE;
         }
-    for (unsigned size = HAK_CLASS_SPREAD_MIN; size <= HAK_MID_MAX && count < HAK_CLASS_COUNT; size *= 2)
+    for (unsigned size = HAK_CLASS_SPREAD_MIN; size <= HAK_MID_MAX && count < HAK_CLASS_COUNT;
+         size *= 2)
         sizes[count++] = size;
     return count;
 }
@@ -135,8 +136,8 @@ static void classes_can_be_hidden(void)
     EXPECT_EQ(hak_size_class_hide(), 0);
     unsigned wrong = 0;
     for (size_t size = 0; size <= HAK_MID_MAX; size++)
-        wrong += hak_size_class(size) != HAK_CLASS_NONE ||
-                 hak_size_class_known(size) != before[size];
+        wrong +=
+            hak_size_class(size) != HAK_CLASS_NONE || hak_size_class_known(size) != before[size];
     EXPECT_EQ(wrong, 0);
     EXPECT_EQ(hak_size_class_aligned(100, 64), aligned);
 }

@@ -52,8 +52,9 @@ static void *map_and_release(void *unused)
     for (unsigned round = 0; round < 300; round++) {
         void *memory[3];
         unsigned got = 0;
-        while (got < 3 && (memory[got] = hak_terms_map(&shared, -1, UNIT,
-                                                       HAK_TERMS_NO_HUGETLB).address) != NULL)
+        while (got < 3 &&
+               (memory[got] = hak_terms_map(&shared, -1, UNIT, HAK_TERMS_NO_HUGETLB).address) !=
+                   NULL)
             got++;
         EXPECT_LE(hak_terms_mapped(&shared), UNITS * (size_t)UNIT);
         while (got != 0) {

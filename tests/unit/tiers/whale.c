@@ -170,8 +170,8 @@ static void cache_is_bounded(void)
         EXPECT_LE(whales->cached_count, HAK_WHALE_CACHED_MAX);
     }
     EXPECT_GE(hak_whale_bytes(whales).cached, 54 * MIB);
-    void *huge = hak_whale_take(whales, &source, policy->whale_retain_bytes + 1, 16, HAK_ZERO_NO,
-                                policy);
+    void *huge =
+        hak_whale_take(whales, &source, policy->whale_retain_bytes + 1, 16, HAK_ZERO_NO, policy);
     size_t cached = hak_whale_bytes(whales).cached;
     EXPECT_EQ(hak_whale_give(whales, huge, policy), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, cached);
@@ -216,8 +216,7 @@ static void no_size_is_too_large_to_ask(void)
     const struct hak_policy *policy = &hak_policy_fixed;
     EXPECT(!hak_whale_take(whales, &source, SIZE_MAX, 16, HAK_ZERO_NO, policy));
     EXPECT(!hak_whale_take(whales, &source, PTRDIFF_MAX, 16, HAK_ZERO_NO, policy));
-    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 62, (size_t)1 << 62, HAK_ZERO_NO,
-                           policy));
+    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 62, (size_t)1 << 62, HAK_ZERO_NO, policy));
     EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 47, 16, HAK_ZERO_NO, policy));
     size_t size = (size_t)100 << 30;
     char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, policy);
@@ -229,8 +228,8 @@ static void no_size_is_too_large_to_ask(void)
     if (EXPECT(whale != NULL)) {
         whale[0] = whale[size - 1] = 1;
         EXPECT_EQ(hak_whale_size(whales, whale), size);
-        EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_NEVER) != NULL
-               || hak_whale_size(whales, whale) == size);
+        EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_NEVER) != NULL ||
+               hak_whale_size(whales, whale) == size);
         EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
     }
     end_whales(whales);
@@ -289,7 +288,7 @@ static void a_refused_move_changes_nothing(void)
     REQUIRE(whale != NULL);
     fill(whale, size, 7);
     REQUIRE(mprotect(whale + MIB, 4096, PROT_READ) == 0);
-    char *target = hak_os_map(2 * size, HAK_REGION_SIZE);    /* where it will go */
+    char *target = hak_os_map(2 * size, HAK_REGION_SIZE); /* where it will go */
     REQUIRE(target != NULL);
     hak_os_unmap(target, 2 * size);
     EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_ALLOWED) == NULL);
@@ -352,8 +351,8 @@ static void the_table_grows(void)
     const struct hak_policy *policy = &hak_policy_fixed;
     static char *objects[MANY];
     for (int i = 0; i < MANY; i++) {
-        objects[i] = hak_whale_take(whales, &source, 9 * MIB + (size_t)i * 4096, 16, HAK_ZERO_NO,
-                                    policy);
+        objects[i] =
+            hak_whale_take(whales, &source, 9 * MIB + (size_t)i * 4096, 16, HAK_ZERO_NO, policy);
         REQUIRE(objects[i] != NULL);
     }
     for (int i = 0; i < MANY; i++)
@@ -387,7 +386,7 @@ static void huge_pages_are_asked_for(void)
     static const struct {
         enum hak_os_huge huge;
         const char *flag;
-    } wishes[] = { { HAK_HUGE_ALWAYS, " hg" }, { HAK_HUGE_NEVER, " nh" } };
+    } wishes[] = {{HAK_HUGE_ALWAYS, " hg"}, {HAK_HUGE_NEVER, " nh"}};
     struct hak_whales *whales = new_whales();
     const struct hak_policy *policy = &hak_policy_fixed;
     char *early = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
@@ -496,8 +495,7 @@ static void misses_make_room(void)
         EXPECT_LE(hak_whale_bytes(whales).cached, policy.whale_retain_bytes);
         EXPECT(retain > 0 && retain <= policy.whale_retain_bytes);
     }
-    EXPECT_GE(hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes),
-              2 * size);
+    EXPECT_GE(hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes), 2 * size);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 2 * size);
     for (unsigned turn = 0; turn < 60; turn++, now += second_ns / 20)
         hak_whale_tick(whales, &policy, now);
@@ -509,10 +507,10 @@ static struct hak_whales *shared;
 
 static void *churn(void *argument)
 {
-    struct prng prng = { *(uint64_t *)argument };
+    struct prng prng = {*(uint64_t *)argument};
     const struct hak_policy *policy = &hak_policy_fixed;
-    char *objects[SLOTS] = { 0 };
-    size_t sizes[SLOTS] = { 0 };
+    char *objects[SLOTS] = {0};
+    size_t sizes[SLOTS] = {0};
     for (unsigned i = 0; i < 2000; i++) {
         unsigned slot = (unsigned)prng_below(&prng, SLOTS);
         size_t size = 8 * MIB + prng_below(&prng, 4 * MIB);
@@ -549,7 +547,7 @@ static void *churn(void *argument)
 
 static void threads_share(void)
 {
-    uint64_t seeds[] = { 11, 12, 13, 14 };
+    uint64_t seeds[] = {11, 12, 13, 14};
     shared = new_whales();
     threads_run(4, churn, seeds, sizeof seeds[0]);
     end_whales(shared);
@@ -558,25 +556,25 @@ static void threads_share(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        { "a whale is taken, known and given once", take_and_give },
-        { "a freed whale serves a request it fits, cleared if asked", cache_serves },
-        { "a longer one is cut, and the rest serves others", a_longer_one_is_cut },
-        { "a shorter one is lengthened", a_shorter_one_is_lengthened },
-        { "the cache keeps no more than it may", cache_is_bounded },
-        { "the cache decays", cache_decays },
-        { "any alignment is honoured", any_alignment },
-        { "sizes without limit are refused or cost nothing", no_size_is_too_large_to_ask },
-        { "growing and shrinking keep the bytes", resize_keeps_bytes },
-        { "a refused move changes nothing", a_refused_move_changes_nothing },
-        { "a whale cut by advice loses no addresses when it is to grow", cut_by_advice },
-        { "with a decay of nothing none is kept", no_decay_keeps_nothing },
-        { "the table of descriptors grows", the_table_grows },
-        { "two heaps know their own whales only", heaps_are_apart },
-        { "what was learned to be dear to keep goes at once", given_back_at_once },
-        { "huge pages are asked for as told, and when one grows", huge_pages_are_asked_for },
-        { "pins are obeyed", pins_are_obeyed },
-        { "the cache grows where that spares mapping anew", misses_make_room },
-        { "threads share the whales", threads_share },
+        {"a whale is taken, known and given once", take_and_give},
+        {"a freed whale serves a request it fits, cleared if asked", cache_serves},
+        {"a longer one is cut, and the rest serves others", a_longer_one_is_cut},
+        {"a shorter one is lengthened", a_shorter_one_is_lengthened},
+        {"the cache keeps no more than it may", cache_is_bounded},
+        {"the cache decays", cache_decays},
+        {"any alignment is honoured", any_alignment},
+        {"sizes without limit are refused or cost nothing", no_size_is_too_large_to_ask},
+        {"growing and shrinking keep the bytes", resize_keeps_bytes},
+        {"a refused move changes nothing", a_refused_move_changes_nothing},
+        {"a whale cut by advice loses no addresses when it is to grow", cut_by_advice},
+        {"with a decay of nothing none is kept", no_decay_keeps_nothing},
+        {"the table of descriptors grows", the_table_grows},
+        {"two heaps know their own whales only", heaps_are_apart},
+        {"what was learned to be dear to keep goes at once", given_back_at_once},
+        {"huge pages are asked for as told, and when one grows", huge_pages_are_asked_for},
+        {"pins are obeyed", pins_are_obeyed},
+        {"the cache grows where that spares mapping anew", misses_make_room},
+        {"threads share the whales", threads_share},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -84,7 +84,7 @@ static void the_oldest_go(void)
     start();
     struct hak_whale *third = freed(10 * MIB, 30, &here);
     struct hak_whale *first = freed(10 * MIB, 10, &here);
-    struct hak_whale *second = freed(10 * MIB, 10, &here);    /* of equal ones, who came first */
+    struct hak_whale *second = freed(10 * MIB, 10, &here); /* of equal ones, who came first */
     EXPECT(whales.oldest == first && first->next == second && second->next == third);
     whales.now = 20;
     hak_whale_cache_push(&whales, &made[made_count++]);

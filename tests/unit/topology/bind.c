@@ -9,7 +9,7 @@
 #include "os/memory.h"
 #include "tests/lib/tap.h"
 
-enum { ABSENT = 777 };    /* a node that the kernel does not have */
+enum { ABSENT = 777 }; /* a node that the kernel does not have */
 
 static struct hak_topology *machine(unsigned nodes, unsigned imagined)
 {
@@ -83,7 +83,7 @@ static void preferred(void)
     EXPECT_EQ(hak_bind_fresh(page, size, 0), HAK_BIND_DONE);
     EXPECT_EQ(hak_bind_fresh(page, size, ABSENT), HAK_BIND_REFUSED);
     EXPECT_EQ(hak_bind_fresh(page, size, ABSENT), HAK_BIND_REFUSED); /* without a call */
-    EXPECT_EQ(hak_bind_state().step, HAK_BIND_STEP_BOUND); /* the others are bound on */
+    EXPECT_EQ(hak_bind_state().step, HAK_BIND_STEP_BOUND);           /* the others are bound on */
     EXPECT_EQ(hak_bind_fresh(page, size, 0), HAK_BIND_DONE);
     hak_os_unmap(page, size);
 }

@@ -278,9 +278,23 @@ static void equality(void)
 
 static void parses(void)
 {
-    static const char *const bad[] = {
-        "", "0", "4097", "-1", "1x", "x", "nodes", "Node", " cpu", "99999999999999999999", "count",
-        "cpu:", "cpu:x", "cpu:1-", ":1", "cpu:9999", "a-very-long-word-for-a-mode:1"};
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "4097",
+                                      "-1",
+                                      "1x",
+                                      "x",
+                                      "nodes",
+                                      "Node",
+                                      " cpu",
+                                      "99999999999999999999",
+                                      "count",
+                                      "cpu:",
+                                      "cpu:x",
+                                      "cpu:1-",
+                                      ":1",
+                                      "cpu:9999",
+                                      "a-very-long-word-for-a-mode:1"};
     struct hak_domain_request request = {.mode = HAK_DOMAIN_L3, .count = 7};
     for (unsigned i = 0; i < TAP_COUNT(bad); i++)
         EXPECT_EQ(hak_domains_parse(bad[i], &request), -EINVAL);

@@ -57,19 +57,22 @@ static int clean(const char *text)
 }
 
 #define SETS(cpus, nodes) " cpuset=\"" cpus "\" nodeset=\"" nodes "\""
-#define NUMA_0 "<object type=\"NUMANode\" os_index=\"0\"" SETS("0x3", "0x1") "/>"
-#define PU_0 "<object type=\"PU\" os_index=\"0\"" SETS("0x1", "0x1") "/>"
-#define PU_1 "<object type=\"PU\" os_index=\"1\"" SETS("0x2", "0x1") "/>"
-#define OPENED "<topology version=\"2.0\"><object type=\"Machine\"" SETS("0x3", "0x1") ">"
-#define CLOSED "</object></topology>"
+#define NUMA_0            "<object type=\"NUMANode\" os_index=\"0\"" SETS("0x3", "0x1") "/>"
+#define PU_0              "<object type=\"PU\" os_index=\"0\"" SETS("0x1", "0x1") "/>"
+#define PU_1              "<object type=\"PU\" os_index=\"1\"" SETS("0x2", "0x1") "/>"
+#define OPENED            "<topology version=\"2.0\"><object type=\"Machine\"" SETS("0x3", "0x1") ">"
+#define CLOSED            "</object></topology>"
 
 static void written_anew(void)
 {
-    EXPECT_EQ(clean("<?xml version=\"1.0\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n" OPENED
-                    "<info name=\"Secret\" value=\"1\"/>" NUMA_0
-                    "<object type=\"L2Cache\"" SETS("0x1", "0x1") " strange=\"yes\">" PU_0
-                    "</object><object type=\"Misc\"><object type=\"Misc\"/></object>" PU_1 CLOSED),
-              0);
+    EXPECT_EQ(
+        clean(
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n" OPENED
+            "<info name=\"Secret\" value=\"1\"/>" NUMA_0 "<object type=\"L2Cache\"" SETS(
+                "0x1", "0x1") " strange=\"yes\">" PU_0
+                              "</object><object type=\"Misc\"><object type=\"Misc\"/></object>" PU_1
+                                  CLOSED),
+        0);
     EXPECT(strstr(cleaned, "<topology") == cleaned);
     EXPECT(strstr(cleaned, "Secret") == NULL && strstr(cleaned, "strange") == NULL);
     EXPECT(strstr(cleaned, "L2Cache") == NULL && strstr(cleaned, "Misc") == NULL);
@@ -78,7 +81,7 @@ static void written_anew(void)
     for (; (end = strstr(end, "type=\"PU\"")) != NULL; end++)
         units++;
     EXPECT_EQ(units, 2);
-    EXPECT(strstr(cleaned, "complete_cpuset=\"0x2\"") != NULL);    /* what hwloc takes for granted */
+    EXPECT(strstr(cleaned, "complete_cpuset=\"0x2\"") != NULL); /* what hwloc takes for granted */
 }
 
 static void contradictions(void)
@@ -91,12 +94,12 @@ static void contradictions(void)
         "<topology version=\"2.0\"></topology>",
         "<topology version=\"1.0\">",
         "<root>" PU_0 "</root>",
-        OPENED NUMA_0 PU_0 PU_1,                               /* no end */
+        OPENED NUMA_0 PU_0 PU_1, /* no end */
         OPENED NUMA_0 PU_0 PU_1 "</topology>",
-        OPENED NUMA_0 PU_0 PU_1 "</object>" CLOSED,            /* closed twice */
-        OPENED PU_0 PU_1 CLOSED,                               /* no node */
-        OPENED NUMA_0 NUMA_0 PU_0 CLOSED,                      /* the same node twice */
-        OPENED NUMA_0 PU_0 PU_0 CLOSED,                        /* the same CPU twice */
+        OPENED NUMA_0 PU_0 PU_1 "</object>" CLOSED, /* closed twice */
+        OPENED PU_0 PU_1 CLOSED,                    /* no node */
+        OPENED NUMA_0 NUMA_0 PU_0 CLOSED,           /* the same node twice */
+        OPENED NUMA_0 PU_0 PU_0 CLOSED,             /* the same CPU twice */
         OPENED NUMA_0 "<object type=\"PU\" os_index=\"1\"" SETS("0x1", "0x1") "/>" CLOSED,
         OPENED NUMA_0 "<object type=\"PU\" os_index=\"2\"" SETS("0x4", "0x1") "/>" CLOSED,
         OPENED NUMA_0 "<object type=\"PU\" os_index=\"0\"" SETS("0x1", "0x2") "/>" CLOSED,
@@ -104,12 +107,12 @@ static void contradictions(void)
         OPENED NUMA_0 "<object type=\"PU\" os_index=\"0\" cpuset=\"0x1\"/>" CLOSED,
         OPENED NUMA_0 "<object type=\"Nonsense\"" SETS("0x1", "0x1") "/>" CLOSED,
         OPENED NUMA_0 "<object type=\"Machine\"" SETS("0x1", "0x1") "/>" CLOSED,
-        OPENED NUMA_0 "<object type=\"Core\"" SETS("0x3", "0x1") "><object type=\"Package\""
-            SETS("0x1", "0x1") "/></object>" CLOSED,           /* upside down */
+        OPENED NUMA_0 "<object type=\"Core\"" SETS("0x3", "0x1") "><object type=\"Package\"" SETS(
+            "0x1", "0x1") "/></object>" CLOSED, /* upside down */
         OPENED "<object type=\"NUMANode\" os_index=\"0\"" SETS("0x3", "0x1") ">" PU_0
-            "</object>" CLOSED,
+                                                                             "</object>" CLOSED,
     };
-    EXPECT_EQ(clean(OPENED NUMA_0 PU_0 PU_1 CLOSED), 0);    /* the rest of them is right */
+    EXPECT_EQ(clean(OPENED NUMA_0 PU_0 PU_1 CLOSED), 0); /* the rest of them is right */
     for (unsigned i = 0; i < TAP_COUNT(bad); i++)
         if (!EXPECT_EQ(clean(bad[i]), -EINVAL))
             tap_note("%u: %s", i, bad[i]);
@@ -139,7 +142,7 @@ static void bounds(void)
     "<distances2 type=\"NUMANode\" nbobjs=\"2\" kind=\"5\" indexing=\"os\"><indexes length=\"9\">" \
     "0 1 </indexes><u64values length=\"" count "\">" values "</u64values></distances2>"
 #define BEFORE OPENED NUMA_0 PU_0 PU_1 "</object>"
-#define AFTER "</topology>"
+#define AFTER  "</topology>"
 
 static void distances(void)
 {

@@ -9,8 +9,8 @@
 
 static void parses(void)
 {
-    static const char *const bad[] = {"",     "x",    "Auto",       " auto", "auto:", "hwloc:x",
-                                      "xml", "xml:", "synthetic", "synthetic:"};
+    static const char *const bad[] = {
+        "", "x", "Auto", " auto", "auto:", "hwloc:x", "xml", "xml:", "synthetic", "synthetic:"};
     struct hak_wish wish = {HAK_WAY_XML, "file"};
     for (unsigned i = 0; i < TAP_COUNT(bad); i++)
         EXPECT_EQ(hak_wish_parse(bad[i], &wish), -EINVAL);
