@@ -126,7 +126,7 @@ HAK_PUBLIC void hakmem_free_direct(void *object)
         return;
     }
     struct hak_pool *pool = hak_shard_pool(home, page.class_id);
-    bool is_given = hak_pool_give_one(pool, page.class_id, object, home->policy);
+    bool is_given = hak_pool_give_one(pool, page.class_id, object, home->settings);
     hak_publish_leave_heap();
     if (hak_unlikely(!is_given))
         hak_misuse("hakmem_free_direct", object, HAK_MISUSE_FREED);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Heaps that the program makes. Any thread. What is refused sets errno here.
  *
- *   create    options are checked, then turned into terms (tiers/terms.h), a policy and domains
+ *   create    options are checked, then turned into terms (tiers/terms.h), settings and domains
  *   malloc    a section, the shard of the CPU (heap/own_heap.c); if the kernel refuses, what others
  *             give back; then the soft limit's function
  *   free      the page map leads to the shard (api/own_objects.c); free and realloc come there, too
@@ -166,27 +166,27 @@ static struct hak_terms terms_of(const struct hakmem_heap_options *options)
 
 /* A heap learns nothing, and keeps unused what the default heap may keep; with pages made present
  * for good it keeps all. */
-static struct hak_policy policy_of(const struct hakmem_heap_options *options, unsigned shards)
+static struct hak_settings policy_of(const struct hakmem_heap_options *options, unsigned shards)
 {
     enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
-    struct hak_policy policy = *hak_heap_default()->policy;
+    struct hak_settings settings = *hak_heap_default()->settings;
     size_t slab_share = hak_heap_default()->retain_bytes / SLAB_PART / shards;
-    policy.mode = HAK_LEARN_OFF;
-    policy.audit = NULL;
-    policy.saved = NULL;
-    policy.credit = NULL;
-    policy.learns_huge = 0;
-    policy.by_site = 0;
-    policy.slab_retain_bytes = slab_share > SLAB_LEAST ? slab_share : SLAB_LEAST;
+    settings.mode = HAK_LEARN_OFF;
+    settings.audit = NULL;
+    settings.saved = NULL;
+    settings.credit = NULL;
+    settings.learns_huge = 0;
+    settings.by_site = 0;
+    settings.slab_retain_bytes = slab_share > SLAB_LEAST ? slab_share : SLAB_LEAST;
     if (is_populated(options)) {
-        policy.large_arm = HAK_ARM_KEEP;
-        policy.slab_retain_bytes = SIZE_MAX;
-        policy.large_retain_bytes = SIZE_MAX;
-        policy.decay_ns = UINT64_MAX;
-    } else if (policy.decay_ns == 0) {
-        policy.slab_retain_bytes = 0;
+        settings.large_arm = HAK_ARM_KEEP;
+        settings.slab_retain_bytes = SIZE_MAX;
+        settings.large_retain_bytes = SIZE_MAX;
+        settings.decay_ns = UINT64_MAX;
+    } else if (settings.decay_ns == 0) {
+        settings.slab_retain_bytes = 0;
     }
-    return policy;
+    return settings;
 }
 
 /* ---- domains --------------------------------------------------------------------------------- */
@@ -259,12 +259,12 @@ static struct hak_own_heap *make(const struct hakmem_heap_options *options)
     if (mode != HAK_DOMAIN_SINGLE && (domains = domains_for(mode)) == NULL)
         return NULL;
     struct hak_terms terms = terms_of(options);
-    struct hak_policy policy = policy_of(options, domains != NULL ? domains->shards : 1);
+    struct hak_settings settings = policy_of(options, domains != NULL ? domains->shards : 1);
     if (!hak_section_enter_late())
         return NULL;
     const struct hak_own_alarm alarm = {options->soft_limit_reached, options->argument};
     struct hak_own_heap *heap =
-        hak_own_heap_make(&terms, &policy, domains, only_node(options->nodes), &alarm);
+        hak_own_heap_make(&terms, &settings, domains, only_node(options->nodes), &alarm);
     hak_section_leave();
     return heap;
 }

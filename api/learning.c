@@ -73,21 +73,21 @@ static const char *path_for_process(const char *path)
     return own;
 }
 
-static void begin_log(struct hak_policy *policy)
+static void begin_log(struct hak_settings *settings)
 {
     const char *path = path_for_process(hak_options.learn_log);
     struct hak_audit *audit = hak_meta_alloc(sizeof *audit, HAK_CACHE_LINE);
     if (path == NULL || audit == NULL)
         return;
-    int refused = hak_audit_open(audit, path, policy);
+    int refused = hak_audit_open(audit, path, settings);
     if (refused != 0)
         complain_of_file("LEARN_LOG", path, "cannot be written, no log", refused);
     else
-        policy->audit = audit;
+        settings->audit = audit;
 }
 
 /* If there is no file yet, it is written at exit. */
-static void read_saved(struct hak_policy *policy)
+static void read_saved(struct hak_settings *settings)
 {
     /* A copy: the program may change its environment before exit. */
     const char *path = path_for_process(hak_options.learn_file);
@@ -106,7 +106,7 @@ static void read_saved(struct hak_policy *policy)
         unsigned line = hak_learn_parse(saved, text);
         if (line != 0)
             complain("LEARN_FILE", path, "not understood from here on: line", line);
-        policy->saved = saved;
+        settings->saved = saved;
     }
     if (text != NULL)
         hak_os_unmap(text, size);
@@ -188,13 +188,13 @@ static bool anybody_has_learned(const struct hak_heap *heap)
 
 void hak_learning_report(struct hak_heap *heap, struct hak_writer *writer)
 {
-    if (!hak_learner_watches(heap->policy) || !anybody_has_learned(heap))
+    if (!hak_learner_watches(heap->settings) || !anybody_has_learned(heap))
         return;
     hak_put(writer,
             "freed memory above 32 KiB, %s; costs in ms of CPU time, a MiB kept for a second being "
             "%lu us\n",
-            heap->policy->mode == HAK_LEARN_SHADOW ? "what a learner would have done" : "learned",
-            (unsigned long)(heap->policy->price_ns / 1000));
+            heap->settings->mode == HAK_LEARN_SHADOW ? "what a learner would have done" : "learned",
+            (unsigned long)(heap->settings->price_ns / 1000));
     hak_put_text(writer, "   shard          size      arm  state freed MiB       paid best fixed");
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
         hak_put(writer, " %8s", hak_arms[arm].name);
@@ -224,16 +224,17 @@ static enum hak_headroom_mode automatic_limit(void)
 
 void hak_learning_start(struct hak_heap *heap)
 {
-    struct hak_policy *policy = &heap->policy_store;
-    policy->mode = hak_options.learn;
-    policy->price_ns = hak_options.price_ns;
-    policy->learns_huge = policy->mode == HAK_LEARN_ON && hak_options.huge == HAK_HUGE_CHOICE_LEARN;
-    policy->by_site = hak_options.learn_site == HAK_LEARN_SITE_CHOICE_YES;
-    memcpy(policy->pinned, hak_options.learn_pins.arm, sizeof policy->pinned);
+    struct hak_settings *settings = &heap->settings_store;
+    settings->mode = hak_options.learn;
+    settings->price_ns = hak_options.price_ns;
+    settings->learns_huge =
+        settings->mode == HAK_LEARN_ON && hak_options.huge == HAK_HUGE_CHOICE_LEARN;
+    settings->by_site = hak_options.learn_site == HAK_LEARN_SITE_CHOICE_YES;
+    memcpy(settings->pinned, hak_options.learn_pins.arm, sizeof settings->pinned);
     if (hak_options.learn_file != NULL)
-        read_saved(policy);
+        read_saved(settings);
     if (hak_options.learn_log != NULL)
-        begin_log(policy);
+        begin_log(settings);
     hak_heap_start_learning(heap);
     size_t limit = hak_options.limit;
     hak_headroom_start(limit == HAK_LIMIT_AUTO    ? automatic_limit()
@@ -245,13 +246,13 @@ void hak_learning_start(struct hak_heap *heap)
 
 void hak_learning_exit(struct hak_heap *heap)
 {
-    bool is_shadow = heap->policy->mode == HAK_LEARN_SHADOW;
-    bool saves = hak_options.learn_file != NULL && heap->policy->mode == HAK_LEARN_ON;
-    if (heap->policy->audit == NULL && !saves && !is_shadow)
+    bool is_shadow = heap->settings->mode == HAK_LEARN_SHADOW;
+    bool saves = hak_options.learn_file != NULL && heap->settings->mode == HAK_LEARN_ON;
+    if (heap->settings->audit == NULL && !saves && !is_shadow)
         return;
     hak_heap_end_learning(heap);
-    if (heap->policy->audit != NULL)
-        hak_audit_flush(heap->policy->audit);
+    if (heap->settings->audit != NULL)
+        hak_audit_flush(heap->settings->audit);
     if (saves)
         write_saved(heap);
     if (is_shadow && !is_child) {
@@ -266,6 +267,6 @@ void hak_learning_after_fork(struct hak_heap *heap)
 {
     hak_headroom_after_fork();
     is_child = true;
-    heap->policy_store.audit = NULL;
+    heap->settings_store.audit = NULL;
     hak_options.learn_file = NULL;
 }

@@ -6,7 +6,7 @@
 #include "heap/heap.h"
 #include "os/print.h"
 
-/* Sets the heap's policy by the options for learning, reads HAKMEM_LEARN_FILE and begins
+/* Makes the heap's settings of the options for learning, reads HAKMEM_LEARN_FILE and begins
  * HAKMEM_LEARN_LOG. Called by the starting thread. */
 void hak_learning_start(struct hak_heap *heap);
 

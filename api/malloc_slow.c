@@ -264,9 +264,9 @@ static void *take_large(struct hak_shard *shard, const struct request *request)
     size_t alignment = request->alignment;
     if (size > request->runs_most || alignment > HAK_LARGE_ALIGNMENT_MAX)
         return hak_whale_take(&heap->whales, &shard->source, size, alignment, request->zero,
-                              shard->policy);
+                              shard->settings);
     if (front != NULL && front->pinned != NULL)
-        return hak_large_take(&shard->large, size, alignment, request->zero, shard->policy);
+        return hak_large_take(&shard->large, size, alignment, request->zero, shard->settings);
     return hak_shard_take_large(shard, hak_os_cpu(), size, alignment, request->zero);
 }
 
@@ -304,8 +304,8 @@ static bool release_large(void *object, struct hak_page page)
     if (hak_unlikely(!hak_heap_enter()))
         return hak_usable_size(object) != 0 && hak_beside_defer(object);
     bool is_given = page.offset == HAK_PAGE_LARGE
-                        ? hak_large_give(object, heap->policy)
-                        : hak_whale_give(&heap->whales, object, heap->policy);
+                        ? hak_large_give(object, heap->settings)
+                        : hak_whale_give(&heap->whales, object, heap->settings);
     if (is_given)
         look_at_clock(front);
     hak_publish_leave_heap();
@@ -517,7 +517,7 @@ void hak_release_sized(void *object, size_t size, size_t alignment)
 void hak_note_site_of_large(void *object, const void *site)
 {
     uint64_t hash = (uint64_t)(uintptr_t)site * UINT64_C(0x9E3779B97F4A7C15) >> 32;
-    if (object == NULL || !hak_heap_default()->policy->by_site || !hak_heap_enter())
+    if (object == NULL || !hak_heap_default()->settings->by_site || !hak_heap_enter())
         return;
     hak_large_set_site(object, (uint32_t)hash | 1);
     hak_heap_leave();
@@ -553,7 +553,7 @@ static void *resize_large(void *object, struct hak_page page, size_t new_size)
     bool stays_run = new_size <= HAK_LARGE_GROWN_MAX ||
                      (new_size <= HAK_LARGE_MAX && hak_large_size(object) > HAK_LARGE_GROWN_MAX);
     if (page.offset == HAK_PAGE_LARGE && new_size > HAK_MID_MAX && stays_run)
-        return hak_large_resize(object, new_size, heap->policy) ? object : NULL;
+        return hak_large_resize(object, new_size, heap->settings) ? object : NULL;
     if (page.offset == HAK_PAGE_WHALE && new_size > HAK_LARGE_GROWN_MAX && new_size <= PTRDIFF_MAX)
         return hak_whale_resize(&heap->whales, object, new_size, HAK_MOVE_ALLOWED);
     return NULL;

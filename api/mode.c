@@ -51,7 +51,7 @@ struct hak_mode hak_mode_in_force(const struct hak_heap *heap)
         .by = hak_domains_mode_name(domains != NULL ? domains->mode : HAK_DOMAIN_SINGLE),
         .front = front_in_force(),
         .front_why = hak_fronts_why(),
-        .remote = heap->policy->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
+        .remote = heap->settings->remote == HAK_REMOTE_ADOPT ? "adopt" : "home",
     };
     tell_binding(&mode, map);
     return mode;

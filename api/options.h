@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/memory.h"
 #include "os/print.h"
 #include "topology/bind.h"

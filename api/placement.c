@@ -114,7 +114,7 @@ static bool lies_beside(const void *object)
 static void *take_whale_once(const struct hak_region_source *source, size_t size)
 {
     struct hak_heap *heap = hak_heap_default();
-    return hak_whale_take(&heap->whales, source, size, HAK_LARGE_UNIT, HAK_ZERO_NO, heap->policy);
+    return hak_whale_take(&heap->whales, source, size, HAK_LARGE_UNIT, HAK_ZERO_NO, heap->settings);
 }
 
 static void *take_whale(const struct hak_region_source *source, size_t size)
@@ -141,7 +141,7 @@ static void *take_on_once(struct hak_shard *shard, size_t size)
 {
     if (size <= HAK_MID_MAX)
         return take_small(shard, hak_size_class_known(size));
-    return hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->policy);
+    return hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->settings);
 }
 
 static void *take_on(struct hak_shard *shard, size_t size)

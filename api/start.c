@@ -28,12 +28,12 @@
 #include "shard/grace.h"
 #include "tiers/region.h"
 
-/* The policy is read without a lock, field by field; each field is valid by itself at any time. */
+/* The settings are read without a lock, field by field; each is valid by itself at any time. */
 static void obey_options(struct hak_heap *heap)
 {
-    heap->policy_store.decay_ns = hak_options.decay_ns;
+    heap->settings_store.decay_ns = hak_options.decay_ns;
     hak_heap_set_retain(heap, hak_options.retain_bytes);
-    heap->policy_store.remote =
+    heap->settings_store.remote =
         hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME : HAK_REMOTE_ADOPT;
     hak_region_set_huge(hak_options.huge == HAK_HUGE_CHOICE_LEARN
                             ? HAK_HUGE_DEFAULT

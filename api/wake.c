@@ -31,7 +31,7 @@ static HAK_COLD void first_stage(void)
             hak_apart_start(hak_os_secret(HAK_SECRET_OF_PLACES));
         else
             hak_apart_start(HAK_APART_ALIKE);
-        int refused = hak_heap_start(heap, &hak_policy_fixed);
+        int refused = hak_heap_start(heap, &hak_settings_default);
         if (refused)
             __builtin_trap(); /* the kernel refuses even 1 MiB: no program can run */
         /* release: pairs with the acquire in hak_start */

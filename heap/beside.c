@@ -377,9 +377,9 @@ static void give_deferred(void *object)
     struct hak_page page = hak_page_find(object);
     bool given = false;
     if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_LARGE)
-        given = hak_large_give(object, heap->policy);
+        given = hak_large_give(object, heap->settings);
     else if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_WHALE)
-        given = hak_whale_give(&heap->whales, object, heap->policy);
+        given = hak_whale_give(&heap->whales, object, heap->settings);
     if (!given)
         hak_count(&hak_shard_of_id(1)->counters, HAK_COUNTER_BAD_FREES, 1);
 }

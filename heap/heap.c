@@ -13,15 +13,15 @@
 static struct hak_heap default_heap;
 
 enum {
-    LINE_OF_POLICY = offsetof(struct hak_heap, policy_store) / HAK_CACHE_LINE,
+    LINE_OF_POLICY = offsetof(struct hak_heap, settings_store) / HAK_CACHE_LINE,
     LINE_OF_CREDIT = offsetof(struct hak_heap, credit) / HAK_CACHE_LINE,
 };
 
-/* All lanes write the credit: with the map and the policy in its line, each call for a run missed
+/* All lanes write the credit: with the map and the settings in its line, each call for a run missed
  * them. */
-_Static_assert(offsetof(struct hak_heap, policy) < HAK_CACHE_LINE &&
+_Static_assert(offsetof(struct hak_heap, settings) < HAK_CACHE_LINE &&
                    LINE_OF_CREDIT >
-                       LINE_OF_POLICY + (int)(sizeof(struct hak_policy) / HAK_CACHE_LINE) &&
+                       LINE_OF_POLICY + (int)(sizeof(struct hak_settings) / HAK_CACHE_LINE) &&
                    LINE_OF_CREDIT < (int)(offsetof(struct hak_heap, new_cpus) / HAK_CACHE_LINE),
                "the credit has a cache line of its own");
 
@@ -42,43 +42,44 @@ struct hak_shard_map *hak_heap_make_map(unsigned count)
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 {
     enum { SLAB_PART = 4 };
-    struct hak_policy *policy = &heap->policy_store;
+    struct hak_settings *settings = &heap->settings_store;
     heap->retain_bytes = bytes;
-    hak_policy_set_bytes(&heap->credit.most, bytes);
-    hak_policy_set_bytes(&policy->whale_retain_bytes, bytes);
-    hak_policy_set_bytes(&policy->large_retain_bytes, bytes);
+    hak_settings_set_bytes(&heap->credit.most, bytes);
+    hak_settings_set_bytes(&settings->whale_retain_bytes, bytes);
+    hak_settings_set_bytes(&settings->large_retain_bytes, bytes);
     /* Memory that decays in no time is not kept at all. */
-    hak_policy_set_bytes(&policy->slab_retain_bytes, policy->decay_ns != 0 ? bytes / SLAB_PART : 0);
+    hak_settings_set_bytes(&settings->slab_retain_bytes,
+                           settings->decay_ns != 0 ? bytes / SLAB_PART : 0);
 }
 
 void hak_heap_set_map(struct hak_heap *heap, const struct hak_shard_map *map)
 {
     if (map->domains != NULL)
-        hak_policy_set_bytes(&heap->credit.cpus, map->domains->cpus);
+        hak_settings_set_bytes(&heap->credit.cpus, map->domains->cpus);
     /* release: pairs with the acquire in hak_heap_map */
     __atomic_store_n(&heap->map, map, __ATOMIC_RELEASE);
 }
 
-int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy)
+int hak_heap_start(struct hak_heap *heap, const struct hak_settings *settings)
 {
-    heap->policy_store = *policy;
-    heap->policy = &heap->policy_store;
-    heap->policy_store.credit = &heap->credit;
-    hak_heap_set_retain(heap, policy->large_retain_bytes);
+    heap->settings_store = *settings;
+    heap->settings = &heap->settings_store;
+    heap->settings_store.credit = &heap->credit;
+    hak_heap_set_retain(heap, settings->large_retain_bytes);
     struct hak_shard_map *map = hak_heap_make_map(1);
-    struct hak_shard *shard = hak_shard_create(HAK_NODE_ANY, heap->policy);
+    struct hak_shard *shard = hak_shard_create(HAK_NODE_ANY, heap->settings);
     if (map == NULL || shard == NULL)
         return -ENOMEM;
     map->shards[0] = shard;
     hak_found_start(&shard->counters);
-    hak_whale_start(&heap->whales, heap->policy);
+    hak_whale_start(&heap->whales, heap->settings);
     hak_heap_set_map(heap, map);
     return 0;
 }
 
 void hak_heap_start_learning(struct hak_heap *heap)
 {
-    hak_whale_start(&heap->whales, heap->policy);
+    hak_whale_start(&heap->whales, heap->settings);
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_lanes_start_learning(hak_shard_of_id(id));
 }
@@ -86,9 +87,9 @@ void hak_heap_start_learning(struct hak_heap *heap)
 void hak_heap_end_learning(struct hak_heap *heap)
 {
     uint64_t now = hak_os_now_ns();
-    if (!hak_learner_watches(heap->policy))
+    if (!hak_learner_watches(heap->settings))
         return;
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_lanes_end_learning(hak_shard_of_id(id), now);
-    hak_whale_end_learning(&heap->whales, heap->policy, now);
+    hak_whale_end_learning(&heap->whales, heap->settings, now);
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "learn/credit.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/cpu.h"
 #include "shard/shard.h"
 #include "shard/shard_map.h"
@@ -20,9 +20,9 @@ struct hak_heap {
     unsigned look;                   /* reads of the machine so far; under the lock */
     struct hak_lock placing;
     uint32_t stale; /* 1: `new_cpus` has one more; relaxed */
-    const struct hak_policy *policy;
-    struct hak_policy policy_store; /* the fixed policy as options changed it */
-    size_t retain_bytes;            /* that all shards together may keep unused */
+    const struct hak_settings *settings;
+    struct hak_settings settings_store; /* the defaults as options changed them */
+    size_t retain_bytes;                /* that all shards together may keep unused */
     /* Slow calls read what stands above. What is below is written now and then, by any thread: on
      * other cache lines. */
     uint64_t made_room_ns /* when hak_heap_make_room last ran; relaxed */
@@ -42,9 +42,9 @@ struct hak_heap *hak_heap_default(void);
 
 /* First stage, by the one thread that starts the library: one shard, no library call. 0 or
  * -ENOMEM. */
-int hak_heap_start(struct hak_heap *heap, const struct hak_policy *policy);
+int hak_heap_start(struct hak_heap *heap, const struct hak_settings *settings);
 
-/* Makes the learners of shards and whales obey the policy as the options set it. By the starting
+/* Makes the learners of shards and whales obey the settings that the options made. By the starting
  * thread, before there are others. */
 void hak_heap_start_learning(struct hak_heap *heap);
 

@@ -67,7 +67,7 @@ static int node_of(const struct hak_domains *domains, unsigned index, int node)
 static bool make_shards(struct hak_own_heap *heap, int node)
 {
     for (unsigned index = 0; index < heap->count; index++) {
-        heap->shards[index] = hak_own_shard_make(heap, &heap->terms, &heap->policy,
+        heap->shards[index] = hak_own_shard_make(heap, &heap->terms, &heap->settings,
                                                  node_of(heap->domains, index, node));
         if (heap->shards[index] != NULL)
             continue;
@@ -79,7 +79,7 @@ static bool make_shards(struct hak_own_heap *heap, int node)
 }
 
 struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
-                                       const struct hak_policy *policy,
+                                       const struct hak_settings *settings,
                                        const struct hak_domains *domains, int node,
                                        const struct hak_own_alarm *alarm)
 {
@@ -90,7 +90,7 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
     heap->count = count;
     heap->domains = count > 1 ? domains : NULL;
     heap->terms = *terms;
-    heap->policy = *policy;
+    heap->settings = *settings;
     heap->alarm = alarm != NULL ? *alarm : (struct hak_own_alarm){NULL, NULL};
     heap->telling = 0;
     if (!make_shards(heap, count > 1 || domains == NULL ? node : node_of(domains, 0, node))) {

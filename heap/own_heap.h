@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "heap/own_shard.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "tiers/terms.h"
 #include "topology/domains.h"
 
@@ -27,7 +27,7 @@ struct hak_own_heap {
     uint32_t count;                    /* of shards */
     const struct hak_domains *domains; /* which shard is for which CPU; NULL: there is one */
     struct hak_terms terms;
-    struct hak_policy policy;
+    struct hak_settings settings;
     struct hak_own_heap *next; /* of those that are free; under the lock */
     uint32_t room;             /* shards that it has room for: a power of two */
     uint32_t probe;            /* where others are asked next; relaxed */
@@ -42,7 +42,7 @@ struct hak_own_heap {
  * soft limit (else NULL); nothing is mapped yet but descriptors. NULL: no memory for these, or too
  * many shards. Inside a section. */
 struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
-                                       const struct hak_policy *policy,
+                                       const struct hak_settings *settings,
                                        const struct hak_domains *domains, int node,
                                        const struct hak_own_alarm *alarm);
 

@@ -88,18 +88,18 @@ static struct hak_own_shard *used_or_fresh(void)
 }
 
 struct hak_own_shard *hak_own_shard_make(struct hak_own_heap *heap, struct hak_terms *terms,
-                                         const struct hak_policy *policy, int node)
+                                         const struct hak_settings *settings, int node)
 {
     struct hak_own_shard *shard = used_or_fresh();
     if (shard == NULL)
         return NULL;
     shard->heap = heap;
-    shard->policy = policy;
+    shard->settings = settings;
     shard->source = (struct hak_region_source){
         .counters = &shard->counters, .node = node, .home = shard->number, .terms = terms};
     hak_pool_init(&shard->tiny, &shard->source, 1, HAK_CLASS_TINY_LAST);
     hak_pool_init(&shard->mid, &shard->source, HAK_CLASS_TINY_LAST + 1, HAK_CLASS_LAST);
-    hak_learner_start(&shard->learner, policy, shard->number);
+    hak_learner_start(&shard->learner, settings, shard->number);
     hak_large_init(&shard->large, &shard->source, &shard->learner);
     return shard;
 }
@@ -253,7 +253,7 @@ void *hak_own_shard_take(struct hak_own_shard *shard, const struct hak_own_reque
     if (request->size > HAK_LARGE_MAX || request->alignment > HAK_LARGE_ALIGNMENT_MAX)
         return take_alone(shard, request);
     return hak_large_take(&shard->large, request->size, request->alignment, request->zero,
-                          shard->policy);
+                          shard->settings);
 }
 
 static enum hak_own_object give_small(struct hak_own_shard *shard, void *object,
@@ -263,8 +263,8 @@ static enum hak_own_object give_small(struct hak_own_shard *shard, void *object,
     if (page.class_id == HAK_CLASS_NONE || !hak_slab_begins(object, page))
         return HAK_OWN_INTERIOR;
     struct hak_pool *pool = pool_of(shard, page.class_id);
-    return hak_pool_give_one(pool, page.class_id, object, shard->policy) ? HAK_OWN_LIVE
-                                                                         : HAK_OWN_FREE;
+    return hak_pool_give_one(pool, page.class_id, object, shard->settings) ? HAK_OWN_LIVE
+                                                                           : HAK_OWN_FREE;
 }
 
 bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object, struct hak_page page)
@@ -283,7 +283,7 @@ enum hak_own_object hak_own_shard_give(struct hak_own_shard *shard, void *object
         return give_small(shard, object, page);
     bool given = page.offset == HAK_PAGE_OWN_ALONE
                      ? (uintptr_t)object % HAK_PAGE_SIZE == 0 && give_alone(shard, object)
-                     : hak_large_give(object, shard->policy);
+                     : hak_large_give(object, shard->settings);
     return given ? HAK_OWN_LIVE : HAK_OWN_FREE;
 }
 
@@ -301,16 +301,16 @@ size_t hak_own_shard_size(const void *object, struct hak_page page)
 
 bool hak_own_shard_resize(struct hak_own_shard *shard, void *run, size_t size)
 {
-    return hak_large_resize(run, size, shard->policy);
+    return hak_large_resize(run, size, shard->settings);
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */
 
 void hak_own_shard_tick(struct hak_own_shard *shard, uint64_t now_ns)
 {
-    hak_pool_tick(&shard->tiny, shard->policy, now_ns);
-    hak_pool_tick(&shard->mid, shard->policy, now_ns);
-    hak_large_tick(&shard->large, shard->policy, now_ns);
+    hak_pool_tick(&shard->tiny, shard->settings, now_ns);
+    hak_pool_tick(&shard->mid, shard->settings, now_ns);
+    hak_large_tick(&shard->large, shard->settings, now_ns);
 }
 
 void hak_own_shard_visit(struct hak_own_shard *shard)

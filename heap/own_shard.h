@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 #include "learn/learner.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/compiler.h"
 #include "os/lock.h"
 #include "stats/counters.h"
@@ -56,7 +56,7 @@ struct hak_own_shard {
 
     /* Written each time that the shard is taken; all that follows is zero then. */
     struct hak_own_heap *heap __attribute__((aligned(HAK_CACHE_LINE)));
-    const struct hak_policy *policy;
+    const struct hak_settings *settings;
     struct hak_region_source source;
     struct hak_counters counters;
     struct hak_pool tiny;
@@ -76,7 +76,7 @@ unsigned hak_own_shard_last(void);
 
 /* Makes a closed shard for a heap, on the node; NULL: no memory, or too many shards. */
 struct hak_own_shard *hak_own_shard_make(struct hak_own_heap *heap, struct hak_terms *terms,
-                                         const struct hak_policy *policy, int node);
+                                         const struct hak_settings *settings, int node);
 
 /* Lets callers in. */
 void hak_own_shard_open(struct hak_own_shard *shard);

@@ -32,7 +32,7 @@ static struct hak_shard *shard_for(struct hak_heap *heap, unsigned index, int no
 {
     struct hak_shard *shard = hak_shard_of_id(index + 1);
     if (shard == NULL)
-        shard = hak_shard_create(node, heap->policy);
+        shard = hak_shard_create(node, heap->settings);
     else
         settle(heap, shard, node);
     if (shard != NULL)

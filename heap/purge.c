@@ -37,7 +37,7 @@ void hak_heap_make_room(struct hak_heap *heap)
         struct hak_large_cache *large;
         for (unsigned lane = 0; (large = hak_lane_next(hak_shard_of_id(id), &lane)) != NULL;)
             if (__atomic_load_n(&large->dirty_units, __ATOMIC_RELAXED) != 0)
-                hak_large_relieve(large, heap->policy);
+                hak_large_relieve(large, heap->settings);
     }
     __atomic_store_n(&heap->missing_then, (int64_t)hak_headroom_shortfall(), __ATOMIC_RELAXED);
 }

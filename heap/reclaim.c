@@ -152,7 +152,7 @@ void *hak_reclaim_run(struct hak_shard *shard, size_t size, size_t alignment, en
     for (unsigned id = 1; id <= hak_shard_last_id() && run == NULL; id++) {
         struct hak_shard *other = hak_shard_of_id(id);
         if (may_serve(other, shard))
-            run = hak_lanes_take_mapped(other, size, alignment, zero, shard->policy);
+            run = hak_lanes_take_mapped(other, size, alignment, zero, shard->settings);
     }
     return run;
 }

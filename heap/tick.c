@@ -36,15 +36,15 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
     unsigned next = goes_on ? turn + 1 : turn - turn % TICKS_IN_A_ROW + TICKS_IN_A_ROW;
     __atomic_store_n(&heap->next_tick, next, __ATOMIC_RELAXED);
     hak_own_heaps_tick_next(now_ns);
-    hak_whale_tick(&heap->whales, heap->policy, now_ns);
-    if (heap->policy->audit != NULL && hak_audit_waiting(heap->policy->audit) >= HAK_AUDIT_MANY)
-        hak_audit_flush(heap->policy->audit);
+    hak_whale_tick(&heap->whales, heap->settings, now_ns);
+    if (heap->settings->audit != NULL && hak_audit_waiting(heap->settings->audit) >= HAK_AUDIT_MANY)
+        hak_audit_flush(heap->settings->audit);
 }
 
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 {
     enum { TICKS_MOST = 1000 };
-    hak_whale_tick(&heap->whales, heap->policy, now_ns);
+    hak_whale_tick(&heap->whales, heap->settings, now_ns);
     /* No malloc waits for this, so each shard decays to the end. TICKS_MOST is the bound if other
      * threads free as fast. */
     hak_kept_retry();
@@ -53,8 +53,8 @@ void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
             if (!hak_shard_tick(hak_shard_of_id(id), now_ns))
                 break;
     hak_own_heaps_tick(now_ns);
-    if (heap->policy->audit != NULL)
-        hak_audit_flush(heap->policy->audit);
+    if (heap->settings->audit != NULL)
+        hak_audit_flush(heap->settings->audit);
 }
 
 /* ---- now and then --------------------------------------------------------------------------- */
@@ -78,17 +78,17 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct
 {
     uint64_t now = hak_os_coarse_now_ns();
     /* With HAKMEM_DECAY=0 fronts keep nothing either. */
-    if (heap->policy->decay_ns == 0)
+    if (heap->settings->decay_ns == 0)
         hak_front_flush(front);
     if (now - __atomic_load_n(&hints->last_tick_ns, __ATOMIC_RELAXED) <
-        hak_decay_pause_ns(heap->policy))
+        hak_decay_pause_ns(heap->settings))
         return;
     __atomic_store_n(&hints->last_tick_ns, now, __ATOMIC_RELAXED);
     hak_heap_meet_cpu(heap, hak_os_cpu());
     hak_front_shrink(front);
     hak_front_collect();
     struct hak_shard *shard = hak_front_shard(hints);
-    if (!claims_turn(shard, now, hak_decay_pause_ns(heap->policy)))
+    if (!claims_turn(shard, now, hak_decay_pause_ns(heap->settings)))
         return;
     hak_shard_tick(shard, now);
     hak_heap_tick_next(heap, now);
@@ -145,7 +145,7 @@ void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard
         return;
     uint64_t now = hak_os_coarse_now_ns();
     if (now - __atomic_load_n(&shard->last_look_ns, __ATOMIC_RELAXED) <
-        hak_decay_pause_ns(shard->policy))
+        hak_decay_pause_ns(shard->settings))
         return;
     __atomic_store_n(&shard->last_look_ns, now, __ATOMIC_RELAXED);
     hak_shard_tick(shard, now);
@@ -161,7 +161,7 @@ static bool rests(const struct hak_pool *pool, uint64_t decay_ns, uint64_t now_n
 
 bool hak_heap_slabs_rest(struct hak_heap *heap, uint64_t now_ns)
 {
-    uint64_t decay_ns = heap->policy->decay_ns;
+    uint64_t decay_ns = heap->settings->decay_ns;
     bool all = true;
     for (unsigned id = 1; id <= hak_shard_last_id() && all; id++) {
         const struct hak_shard *shard = hak_shard_of_id(id);

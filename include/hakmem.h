@@ -321,8 +321,8 @@ struct hakmem_heap_options {
  * that this library does not know); ENOMEM (no memory for descriptors, or too many shards). Then
  * nothing was made. The first heap of each kind of sharding may open files of /sys; memory for
  * objects is mapped when it is asked for. Since 0.1. */
-HAKMEM_API struct hakmem_heap *
-hakmem_heap_create(const struct hakmem_heap_options *options) HAKMEM_MUST_USE;
+HAKMEM_API struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_options *options)
+    HAKMEM_MUST_USE;
 
 /* Frees all objects of a heap and the heap, in a time in proportion to its mappings, however many
  * objects there are. Calls that other threads have begun on the heap are waited for; calls begun

@@ -37,10 +37,10 @@ unsigned hak_audit_waiting(const struct hak_audit *audit)
                       __atomic_load_n(&audit->drained, __ATOMIC_RELAXED));
 }
 
-static void write_first_line(struct hak_writer *writer, const struct hak_policy *policy)
+static void write_first_line(struct hak_writer *writer, const struct hak_settings *settings)
 {
     hak_put(writer, "{\"hakmem_learn\":1,\"mode\":\"%s\",\"price_ns\":%lu,\"arms\":[",
-            mode_names[policy->mode], (unsigned long)policy->price_ns);
+            mode_names[settings->mode], (unsigned long)settings->price_ns);
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++)
         hak_put(writer, "%s\"%s\"", arm != 0 ? "," : "", hak_arms[arm].name);
     hak_put_text(writer, "]}\n");
@@ -109,14 +109,14 @@ void hak_audit_drain(struct hak_audit *audit, struct hak_writer *writer)
     hak_writer_flush(writer);
 }
 
-int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_policy *policy)
+int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_settings *settings)
 {
     char buffer[256];
     int descriptor = hak_os_open_to_write(path, HAK_WRITE_ANEW);
     if (descriptor < 0)
         return descriptor;
     struct hak_writer writer = hak_writer_to_fd(descriptor, buffer, sizeof buffer);
-    write_first_line(&writer, policy);
+    write_first_line(&writer, settings);
     hak_writer_flush(&writer);
     hak_os_close(descriptor);
     if (writer.refused != 0)

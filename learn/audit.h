@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/lock.h"
 #include "os/print.h"
 
@@ -61,7 +61,7 @@ void hak_audit_put(struct hak_audit *audit, const struct hak_audit_record *recor
 unsigned hak_audit_waiting(const struct hak_audit *audit);
 
 /* Starts a file with its first line, by the starting thread. 0 or -errno. */
-int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_policy *policy);
+int hak_audit_open(struct hak_audit *audit, const char *path, const struct hak_settings *settings);
 
 /* Writes all waiting records, a line each. Any thread that holds no lock of malloc; while one
  * flushes, others return at once. */

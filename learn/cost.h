@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 
 struct hak_cost {
     double price;                 /* ns of CPU for a unit (4 KiB) kept for a ns */

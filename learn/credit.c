@@ -25,12 +25,12 @@ static size_t first_bytes(const struct hak_credit *credit, size_t more)
     return each > HAK_CREDIT_FIRST ? each : HAK_CREDIT_FIRST;
 }
 
-static size_t allowed(const struct hak_policy *policy, size_t more)
+static size_t allowed(const struct hak_settings *settings, size_t more)
 {
-    const struct hak_credit *credit = policy->credit;
+    const struct hak_credit *credit = settings->credit;
     size_t most = read_bytes(&credit->most);
     size_t first = first_bytes(credit, more) + read_bytes(&credit->granted);
-    return hak_learner_decides(policy) && first < most ? first : most;
+    return hak_learner_decides(settings) && first < most ? first : most;
 }
 
 static void grant(struct hak_credit *credit, struct hak_claim *claim, size_t retain)
@@ -43,16 +43,16 @@ static void grant(struct hak_credit *credit, struct hak_claim *claim, size_t ret
     claim->granted = granted;
 }
 
-int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
+int hak_credit_claim(const struct hak_settings *settings, struct hak_claim *claim, size_t bytes,
                      size_t retain)
 {
-    struct hak_credit *credit = policy->credit;
+    struct hak_credit *credit = settings->credit;
     if (credit == NULL) {
         claim->bytes += bytes;
         return 1;
     }
     grant(credit, claim, retain);
-    size_t most = allowed(policy, claim->bytes == 0); /* it would be a holder, too */
+    size_t most = allowed(settings, claim->bytes == 0); /* it would be a holder, too */
     size_t now = read_bytes(&credit->claimed);
     do {
         if (now + bytes > most) {
@@ -67,10 +67,10 @@ int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, s
     return 1;
 }
 
-void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
-                          size_t retain)
+void hak_credit_give_back(const struct hak_settings *settings, struct hak_claim *claim,
+                          size_t bytes, size_t retain)
 {
-    struct hak_credit *credit = policy->credit;
+    struct hak_credit *credit = settings->credit;
     size_t excess = claim->bytes > bytes ? claim->bytes - bytes : 0;
     claim->bytes -= excess;
     if (credit == NULL)
@@ -83,18 +83,18 @@ void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *cla
         __atomic_fetch_sub(&credit->holders, 1, __ATOMIC_RELAXED);
 }
 
-size_t hak_credit_excess(const struct hak_policy *policy)
+size_t hak_credit_excess(const struct hak_settings *settings)
 {
-    if (policy->credit == NULL)
+    if (settings->credit == NULL)
         return 0;
-    size_t claimed = read_bytes(&policy->credit->claimed);
-    size_t most = allowed(policy, 0);
+    size_t claimed = read_bytes(&settings->credit->claimed);
+    size_t most = allowed(settings, 0);
     return claimed > most ? claimed - most : 0;
 }
 
-size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
+size_t hak_credit_fair(const struct hak_settings *settings, struct hak_claim *claim)
 {
-    const struct hak_credit *credit = policy->credit;
+    const struct hak_credit *credit = settings->credit;
     if (credit == NULL)
         return claim->bytes;
     uint32_t refused = __atomic_load_n(&credit->refused, __ATOMIC_RELAXED);
@@ -103,6 +103,6 @@ size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim)
         return claim->bytes;
     claim->refused = refused;
     /* The cache that was refused may have no claim yet; it gets a part, too. */
-    size_t part = allowed(policy, 0) / ((size_t)holders + 1);
+    size_t part = allowed(settings, 0) / ((size_t)holders + 1);
     return claim->bytes > part ? claim->bytes - (claim->bytes - part) / YIELD_SHARE : claim->bytes;
 }

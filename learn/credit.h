@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 
 enum {
     HAK_CREDIT_FIRST = 16 * 1024 * 1024,
@@ -41,21 +41,21 @@ struct hak_claim {
     uint32_t refused; /* refusals that it has seen */
 };
 
-/* Claims so many bytes more, all or none: 1 or 0. A policy without a credit allows all. retain:
+/* Claims so many bytes more, all or none: 1 or 0. Settings without a credit allow all. retain:
  * what the cache's learner would let it keep. */
-int hak_credit_claim(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
+int hak_credit_claim(const struct hak_settings *settings, struct hak_claim *claim, size_t bytes,
                      size_t retain);
 
 /* Gives back what exceeds so many bytes, and notes for the others what the learner lets this cache
  * keep. */
-void hak_credit_give_back(const struct hak_policy *policy, struct hak_claim *claim, size_t bytes,
-                          size_t retain);
+void hak_credit_give_back(const struct hak_settings *settings, struct hak_claim *claim,
+                          size_t bytes, size_t retain);
 
 /* Bytes claimed beyond what is allowed: less may be allowed now than when they were claimed. */
-size_t hak_credit_excess(const struct hak_policy *policy);
+size_t hak_credit_excess(const struct hak_settings *settings);
 
 /* Bytes that the cache may go on keeping: its claim, or less if other caches with less than their
  * part were refused. */
-size_t hak_credit_fair(const struct hak_policy *policy, struct hak_claim *claim);
+size_t hak_credit_fair(const struct hak_settings *settings, struct hak_claim *claim);
 
 #endif

@@ -12,13 +12,14 @@ enum {
     UNIT = 4096,
 };
 
-void hak_learner_start(struct hak_learner *learner, const struct hak_policy *policy, uint32_t id)
+void hak_learner_start(struct hak_learner *learner, const struct hak_settings *settings,
+                       uint32_t id)
 {
     learner->id = id;
-    hak_cost_start(&learner->cost, policy->price_ns, policy->decay_ns);
+    hak_cost_start(&learner->cost, settings->price_ns, settings->decay_ns);
     hak_huge_start(&learner->huge);
-    if (policy->saved != NULL)
-        hak_learn_recall(policy->saved, learner);
+    if (settings->saved != NULL)
+        hak_learn_recall(settings->saved, learner);
 }
 
 /* ---- what the cache tells ------------------------------------------------------------------- */
@@ -65,13 +66,13 @@ static HAK_COLD enum hak_arm try_another(struct hak_learner *learner,
     return other;
 }
 
-enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_policy *policy,
+enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_settings *settings,
                                 unsigned key_id, uint32_t units)
 {
-    if (policy->mode == HAK_LEARN_OFF || policy->mode == HAK_LEARN_SHADOW)
-        return policy->large_arm;
+    if (settings->mode == HAK_LEARN_OFF || settings->mode == HAK_LEARN_SHADOW)
+        return settings->large_arm;
     struct hak_learn_key *key = &learner->keys[key_id];
-    if (hak_likely(++key->turn % TRIES_ONE_IN != 0) || policy->mode != HAK_LEARN_ON ||
+    if (hak_likely(++key->turn % TRIES_ONE_IN != 0) || settings->mode != HAK_LEARN_ON ||
         key->regime.state == HAK_REGIME_FROZEN)
         return key->arm;
     return try_another(learner, key, units);

@@ -26,8 +26,8 @@
 
 #include "learn/cost.h"
 #include "learn/huge.h"
-#include "learn/policy.h"
 #include "learn/regime.h"
+#include "learn/settings.h"
 #include "os/clock.h"
 
 enum {
@@ -129,18 +129,19 @@ struct hak_learner {
     struct hak_learn_sample samples[HAK_LEARN_SAMPLES];
 };
 
-void hak_learner_start(struct hak_learner *learner, const struct hak_policy *policy, uint32_t id);
+void hak_learner_start(struct hak_learner *learner, const struct hak_settings *settings,
+                       uint32_t id);
 
 /* Whether the learner wants to hear of events. */
-static inline int hak_learner_watches(const struct hak_policy *policy)
+static inline int hak_learner_watches(const struct hak_settings *settings)
 {
-    return policy->mode != HAK_LEARN_OFF;
+    return settings->mode != HAK_LEARN_OFF;
 }
 
 /* Whether the tiers obey what it found. */
-static inline int hak_learner_decides(const struct hak_policy *policy)
+static inline int hak_learner_decides(const struct hak_settings *settings)
 {
-    return policy->mode == HAK_LEARN_ON || policy->mode == HAK_LEARN_FROZEN;
+    return settings->mode == HAK_LEARN_ON || settings->mode == HAK_LEARN_FROZEN;
 }
 
 /* The key of a call site's hash (not 0) for sizes of `bucket`: a place in the bounded table, or the
@@ -148,7 +149,7 @@ static inline int hak_learner_decides(const struct hak_policy *policy)
 unsigned hak_learner_site_key(struct hak_learner *learner, uint32_t site, unsigned bucket);
 
 /* The arm for a run of so many units that is being freed. */
-enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_policy *policy,
+enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_settings *settings,
                                 unsigned key, uint32_t units);
 
 /* What the cache tells of a run that was freed. */

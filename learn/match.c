@@ -162,7 +162,7 @@ static double kept_units(const struct hak_learner *learner, unsigned key_id, uin
 }
 
 /* Plays a match of the key: 1; or 0 and nothing done, if too little has happened yet. */
-static int play(struct hak_learner *learner, const struct hak_policy *policy, unsigned key_id,
+static int play(struct hak_learner *learner, const struct hak_settings *settings, unsigned key_id,
                 uint64_t now_ns)
 {
     struct hak_learn_key *key = &learner->keys[key_id];
@@ -179,13 +179,13 @@ static int play(struct hak_learner *learner, const struct hak_policy *policy, un
     enum hak_regime_event event = follow_regime(key, hak_elo_best(key->ratings, HAK_ARM_COUNT));
     unsigned best = hak_elo_best(key->ratings, HAK_ARM_COUNT);
     double ahead = key->ratings[best] - key->ratings[key->played];
-    if (policy->mode != HAK_LEARN_FROZEN && ahead > gap_of(key, event)) {
-        if (key->arm == HAK_ARM_KEEP && policy->mode == HAK_LEARN_ON)
+    if (settings->mode != HAK_LEARN_FROZEN && ahead > gap_of(key, event)) {
+        if (key->arm == HAK_ARM_KEEP && settings->mode == HAK_LEARN_ON)
             learner->lost += kept_units(learner, key_id, now_ns);
         key->arm = (uint8_t)best;
         key->switches++;
     }
-    audit_match(learner, policy->audit, key_id, reasons[event], now_ns);
+    audit_match(learner, settings->audit, key_id, reasons[event], now_ns);
     end_match(learner, key, now_ns);
     return 1;
 }
@@ -215,26 +215,26 @@ static size_t first_retain(size_t most)
 }
 
 /* Bytes that were found to pay, when the program last asked for them. */
-static size_t found_retain(struct hak_learner *learner, const struct hak_policy *policy,
+static size_t found_retain(struct hak_learner *learner, const struct hak_settings *settings,
                            size_t most)
 {
-    if (!hak_learner_decides(policy))
+    if (!hak_learner_decides(settings))
         return most;
     if (hak_unlikely(learner->retain_bytes == 0))
-        learner->retain_bytes = policy->mode == HAK_LEARN_FROZEN ? most : first_retain(most);
+        learner->retain_bytes = settings->mode == HAK_LEARN_FROZEN ? most : first_retain(most);
     return learner->retain_bytes < most ? learner->retain_bytes : most;
 }
 
-static int grow_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
-                       size_t step, const char *why)
+static int grow_retain(struct hak_learner *learner, const struct hak_settings *settings,
+                       size_t most, size_t step, const char *why)
 {
-    size_t from = found_retain(learner, policy, most);
+    size_t from = found_retain(learner, settings, most);
     learner->retain_bytes = from + step < most ? from + step : most;
     learner->evicted = 0;
     learner->missed = 0;
     learner->reused = 0;
     learner->least_units = SIZE_MAX;
-    audit_retain(learner, policy->audit, why, from, hak_os_coarse_now_ns());
+    audit_retain(learner, settings->audit, why, from, hak_os_coarse_now_ns());
     return 1;
 }
 
@@ -255,17 +255,18 @@ static double spared_ns(const struct hak_learner *learner, double units)
     return units * (hak_cost_fault_ns(&learner->cost) + learner->cost.act_ns[HAK_ARM_KEEP]);
 }
 
-static int may_grow(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+static int may_grow(struct hak_learner *learner, const struct hak_settings *settings, size_t most)
 {
-    return policy->mode == HAK_LEARN_ON && found_retain(learner, policy, most) < most;
+    return settings->mode == HAK_LEARN_ON && found_retain(learner, settings, most) < most;
 }
 
 /* Grows by half, or by what was missed, if that saves faults worth more than the price of keeping
  * so much: the faults that it would have saved lately, several times over, because a cache that is
  * too small once is so again. */
-static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+static int grow_by_misses(struct hak_learner *learner, const struct hak_settings *settings,
+                          size_t most)
 {
-    size_t from = held_bytes(learner, found_retain(learner, policy, most));
+    size_t from = held_bytes(learner, found_retain(learner, settings, most));
     double spared = learner->missed;
     size_t step = (size_t)spared * UNIT > from / 2 ? (size_t)spared * UNIT : from / 2;
     if (spared_ns(learner, spared) * RETAIN_TRUST <= kept_price(learner, step))
@@ -274,34 +275,35 @@ static int grow_by_misses(struct hak_learner *learner, const struct hak_policy *
     size_t drawn = learner->drawn_units * UNIT;
     if (from < drawn && step < drawn - from)
         step = drawn - from;
-    return grow_retain(learner, policy, most, step, "miss");
+    return grow_retain(learner, settings, most, step, "miss");
 }
 
 /* Grows by half if what is kept has lately saved more than its price, and half of it was drawn on
  * since the last step (one hot buffer would not need the rest): what would go now is likely to be
  * wanted soon. A program that ends by freeing all gets one step. */
-static int grow_by_use(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+static int grow_by_use(struct hak_learner *learner, const struct hak_settings *settings,
+                       size_t most)
 {
-    size_t from = held_bytes(learner, found_retain(learner, policy, most));
+    size_t from = held_bytes(learner, found_retain(learner, settings, most));
     int is_drawn_on = learner->least_units < from / UNIT / 2;
     if (!is_drawn_on || spared_ns(learner, learner->reused) <= kept_price(learner, from))
         return 0;
-    return grow_retain(learner, policy, most, from / 2, "use");
+    return grow_retain(learner, settings, most, from / 2, "use");
 }
 
-bool hak_learner_grow_retain(struct hak_learner *learner, const struct hak_policy *policy,
+bool hak_learner_grow_retain(struct hak_learner *learner, const struct hak_settings *settings,
                              size_t most)
 {
-    return may_grow(learner, policy, most) &&
-           (grow_by_misses(learner, policy, most) || grow_by_use(learner, policy, most));
+    return may_grow(learner, settings, most) &&
+           (grow_by_misses(learner, settings, most) || grow_by_use(learner, settings, most));
 }
 
 /* Slowly shrinks the bound if the cache held much less for a while: in this stretch of time and the
  * one before. */
-static void shrink_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
-                          uint64_t now_ns)
+static void shrink_retain(struct hak_learner *learner, const struct hak_settings *settings,
+                          size_t most, uint64_t now_ns)
 {
-    size_t from = found_retain(learner, policy, most);
+    size_t from = found_retain(learner, settings, most);
     size_t least = first_retain(most);
     size_t to = from;
     size_t peak =
@@ -316,7 +318,7 @@ static void shrink_retain(struct hak_learner *learner, const struct hak_policy *
         to = from - from / RETAIN_SHRINK_SHARE;
     learner->retain_bytes = to > least ? to : least;
     if (learner->retain_bytes != from)
-        audit_retain(learner, policy->audit, "idle", from, now_ns);
+        audit_retain(learner, settings->audit, "idle", from, now_ns);
 }
 
 static void tell_purges(struct hak_learner *learner, struct hak_audit *audit, uint64_t now_ns)
@@ -361,7 +363,7 @@ static void fade(struct hak_learner *learner, uint64_t elapsed_ns)
     }
 }
 
-void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *policy, size_t most,
+void hak_learner_tick(struct hak_learner *learner, const struct hak_settings *settings, size_t most,
                       uint64_t now_ns)
 {
     uint64_t elapsed = now_ns - learner->tick_ns;
@@ -371,22 +373,23 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_policy *poli
     for (uint32_t active = learner->active; active != 0; active &= active - 1) {
         unsigned key = hak_lowest_bit(active);
         learner->keys[key].begun = 0;
-        if (play(learner, policy, key, now_ns))
+        if (play(learner, settings, key, now_ns))
             learner->active &= ~(1u << key);
     }
-    tell_purges(learner, policy->audit, now_ns);
-    if (policy->mode == HAK_LEARN_ON) {
-        if (!may_grow(learner, policy, most) || !grow_by_misses(learner, policy, most))
-            shrink_retain(learner, policy, most, now_ns);
+    tell_purges(learner, settings->audit, now_ns);
+    if (settings->mode == HAK_LEARN_ON) {
+        if (!may_grow(learner, settings, most) || !grow_by_misses(learner, settings, most))
+            shrink_retain(learner, settings, most, now_ns);
     }
     fade(learner, elapsed);
 }
 
-size_t hak_learner_retain(struct hak_learner *learner, const struct hak_policy *policy, size_t most)
+size_t hak_learner_retain(struct hak_learner *learner, const struct hak_settings *settings,
+                          size_t most)
 {
-    size_t found = found_retain(learner, policy, most);
+    size_t found = found_retain(learner, settings, most);
     size_t first = first_retain(most);
-    if (policy->mode != HAK_LEARN_ON || found <= first)
+    if (settings->mode != HAK_LEARN_ON || found <= first)
         return found;
     size_t drawn =
         learner->drawn_units > learner->drawn_before ? learner->drawn_units : learner->drawn_before;

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 
 enum hak_regime_state { HAK_REGIME_LEARN, HAK_REGIME_FROZEN, HAK_REGIME_CANARY };
 

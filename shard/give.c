@@ -34,7 +34,7 @@ void hak_shard_give_to_slabs(unsigned class_id, struct hak_chain chain)
         struct hak_page page = hak_page_find(object);
         struct hak_shard *home = hak_shard_of_id(page.home);
         if (home != NULL &&
-            hak_pool_give(hak_shard_pool(home, class_id), class_id, &chain, home->policy) != 0)
+            hak_pool_give(hak_shard_pool(home, class_id), class_id, &chain, home->settings) != 0)
             continue;
         struct hak_chain below;
         if (!hak_found_chain_below(class_id, chain, &below) || home == NULL)
@@ -86,7 +86,8 @@ struct hak_chain hak_shard_pop_bundle(struct hak_shard *shard, unsigned class_id
 void hak_shard_accept(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     /* If nothing is to be kept, objects go to slabs at once, so that these become empty. */
-    if (shard->policy->decay_ns != 0 && hak_transfer_cache_push(&shard->bundles, class_id, chain)) {
+    if (shard->settings->decay_ns != 0 &&
+        hak_transfer_cache_push(&shard->bundles, class_id, chain)) {
         hak_count(&shard->counters, HAK_COUNTER_FLUSH_BUNDLES, 1);
         count_cached(shard, class_id, (int)hak_chain_length(class_id, chain));
         return;
@@ -244,7 +245,7 @@ static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain c
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     count_flushed(shard, class_id, hak_chain_length(class_id, chain));
-    if (shard->policy->remote == HAK_REMOTE_HOME) {
+    if (shard->settings->remote == HAK_REMOTE_HOME) {
         hak_shard_send_home(shard, class_id, chain);
     } else if (hak_shard_map_nodes(hak_shard_map_of(shard)) == 1) {
         count_adopted(shard, class_id, chain);
@@ -287,7 +288,7 @@ static bool all_are_near(const struct hak_shard *shard, unsigned class_id, struc
 bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
     bool one_node = hak_shard_map_nodes(hak_shard_map_of(shard)) == 1;
-    if (shard->policy->remote == HAK_REMOTE_HOME ||
+    if (shard->settings->remote == HAK_REMOTE_HOME ||
         (!one_node && !all_are_near(shard, class_id, chain)))
         return false;
     unsigned length = hak_chain_length(class_id, chain);

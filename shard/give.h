@@ -22,7 +22,7 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_
  * refilled. false: the caller gives it to hak_shard_take_foreign. */
 bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 
-/* Takes a chain of foreign objects, not empty. By the policy's `remote` all of them go home, or
+/* Takes a chain of foreign objects, not empty. By the settings' `remote` all of them go home, or
  * only those of other nodes, and this shard adopts the others. */
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 

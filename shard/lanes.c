@@ -13,7 +13,7 @@ static HAK_COLD struct hak_lane *make(struct hak_shard *shard, unsigned number)
     if (lane == NULL)
         lane = hak_meta_alloc(sizeof *lane, HAK_CACHE_LINE);
     if (lane != NULL && shard->lanes[number] == NULL) {
-        hak_learner_start(&lane->learner, shard->policy, shard->id);
+        hak_learner_start(&lane->learner, shard->settings, shard->id);
         hak_large_init(&lane->large, &shard->source, &lane->learner);
         /* release, both: pair with the acquires in hak_lane_of_cpu and hak_lane_next */
         __atomic_store_n(&shard->lanes[number], lane, __ATOMIC_RELEASE);
@@ -44,7 +44,7 @@ void hak_lanes_tick(struct hak_shard *shard, uint64_t now_ns)
     for (unsigned ticks = 0; ticks < HAK_LANES_AT_ONCE; ticks++) {
         struct hak_large_cache *large = hak_lane_next(shard, &lane);
         if (large != NULL) {
-            hak_large_tick(large, shard->policy, now_ns);
+            hak_large_tick(large, shard->settings, now_ns);
             continue;
         }
         lane = 0;
@@ -88,7 +88,7 @@ void hak_lanes_start_learning(struct hak_shard *shard)
     struct hak_large_cache *large;
     for (unsigned lane = 0; (large = hak_lane_next(shard, &lane)) != NULL;) {
         hak_lock_acquire(&large->lock);
-        hak_learner_start(large->learner, shard->policy, shard->id);
+        hak_learner_start(large->learner, shard->settings, shard->id);
         hak_lock_release(&large->lock);
     }
 }
@@ -97,7 +97,7 @@ void hak_lanes_end_learning(struct hak_shard *shard, uint64_t now_ns)
 {
     struct hak_large_cache *large;
     for (unsigned lane = 0; (large = hak_lane_next(shard, &lane)) != NULL;)
-        hak_large_end_learning(large, shard->policy, now_ns);
+        hak_large_end_learning(large, shard->settings, now_ns);
 }
 
 void *hak_lanes_take_dirty(struct hak_shard *shard, const struct hak_large_cache *own, size_t size,
@@ -107,16 +107,16 @@ void *hak_lanes_take_dirty(struct hak_shard *shard, const struct hak_large_cache
     void *run = NULL;
     for (unsigned lane = 0; run == NULL && (large = hak_lane_next(shard, &lane)) != NULL;)
         if (large != own)
-            run = hak_large_take_dirty(large, size, alignment, zero, shard->policy);
+            run = hak_large_take_dirty(large, size, alignment, zero, shard->settings);
     return run;
 }
 
 void *hak_lanes_take_mapped(struct hak_shard *shard, size_t size, size_t alignment,
-                            enum hak_zero zero, const struct hak_policy *policy)
+                            enum hak_zero zero, const struct hak_settings *settings)
 {
     struct hak_large_cache *large;
     void *run = NULL;
     for (unsigned lane = 0; run == NULL && (large = hak_lane_next(shard, &lane)) != NULL;)
-        run = hak_large_take_mapped(large, size, alignment, zero, policy);
+        run = hak_large_take_mapped(large, size, alignment, zero, settings);
     return run;
 }

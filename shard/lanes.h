@@ -68,6 +68,6 @@ void hak_lanes_end_learning(struct hak_shard *shard, uint64_t now_ns);
 void *hak_lanes_take_dirty(struct hak_shard *shard, const struct hak_large_cache *own, size_t size,
                            size_t alignment, enum hak_zero zero);
 void *hak_lanes_take_mapped(struct hak_shard *shard, size_t size, size_t alignment,
-                            enum hak_zero zero, const struct hak_policy *policy);
+                            enum hak_zero zero, const struct hak_settings *settings);
 
 #endif

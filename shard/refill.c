@@ -366,14 +366,14 @@ void *hak_shard_take_large(struct hak_shard *shard, unsigned cpu, size_t size, s
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
     if (map == NULL)
-        return hak_large_take(&shard->large, size, alignment, zero, shard->policy);
+        return hak_large_take(&shard->large, size, alignment, zero, shard->settings);
     struct hak_large_cache *own = hak_lane_of_cpu(shard, map->domains, cpu);
-    void *run = hak_large_take_dirty(own, size, alignment, zero, shard->policy);
+    void *run = hak_large_take_dirty(own, size, alignment, zero, shard->settings);
     if (run == NULL)
         run = hak_lanes_take_dirty(shard, own, size, alignment, zero);
     unsigned last = hak_domains_node_siblings(map->domains, shard->index);
     for (unsigned rank = 0; rank < last && rank < PROBES_MAX && run == NULL; rank++)
         run = hak_lanes_take_dirty(hak_shard_map_neighbour(map, shard, rank), NULL, size, alignment,
                                    zero);
-    return run != NULL ? run : hak_large_take(own, size, alignment, zero, shard->policy);
+    return run != NULL ? run : hak_large_take(own, size, alignment, zero, shard->settings);
 }

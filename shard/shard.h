@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "learn/learner.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/compiler.h"
 #include "os/lock.h"
 #include "shard/inbox.h"
@@ -29,8 +29,8 @@ struct hak_lane;
 struct hak_shard_map;
 
 struct hak_shard {
-    struct hak_region_source source; /* how the tiers map memory for it */
-    const struct hak_policy *policy; /* what the tiers do with free memory */
+    struct hak_region_source source;     /* how the tiers map memory for it */
+    const struct hak_settings *settings; /* what the tiers do with free memory */
     /* Its place and its neighbours; NULL while it is the only shard. Published by release
      * (hak_shard_set_map). */
     const struct hak_shard_map *map;
@@ -64,7 +64,7 @@ struct hak_shard {
 };
 
 /* A shard on a node (-1: any) with the next free id; NULL when out of memory or ids. */
-struct hak_shard *hak_shard_create(int node, const struct hak_policy *policy);
+struct hak_shard *hak_shard_create(int node, const struct hak_settings *settings);
 
 /* id -> shard, NULL where there is none. */
 extern struct hak_shard *hak_shards[HAK_SHARD_IDS];

@@ -60,7 +60,7 @@ static void set_decay_class(struct hak_shard *shard, unsigned class_id)
 static void begin_decay(struct hak_shard *shard, uint64_t now_ns)
 {
     if (shard->decay_class != 0 || now_ns < shard->last_decay_ns ||
-        now_ns - shard->last_decay_ns < shard->policy->decay_ns)
+        now_ns - shard->last_decay_ns < shard->settings->decay_ns)
         return;
     shard->last_decay_ns = now_ns;
     set_decay_class(shard, 1);
@@ -108,8 +108,8 @@ static void decay_bundles(struct hak_shard *shard, uint64_t now_ns)
 bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
 {
     decay_bundles(shard, now_ns);
-    bool goes_on = hak_pool_tick(&shard->tiny, shard->policy, now_ns);
-    goes_on |= hak_pool_tick(&shard->mid, shard->policy, now_ns);
+    bool goes_on = hak_pool_tick(&shard->tiny, shard->settings, now_ns);
+    goes_on |= hak_pool_tick(&shard->mid, shard->settings, now_ns);
     hak_lanes_tick(shard, now_ns);
     /* relaxed: a hint */
     return goes_on || __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||

@@ -7,15 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "shard/shard.h"
 
 /* The pause between ticks: a tenth of a second, or less if memory decays sooner. */
-static inline uint64_t hak_decay_pause_ns(const struct hak_policy *policy)
+static inline uint64_t hak_decay_pause_ns(const struct hak_settings *settings)
 {
     const uint64_t least = 10ul * 1000 * 1000;
     const uint64_t most = 100ul * 1000 * 1000;
-    uint64_t pause = policy->decay_ns < most ? policy->decay_ns : most;
+    uint64_t pause = settings->decay_ns < most ? settings->decay_ns : most;
     return pause > least ? pause : least;
 }
 

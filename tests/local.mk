@@ -61,7 +61,7 @@ unit_tests = \
 	%D%/unit/learn/elo \
 	%D%/unit/learn/huge \
 	%D%/unit/learn/learner \
-	%D%/unit/learn/policy \
+	%D%/unit/learn/settings \
 	%D%/unit/learn/regime \
 	%D%/unit/learn/learner_sample \
 	%D%/unit/learn/learner_saved \

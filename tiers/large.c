@@ -49,9 +49,9 @@ static struct hak_large_segment *map_segment(struct hak_large_cache *cache, size
 }
 
 /* Whether a new segment shall ask for huge pages. No lock held. */
-static bool choose_huge(struct hak_large_cache *cache, const struct hak_policy *policy)
+static bool choose_huge(struct hak_large_cache *cache, const struct hak_settings *settings)
 {
-    if (!policy->learns_huge)
+    if (!settings->learns_huge)
         return false;
     hak_lock_acquire(&cache->lock);
     bool asks = hak_learner_asks_huge(cache->learner);
@@ -63,9 +63,9 @@ static bool choose_huge(struct hak_large_cache *cache, const struct hak_policy *
 
 /* Maps a segment with room for a run of `units`. It doubles what the cache has, within limits, so
  * that small programs stay small and large ones map seldom. False if refused. No lock held. */
-static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak_policy *policy)
+static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak_settings *settings)
 {
-    size_t most = policy->large_segment_bytes;
+    size_t most = settings->large_segment_bytes;
     /* relaxed: an estimate is enough */
     size_t wanted = __atomic_load_n(&cache->mapped_bytes, __ATOMIC_RELAXED);
     if (most > HAK_LARGE_SEGMENT_MAX)
@@ -74,7 +74,7 @@ static bool grow(struct hak_large_cache *cache, uint32_t units, const struct hak
         wanted = most;
     if (wanted < FIRST_SEGMENT)
         wanted = FIRST_SEGMENT;
-    bool asks_huge = choose_huge(cache, policy);
+    bool asks_huge = choose_huge(cache, settings);
     enum hak_os_huge huge = asks_huge ? HAK_HUGE_ALWAYS : HAK_HUGE_DEFAULT;
     struct hak_large_segment *segment = map_segment(cache, segment_size(wanted, units), huge);
     if (segment == NULL)
@@ -215,14 +215,14 @@ static uint32_t units_of(size_t size)
 /* Takes a run, from a new segment if necessary. Called without the lock; returns with the lock
  * held, or NULL without it if memory ran out. */
 static struct hak_unit *take_or_grow(struct hak_large_cache *cache, uint32_t units, uint32_t align,
-                                     bool *dirty, const struct hak_policy *policy)
+                                     bool *dirty, const struct hak_settings *settings)
 {
     hak_lock_acquire(&cache->lock);
     struct hak_unit *run = take_run(cache, units, align, dirty);
     while (run == NULL) {
         /* Another thread may take what was mapped here; then this thread maps again. */
         hak_lock_release(&cache->lock);
-        if (!grow(cache, units + align - 1, policy))
+        if (!grow(cache, units + align - 1, settings))
             return NULL;
         hak_lock_acquire(&cache->lock);
         run = take_run(cache, units, align, dirty);
@@ -251,7 +251,7 @@ static void time_part(struct hak_huge_sample *sample, volatile char *part, uint3
  * stays zero. A program that takes such a run will touch its beginning anyway; its end is touched
  * only where huge pages were asked for. Lock not held. */
 static void time_first_touch(struct hak_large_cache *cache, const struct hak_large_segment *segment,
-                             uint32_t index, uint32_t units, const struct hak_policy *policy)
+                             uint32_t index, uint32_t units, const struct hak_settings *settings)
 {
     /* relaxed: it only counts turns */
     uint32_t turn = __atomic_fetch_add(&cache->touches, 1, __ATOMIC_RELAXED);
@@ -264,7 +264,7 @@ static void time_first_touch(struct hak_large_cache *cache, const struct hak_lar
     if (segment->asks_huge && units > room && last != 0)
         time_part(&sample, hak_large_segment_address(segment, index + units - last), last);
     hak_learner_saw_touches(cache->learner, &sample);
-    if (!policy->learns_huge)
+    if (!settings->learns_huge)
         return;
     hak_lock_acquire(&cache->lock);
     hak_learner_saw_huge(cache->learner, &sample, segment->asks_huge);
@@ -273,15 +273,15 @@ static void time_first_touch(struct hak_large_cache *cache, const struct hak_lar
 
 /* Prepares a run that was taken for its caller. Lock not held. */
 static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uint32_t taken,
-                        bool dirty, enum hak_zero zero, const struct hak_policy *policy)
+                        bool dirty, enum hak_zero zero, const struct hak_settings *settings)
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
     uint32_t index = hak_large_segment_index(segment, run);
     hak_count(cache->source->counters, HAK_COUNTER_LARGE_TAKES, 1);
     if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
-    if (!dirty && hak_learner_watches(policy) && !segment->is_hugetlb)
-        time_first_touch(cache, segment, index, taken, policy);
+    if (!dirty && hak_learner_watches(settings) && !segment->is_hugetlb)
+        time_first_touch(cache, segment, index, taken, settings);
     return hak_large_segment_address(segment, index);
 }
 
@@ -291,7 +291,7 @@ static uint32_t units_of_alignment(size_t alignment)
 }
 
 void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t alignment,
-                           enum hak_zero zero, const struct hak_policy *policy)
+                           enum hak_zero zero, const struct hak_settings *settings)
 {
     uint32_t units = units_of(size);
     bool dirty = false;
@@ -302,31 +302,31 @@ void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t al
     struct hak_unit *run = take_dirty_run(cache, units, units_of_alignment(alignment), &dirty);
     uint32_t taken = run != NULL ? run->number : 0;
     hak_lock_release(&cache->lock);
-    return run != NULL ? handed_out(cache, run, taken, dirty, zero, policy) : NULL;
+    return run != NULL ? handed_out(cache, run, taken, dirty, zero, settings) : NULL;
 }
 
 void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
-                     enum hak_zero zero, const struct hak_policy *policy)
+                     enum hak_zero zero, const struct hak_settings *settings)
 {
     bool dirty = false;
     struct hak_unit *run =
-        take_or_grow(cache, units_of(size), units_of_alignment(alignment), &dirty, policy);
+        take_or_grow(cache, units_of(size), units_of_alignment(alignment), &dirty, settings);
     if (run == NULL)
         return NULL;
     uint32_t taken = run->number;
     hak_lock_release(&cache->lock);
-    return handed_out(cache, run, taken, dirty, zero, policy);
+    return handed_out(cache, run, taken, dirty, zero, settings);
 }
 
 void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t alignment,
-                            enum hak_zero zero, const struct hak_policy *policy)
+                            enum hak_zero zero, const struct hak_settings *settings)
 {
     bool dirty = false;
     hak_lock_acquire(&cache->lock);
     struct hak_unit *run = take_run(cache, units_of(size), units_of_alignment(alignment), &dirty);
     uint32_t taken = run != NULL ? run->number : 0;
     hak_lock_release(&cache->lock);
-    return run != NULL ? handed_out(cache, run, taken, dirty, zero, policy) : NULL;
+    return run != NULL ? handed_out(cache, run, taken, dirty, zero, settings) : NULL;
 }
 
 /* The descriptor of an address, if a used run begins there, else NULL. No lock: a caller that
@@ -377,26 +377,28 @@ static unsigned key_of(const struct hak_unit *run)
 
 /* Chooses what is done with a run that is given back. */
 static struct hak_learn_give begin_give(struct hak_large_cache *cache, void *object,
-                                        const struct hak_unit *run, const struct hak_policy *policy)
+                                        const struct hak_unit *run,
+                                        const struct hak_settings *settings)
 {
     struct hak_learn_give give = {
         .id = (uintptr_t)object,
         .units = run->number,
         .key = (uint8_t)key_of(run),
     };
-    if (hak_learner_watches(policy))
+    if (hak_learner_watches(settings))
         give.now_ns = hak_learner_now(cache->learner, give.key);
-    unsigned pin = policy->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
+    unsigned pin = settings->pinned[hak_learn_bucket((size_t)run->number << HAK_LARGE_UNIT_SHIFT)];
     if (hak_large_segment_of(run)->is_hugetlb)
         pin = HAK_ARM_KEEP + 1; /* a part of explicit huge pages cannot go */
-    give.arm = pin != 0 ? (uint8_t)(pin - 1)
-                        : (uint8_t)hak_learner_choose(cache->learner, policy, give.key, give.units);
-    if (policy->decay_ns == 0 && give.arm == HAK_ARM_BATCH)
+    give.arm = pin != 0
+                   ? (uint8_t)(pin - 1)
+                   : (uint8_t)hak_learner_choose(cache->learner, settings, give.key, give.units);
+    if (settings->decay_ns == 0 && give.arm == HAK_ARM_BATCH)
         give.arm = HAK_ARM_DONTNEED; /* no decay: nothing may wait in a batch */
     return give;
 }
 
-bool hak_large_give(void *object, const struct hak_policy *policy)
+bool hak_large_give(void *object, const struct hak_settings *settings)
 {
     struct hak_unit *run = find_used(object);
     if (run == NULL)
@@ -411,15 +413,15 @@ bool hak_large_give(void *object, const struct hak_policy *policy)
         hak_lock_release(&cache->lock);
         return false;
     }
-    struct hak_learn_give give = begin_give(cache, object, run, policy);
+    struct hak_learn_give give = begin_give(cache, object, run, settings);
     uint32_t dirty = apply_arm(cache, segment, run, &give);
-    if (hak_learner_watches(policy) && hak_learner_gave(cache->learner, &give))
+    if (hak_learner_watches(settings) && hak_learner_gave(cache->learner, &give))
         hak_large_segment_watch(segment, hak_large_segment_index(segment, run));
     if (hak_arms[give.arm].act == HAK_ACT_COLLECT)
-        hak_large_batch(cache, run, policy);
+        hak_large_batch(cache, run, settings);
     else
         hak_large_file_given(cache, segment, run, dirty);
-    hak_large_obey(cache, policy, give.now_ns);
+    hak_large_obey(cache, settings, give.now_ns);
     hak_lock_release(&cache->lock);
     return true;
 }
@@ -452,7 +454,7 @@ static void cut(struct hak_large_cache *cache, struct hak_large_segment *segment
     hak_large_file_merged(cache, segment, index + units, spare, spare);
 }
 
-bool hak_large_resize(void *object, size_t size, const struct hak_policy *policy)
+bool hak_large_resize(void *object, size_t size, const struct hak_settings *settings)
 {
     struct hak_unit *run = find_used(object);
     if (run == NULL || size > HAK_LARGE_MAX)
@@ -468,7 +470,7 @@ bool hak_large_resize(void *object, size_t size, const struct hak_policy *policy
         done = extend(cache, segment, run, units);
     } else if (run->number - units >= HAK_LARGE_RUN_MIN && run->number - units >= run->number / 8) {
         cut(cache, segment, run, units);
-        hak_large_obey(cache, policy, 0);
+        hak_large_obey(cache, settings, 0);
     }
     hak_lock_release(&cache->lock);
     return done;

@@ -24,7 +24,7 @@
 
 #include "learn/credit.h"
 #include "learn/learner.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/lock.h"
 #include "os/numa.h"
 #include "stats/counters.h"
@@ -93,19 +93,19 @@ size_t hak_large_round(size_t size);
  * lines do not share sets of a cache, were tried: a churn of runs of 64 KiB to 4 MiB, writing one
  * byte of each page, became 1.6 times slower, since it then met cold lines of recycled pages. */
 void *hak_large_take(struct hak_large_cache *cache, size_t size, size_t alignment,
-                     enum hak_zero zero, const struct hak_policy *policy);
+                     enum hak_zero zero, const struct hak_settings *settings);
 
 /* The same for neighbours: takes only a dirty run, and only if the lock is free; else NULL. */
 void *hak_large_take_dirty(struct hak_large_cache *cache, size_t size, size_t alignment,
-                           enum hak_zero zero, const struct hak_policy *policy);
+                           enum hak_zero zero, const struct hak_settings *settings);
 
 /* The same after the kernel has refused memory: takes dirty or clean runs, but maps nothing. */
 void *hak_large_take_mapped(struct hak_large_cache *cache, size_t size, size_t alignment,
-                            enum hak_zero zero, const struct hak_policy *policy);
+                            enum hak_zero zero, const struct hak_settings *settings);
 
 /* Gives a run back to its cache, from any thread. False, with nothing done, if no live run begins
  * there. */
-bool hak_large_give(void *object, const struct hak_policy *policy);
+bool hak_large_give(void *object, const struct hak_settings *settings);
 
 /* Notes, for the learner, the hash (not 0) of the call site that allocated a live run. */
 void hak_large_set_site(void *object, uint32_t site);
@@ -115,7 +115,7 @@ size_t hak_large_size(const void *object);
 
 /* Changes the size of a live run without moving it; false if that is impossible. A shrinking run
  * gives back its end only if that is an eighth or more. */
-bool hak_large_resize(void *object, size_t size, const struct hak_policy *policy);
+bool hak_large_resize(void *object, size_t size, const struct hak_settings *settings);
 
 /* Binds all segments to the source's node. `pages` says whether their pages stay where they are or
  * move, which may take long. */

@@ -347,7 +347,7 @@ void hak_large_release_batch(struct hak_large_cache *cache)
 }
 
 void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
-                     const struct hak_policy *policy)
+                     const struct hak_settings *settings)
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
     hak_large_segment_mark(segment, hak_large_segment_index(segment, run), run->number,
@@ -357,36 +357,37 @@ void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
     cache->batch[cache->batched] = run;
     set_batched(cache, cache->batched + 1);
     cache->batched_units += run->number;
-    if (cache->batched >= policy->batch_runs || cache->batched == HAK_LARGE_BATCH_MAX ||
+    if (cache->batched >= settings->batch_runs || cache->batched == HAK_LARGE_BATCH_MAX ||
         (size_t)cache->batched_units << HAK_LARGE_UNIT_SHIFT >= BATCH_BYTES)
         hak_large_release_batch(cache);
 }
 
 /* ---- decay and retention ---- */
 
-static size_t most_retained(const struct hak_policy *policy)
+static size_t most_retained(const struct hak_settings *settings)
 {
-    return hak_policy_bytes(&policy->large_retain_bytes);
+    return hak_settings_bytes(&settings->large_retain_bytes);
 }
 
 /* Dirty units that may stay beside the claim: a share of the used units, since with mixed sizes so
- * many come and go. A fixed policy needs half: with an eighth, a program with 120 MiB in runs of
- * 64 KiB to 4 MiB purged all the time and ran at a third of the speed. The learner soon allows more
- * where it pays. */
-static size_t used_share(const struct hak_large_cache *cache, const struct hak_policy *policy)
+ * many come and go. Without learning it needs half: with an eighth, a program with 120 MiB in runs
+ * of 64 KiB to 4 MiB purged all the time and ran at a third of the speed. The learner soon allows
+ * more where it pays. */
+static size_t used_share(const struct hak_large_cache *cache, const struct hak_settings *settings)
 {
-    return cache->used_units / (hak_learner_decides(policy) ? LEARNT_SHARE : FIXED_SHARE);
+    return cache->used_units / (hak_learner_decides(settings) ? LEARNT_SHARE : FIXED_SHARE);
 }
 
-static size_t retained(struct hak_large_cache *cache, const struct hak_policy *policy)
+static size_t retained(struct hak_large_cache *cache, const struct hak_settings *settings)
 {
-    return hak_learner_retain(cache->learner, policy, most_retained(policy));
+    return hak_learner_retain(cache->learner, settings, most_retained(settings));
 }
 
 /* Makes the claim large enough for `dirty` units, if the bound allows. Returns its units. */
-static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *policy, size_t dirty)
+static size_t claimed(struct hak_large_cache *cache, const struct hak_settings *settings,
+                      size_t dirty)
 {
-    size_t retain = retained(cache, policy);
+    size_t retain = retained(cache, settings);
     size_t wanted = dirty << HAK_LARGE_UNIT_SHIFT;
     size_t has = cache->claim.bytes < retain ? cache->claim.bytes : retain;
     if (hak_likely(wanted <= has) || has == retain)
@@ -396,35 +397,36 @@ static size_t claimed(struct hak_large_cache *cache, const struct hak_policy *po
      * left. */
     size_t step = hak_align_up(wanted, CLAIM_STEP);
     step = step < retain ? step : retain;
-    int is_granted = hak_credit_claim(policy, &cache->claim, step - cache->claim.bytes, retain) ||
-                     hak_credit_claim(policy, &cache->claim, wanted - cache->claim.bytes, retain);
+    int is_granted = hak_credit_claim(settings, &cache->claim, step - cache->claim.bytes, retain) ||
+                     hak_credit_claim(settings, &cache->claim, wanted - cache->claim.bytes, retain);
     cache->learner->refused_bytes = is_granted ? 0 : retain - cache->claim.bytes;
     return cache->claim.bytes >> HAK_LARGE_UNIT_SHIFT;
 }
 
 /* Gives back what the cache did not need for a time of decay, and at once what exceeds its fair
  * part while other caches want more. */
-static void give_back_claim(struct hak_large_cache *cache, const struct hak_policy *policy,
+static void give_back_claim(struct hak_large_cache *cache, const struct hak_settings *settings,
                             bool is_ended)
 {
-    size_t fair = hak_credit_fair(policy, &cache->claim);
+    size_t fair = hak_credit_fair(settings, &cache->claim);
     size_t kept = fair;
     if (is_ended) {
         kept = hak_align_up(cache->most_kept << HAK_LARGE_UNIT_SHIFT, CLAIM_STEP);
         cache->most_kept = 0;
     }
-    hak_credit_give_back(policy, &cache->claim, fair < kept ? fair : kept, retained(cache, policy));
+    hak_credit_give_back(settings, &cache->claim, fair < kept ? fair : kept,
+                         retained(cache, settings));
 }
 
-/* Dirty units that may stay: the claim, within the bound of learner or policy, and the share of the
- * used units. This bounds bursts; decay finds what is not needed. */
-static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy *policy)
+/* Dirty units that may stay: the claim, within the bound of learner or settings, and the share of
+ * the used units. This bounds bursts; decay finds what is not needed. */
+static size_t most_dirty(struct hak_large_cache *cache, const struct hak_settings *settings)
 {
-    if (policy->decay_ns == 0)
+    if (settings->decay_ns == 0)
         return 0;
-    size_t share = used_share(cache, policy);
+    size_t share = used_share(cache, settings);
     size_t beside = cache->dirty_units > share ? cache->dirty_units - share : 0;
-    size_t most = claimed(cache, policy, beside) + share;
+    size_t most = claimed(cache, settings, beside) + share;
     if (cache->most_kept < beside)
         cache->most_kept = beside;
     size_t missing = hak_headroom_shortfall() >> HAK_LARGE_UNIT_SHIFT;
@@ -437,9 +439,10 @@ static size_t most_dirty(struct hak_large_cache *cache, const struct hak_policy 
 
 /* Each shard has its own length of window, so that shards which were busy together do not purge
  * together. */
-static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct hak_policy *policy)
+static uint32_t decay_ticks(const struct hak_large_cache *cache,
+                            const struct hak_settings *settings)
 {
-    uint32_t ticks = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT);
+    uint32_t ticks = (uint32_t)(settings->decay_ns >> HAK_LARGE_TICK_SHIFT);
     return ticks - ticks / 4 / JITTER_STEPS * (cache->source->home % JITTER_STEPS);
 }
 
@@ -447,14 +450,14 @@ static uint32_t decay_ticks(const struct hak_large_cache *cache, const struct ha
  * (least_dirty), for no thread needed them; the oldest first, in steps. (The age of a run alone
  * says little: a run from which others are cut, and with which others merge, may be as old as the
  * program and still be in constant use.) */
-static void decay(struct hak_large_cache *cache, const struct hak_policy *policy)
+static void decay(struct hak_large_cache *cache, const struct hak_settings *settings)
 {
-    uint32_t ticks = decay_ticks(cache, policy);
+    uint32_t ticks = decay_ticks(cache, settings);
     bool is_ended = cache->now - cache->window >= ticks;
     size_t lost = hak_learner_take_lost(cache->learner);
     if (lost != 0 && cache->surplus == 0)
         cache->surplus = lost < cache->least_dirty ? lost : cache->least_dirty;
-    give_back_claim(cache, policy, is_ended);
+    give_back_claim(cache, settings, is_ended);
     if (is_ended) {
         cache->window = cache->now;
         cache->surplus = cache->least_dirty;
@@ -473,9 +476,9 @@ static void decay(struct hak_large_cache *cache, const struct hak_policy *policy
 
 /* Keeps the dirty units within their bound. It purges an eighth more than it must, so that not each
  * give makes a system call. */
-static void obey_retention(struct hak_large_cache *cache, const struct hak_policy *policy)
+static void obey_retention(struct hak_large_cache *cache, const struct hak_settings *settings)
 {
-    size_t most = most_dirty(cache, policy);
+    size_t most = most_dirty(cache, settings);
     hak_learner_saw(cache->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, cache->dirty_units, 0);
     if (hak_likely(cache->dirty_units <= most))
         return;
@@ -483,8 +486,9 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     enum thorough how = hak_headroom_shortfall() == 0 ? SPARING : ALL;
     if (cache->dirty_units <= cache->futile[how])
         return;
-    if (how == SPARING && hak_learner_grow_retain(cache->learner, policy, most_retained(policy)))
-        most = most_dirty(cache, policy);
+    if (how == SPARING &&
+        hak_learner_grow_retain(cache->learner, settings, most_retained(settings)))
+        most = most_dirty(cache, settings);
     if (cache->dirty_units <= most)
         return;
     size_t bytes = purge_oldest(cache, most - most / 8, SIZE_MAX, how);
@@ -493,66 +497,68 @@ static void obey_retention(struct hak_large_cache *cache, const struct hak_polic
     cache->futile[how] = bytes == 0 ? cache->dirty_units + FUTILE_UNITS : 0;
     hak_learner_saw(cache->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, bytes >> HAK_LARGE_UNIT_SHIFT,
                     0);
-    size_t retain = retained(cache, policy);
+    size_t retain = retained(cache, settings);
     if (cache->claim.bytes > retain)
-        hak_credit_give_back(policy, &cache->claim, retain, retain);
+        hak_credit_give_back(settings, &cache->claim, retain, retain);
 }
 
-void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy, uint64_t now_ns)
+void hak_large_obey(struct hak_large_cache *cache, const struct hak_settings *settings,
+                    uint64_t now_ns)
 {
-    obey_retention(cache, policy);
+    obey_retention(cache, settings);
     if (now_ns == 0)
         return;
     if (cache->batched != 0 && (int64_t)(now_ns - cache->batch_ns) >= BATCH_NS)
         hak_large_release_batch(cache);
     if (hak_unlikely(hak_learner_is_due(cache->learner, now_ns))) {
-        hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+        hak_learner_tick(cache->learner, settings, most_retained(settings), now_ns);
         if (hak_learner_lost(cache->learner) != 0)
-            decay(cache, policy);
+            decay(cache, settings);
     }
 }
 
 /* ---- functions for other files ---- */
 
-void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy)
+void hak_large_relieve(struct hak_large_cache *cache, const struct hak_settings *settings)
 {
     hak_lock_acquire(&cache->lock);
-    obey_retention(cache, policy);
+    obey_retention(cache, settings);
     hak_lock_release(&cache->lock);
 }
 
-void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy, uint64_t now_ns)
+void hak_large_tick(struct hak_large_cache *cache, const struct hak_settings *settings,
+                    uint64_t now_ns)
 {
     uint32_t now = (uint32_t)(now_ns >> HAK_LARGE_TICK_SHIFT);
     /* relaxed: estimates; under the lock a thread with an older time does nothing */
     uint32_t since = now - __atomic_load_n(&cache->now, __ATOMIC_RELAXED);
     uint32_t gate =
-        (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS;
+        (uint32_t)(settings->decay_ns >> HAK_LARGE_TICK_SHIFT) / DECAY_STEPS / DECAY_STEPS;
     hak_headroom_refresh(now_ns);
     if (since < (gate < GATE_MOST ? gate : GATE_MOST) &&
         __atomic_load_n(&cache->batched, __ATOMIC_RELAXED) == 0)
         return;
     hak_lock_acquire(&cache->lock);
     hak_learner_turn(cache->learner, now_ns);
-    obey_retention(cache, policy);
-    uint32_t ticks = decay_ticks(cache, policy);
+    obey_retention(cache, settings);
+    uint32_t ticks = decay_ticks(cache, settings);
     if (cache->now == 0 || ((int32_t)since >= 0 && since >= ticks / DECAY_STEPS)) {
         /* relaxed: as above */
         __atomic_store_n(&cache->now, now, __ATOMIC_RELAXED);
-        decay(cache, policy);
+        decay(cache, settings);
     }
     if (cache->batched != 0)
         hak_large_release_batch(cache);
-    if (hak_learner_watches(policy) && hak_learner_is_due(cache->learner, now_ns))
-        hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+    if (hak_learner_watches(settings) && hak_learner_is_due(cache->learner, now_ns))
+        hak_learner_tick(cache->learner, settings, most_retained(settings), now_ns);
     hak_lock_release(&cache->lock);
 }
 
-void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
+void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_settings *settings,
                             uint64_t now_ns)
 {
     hak_lock_acquire(&cache->lock);
-    hak_learner_tick(cache->learner, policy, most_retained(policy), now_ns);
+    hak_learner_tick(cache->learner, settings, most_retained(settings), now_ns);
     hak_lock_release(&cache->lock);
 }
 

@@ -9,19 +9,19 @@
 
 /* ---- functions for all; they take the lock */
 
-/* Tells the time, and purges what was not needed for policy->decay_ns, a few runs in each call. For
- * slow paths; costs a few instructions if nothing is due. Any thread. */
-void hak_large_tick(struct hak_large_cache *cache, const struct hak_policy *policy,
+/* Tells the time, and purges what was not needed for settings->decay_ns, a few runs in each call.
+ * For slow paths; costs a few instructions if nothing is due. Any thread. */
+void hak_large_tick(struct hak_large_cache *cache, const struct hak_settings *settings,
                     uint64_t now_ns);
 
 /* Purges all dirty pages now, and unmaps free segments. Returns the bytes that went back. */
 size_t hak_large_trim(struct hak_large_cache *cache);
 
 /* Near the process's limit of memory: purges unused pages, as many as are missing. */
-void hak_large_relieve(struct hak_large_cache *cache, const struct hak_policy *policy);
+void hak_large_relieve(struct hak_large_cache *cache, const struct hak_settings *settings);
 
 /* The last tick of the learner. */
-void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_policy *policy,
+void hak_large_end_learning(struct hak_large_cache *cache, const struct hak_settings *settings,
                             uint64_t now_ns);
 
 /* ---- functions for large.c; the caller holds the lock */
@@ -50,14 +50,14 @@ void hak_large_mark_free(struct hak_large_cache *cache, struct hak_large_segment
 
 /* Adds a used run to the batch: it is BUSY until the batch is released. May release the lock. */
 void hak_large_batch(struct hak_large_cache *cache, struct hak_unit *run,
-                     const struct hak_policy *policy);
+                     const struct hak_settings *settings);
 
 /* Purges the runs of the batch and makes them free. Releases the lock. */
 void hak_large_release_batch(struct hak_large_cache *cache);
 
 /* After each give: keeps the dirty units within their bound, releases a batch that is old, and lets
  * the learner tick if that is due (the last two not if now_ns is 0). May release the lock. */
-void hak_large_obey(struct hak_large_cache *cache, const struct hak_policy *policy,
+void hak_large_obey(struct hak_large_cache *cache, const struct hak_settings *settings,
                     uint64_t now_ns);
 
 /* Tells the learner that the watched units of a stretch were taken. */

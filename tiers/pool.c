@@ -76,7 +76,7 @@ static void *take_pages_of_new_region(struct hak_pool *pool, unsigned count)
 
 /* Gives an empty slab's pages back to its region. No lock held by the caller. */
 static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
-                         const struct hak_policy *policy)
+                         const struct hak_settings *settings)
 {
     struct hak_region *region = hak_region_of(slab->base);
     unsigned first = (unsigned)(slab - region->slabs);
@@ -85,7 +85,7 @@ static void release_slab(struct hak_pool *pool, struct hak_slab *slab,
     slab->class_id = HAK_CLASS_NONE;
     /* The space takes no note of holes: from here on they count as pages with memory. */
     hak_headroom_take(slab->hole_count * hak_os_page_size());
-    hak_pool_space_give(&pool->space, region, first, slab->pages, policy);
+    hak_pool_space_give(&pool->space, region, first, slab->pages, settings);
     hak_count(pool->source->counters, HAK_COUNTER_SLABS_RELEASED, 1);
 }
 
@@ -298,12 +298,12 @@ static struct hak_page page_of(const struct hak_pool *pool, const void *object)
 }
 
 static void release_all(struct hak_pool *pool, struct hak_slab *empty,
-                        const struct hak_policy *policy)
+                        const struct hak_settings *settings)
 {
     while (empty != NULL) {
         struct hak_slab *slab = empty;
         empty = slab->next;
-        release_slab(pool, slab, policy);
+        release_slab(pool, slab, settings);
     }
 }
 
@@ -338,7 +338,7 @@ static unsigned name_objects(const struct hak_pool *pool, unsigned class_id,
 /* What was found about an object without the lock is asked again under it: of one that was freed
  * twice, the slab may be gone. */
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
-                       const struct hak_policy *policy)
+                       const struct hak_settings *settings)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     struct hak_slab *empty = NULL;
@@ -358,12 +358,12 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chai
     if (hak_unlikely(given != count))
         *chain = hak_chain_make(objects[given], room + given);
     hak_inject();
-    release_all(pool, empty, policy);
+    release_all(pool, empty, settings);
     return given;
 }
 
 bool hak_pool_give_one(struct hak_pool *pool, unsigned class_id, void *object,
-                       const struct hak_policy *policy)
+                       const struct hak_settings *settings)
 {
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     struct hak_slab *empty = NULL;
@@ -374,7 +374,7 @@ bool hak_pool_give_one(struct hak_pool *pool, unsigned class_id, void *object,
         give_one(pool, bin, hak_slab_of(object, page), object, &empty) == HAK_SLAB_GIVEN;
     hak_lock_release(&bin->lock);
     hak_inject();
-    release_all(pool, empty, policy);
+    release_all(pool, empty, settings);
     return is_given;
 }
 
@@ -391,11 +391,11 @@ bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *ob
 
 /* ---- giving back to the kernel -------------------------------------------------------------- */
 
-bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
+bool hak_pool_tick(struct hak_pool *pool, const struct hak_settings *settings, uint64_t now_ns)
 {
-    bool goes_on = hak_pool_holes_tick(pool, policy, now_ns);
+    bool goes_on = hak_pool_holes_tick(pool, settings, now_ns);
     /* Also if nothing is dirty: a claim may have to be given back. */
-    hak_pool_space_tick(&pool->space, policy, now_ns);
+    hak_pool_space_tick(&pool->space, settings, now_ns);
     return goes_on;
 }
 
@@ -416,7 +416,7 @@ static struct hak_slab *take_kept_slab(struct hak_pool_bin *bin)
 static void release_kept_slabs(struct hak_pool *pool)
 {
     /* Nothing is purged here: the caller purges all pages at once, and counts them. */
-    const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = UINT64_MAX};
+    const struct hak_settings keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = UINT64_MAX};
     for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++) {
         struct hak_slab *slab = take_kept_slab(bin_of(pool, class_id));
         if (slab != NULL)

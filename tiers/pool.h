@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/compiler.h"
 #include "os/lock.h"
 #include "os/numa.h"
@@ -129,21 +129,21 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
  * leaves the rest in *chain. It stops at what is no object (an interior pointer, or a second free)
  * and at a broken link; the caller reports these. Returns how many were taken. */
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
-                       const struct hak_policy *policy);
+                       const struct hak_settings *settings);
 
 /* Takes back one object that is in no chain. Returns whether it was given: it is an object of this
  * pool's, and was not free. Else nothing is written. */
 bool hak_pool_give_one(struct hak_pool *pool, unsigned class_id, void *object,
-                       const struct hak_policy *policy);
+                       const struct hak_settings *settings);
 
 /* Whether an object of this pool is free in its slab, and in no front, bundle or inbox. Takes the
  * bin's lock. */
 bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object);
 
-/* Purges a portion of the free pages that were not used for policy->decay_ns: at most
+/* Purges a portion of the free pages that were not used for settings->decay_ns: at most
  * HAK_SPACE_TICK_CALLS calls, and as many for kernel pages inside slabs. Cheap if there are none.
  * Returns whether more is due inside slabs. */
-bool hak_pool_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
+bool hak_pool_tick(struct hak_pool *pool, const struct hak_settings *settings, uint64_t now_ns);
 
 /* Purges all free pages, also those inside slabs, in portions, between which other threads get the
  * locks. Returns bytes. */

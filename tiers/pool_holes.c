@@ -213,7 +213,8 @@ static bool must_wait(struct hak_pool *pool, uint64_t now_ns)
 }
 
 /* relaxed, all: if two threads tick at once, each does a portion */
-bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns)
+bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_settings *settings,
+                         uint64_t now_ns)
 {
     bool is_near = hak_headroom_shortfall() != 0;
     struct round round = {pool, is_near ? WHICH_ALL : WHICH_IDLE, now_ns, portion, 0};
@@ -225,7 +226,7 @@ bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy,
         return false;
     for (unsigned i = 0; i < bins && turn == TURN_OVER; i++) {
         unsigned bin = (first + i) % bins;
-        turn = tick_bin(&round, &pool->bins[bin], is_near ? 0 : policy->decay_ns);
+        turn = tick_bin(&round, &pool->bins[bin], is_near ? 0 : settings->decay_ns);
         __atomic_store_n(&pool->tick_bin, turn == TURN_OVER ? bin + 1 : bin, __ATOMIC_RELAXED);
     }
     if (turn == TURN_REFUSED)

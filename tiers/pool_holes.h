@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "tiers/pool.h"
 
 enum {
@@ -46,7 +46,8 @@ void hak_pool_holes_leave(struct hak_pool_bin *bin, struct hak_slab *slab);
 
 /* Purges a portion of the pages that are due; near the limit of memory, of all that are free.
  * Returns whether more are due. */
-bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_policy *policy, uint64_t now_ns);
+bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_settings *settings,
+                         uint64_t now_ns);
 
 /* Purges all free pages. Returns bytes. */
 size_t hak_pool_holes_purge(struct hak_pool *pool);

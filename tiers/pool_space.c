@@ -370,12 +370,12 @@ static void purge_excess(struct hak_pool_space *space, size_t keep, uint64_t now
 
 /* Bytes that the space may claim: the first ones, and as many as were lately taken again; all, if
  * the learner decides nothing. */
-static size_t retained(const struct hak_pool_space *space, const struct hak_policy *policy)
+static size_t retained(const struct hak_pool_space *space, const struct hak_settings *settings)
 {
-    size_t most = hak_policy_bytes(&policy->slab_retain_bytes);
+    size_t most = hak_settings_bytes(&settings->slab_retain_bytes);
     size_t rise = space->rise[0] > space->rise[1] ? space->rise[0] : space->rise[1];
     size_t again = hak_lesser(rise, space->again_bytes[0] + space->again_bytes[1]);
-    if (policy->credit == NULL || !hak_learner_decides(policy))
+    if (settings->credit == NULL || !hak_learner_decides(settings))
         return most;
     return hak_lesser(most, hak_pool_space_first(space->used_bytes) + again);
 }
@@ -387,10 +387,10 @@ static size_t beside(const struct hak_pool_space *space)
 }
 
 /* Ends a time of decay, begins the next, and gives back what the claim did not need. */
-static void turn_times(struct hak_pool_space *space, const struct hak_policy *policy,
+static void turn_times(struct hak_pool_space *space, const struct hak_settings *settings,
                        uint64_t now_ns)
 {
-    uint64_t decay_ns = policy->decay_ns;
+    uint64_t decay_ns = settings->decay_ns;
     if (!is_older(space->taken_ns, now_ns, decay_ns))
         return;
     bool skipped = is_older(space->taken_ns + decay_ns, now_ns, decay_ns);
@@ -402,44 +402,45 @@ static void turn_times(struct hak_pool_space *space, const struct hak_policy *po
     space->taken_ns = now_ns;
     size_t kept = hak_align_up(hak_greater(space->most_kept, beside(space)), CLAIM_STEP);
     space->most_kept = 0;
-    hak_credit_give_back(policy, &space->claim, kept, retained(space, policy));
+    hak_credit_give_back(settings, &space->claim, kept, retained(space, settings));
 }
 
 /* Sets the claim to `wanted` bytes, or fewer if the credit does not allow more, and returns it. */
-static size_t claimed(struct hak_pool_space *space, const struct hak_policy *policy, size_t wanted)
+static size_t claimed(struct hak_pool_space *space, const struct hak_settings *settings,
+                      size_t wanted)
 {
     struct hak_claim *claim = &space->claim;
-    size_t retain = retained(space, policy);
+    size_t retain = retained(space, settings);
     size_t has = hak_lesser(retain, claim->bytes);
-    hak_credit_give_back(policy, claim, has, retain);
+    hak_credit_give_back(settings, claim, has, retain);
     if (hak_unlikely(wanted > has && has < retain)) {
         /* In steps, so that the heap's credit is seldom written. */
         size_t exact = hak_lesser(wanted, retain) - has;
         size_t stepped = hak_lesser(hak_align_up(has + exact, CLAIM_STEP), retain) - has;
-        if (!hak_credit_claim(policy, claim, stepped, retain) && exact < stepped)
-            hak_credit_claim(policy, claim, exact, retain);
+        if (!hak_credit_claim(settings, claim, stepped, retain) && exact < stepped)
+            hak_credit_claim(settings, claim, exact, retain);
     } else if (has != 0) {
-        hak_credit_give_back(policy, claim, hak_minus(has, hak_credit_excess(policy)), retain);
+        hak_credit_give_back(settings, claim, hak_minus(has, hak_credit_excess(settings)), retain);
     }
     return claim->bytes;
 }
 
-/* How many bytes may stay dirty: see the header. A policy that keeps all needs no claim. */
-static size_t keep_bytes(struct hak_pool_space *space, const struct hak_policy *policy,
+/* How many bytes may stay dirty: see the header. Settings that keep all need no claim. */
+static size_t keep_bytes(struct hak_pool_space *space, const struct hak_settings *settings,
                          uint64_t now_ns)
 {
-    size_t most = hak_policy_bytes(&policy->slab_retain_bytes);
+    size_t most = hak_settings_bytes(&settings->slab_retain_bytes);
     if (most == SIZE_MAX)
         return most;
-    turn_times(space, policy, now_ns);
+    turn_times(space, settings, now_ns);
     space->most_kept = hak_greater(space->most_kept, beside(space));
-    size_t keep = space->used_bytes / SHARE + claimed(space, policy, beside(space));
+    size_t keep = space->used_bytes / SHARE + claimed(space, settings, beside(space));
     size_t can = hak_minus(space->dirty_bytes, hak_headroom_shortfall());
     return hak_lesser(hak_lesser(keep, most), can);
 }
 
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
-                         unsigned count, const struct hak_policy *policy)
+                         unsigned count, const struct hak_settings *settings)
 {
     struct budget budget = {HAK_SPACE_GIVE_CALLS, HAK_SPACE_PORTION_PAGES, VISITS};
     uint64_t now = hak_os_coarse_now_ns();
@@ -454,23 +455,23 @@ void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region
     space->least_used = hak_lesser(space->least_used, space->used_bytes);
     enter_fits(space, region);
     update_dirty(space, region, now);
-    purge_due(space, policy->decay_ns, now, &budget);
-    purge_excess(space, keep_bytes(space, policy, now), now, &budget);
+    purge_due(space, settings->decay_ns, now, &budget);
+    purge_excess(space, keep_bytes(space, settings, now), now, &budget);
     hak_lock_release(&space->lock);
 }
 
-void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *policy,
+void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_settings *settings,
                          uint64_t now_ns)
 {
     struct budget budget = {HAK_SPACE_TICK_CALLS, HAK_SPACE_PORTION_PAGES, VISITS};
     if (!hak_lock_try(&space->lock))
         return;
-    purge_due(space, policy->decay_ns, now_ns, &budget);
-    turn_times(space, policy, now_ns);
-    size_t fair = hak_credit_fair(policy, &space->claim);
-    hak_credit_give_back(policy, &space->claim, fair, retained(space, policy));
+    purge_due(space, settings->decay_ns, now_ns, &budget);
+    turn_times(space, settings, now_ns);
+    size_t fair = hak_credit_fair(settings, &space->claim);
+    hak_credit_give_back(settings, &space->claim, fair, retained(space, settings));
     if (hak_unlikely(hak_headroom_shortfall() != 0))
-        purge_excess(space, keep_bytes(space, policy, now_ns), now_ns, &budget);
+        purge_excess(space, keep_bytes(space, settings, now_ns), now_ns, &budget);
     hak_lock_release(&space->lock);
 }
 

@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 #include "learn/credit.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/lock.h"
 #include "os/numa.h"
 #include "tiers/page_map.h"
@@ -139,13 +139,13 @@ void *hak_pool_space_take(struct hak_pool_space *space, unsigned count);
 void *hak_pool_space_add(struct hak_pool_space *space, struct hak_region *region, unsigned count);
 
 /* Takes back `count` pages, which must be reserved in the page map. If the space then holds more
- * dirty pages than the policy allows, it purges regions visited longest ago. */
+ * dirty pages than the settings allow, it purges regions visited longest ago. */
 void hak_pool_space_give(struct hak_pool_space *space, struct hak_region *region, unsigned first,
-                         unsigned count, const struct hak_policy *policy);
+                         unsigned count, const struct hak_settings *settings);
 
-/* Purges a portion of the pages that were free and dirty for policy->decay_ns. A page that stays
+/* Purges a portion of the pages that were free and dirty for settings->decay_ns. A page that stays
  * free is due after at most twice that time, even if others of its region come and go. */
-void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_policy *policy,
+void hak_pool_space_tick(struct hak_pool_space *space, const struct hak_settings *settings,
                          uint64_t now_ns);
 
 /* Purges all free pages, in portions. Returns bytes. */

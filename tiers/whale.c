@@ -170,11 +170,11 @@ static bool map_whale(struct hak_whale *whale, const struct hak_region_source *s
     return true;
 }
 
-void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy)
+void hak_whale_start(struct hak_whales *whales, const struct hak_settings *settings)
 {
     hak_lock_acquire(&whales->lock);
     whales->learner.arms = 1u << HAK_ARM_KEEP | 1u << HAK_ARM_DONTNEED;
-    hak_learner_start(&whales->learner, policy, 0);
+    hak_learner_start(&whales->learner, settings, 0);
     hak_lock_release(&whales->lock);
 }
 
@@ -324,9 +324,9 @@ static void move_to(struct hak_whale *whale, const struct hak_region_source *sou
 }
 
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
-                     size_t alignment, enum hak_zero zero, const struct hak_policy *policy)
+                     size_t alignment, enum hak_zero zero, const struct hak_settings *settings)
 {
-    (void)policy;
+    (void)settings;
     size = mapping_size(size);
     if (size == 0)
         return NULL;
@@ -361,27 +361,27 @@ void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *
     return whale->address;
 }
 
-/* Puts a freed whale into the cache, if policy and learner keep it. Returns a list of whales to
+/* Puts a freed whale into the cache, if settings and learner keep it. Returns a list of whales to
  * unmap: the freed one, or older ones that exceed the cache's bound. Lock held. */
 static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale *whale,
-                                     const struct hak_policy *policy)
+                                     const struct hak_settings *settings)
 {
     struct hak_learner *learner = &whales->learner;
-    size_t most = hak_learner_retain(learner, policy, hak_whale_cache_most(policy));
+    size_t most = hak_learner_retain(learner, settings, hak_whale_cache_most(settings));
     struct hak_learn_give give = {
         .id = (uintptr_t)whale->address,
         .units = units_of(whale),
         .key = (uint8_t)hak_learn_bucket(whale->size),
         .now_ns = hak_os_coarse_now_ns(),
     };
-    unsigned pin = policy->pinned[give.key];
+    unsigned pin = settings->pinned[give.key];
     give.arm = pin != 0 ? (uint8_t)(pin - 1)
-                        : (uint8_t)hak_learner_choose(learner, policy, give.key, give.units);
+                        : (uint8_t)hak_learner_choose(learner, settings, give.key, give.units);
     bool is_purged = hak_arms[give.arm].act == HAK_ACT_PURGE;
     /* A whale that is spread over nodes that the program chose serves no other request. */
     bool is_kept = whale->size <= most && whale->source->node != HAK_NODE_SPREAD && !is_purged &&
-                   hak_headroom_shortfall() == 0 && policy->decay_ns != 0;
-    if (hak_learner_watches(policy)) {
+                   hak_headroom_shortfall() == 0 && settings->decay_ns != 0;
+    if (hak_learner_watches(settings)) {
         give.is_purged = is_purged;
         give.spent_ns = is_purged ? hak_learner_act_ns(learner, give.arm, give.units) : 0;
         hak_learner_gave(learner, &give);
@@ -393,24 +393,24 @@ static struct hak_whale *keep_or_not(struct hak_whales *whales, struct hak_whale
     hak_whale_cache_push(whales, whale);
     size_t before = whales->cached_bytes;
     hak_learner_saw(learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, before >> HAK_LARGE_UNIT_SHIFT, 0);
-    if (before > most && hak_learner_grow_retain(learner, policy, hak_whale_cache_most(policy)))
-        most = hak_learner_retain(learner, policy, hak_whale_cache_most(policy));
-    most = hak_whale_cache_claim(whales, policy, before < most ? before : most, most);
+    if (before > most && hak_learner_grow_retain(learner, settings, hak_whale_cache_most(settings)))
+        most = hak_learner_retain(learner, settings, hak_whale_cache_most(settings));
+    most = hak_whale_cache_claim(whales, settings, before < most ? before : most, most);
     struct hak_whale *evicted = hak_whale_cache_evict(whales, most, HAK_WHALE_CACHED_MAX);
-    hak_whale_cache_settle(whales, policy);
+    hak_whale_cache_settle(whales, settings);
     hak_learner_saw(learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP,
                     (before - whales->cached_bytes) >> HAK_LARGE_UNIT_SHIFT, 0);
     return evicted;
 }
 
-static void tick_learner(struct hak_whales *whales, const struct hak_policy *policy,
+static void tick_learner(struct hak_whales *whales, const struct hak_settings *settings,
                          uint64_t now_ns)
 {
-    if (hak_learner_watches(policy) && hak_learner_is_due(&whales->learner, now_ns))
-        hak_learner_tick(&whales->learner, policy, hak_whale_cache_most(policy), now_ns);
+    if (hak_learner_watches(settings) && hak_learner_is_due(&whales->learner, now_ns))
+        hak_learner_tick(&whales->learner, settings, hak_whale_cache_most(settings), now_ns);
 }
 
-bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_policy *policy)
+bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_settings *settings)
 {
     hak_lock_acquire(&whales->lock);
     struct hak_whale *whale = find(whales, object);
@@ -423,8 +423,8 @@ bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_po
     hak_count(whale->source->counters, HAK_COUNTER_WHALE_UNMAPS, 1);
     /* Still mapped but free: so a second free differs from one of a foreign pointer. */
     withdraw(object, HAK_PAGE_RESERVED);
-    struct hak_whale *excess = keep_or_not(whales, whale, policy);
-    tick_learner(whales, policy, hak_os_coarse_now_ns());
+    struct hak_whale *excess = keep_or_not(whales, whale, settings);
+    tick_learner(whales, settings, hak_os_coarse_now_ns());
     hak_lock_release(&whales->lock);
     unmap_list(whales, excess);
     return true;
@@ -527,17 +527,17 @@ void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enu
     return resized(whales, whale, address, size);
 }
 
-void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, uint64_t now_ns)
+void hak_whale_tick(struct hak_whales *whales, const struct hak_settings *settings, uint64_t now_ns)
 {
     uint32_t now = (uint32_t)(now_ns >> HAK_LARGE_TICK_SHIFT);
-    uint32_t look = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT) / HAK_WHALE_CACHED_MAX;
+    uint32_t look = (uint32_t)(settings->decay_ns >> HAK_LARGE_TICK_SHIFT) / HAK_WHALE_CACHED_MAX;
     look = look < LOOK_MOST ? look : LOOK_MOST;
     /* relaxed: an estimate; under the lock a thread with an older time does nothing */
     if (now - __atomic_load_n(&whales->now, __ATOMIC_RELAXED) < look)
         return;
     struct hak_whale *old = NULL;
     hak_lock_acquire(&whales->lock);
-    uint32_t decay = (uint32_t)(policy->decay_ns >> HAK_LARGE_TICK_SHIFT);
+    uint32_t decay = (uint32_t)(settings->decay_ns >> HAK_LARGE_TICK_SHIFT);
     if (whales->now == 0 || (int32_t)(now - whales->now) >= 0) {
         __atomic_store_n(&whales->now, now, __ATOMIC_RELAXED); /* relaxed: as above */
         while (whales->oldest != NULL && now - whales->oldest->freed >= decay) {
@@ -547,17 +547,17 @@ void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, 
             old = whale;
         }
     }
-    tick_learner(whales, policy, now_ns);
-    hak_whale_cache_settle(whales, policy);
+    tick_learner(whales, settings, now_ns);
+    hak_whale_cache_settle(whales, settings);
     hak_lock_release(&whales->lock);
     unmap_list(whales, old);
 }
 
-void hak_whale_end_learning(struct hak_whales *whales, const struct hak_policy *policy,
+void hak_whale_end_learning(struct hak_whales *whales, const struct hak_settings *settings,
                             uint64_t now_ns)
 {
     hak_lock_acquire(&whales->lock);
-    hak_learner_tick(&whales->learner, policy, hak_whale_cache_most(policy), now_ns);
+    hak_learner_tick(&whales->learner, settings, hak_whale_cache_most(settings), now_ns);
     hak_lock_release(&whales->lock);
 }
 

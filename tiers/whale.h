@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #include "learn/learner.h"
-#include "learn/policy.h"
+#include "learn/settings.h"
 #include "os/lock.h"
 #include "os/memory.h"
 #include "tiers/large.h"
@@ -69,16 +69,16 @@ struct hak_whale_bytes {
     size_t cached;
 };
 
-/* Begins to learn anew, by the policy. No other thread may use the whales. */
-void hak_whale_start(struct hak_whales *whales, const struct hak_policy *policy);
+/* Begins to learn anew, by the settings. No other thread may use the whales. */
+void hak_whale_start(struct hak_whales *whales, const struct hak_settings *settings);
 
 /* size: up to PTRDIFF_MAX; alignment: any power of two (2 MiB is always given). NULL: out of
  * memory, or of address space. source must outlive the whale. */
 void *hak_whale_take(struct hak_whales *whales, const struct hak_region_source *source, size_t size,
-                     size_t alignment, enum hak_zero zero, const struct hak_policy *policy);
+                     size_t alignment, enum hak_zero zero, const struct hak_settings *settings);
 
 /* False, with nothing done, if no live whale begins there. */
-bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_policy *policy);
+bool hak_whale_give(struct hak_whales *whales, void *object, const struct hak_settings *settings);
 
 /* Usable bytes; 0 if no live whale begins there. */
 size_t hak_whale_size(struct hak_whales *whales, const void *object);
@@ -99,11 +99,12 @@ void hak_whale_adopt(struct hak_whales *whales, const void *object,
  * split the mapping). */
 void *hak_whale_resize(struct hak_whales *whales, void *object, size_t size, enum hak_os_move move);
 
-/* Tells the time, and unmaps whales that were cached for policy->decay_ns. For slow paths. */
-void hak_whale_tick(struct hak_whales *whales, const struct hak_policy *policy, uint64_t now_ns);
+/* Tells the time, and unmaps whales that were cached for settings->decay_ns. For slow paths. */
+void hak_whale_tick(struct hak_whales *whales, const struct hak_settings *settings,
+                    uint64_t now_ns);
 
 /* The last tick of the learner. */
-void hak_whale_end_learning(struct hak_whales *whales, const struct hak_policy *policy,
+void hak_whale_end_learning(struct hak_whales *whales, const struct hak_settings *settings,
                             uint64_t now_ns);
 
 /* Unmaps all cached whales. Returns their bytes. */

@@ -54,9 +54,9 @@ void hak_whale_drop_descriptor(struct hak_whales *whales, struct hak_whale *whal
 
 /* ---- the cache ---- */
 
-size_t hak_whale_cache_most(const struct hak_policy *policy)
+size_t hak_whale_cache_most(const struct hak_settings *settings)
 {
-    return hak_policy_bytes(&policy->whale_retain_bytes);
+    return hak_settings_bytes(&settings->whale_retain_bytes);
 }
 
 void hak_whale_cache_push(struct hak_whales *whales, struct hak_whale *whale)
@@ -139,17 +139,17 @@ struct hak_whale *hak_whale_cache_evict(struct hak_whales *whales, size_t bytes,
     return evicted;
 }
 
-size_t hak_whale_cache_claim(struct hak_whales *whales, const struct hak_policy *policy,
+size_t hak_whale_cache_claim(struct hak_whales *whales, const struct hak_settings *settings,
                              size_t bytes, size_t retain)
 {
     size_t has = whales->claim.bytes;
     if (bytes > has)
-        hak_credit_claim(policy, &whales->claim, bytes - has, retain);
+        hak_credit_claim(settings, &whales->claim, bytes - has, retain);
     return whales->claim.bytes;
 }
 
-void hak_whale_cache_settle(struct hak_whales *whales, const struct hak_policy *policy)
+void hak_whale_cache_settle(struct hak_whales *whales, const struct hak_settings *settings)
 {
-    size_t retain = hak_learner_retain(&whales->learner, policy, hak_whale_cache_most(policy));
-    hak_credit_give_back(policy, &whales->claim, whales->cached_bytes, retain);
+    size_t retain = hak_learner_retain(&whales->learner, settings, hak_whale_cache_most(settings));
+    hak_credit_give_back(settings, &whales->claim, whales->cached_bytes, retain);
 }

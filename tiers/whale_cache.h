@@ -15,7 +15,7 @@ struct hak_whale *hak_whale_new_descriptor(struct hak_whales *whales);
 void hak_whale_drop_descriptor(struct hak_whales *whales, struct hak_whale *whale);
 
 /* The most bytes that the cache may ever keep. */
-size_t hak_whale_cache_most(const struct hak_policy *policy);
+size_t hak_whale_cache_most(const struct hak_settings *settings);
 
 /* Puts a whale into the cache, as the youngest. */
 void hak_whale_cache_push(struct hak_whales *whales, struct hak_whale *whale);
@@ -42,10 +42,10 @@ struct hak_whale *hak_whale_cache_evict(struct hak_whales *whales, size_t bytes,
 
 /* Claims so many bytes of the heap's credit. Returns how many the cache may hold. retain: the bound
  * of the learner. */
-size_t hak_whale_cache_claim(struct hak_whales *whales, const struct hak_policy *policy,
+size_t hak_whale_cache_claim(struct hak_whales *whales, const struct hak_settings *settings,
                              size_t bytes, size_t retain);
 
 /* Gives back what is claimed beyond the cached bytes. */
-void hak_whale_cache_settle(struct hak_whales *whales, const struct hak_policy *policy);
+void hak_whale_cache_settle(struct hak_whales *whales, const struct hak_settings *settings);
 
 #endif

@@ -65,7 +65,7 @@ static inline struct hak_heap *world_start(void)
     hak_size_class_start();
     hak_link_start(0x6a09e667f3bcc909);
     hak_grace_start();
-    EXPECT_EQ(hak_heap_start(heap, &hak_policy_fixed), 0);
+    EXPECT_EQ(hak_heap_start(heap, &hak_settings_default), 0);
     return heap;
 }
 

@@ -63,7 +63,7 @@ static void foreign_magazine_is_kept(void)
     struct hak_chain chains[3];
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
         chains[i] = world_chain(home, CLASS, bundle);
-    heap->policy_store.remote = HAK_REMOTE_ADOPT;
+    heap->settings_store.remote = HAK_REMOTE_ADOPT;
     front->slow_calls = 0;
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
         while (hak_chain_top(chains[i]) != NULL)
@@ -77,7 +77,7 @@ static void foreign_magazine_is_kept(void)
     EXPECT(object != NULL && hak_page_find(object).home == home->id);
     EXPECT_EQ(front->spare_bytes, 0);
     world_give(front, object);
-    heap->policy_store.remote = HAK_REMOTE_HOME;
+    heap->settings_store.remote = HAK_REMOTE_HOME;
     hak_front_destroy(front);
     world_expect_nothing_lost();
 }
@@ -212,7 +212,7 @@ static void pass_on_between(const char *shards, enum hak_remote remote)
     struct worker workers[THREADS];
     memset(workers, 0, sizeof workers);
     REQUIRE(world_by_turns(shards) != NULL);
-    hak_heap_default()->policy_store.remote = remote;
+    hak_heap_default()->settings_store.remote = remote;
     int64_t out = world_objects_out();
     for (unsigned i = 0; i < THREADS; i++)
         workers[i].number = i;
@@ -225,7 +225,7 @@ static void pass_on_between(const char *shards, enum hak_remote remote)
     EXPECT_GE(given, 1);
     empty_table();
     EXPECT_EQ(world_objects_out(), out); /* each is counted on both ways */
-    hak_heap_default()->policy_store.remote = HAK_REMOTE_HOME;
+    hak_heap_default()->settings_store.remote = HAK_REMOTE_HOME;
     EXPECT_EQ(world_sum(HAK_COUNTER_REFILL_FAILED), 0);
     world_expect_nothing_lost();
 }

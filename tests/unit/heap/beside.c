@@ -134,9 +134,9 @@ static void put_off(void)
     start();
     struct hak_heap *heap = hak_heap_default();
     for (unsigned i = 0; i < RUNS; i++)
-        runs[i] = i % 4 != 0 ? hak_large_take(&shard->large, 100000, 1, HAK_ZERO_NO, heap->policy)
+        runs[i] = i % 4 != 0 ? hak_large_take(&shard->large, 100000, 1, HAK_ZERO_NO, heap->settings)
                              : hak_whale_take(&heap->whales, &shard->source, 64u << 20, 4096,
-                                              HAK_ZERO_NO, heap->policy);
+                                              HAK_ZERO_NO, heap->settings);
     size_t used = hak_large_bytes(&shard->large).used;
     for (unsigned i = 0; i < RUNS; i++)
         EXPECT(hak_beside_defer(runs[i]));

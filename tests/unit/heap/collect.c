@@ -61,7 +61,7 @@ static void tells_where(void)
     void *object = world_take(front, OTHER_CLASS);
     hak_shard_send_home(map->shards[0], CLASS, foreign); /* now: a refill sorts inboxes */
     void *run =
-        hak_large_take(&map->shards[1]->large, LARGE, 4096, HAK_ZERO_NO, map->shards[1]->policy);
+        hak_large_take(&map->shards[1]->large, LARGE, 4096, HAK_ZERO_NO, map->shards[1]->settings);
     fill_in();
     EXPECT_EQ(live(CLASS), 20);
     EXPECT_EQ(of_class(CLASS, HAK_CLASS_FIGURE_IN_TRANSFER_CACHE), bundle);
@@ -80,7 +80,7 @@ static void tells_where(void)
     EXPECT_GE(total.figures[HAK_FIGURE_MAPPED], total.figures[HAK_FIGURE_RESIDENT]);
     world_give(front, object);
     hak_front_destroy(front);
-    EXPECT_EQ(hak_large_give(run, map->shards[1]->policy), 1);
+    EXPECT_EQ(hak_large_give(run, map->shards[1]->settings), 1);
     hak_shard_give_to_slabs(CLASS, mine);
     fill_in();
     EXPECT_EQ(live(CLASS) + live(OTHER_CLASS) + total.figures[HAK_FIGURE_RUNS], 0);

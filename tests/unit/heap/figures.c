@@ -10,7 +10,7 @@ enum { CLASS = 30, LARGE = 300 * 1024, WHALE = 20 * 1024 * 1024 };
 
 static void *take_large(struct hak_shard *shard)
 {
-    return hak_large_take(&shard->large, LARGE, 4096, HAK_ZERO_NO, shard->policy);
+    return hak_large_take(&shard->large, LARGE, 4096, HAK_ZERO_NO, shard->settings);
 }
 
 static void totals_agree(void)
@@ -32,7 +32,7 @@ static void totals_agree(void)
         memset(runs[i], 1, LARGE);
     }
     void *whale = hak_whale_take(&heap->whales, &map->shards[1]->source, WHALE, 4096, HAK_ZERO_NO,
-                                 heap->policy);
+                                 heap->settings);
     REQUIRE(whale != NULL);
     hak_heap_totals(heap, &full);
     EXPECT_EQ(full.in_use_slabs, 3 * hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);
@@ -44,9 +44,9 @@ static void totals_agree(void)
 
     for (unsigned i = 0; i < 3; i++) {
         hak_shard_give_to_slabs(CLASS, words[i]);
-        EXPECT_EQ(hak_large_give(runs[i], heap->policy), 1);
+        EXPECT_EQ(hak_large_give(runs[i], heap->settings), 1);
     }
-    EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->policy), 1);
+    EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->settings), 1);
     hak_heap_totals(heap, &after);
     EXPECT_EQ(after.in_use_small, 0);
     EXPECT_EQ(after.in_use_large + after.in_use_whales, 0);

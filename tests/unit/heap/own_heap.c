@@ -39,7 +39,7 @@ static void shards_as_the_domains_say(void)
     const struct hak_shard_map *map = world_place(&machine);
     REQUIRE(map != NULL);
     struct hak_own_heap *heap =
-        hak_own_heap_make(&unlimited, &hak_policy_fixed, map->domains, HAK_NODE_ANY, NULL);
+        hak_own_heap_make(&unlimited, &hak_settings_default, map->domains, HAK_NODE_ANY, NULL);
     REQUIRE(heap != NULL);
     EXPECT_EQ(heap->count, 8);
     for (unsigned index = 0; index < heap->count; index++) {
@@ -53,7 +53,7 @@ static void shards_as_the_domains_say(void)
     EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
     EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_NOT_LIVE);
     struct hak_own_heap *again =
-        hak_own_heap_make(&unlimited, &hak_policy_fixed, map->domains, HAK_NODE_ANY, NULL);
+        hak_own_heap_make(&unlimited, &hak_settings_default, map->domains, HAK_NODE_ANY, NULL);
     EXPECT(again == heap);
     EXPECT_EQ(hak_own_heap_end(again), HAK_OWN_ENDED);
 }
@@ -66,7 +66,7 @@ static void any_shard_serves(void)
     struct hak_terms terms = {.limit = REGION, .is_dumped = 1};
     REQUIRE(map != NULL);
     struct hak_own_heap *heap =
-        hak_own_heap_make(&terms, &hak_policy_fixed, map->domains, HAK_NODE_ANY, NULL);
+        hak_own_heap_make(&terms, &hak_settings_default, map->domains, HAK_NODE_ANY, NULL);
     REQUIRE(heap != NULL);
     /* Another shard than the caller's has taken it. */
     struct hak_own_request request = {100, 1, hak_size_class(100), HAK_ZERO_NO};
@@ -121,7 +121,7 @@ static void calls_are_waited_for(void)
     world_start();
     for (unsigned round = 0; round < 50; round++) {
         is_over = 0;
-        shared = hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+        shared = hak_own_heap_make(&unlimited, &hak_settings_default, NULL, HAK_NODE_ANY, NULL);
         REQUIRE(shared != NULL);
         threads_run(4, act, roles, sizeof roles[0]);
     }
@@ -159,7 +159,7 @@ static void *free_for_others(void *unused)
 static void make_and_end(void)
 {
     struct hak_own_heap *heap =
-        hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+        hak_own_heap_make(&unlimited, &hak_settings_default, NULL, HAK_NODE_ANY, NULL);
     REQUIRE(heap != NULL);
     __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST);
     for (unsigned slot = 0; slot < SLOTS; slot++) {
@@ -198,7 +198,7 @@ static void upkeep_reaches_all(void)
     struct hak_own_heap *heaps[3];
     world_start();
     for (unsigned i = 0; i < 3; i++) {
-        heaps[i] = hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+        heaps[i] = hak_own_heap_make(&unlimited, &hak_settings_default, NULL, HAK_NODE_ANY, NULL);
         REQUIRE(heaps[i] != NULL);
         void *run = take(heaps[i], RUN);
         REQUIRE(run != NULL);
@@ -225,7 +225,7 @@ static void others_are_seen(void)
 {
     world_start();
     struct hak_own_heap *heap =
-        hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+        hak_own_heap_make(&unlimited, &hak_settings_default, NULL, HAK_NODE_ANY, NULL);
     REQUIRE(heap != NULL);
     struct hak_own_mark mark = hak_own_heap_mark(heap);
     EXPECT_EQ(hak_own_heap_was_busy(heap, &mark), 0);

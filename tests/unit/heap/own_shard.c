@@ -14,7 +14,7 @@ static struct hak_terms terms = {.is_dumped = 1};
 static struct hak_own_shard *open_shard(void)
 {
     world_start();
-    struct hak_own_shard *shard = hak_own_shard_make(NULL, &terms, &hak_policy_fixed, -1);
+    struct hak_own_shard *shard = hak_own_shard_make(NULL, &terms, &hak_settings_default, -1);
     if (EXPECT(shard != NULL))
         hak_own_shard_open(shard);
     return shard;

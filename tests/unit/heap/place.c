@@ -28,7 +28,7 @@ static void placed_as_the_domains_say(void)
         EXPECT_EQ(shard->index, index);
         EXPECT(shard->map == map);
         EXPECT_EQ(shard->source.node, index / 2);
-        EXPECT(shard->policy == heap->policy);
+        EXPECT(shard->settings == heap->settings);
     }
     for (unsigned cpu = 0; cpu < 12; cpu++)
         EXPECT(hak_shard_map_at(hak_heap_map(heap), cpu, 0) == map->shards[cpu / 3]);

@@ -56,7 +56,7 @@ static void purges_stop(void)
     for (unsigned i = 0; i < HEAPS; i++) {
         const struct hak_own_request request = {4 * MIB, 1, HAK_CLASS_NONE, HAK_ZERO_NO};
         bool must_tell = false;
-        heaps[i] = hak_own_heap_make(&unlimited, &hak_policy_fixed, NULL, HAK_NODE_ANY, NULL);
+        heaps[i] = hak_own_heap_make(&unlimited, &hak_settings_default, NULL, HAK_NODE_ANY, NULL);
         REQUIRE(heaps[i] != NULL);
         void *run = hak_own_heap_take(heaps[i], &request, &must_tell);
         REQUIRE(run != NULL);

@@ -26,16 +26,16 @@ static unsigned reclaim_all(struct hak_heap *heap, struct hak_front *own)
 static void give_whale(struct hak_heap *heap)
 {
     const struct hak_region_source *source = &hak_shard_of_id(1)->source;
-    void *whale = hak_whale_take(&heap->whales, source, WHALE, 4096, HAK_ZERO_NO, heap->policy);
+    void *whale = hak_whale_take(&heap->whales, source, WHALE, 4096, HAK_ZERO_NO, heap->settings);
     if (EXPECT(whale != NULL))
-        EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->policy), 1);
+        EXPECT_EQ(hak_whale_give(&heap->whales, whale, heap->settings), 1);
 }
 
 static void give_run(struct hak_heap *heap, struct hak_shard *shard)
 {
-    void *run = hak_large_take(&shard->large, LARGE, 4096, HAK_ZERO_NO, heap->policy);
+    void *run = hak_large_take(&shard->large, LARGE, 4096, HAK_ZERO_NO, heap->settings);
     if (EXPECT(run != NULL))
-        EXPECT_EQ(hak_large_give(run, heap->policy), 1);
+        EXPECT_EQ(hak_large_give(run, heap->settings), 1);
 }
 
 /* A whale that is cached is enough for the first try; runs and slabs stay what they are. */
@@ -125,7 +125,7 @@ static void free_runs_serve(void)
     const struct hak_shard_map *map = world_by_turns("3");
     REQUIRE(map != NULL);
     EXPECT(hak_reclaim_run(map->shards[0], LARGE, 4096, HAK_ZERO_NO) == NULL);
-    void *live = hak_large_take(&map->shards[2]->large, LARGE, 4096, HAK_ZERO_NO, heap->policy);
+    void *live = hak_large_take(&map->shards[2]->large, LARGE, 4096, HAK_ZERO_NO, heap->settings);
     size_t mapped = world_sum(HAK_COUNTER_BYTES_MAPPED);
     char *run = hak_reclaim_run(map->shards[0], LARGE, 4096, HAK_ZERO_YES);
     char *small = hak_reclaim_run(map->shards[1], 100, 4096, HAK_ZERO_NO);
@@ -133,8 +133,8 @@ static void free_runs_serve(void)
     EXPECT_EQ(hak_large_size(small), 4096);
     memset(small, 1, 100);
     EXPECT_EQ(world_sum(HAK_COUNTER_BYTES_MAPPED), mapped);
-    EXPECT_EQ(hak_large_give(run, heap->policy) + hak_large_give(small, heap->policy) +
-                  hak_large_give(live, heap->policy),
+    EXPECT_EQ(hak_large_give(run, heap->settings) + hak_large_give(small, heap->settings) +
+                  hak_large_give(live, heap->settings),
               3);
     world_expect_nothing_lost();
 }

@@ -10,7 +10,7 @@ enum { CLASS = 30, LARGE = 300 * 1024, CALLS = 8 };
 
 static void *run_of(struct hak_heap *heap)
 {
-    return hak_large_take(&hak_shard_of_id(1)->large, LARGE, 4096, HAK_ZERO_NO, heap->policy);
+    return hak_large_take(&hak_shard_of_id(1)->large, LARGE, 4096, HAK_ZERO_NO, heap->settings);
 }
 
 static size_t dirty(void)
@@ -21,8 +21,8 @@ static size_t dirty(void)
 /* As HAKMEM_DECAY says, and HAKMEM_LEARN=off. */
 static void set_decay(struct hak_heap *heap, uint64_t decay_ns)
 {
-    heap->policy_store.mode = HAK_LEARN_OFF;
-    heap->policy_store.decay_ns = decay_ns;
+    heap->settings_store.mode = HAK_LEARN_OFF;
+    heap->settings_store.decay_ns = decay_ns;
     hak_heap_set_retain(heap, heap->retain_bytes);
     hak_heap_start_learning(heap);
 }
@@ -31,7 +31,7 @@ static void nothing_is_kept_without_decay(void)
 {
     struct hak_heap *heap = world_start();
     set_decay(heap, 0);
-    EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
+    EXPECT_EQ(hak_large_give(run_of(heap), heap->settings), 1);
     EXPECT_EQ(dirty(), 0);
     struct hak_chain chains[12];
     for (unsigned i = 0; i < TAP_COUNT(chains); i++)
@@ -46,10 +46,10 @@ static void nothing_is_kept_without_decay(void)
 static void nor_by_a_learner(void)
 {
     struct hak_heap *heap = world_start();
-    heap->policy_store.mode = HAK_LEARN_ON;
-    heap->policy_store.decay_ns = 0;
+    heap->settings_store.mode = HAK_LEARN_ON;
+    heap->settings_store.decay_ns = 0;
     hak_heap_start_learning(heap);
-    EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
+    EXPECT_EQ(hak_large_give(run_of(heap), heap->settings), 1);
     EXPECT_EQ(dirty(), 0);
 }
 
@@ -57,7 +57,7 @@ static void looks_make_it_decay(struct hak_front *front)
 {
     struct hak_heap *heap = world_start();
     set_decay(heap, 20 * 1000 * 1000);
-    EXPECT_EQ(hak_large_give(run_of(heap), heap->policy), 1);
+    EXPECT_EQ(hak_large_give(run_of(heap), heap->settings), 1);
     EXPECT_GE(dirty(), LARGE);
     for (unsigned round = 0; round < 50 && dirty() != 0; round++) {
         for (unsigned call = 0; call < CALLS; call++) {
@@ -109,20 +109,20 @@ static void one_of_many_looks_through_the_shard(void)
     shard->last_look_ns = now; /* another front just did */
     shard->tiny.ticked_ns = 1;
     look(front);
-    if (hak_os_coarse_now_ns() - now < hak_decay_pause_ns(heap->policy) / 8)
+    if (hak_os_coarse_now_ns() - now < hak_decay_pause_ns(heap->settings) / 8)
         EXPECT_EQ(shard->tiny.ticked_ns, 1);
     hak_front_destroy(front);
 }
 
 static void pauses_follow_decay(void)
 {
-    struct hak_policy policy = hak_policy_fixed;
-    policy.decay_ns = UINT64_MAX;
-    EXPECT_EQ(hak_decay_pause_ns(&policy), 100 * 1000 * 1000);
-    policy.decay_ns = 50 * 1000 * 1000;
-    EXPECT_EQ(hak_decay_pause_ns(&policy), 50 * 1000 * 1000);
-    policy.decay_ns = 0;
-    EXPECT_EQ(hak_decay_pause_ns(&policy), 10 * 1000 * 1000);
+    struct hak_settings settings = hak_settings_default;
+    settings.decay_ns = UINT64_MAX;
+    EXPECT_EQ(hak_decay_pause_ns(&settings), 100 * 1000 * 1000);
+    settings.decay_ns = 50 * 1000 * 1000;
+    EXPECT_EQ(hak_decay_pause_ns(&settings), 50 * 1000 * 1000);
+    settings.decay_ns = 0;
+    EXPECT_EQ(hak_decay_pause_ns(&settings), 10 * 1000 * 1000);
 }
 
 static void slabs_come_to_rest(void)
@@ -138,7 +138,7 @@ static void slabs_come_to_rest(void)
     uint64_t freed = hak_shard_of_id(1)->mid.space.given_ns;
     EXPECT_GE(hak_shard_of_id(1)->mid.space.dirty_bytes, 1);
     EXPECT_EQ(hak_heap_slabs_rest(heap, freed + 1000), 0);
-    EXPECT_EQ(hak_heap_slabs_rest(heap, freed + 2 * heap->policy->decay_ns), 1);
+    EXPECT_EQ(hak_heap_slabs_rest(heap, freed + 2 * heap->settings->decay_ns), 1);
     world_expect_nothing_lost();
 }
 
@@ -155,7 +155,7 @@ static void ticks_reach_all(void)
             hak_shard_give_to_slabs(HAK_CLASS_LAST, words[k]);
         EXPECT_GE(map->shards[i]->mid.space.dirty_bytes, 1);
     }
-    uint64_t later = hak_os_now_ns() + 2 * heap->policy->decay_ns;
+    uint64_t later = hak_os_now_ns() + 2 * heap->settings->decay_ns;
     hak_heap_tick(heap, later);
     for (unsigned i = 0; i < 3; i++)
         EXPECT_EQ(map->shards[i]->mid.space.dirty_bytes, 0);

@@ -252,11 +252,11 @@ static void put(unsigned count)
 
 static void flushes(void)
 {
-    struct hak_policy policy = hak_policy_fixed;
-    policy.mode = HAK_LEARN_SHADOW;
-    policy.price_ns = 4321;
+    struct hak_settings settings = hak_settings_default;
+    settings.mode = HAK_LEARN_SHADOW;
+    settings.price_ns = 4321;
     new_folder();
-    EXPECT_EQ(hak_audit_open(&audit, path, &policy), 0);
+    EXPECT_EQ(hak_audit_open(&audit, path, &settings), 0);
     read_log();
     EXPECT_EQ(count_lines(text), 1);
     EXPECT(line_has(text, 0, "\"mode\":\"shadow\""));
@@ -272,7 +272,7 @@ static void flushes(void)
         EXPECT_EQ(read_log(), audit.written);
     }
     memset(&audit, 0, sizeof audit); /* the next run begins anew */
-    EXPECT_EQ(hak_audit_open(&audit, path, &policy), 0);
+    EXPECT_EQ(hak_audit_open(&audit, path, &settings), 0);
     read_log();
     EXPECT_EQ(count_lines(text), 1);
     end_folder();
@@ -281,7 +281,7 @@ static void flushes(void)
 static void bounded(void)
 {
     new_folder();
-    EXPECT_EQ(hak_audit_open(&audit, path, &hak_policy_fixed), 0);
+    EXPECT_EQ(hak_audit_open(&audit, path, &hak_settings_default), 0);
     size_t first = read_log();
     audit.written = HAK_AUDIT_FILE_MAX; /* as if so much had been written */
     put(100);
@@ -294,7 +294,7 @@ static void bounded(void)
 static void another_is_flushing(void)
 {
     new_folder();
-    EXPECT_EQ(hak_audit_open(&audit, path, &hak_policy_fixed), 0);
+    EXPECT_EQ(hak_audit_open(&audit, path, &hak_settings_default), 0);
     put(5);
     hak_lock_acquire(&audit.flushing);
     hak_audit_flush(&audit); /* goes on without */
@@ -311,9 +311,9 @@ static void nobody_asked(void)
     put(3);
     hak_audit_flush(&audit);
     EXPECT_EQ(hak_audit_waiting(&audit), 3);
-    EXPECT_EQ(hak_audit_open(&audit, "/nowhere/log", &hak_policy_fixed), -ENOENT);
+    EXPECT_EQ(hak_audit_open(&audit, "/nowhere/log", &hak_settings_default), -ENOENT);
     EXPECT(audit.path == NULL);
-    EXPECT_EQ(hak_audit_open(&audit, "/tmp", &hak_policy_fixed), -EMEDIUMTYPE);
+    EXPECT_EQ(hak_audit_open(&audit, "/tmp", &hak_settings_default), -EMEDIUMTYPE);
     hak_audit_flush(&audit);
     EXPECT_EQ(hak_audit_waiting(&audit), 3);
 }
@@ -331,7 +331,7 @@ static void *put_and_flush(void *unused)
 static void threads_put(void)
 {
     new_folder();
-    EXPECT_EQ(hak_audit_open(&audit, path, &hak_policy_fixed), 0);
+    EXPECT_EQ(hak_audit_open(&audit, path, &hak_settings_default), 0);
     threads_run(4, put_and_flush, NULL, 0);
     hak_audit_flush(&audit);
     EXPECT_EQ(audit.put, 4 * 20 * 100);

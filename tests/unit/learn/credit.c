@@ -14,15 +14,15 @@ enum {
 };
 
 static struct hak_credit credit;
-static struct hak_policy policy;
+static struct hak_settings settings;
 static struct hak_claim claims[CACHES];
 
 static void start(enum hak_learn_mode mode)
 {
     credit = (struct hak_credit){.most = MOST};
-    policy = hak_policy_fixed;
-    policy.mode = mode;
-    policy.credit = &credit;
+    settings = hak_settings_default;
+    settings.mode = mode;
+    settings.credit = &credit;
     for (unsigned i = 0; i < CACHES; i++)
         claims[i] = (struct hak_claim){0};
 }
@@ -30,17 +30,17 @@ static void start(enum hak_learn_mode mode)
 static void everything_where_nothing_is_learned(void)
 {
     start(HAK_LEARN_OFF);
-    EXPECT(hak_credit_claim(&policy, &claims[0], 200 * MIB, MOST));
-    EXPECT(!hak_credit_claim(&policy, &claims[1], 100 * MIB, MOST));
+    EXPECT(hak_credit_claim(&settings, &claims[0], 200 * MIB, MOST));
+    EXPECT(!hak_credit_claim(&settings, &claims[1], 100 * MIB, MOST));
     EXPECT_EQ(claims[1].bytes, 0);
-    EXPECT(hak_credit_claim(&policy, &claims[1], 56 * MIB, MOST));
+    EXPECT(hak_credit_claim(&settings, &claims[1], 56 * MIB, MOST));
     EXPECT_EQ(credit.claimed, MOST);
     EXPECT_EQ(credit.holders, 2);
-    hak_credit_give_back(&policy, &claims[0], 50 * MIB, MOST);
+    hak_credit_give_back(&settings, &claims[0], 50 * MIB, MOST);
     EXPECT_EQ(claims[0].bytes, 50 * MIB);
-    EXPECT(hak_credit_claim(&policy, &claims[2], 150 * MIB, MOST));
+    EXPECT(hak_credit_claim(&settings, &claims[2], 150 * MIB, MOST));
     for (unsigned i = 0; i < CACHES; i++)
-        hak_credit_give_back(&policy, &claims[i], 0, MOST);
+        hak_credit_give_back(&settings, &claims[i], 0, MOST);
     EXPECT_EQ(credit.claimed, 0);
     EXPECT_EQ(credit.holders, 0);
 }
@@ -52,25 +52,25 @@ static void more_for_many_cpus(void)
     static struct hak_claim many[CPUS + 4];
     start(HAK_LEARN_ON);
     credit.cpus = CPUS;
-    EXPECT(hak_credit_claim(&policy, &claims[0], HAK_CREDIT_FIRST - 3 * MIB, HAK_CREDIT_FIRST));
-    EXPECT(hak_credit_claim(&policy, &claims[1], 3 * MIB, HAK_CREDIT_FIRST));
-    EXPECT(!hak_credit_claim(&policy, &claims[2], 1, HAK_CREDIT_FIRST));
-    hak_credit_give_back(&policy, &claims[0], 0, HAK_CREDIT_FIRST);
-    hak_credit_give_back(&policy, &claims[1], 0, HAK_CREDIT_FIRST);
+    EXPECT(hak_credit_claim(&settings, &claims[0], HAK_CREDIT_FIRST - 3 * MIB, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&settings, &claims[1], 3 * MIB, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&settings, &claims[2], 1, HAK_CREDIT_FIRST));
+    hak_credit_give_back(&settings, &claims[0], 0, HAK_CREDIT_FIRST);
+    hak_credit_give_back(&settings, &claims[1], 0, HAK_CREDIT_FIRST);
     for (unsigned i = 0; i < CPUS + 4; i++)
-        EXPECT(hak_credit_claim(&policy, &many[i], MIB / 2, HAK_CREDIT_FIRST));
-    EXPECT(hak_credit_claim(&policy, &many[0], 8 * MIB, HAK_CREDIT_FIRST)); /* CPUS MiB */
-    EXPECT(!hak_credit_claim(&policy, &many[1], 1, HAK_CREDIT_FIRST));
+        EXPECT(hak_credit_claim(&settings, &many[i], MIB / 2, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&settings, &many[0], 8 * MIB, HAK_CREDIT_FIRST)); /* CPUS MiB */
+    EXPECT(!hak_credit_claim(&settings, &many[1], 1, HAK_CREDIT_FIRST));
     EXPECT_EQ(credit.claimed, CPUS * MIB);
     for (unsigned i = 0; i < CPUS + 4; i++)
-        hak_credit_give_back(&policy, &many[i], 0, HAK_CREDIT_FIRST);
+        hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
     EXPECT_EQ(credit.claimed, 0);
     /* Whoever claims first of all counts as one of them already: else it would never be one. */
     for (unsigned i = 0; i < CPUS; i++)
-        EXPECT(hak_credit_claim(&policy, &many[i], MIB, HAK_CREDIT_FIRST));
-    EXPECT(!hak_credit_claim(&policy, &many[CPUS], MIB, HAK_CREDIT_FIRST));
+        EXPECT(hak_credit_claim(&settings, &many[i], MIB, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&settings, &many[CPUS], MIB, HAK_CREDIT_FIRST));
     for (unsigned i = 0; i < CPUS; i++)
-        hak_credit_give_back(&policy, &many[i], 0, HAK_CREDIT_FIRST);
+        hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
 }
 
 /* The first is there once, however many caches there are; what each was granted comes on top, and is
@@ -78,28 +78,28 @@ static void more_for_many_cpus(void)
 static void more_where_it_was_asked_for(void)
 {
     start(HAK_LEARN_ON);
-    EXPECT(!hak_credit_claim(&policy, &claims[0], HAK_CREDIT_FIRST + 1, HAK_CREDIT_FIRST));
-    EXPECT(hak_credit_claim(&policy, &claims[0], HAK_CREDIT_FIRST, HAK_CREDIT_FIRST));
-    EXPECT(!hak_credit_claim(&policy, &claims[1], MIB, HAK_CREDIT_FIRST));
-    EXPECT(hak_credit_claim(&policy, &claims[1], 8 * MIB, HAK_CREDIT_FIRST + 8 * MIB));
-    EXPECT(!hak_credit_claim(&policy, &claims[1], 1, HAK_CREDIT_FIRST + 8 * MIB));
-    hak_credit_give_back(&policy, &claims[1], 0, HAK_CREDIT_FIRST);
+    EXPECT(!hak_credit_claim(&settings, &claims[0], HAK_CREDIT_FIRST + 1, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&settings, &claims[0], HAK_CREDIT_FIRST, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&settings, &claims[1], MIB, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&settings, &claims[1], 8 * MIB, HAK_CREDIT_FIRST + 8 * MIB));
+    EXPECT(!hak_credit_claim(&settings, &claims[1], 1, HAK_CREDIT_FIRST + 8 * MIB));
+    hak_credit_give_back(&settings, &claims[1], 0, HAK_CREDIT_FIRST);
     EXPECT_EQ(credit.granted, 0);
-    EXPECT(!hak_credit_claim(&policy, &claims[2], 1, 0));
-    EXPECT(!hak_credit_claim(&policy, &claims[2], MOST, 2ul * MOST)); /* never above the option */
+    EXPECT(!hak_credit_claim(&settings, &claims[2], 1, 0));
+    EXPECT(!hak_credit_claim(&settings, &claims[2], MOST, 2ul * MOST)); /* never above the option */
     credit.most = MIB;
-    hak_credit_give_back(&policy, &claims[0], 0, 0);
-    EXPECT(!hak_credit_claim(&policy, &claims[0], 2 * MIB, 0));
-    EXPECT(hak_credit_claim(&policy, &claims[0], MIB, 0));
+    hak_credit_give_back(&settings, &claims[0], 0, 0);
+    EXPECT(!hak_credit_claim(&settings, &claims[0], 2 * MIB, 0));
+    EXPECT(hak_credit_claim(&settings, &claims[0], MIB, 0));
 }
 
 static void unbounded_without_a_credit(void)
 {
     start(HAK_LEARN_ON);
-    policy.credit = NULL;
-    EXPECT(hak_credit_claim(&policy, &claims[0], 2ul * MOST, 0));
-    EXPECT_EQ(hak_credit_fair(&policy, &claims[0]), 2ul * MOST);
-    hak_credit_give_back(&policy, &claims[0], MIB, 0);
+    settings.credit = NULL;
+    EXPECT(hak_credit_claim(&settings, &claims[0], 2ul * MOST, 0));
+    EXPECT_EQ(hak_credit_fair(&settings, &claims[0]), 2ul * MOST);
+    hak_credit_give_back(&settings, &claims[0], MIB, 0);
     EXPECT_EQ(claims[0].bytes, MIB);
 }
 
@@ -107,21 +107,21 @@ static void unbounded_without_a_credit(void)
 static void refusals_are_heard(void)
 {
     start(HAK_LEARN_OFF);
-    EXPECT(hak_credit_claim(&policy, &claims[0], MOST, MOST));
-    EXPECT_EQ(hak_credit_fair(&policy, &claims[0]), MOST);
+    EXPECT(hak_credit_claim(&settings, &claims[0], MOST, MOST));
+    EXPECT_EQ(hak_credit_fair(&settings, &claims[0]), MOST);
     size_t had = MOST;
     for (unsigned i = 0; i < 100; i++) {
-        while (hak_credit_claim(&policy, &claims[1], MIB, MOST))
+        while (hak_credit_claim(&settings, &claims[1], MIB, MOST))
             continue;
-        hak_credit_give_back(&policy, &claims[0], hak_credit_fair(&policy, &claims[0]), MOST);
+        hak_credit_give_back(&settings, &claims[0], hak_credit_fair(&settings, &claims[0]), MOST);
         EXPECT_LE(claims[0].bytes, had);
         had = claims[0].bytes;
         EXPECT_LE(credit.claimed, MOST);
     }
     EXPECT_GE(claims[0].bytes, MOST / 3);
     EXPECT_GE(claims[1].bytes, MOST / 3);
-    size_t last = hak_credit_fair(&policy, &claims[0]); /* and is left in peace then */
-    EXPECT_EQ(hak_credit_fair(&policy, &claims[0]), claims[0].bytes);
+    size_t last = hak_credit_fair(&settings, &claims[0]); /* and is left in peace then */
+    EXPECT_EQ(hak_credit_fair(&settings, &claims[0]), claims[0].bytes);
     EXPECT_LE(last, claims[0].bytes);
 }
 
@@ -129,10 +129,10 @@ static void *claim_and_give_back(void *argument)
 {
     struct hak_claim *claim = argument;
     for (unsigned turn = 0; turn < TURNS; turn++) {
-        hak_credit_claim(&policy, claim, (turn % 60 + 1) * MIB, HAK_CREDIT_FIRST + turn);
-        hak_credit_give_back(&policy, claim, turn % 3 * MIB, HAK_CREDIT_FIRST + turn / 2);
+        hak_credit_claim(&settings, claim, (turn % 60 + 1) * MIB, HAK_CREDIT_FIRST + turn);
+        hak_credit_give_back(&settings, claim, turn % 3 * MIB, HAK_CREDIT_FIRST + turn / 2);
     }
-    hak_credit_give_back(&policy, claim, 0, 0);
+    hak_credit_give_back(&settings, claim, 0, 0);
     return NULL;
 }
 
@@ -151,7 +151,7 @@ int main(int argc, char **argv)
         {"without learners the option alone bounds claims", everything_where_nothing_is_learned},
         {"many CPUs at work are allowed more", more_for_many_cpus},
         {"the first once for all, more where it was asked for", more_where_it_was_asked_for},
-        {"a policy without a credit bounds nothing", unbounded_without_a_credit},
+        {"settings without a credit bound nothing", unbounded_without_a_credit},
         {"who has more than its part yields to who is refused", refusals_are_heard},
         {"nothing is lost between threads", nothing_is_lost_between_threads},
     };

@@ -21,14 +21,14 @@ static const uint64_t ms_ns = 1000 * 1000;
 static const uint64_t start_ns = 5000u * 1000 * 1000 * UINT64_C(1000);
 
 static struct hak_learner learner;
-static struct hak_policy policy;
+static struct hak_settings settings;
 
 static void new_learner(enum hak_learn_mode mode)
 {
-    policy = hak_policy_fixed;
-    policy.mode = mode;
+    settings = hak_settings_default;
+    settings.mode = mode;
     memset(&learner, 0, sizeof learner);
-    hak_learner_start(&learner, &policy, 1);
+    hak_learner_start(&learner, &settings, 1);
 }
 
 static uintptr_t id_of(unsigned number)
@@ -163,7 +163,7 @@ static void never_too_many(void)
         EXPECT_LE(learner.open, HAK_LEARN_SAMPLES);
         EXPECT_EQ(learner.open, begun);
         if (i % 1000 == 0) /* gives are counted anew after each tick */
-            hak_learner_tick(&learner, &policy, 64 * MIB, start_ns + i);
+            hak_learner_tick(&learner, &settings, 64 * MIB, start_ns + i);
     }
     for (unsigned i = 0; i < 20000; i++)
         open += sample_of(i) != NULL;
@@ -171,7 +171,7 @@ static void never_too_many(void)
     for (unsigned i = 0; i < 20000; i++)
         hak_learner_reused(&learner, id_of(i), start_ns + ms_ns);
     EXPECT_EQ(learner.open, 0);
-    hak_learner_tick(&learner, &policy, 64 * MIB, start_ns + ms_ns);
+    hak_learner_tick(&learner, &settings, 64 * MIB, start_ns + ms_ns);
     EXPECT_EQ(give(1, KEY, HAK_ARM_KEEP, start_ns + ms_ns), 1);
     EXPECT_EQ(learner.open, 1);
 }
@@ -212,24 +212,24 @@ static void modes(void)
     };
     for (unsigned i = 0; i < TAP_COUNT(modes); i++) {
         new_learner(modes[i].mode);
-        policy.large_arm = HAK_ARM_BATCH;
+        settings.large_arm = HAK_ARM_BATCH;
         learner.keys[KEY].arm = HAK_ARM_DONTNEED;
         learner.retain_bytes = 3 * MIB;
         int decides = modes[i].decides;
-        EXPECT_EQ(!!hak_learner_watches(&policy), modes[i].watches);
-        EXPECT_EQ(!!hak_learner_decides(&policy), decides);
+        EXPECT_EQ(!!hak_learner_watches(&settings), modes[i].watches);
+        EXPECT_EQ(!!hak_learner_decides(&settings), decides);
         for (unsigned turn = 0; turn < 200; turn++) /* of matches nothing is known to try by */
-            EXPECT_EQ(hak_learner_choose(&learner, &policy, KEY, UNITS),
+            EXPECT_EQ(hak_learner_choose(&learner, &settings, KEY, UNITS),
                       decides ? HAK_ARM_DONTNEED : HAK_ARM_BATCH);
-        EXPECT_EQ(hak_learner_retain(&learner, &policy, 64 * MIB), decides ? 3 * MIB : 64 * MIB);
-        EXPECT_EQ(hak_learner_retain(&learner, &policy, 2 * MIB), 2 * MIB);
+        EXPECT_EQ(hak_learner_retain(&learner, &settings, 64 * MIB), decides ? 3 * MIB : 64 * MIB);
+        EXPECT_EQ(hak_learner_retain(&learner, &settings, 2 * MIB), 2 * MIB);
     }
 }
 
 static void retains_something_at_first(void)
 {
     new_learner(HAK_LEARN_ON);
-    size_t first = hak_learner_retain(&learner, &policy, 256 * MIB);
+    size_t first = hak_learner_retain(&learner, &settings, 256 * MIB);
     EXPECT(first > 0 && first <= 256 * MIB);
 }
 
@@ -246,7 +246,7 @@ static unsigned tries(enum hak_regime_state state, double excess, double budget)
     learner.budget_ns = budget;
     unsigned others = 0;
     for (unsigned i = 0; i < 10000; i++) {
-        enum hak_arm arm = hak_learner_choose(&learner, &policy, KEY, UNITS);
+        enum hak_arm arm = hak_learner_choose(&learner, &settings, KEY, UNITS);
         EXPECT(arm == HAK_ARM_KEEP || arm == HAK_ARM_DONTNEED);
         others += arm != HAK_ARM_KEEP;
     }
@@ -303,7 +303,7 @@ static void due(void)
 {
     new_learner(HAK_LEARN_ON);
     EXPECT(hak_learner_is_due(&learner, start_ns));
-    hak_learner_tick(&learner, &policy, 64 * MIB, start_ns);
+    hak_learner_tick(&learner, &settings, 64 * MIB, start_ns);
     EXPECT(!hak_learner_is_due(&learner, start_ns));
     EXPECT(!hak_learner_is_due(&learner, start_ns + 49 * ms_ns));
     EXPECT(hak_learner_is_due(&learner, start_ns + 50 * ms_ns));

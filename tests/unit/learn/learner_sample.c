@@ -21,7 +21,7 @@ static struct hak_learner learner;
 static void new_learner(void)
 {
     memset(&learner, 0, sizeof learner);
-    hak_learner_start(&learner, &hak_policy_fixed, 1);
+    hak_learner_start(&learner, &hak_settings_default, 1);
 }
 
 static uintptr_t id_of(unsigned number)

@@ -22,7 +22,7 @@ static char text[16384];
 static void start(struct hak_learner *one, uint32_t id)
 {
     memset(one, 0, sizeof *one);
-    hak_learner_start(one, &hak_policy_fixed, id);
+    hak_learner_start(one, &hak_settings_default, id);
 }
 
 /* A learner of which something is known of every other bucket. */
@@ -82,14 +82,14 @@ static void begins_with_it(void)
                                       "2 256K dontneed 1400 1600 1550\n"
                                       "2 retain 7340032\n"),
               0);
-    struct hak_policy policy = hak_policy_fixed;
-    policy.mode = HAK_LEARN_FROZEN;
-    policy.saved = &saved;
+    struct hak_settings settings = hak_settings_default;
+    settings.mode = HAK_LEARN_FROZEN;
+    settings.saved = &saved;
     memset(&learner, 0, sizeof learner);
-    hak_learner_start(&learner, &policy, 2);
-    EXPECT_EQ(hak_learner_choose(&learner, &policy, 2, 64), HAK_ARM_DONTNEED);
-    EXPECT_EQ(hak_learner_choose(&learner, &policy, 3, 64), HAK_ARM_KEEP);
-    EXPECT_EQ(hak_learner_retain(&learner, &policy, 64 * MIB), 7 * MIB);
+    hak_learner_start(&learner, &settings, 2);
+    EXPECT_EQ(hak_learner_choose(&learner, &settings, 2, 64), HAK_ARM_DONTNEED);
+    EXPECT_EQ(hak_learner_choose(&learner, &settings, 3, 64), HAK_ARM_KEEP);
+    EXPECT_EQ(hak_learner_retain(&learner, &settings, 64 * MIB), 7 * MIB);
     EXPECT_EQ(hak_elo_best(learner.keys[2].ratings, HAK_ARM_COUNT), HAK_ARM_DONTNEED);
     EXPECT_EQ((int)learner.keys[2].ratings[HAK_ARM_KEEP], -100);
 }

@@ -35,7 +35,7 @@ struct freed {
 /* A learner, and the cache around it. */
 struct world {
     struct hak_learner learner;
-    struct hak_policy policy;
+    struct hak_settings settings;
     uint64_t now_ns;
     uintptr_t last_id;
     unsigned freed_count; /* places of freed[] ever used */
@@ -48,11 +48,11 @@ static struct world one, two;
 static void new_world(struct world *world, enum hak_learn_mode mode, uint64_t price_ns)
 {
     memset(world, 0, sizeof *world);
-    world->policy = hak_policy_fixed;
-    world->policy.mode = mode;
-    world->policy.price_ns = price_ns;
+    world->settings = hak_settings_default;
+    world->settings.mode = mode;
+    world->settings.price_ns = price_ns;
     world->now_ns = 1000 * second_ns;
-    hak_learner_start(&world->learner, &world->policy, 1);
+    hak_learner_start(&world->learner, &world->settings, 1);
 }
 
 /* ---- the cache ------------------------------------------------------------------------------ */
@@ -66,7 +66,7 @@ static void give(struct world *world, unsigned key, unsigned idle_ms)
         .key = (uint8_t)key,
         .now_ns = world->now_ns,
     };
-    given.arm = (uint8_t)hak_learner_choose(learner, &world->policy, key, UNITS);
+    given.arm = (uint8_t)hak_learner_choose(learner, &world->settings, key, UNITS);
     given.is_purged = given.arm == HAK_ARM_DONTNEED;
     if (given.arm == HAK_ARM_DONTNEED)
         given.spent_ns = (uint64_t)(UNITS * learner->cost.act_ns[given.arm]);
@@ -107,7 +107,7 @@ static void pass_ms(struct world *world)
             freed->id = 0;
     }
     if (hak_learner_is_due(&world->learner, world->now_ns))
-        hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
+        hak_learner_tick(&world->learner, &world->settings, MOST, world->now_ns);
 }
 
 /* An object each 5 ms, of the key and the one beside it, each idle for so long. */
@@ -207,7 +207,7 @@ static void frozen_never_switches(void)
         new_world(&one, HAK_LEARN_FROZEN, high_price);
         one.learner.keys[BUCKET].arm = (uint8_t)arm;
         one.learner.keys[BUCKET + 1].arm = (uint8_t)arm;
-        size_t retain = hak_learner_retain(&one.learner, &one.policy, MOST);
+        size_t retain = hak_learner_retain(&one.learner, &one.settings, MOST);
         unsigned idle = arm == HAK_ARM_KEEP ? NEVER : 2;
         run(&one, 6000, idle, idle);
         EXPECT_EQ(arm_of(&one, BUCKET), arm);
@@ -223,7 +223,7 @@ static void off_and_shadow_obey(void)
     for (unsigned i = 0; i < 2; i++) {
         for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
             new_world(&one, modes[i], high_price);
-            one.policy.large_arm = arm;
+            one.settings.large_arm = arm;
             run(&one, 3000, NEVER, NEVER);
             for (unsigned other = 0; other < HAK_ARM_COUNT; other++)
                 EXPECT_EQ(one.played[other] != 0, other == arm);
@@ -258,14 +258,14 @@ static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsig
     hak_learner_saw(&world->learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, evicted * 256, 0);
     hak_learner_saw(&world->learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, missed * 256, 0);
     hak_learner_saw(&world->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, dirty * 256, 0);
-    hak_learner_tick(&world->learner, &world->policy, MOST, world->now_ns);
-    return hak_learner_retain(&world->learner, &world->policy, MOST);
+    hak_learner_tick(&world->learner, &world->settings, MOST, world->now_ns);
+    return hak_learner_retain(&world->learner, &world->settings, MOST);
 }
 
 static void retention_grows(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
-    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t first = hak_learner_retain(&one.learner, &one.settings, MOST);
     size_t last = first;
     for (unsigned i = 0; i < 200; i++) {
         size_t now = tick(&one, 1000, 1000, 256);
@@ -289,21 +289,21 @@ static int excess(struct world *world, unsigned reused, unsigned least)
 {
     hak_learner_saw(&world->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, reused * 256, 0);
     hak_learner_saw(&world->learner, HAK_LEARN_DIRTY, HAK_ARM_KEEP, least * 256, 0);
-    return hak_learner_grow_retain(&world->learner, &world->policy, MOST);
+    return hak_learner_grow_retain(&world->learner, &world->settings, MOST);
 }
 
 static void retention_grows_by_use(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
-    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t first = hak_learner_retain(&one.learner, &one.settings, MOST);
     EXPECT(!excess(&one, 0, 1));
     EXPECT(excess(&one, 1000, 1));
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + first / 2);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + first / 2);
     EXPECT(!excess(&one, 0, 1)); /* each step is earned anew */
     EXPECT(excess(&one, 1000, 1));
     EXPECT(!excess(&one, 1000, 60)); /* one hot buffer beside what lies there */
     EXPECT(excess(&one, 0, 10));
-    size_t last = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t last = hak_learner_retain(&one.learner, &one.settings, MOST);
     one.learner.reused = 1000 * 256;
     for (unsigned i = 0; i < 200; i++) /* there is no excess; and it is forgotten */
         EXPECT_LE(tick(&one, 0, 0, 256), last);
@@ -319,7 +319,7 @@ static void retention_grows_by_use(void)
 static void retention_grows_in_parts(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
-    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t first = hak_learner_retain(&one.learner, &one.settings, MOST);
     EXPECT_EQ(tick(&one, 2, 2, 2), first); /* too little to make half as much again of 16 MiB */
     one.learner.refused_bytes = first - 2 * MIB;
     size_t found = tick(&one, 2, 2, 2);
@@ -338,16 +338,16 @@ static void retention_grows_in_parts(void)
 static void retention_shrinks(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
-    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t first = hak_learner_retain(&one.learner, &one.settings, MOST);
     for (unsigned i = 0; i < 200; i++)
         tick(&one, 1000, 1000, 256);
     EXPECT_EQ(tick(&one, 1000, 1000, 256), MOST);
     for (unsigned i = 0; i < 600; i++) /* in use, until what was missed is forgotten */
         tick(&one, 0, 0, 250);
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
     EXPECT_EQ(one.learner.retain_bytes, MOST);
     hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 1000 * 256, 0);
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), MOST); /* asked for again */
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), MOST); /* asked for again */
     size_t last = MOST;
     for (unsigned i = 0; i < 1000; i++) {
         size_t now = tick(&one, 0, 0, 0);
@@ -362,29 +362,29 @@ static void retention_shrinks(void)
 static void retention_follows_demand(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
-    size_t first = hak_learner_retain(&one.learner, &one.policy, MOST);
+    size_t first = hak_learner_retain(&one.learner, &one.settings, MOST);
     one.learner.retain_bytes = MOST;
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
     hak_learner_turn(&one.learner, one.now_ns);
     for (unsigned i = 0; i < 100; i++) { /* a hot run of a MiB: no more than that */
         hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 256, 0);
         const struct hak_learn_give give = {.id = 4096, .units = 256, .now_ns = one.now_ns};
         hak_learner_gave(&one.learner, &give);
     }
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 3 * MIB / 2);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 3 * MIB / 2);
     hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 32 * 256, 0);
     hak_learner_turn(&one.learner, one.now_ns += second_ns);
     hak_learner_turn(&one.learner, one.now_ns - second_ns); /* who comes late is not heard */
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 48 * MIB);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 48 * MIB);
     hak_learner_turn(&one.learner, one.now_ns += second_ns);
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
     hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 256, 0); /* never had */
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
     hak_learner_saw(&one.learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, 256, 0);
     hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 512, 0);
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first + 3 * MIB / 2);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 3 * MIB / 2);
     hak_learner_turn(&one.learner, one.now_ns += 2 * second_ns); /* both at once */
-    EXPECT_EQ(hak_learner_retain(&one.learner, &one.policy, MOST), first);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
 }
 
 static void retention_has_limits(void)
@@ -397,7 +397,7 @@ static void retention_has_limits(void)
             size_t units = turn < 50 ? 100000 : 0;
             hak_learner_saw(&one.learner, HAK_LEARN_EXCESS, HAK_ARM_KEEP, units, 0);
             hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, units, 0);
-            hak_learner_tick(&one.learner, &one.policy, limits[i], one.now_ns);
+            hak_learner_tick(&one.learner, &one.settings, limits[i], one.now_ns);
             EXPECT(one.learner.retain_bytes > 0 && one.learner.retain_bytes <= limits[i]);
         }
     }
@@ -419,7 +419,7 @@ static void tells_why(void)
 {
     new_world(&one, HAK_LEARN_ON, high_price);
     memset(&audit, 0, sizeof audit);
-    one.policy.audit = &audit;
+    one.settings.audit = &audit;
     run(&one, 3000, NEVER, NEVER);
     tick(&one, 1000, 1000, 256);
     EXPECT_GE(audit.put, one.learner.keys[BUCKET].matches);
@@ -452,7 +452,7 @@ int main(int argc, char **argv)
         {"two learners that are fed oppositely learn opposite things", learners_differ},
         {"so do two buckets of one", buckets_differ},
         {"what is frozen never switches", frozen_never_switches},
-        {"off and shadow do as the policy says", off_and_shadow_obey},
+        {"off and shadow do as the settings say", off_and_shadow_obey},
         {"arms that a cache does not know are never chosen", unknown_arms_are_not_chosen},
         {"retention grows where that spares faults", retention_grows},
         {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},

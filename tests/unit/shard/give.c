@@ -101,9 +101,9 @@ static void adopted(void)
     struct hak_chain mixed = hak_magazine_empty(CLASS);
     for (unsigned i = 0; i < 16; i++)
         hak_magazine_push(&mixed, world_pop(&chains[i % 4]));
-    heap->policy_store.remote = HAK_REMOTE_ADOPT;
+    heap->settings_store.remote = HAK_REMOTE_ADOPT;
     hak_shard_take_foreign(map->shards[0], CLASS, mixed);
-    heap->policy_store.remote = HAK_REMOTE_HOME;
+    heap->settings_store.remote = HAK_REMOTE_HOME;
     struct hak_chain kept = hak_shard_pop_bundle(map->shards[0], CLASS);
     EXPECT_EQ(world_length(kept), 8);
     for (struct hak_chain rest = kept; hak_chain_top(rest) != NULL; world_pop(&rest)) {
@@ -146,13 +146,13 @@ static void near_foreign_is_kept(void)
     struct hak_heap *heap = hak_heap_default();
     struct hak_chain near = world_chain(map->shards[1], CLASS, 8);
     struct hak_chain far = world_chain(map->shards[2], CLASS, 1);
-    heap->policy_store.remote = HAK_REMOTE_ADOPT;
+    heap->settings_store.remote = HAK_REMOTE_ADOPT;
     EXPECT_EQ(hak_shard_leaves_foreign(map->shards[0], CLASS, near), 1);
     EXPECT_EQ(hak_shard_leaves_foreign(map->shards[3], CLASS, near), 0);
     for (unsigned i = 0; i < 8; i++)
         hak_magazine_push(&far, world_pop(&near)); /* far is at the bottom */
     EXPECT_EQ(hak_shard_leaves_foreign(map->shards[0], CLASS, far), 0);
-    heap->policy_store.remote = HAK_REMOTE_HOME;
+    heap->settings_store.remote = HAK_REMOTE_HOME;
     hak_shard_give_to_slabs(CLASS, far);
     world_expect_nothing_lost();
 }

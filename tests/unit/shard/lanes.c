@@ -65,21 +65,21 @@ static void *take(unsigned shard, unsigned cpu)
 /* What lies free is used by other CPUs, and by the neighbour's, before memory is fresh. */
 static void free_runs_are_shared(void)
 {
-    const struct hak_policy *policy = hak_heap_default()->policy;
+    const struct hak_settings *settings = hak_heap_default()->settings;
     char *run = take(0, 1);
     EXPECT(run != NULL);
     EXPECT_GE(hak_large_bytes(lane_of(0, 1)).used, LARGE);
     EXPECT_EQ(hak_large_bytes(lane_of(0, 0)).used, 0);
-    hak_large_give(run, policy);
+    hak_large_give(run, settings);
     EXPECT(take(0, 2) == run);
-    hak_large_give(run, policy);
+    hak_large_give(run, settings);
     EXPECT(take(1, LANES + 3) == run);
     EXPECT_GE(hak_lanes_bytes(two()->shards[0]).used, LARGE);
     EXPECT_EQ(hak_lanes_bytes(two()->shards[1]).used, 0);
-    hak_large_give(run, policy);
+    hak_large_give(run, settings);
     EXPECT_GE(hak_lanes_bytes(two()->shards[0]).dirty, LARGE);
-    EXPECT(hak_lanes_take_mapped(two()->shards[0], LARGE, 1, HAK_ZERO_NO, policy) == run);
-    hak_large_give(run, policy);
+    EXPECT(hak_lanes_take_mapped(two()->shards[0], LARGE, 1, HAK_ZERO_NO, settings) == run);
+    hak_large_give(run, settings);
     EXPECT_GE(hak_lanes_trim(two()->shards[0]), LARGE);
     EXPECT_EQ(hak_lanes_bytes(two()->shards[0]).mapped, 0);
 }
@@ -114,7 +114,7 @@ static void *churn(void *argument)
         if (slot[i] != NULL && (slot[i][0] != (char)number || slot[i][LARGE / 2] != (char)step))
             __atomic_fetch_add(&spoilt, 1, __ATOMIC_RELAXED); /* relaxed: read after the join */
         if (slot[i] != NULL)
-            hak_large_give(slot[i], hak_heap_default()->policy);
+            hak_large_give(slot[i], hak_heap_default()->settings);
         slot[i] = NULL;
         if (step >= STEPS)
             continue;

@@ -380,9 +380,9 @@ static void far_more_pages_come_first(void)
     struct hak_shard *own = eight()->shards[0];
     struct hak_shard *neighbour = eight()->shards[1];
     struct hak_chain chains[MANY];
-    struct hak_policy *policy = (struct hak_policy *)own->policy;
-    size_t retain = hak_policy_bytes(&policy->slab_retain_bytes);
-    hak_policy_set_bytes(&policy->slab_retain_bytes, SIZE_MAX); /* nothing is purged */
+    struct hak_settings *settings = (struct hak_settings *)own->settings;
+    size_t retain = hak_settings_bytes(&settings->slab_retain_bytes);
+    hak_settings_set_bytes(&settings->slab_retain_bytes, SIZE_MAX); /* nothing is purged */
     for (unsigned i = 0; i < MANY; i++)
         chains[i] = world_chain(neighbour, MID, hak_classes[MID].capacity);
     struct hak_chain few[2];
@@ -401,7 +401,7 @@ static void far_more_pages_come_first(void)
     chain = hak_shard_refill(own, MID - 2, 1);
     EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, own->id);
     hak_shard_give_to_slabs(MID - 2, chain);
-    hak_policy_set_bytes(&policy->slab_retain_bytes, retain);
+    hak_settings_set_bytes(&settings->slab_retain_bytes, retain);
     world_expect_nothing_lost();
 }
 

@@ -13,7 +13,7 @@ static void *create(void *argument)
 {
     struct hak_shard **mine = argument;
     for (unsigned i = 0; i < SHARDS; i++) {
-        mine[i] = hak_shard_create((int)i % 3 - 1, &hak_policy_fixed);
+        mine[i] = hak_shard_create((int)i % 3 - 1, &hak_settings_default);
         if (EXPECT(mine[i] != NULL))
             EXPECT(hak_shard_of_id(mine[i]->id) == mine[i]);
     }
@@ -42,7 +42,7 @@ static void ids_are_unique(void)
 static void pools_by_class(void)
 {
     world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
+    struct hak_shard *shard = hak_shard_create(-1, &hak_settings_default);
     REQUIRE(shard != NULL);
     for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
         struct hak_pool *pool = hak_shard_pool(shard, class_id);

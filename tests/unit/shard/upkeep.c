@@ -17,8 +17,8 @@ enum { POPPERS = 6, ROUNDS = 1500, CLASS = 3 };
 static void drained(void)
 {
     world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
-    struct hak_shard *other = hak_shard_create(-1, &hak_policy_fixed);
+    struct hak_shard *shard = hak_shard_create(-1, &hak_settings_default);
+    struct hak_shard *other = hak_shard_create(-1, &hak_settings_default);
     REQUIRE(shard != NULL && other != NULL);
     for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
         for (unsigned i = 0; i < 3; i++)
@@ -52,9 +52,9 @@ static unsigned bundles_of(const struct hak_shard *shard)
 static void decay_has_a_budget(void)
 {
     enum { CLASSES = 20, EACH = 16 };
-    static const struct hak_policy policy = {.decay_ns = 1000};
+    static const struct hak_settings settings = {.decay_ns = 1000};
     world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &policy);
+    struct hak_shard *shard = hak_shard_create(-1, &settings);
     REQUIRE(shard != NULL);
     for (unsigned class_id = 1; class_id <= CLASSES; class_id++) {
         shard->bundles.bins[class_id].capacity = EACH;
@@ -82,9 +82,9 @@ static void decay_has_a_budget(void)
 static void inbox_has_a_budget(void)
 {
     enum { CLASS = 3, POSTED = 10 * HAK_PORTION_BUNDLES };
-    static const struct hak_policy policy = {.decay_ns = 1000};
+    static const struct hak_settings settings = {.decay_ns = 1000};
     world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &policy);
+    struct hak_shard *shard = hak_shard_create(-1, &settings);
     REQUIRE(shard != NULL);
     for (unsigned round = 0; round < 2; round++) {
         uint64_t sorted = world_count(shard, HAK_COUNTER_INBOX_BUNDLES);
@@ -108,12 +108,12 @@ static void inbox_has_a_budget(void)
 static void ticks_let_decay(void)
 {
     enum { CLASS = HAK_CLASS_LAST };
-    static const struct hak_policy policy = {.slab_retain_bytes = SIZE_MAX,
-                                             .large_retain_bytes = SIZE_MAX,
-                                             .decay_ns = 60000000000,
-                                             .large_segment_bytes = 2 * 1024 * 1024};
+    static const struct hak_settings settings = {.slab_retain_bytes = SIZE_MAX,
+                                                 .large_retain_bytes = SIZE_MAX,
+                                                 .decay_ns = 60000000000,
+                                                 .large_segment_bytes = 2 * 1024 * 1024};
     world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &policy);
+    struct hak_shard *shard = hak_shard_create(-1, &settings);
     REQUIRE(shard != NULL);
     struct hak_chain words[12];
     for (unsigned i = 0; i < TAP_COUNT(words); i++)
@@ -121,7 +121,7 @@ static void ticks_let_decay(void)
     for (unsigned i = 0; i < TAP_COUNT(words); i++)
         hak_shard_give_to_slabs(CLASS, words[i]);
     EXPECT_GE(shard->mid.space.dirty_bytes, HAK_PAGE_SIZE);
-    hak_shard_tick(shard, hak_os_now_ns() + 2 * policy.decay_ns);
+    hak_shard_tick(shard, hak_os_now_ns() + 2 * settings.decay_ns);
     EXPECT_EQ(shard->mid.space.dirty_bytes, 0);
     world_expect_nothing_lost();
 }
@@ -165,7 +165,7 @@ static void reaped_under_poppers(void)
 {
     unsigned numbers[POPPERS + 1];
     world_start();
-    arena = hak_shard_create(-1, &hak_policy_fixed);
+    arena = hak_shard_create(-1, &hak_settings_default);
     REQUIRE(arena != NULL);
     for (unsigned i = 0; i <= POPPERS; i++)
         numbers[i] = i;
@@ -186,7 +186,7 @@ static void reaping_leaves_the_rest(void)
 {
     struct hak_grace_section section = {NULL, NULL};
     world_start();
-    struct hak_shard *shard = hak_shard_create(-1, &hak_policy_fixed);
+    struct hak_shard *shard = hak_shard_create(-1, &hak_settings_default);
     REQUIRE(shard != NULL);
     struct hak_chain chain = world_chain(shard, CLASS, 1);
     const uint64_t *object = hak_chain_top(chain);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tiers/large.c and tiers/large_segment.c: runs against a model of what they should hold, under
- * every policy, and the header's books against a walk over all its descriptors. */
+ * all settings, and the header's books against a walk over all its descriptors. */
 #include "tiers/large.h"
 
 #include <stdlib.h>
@@ -40,7 +40,7 @@ struct slot {
 static struct hak_large_cache *new_cache(void)
 {
     struct hak_large_cache *cache = calloc(1, sizeof *cache);
-    hak_learner_start(&learner, &hak_policy_fixed, 1);
+    hak_learner_start(&learner, &hak_settings_default, 1);
     hak_large_init(cache, &source, &learner);
     return cache;
 }
@@ -139,8 +139,8 @@ static int is_zero(const unsigned char *bytes, size_t size)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-static void take(struct hak_large_cache *cache, const struct hak_policy *policy, struct prng *prng,
-                 struct slot *slot)
+static void take(struct hak_large_cache *cache, const struct hak_settings *settings,
+                 struct prng *prng, struct slot *slot)
 {
     static const size_t limits[] = {48 * KIB, 256 * KIB, 2 * MIB, HAK_LARGE_MAX};
     size_t limit = limits[prng_below(prng, 64) == 0 ? 3 : prng_below(prng, 3)];
@@ -150,7 +150,7 @@ static void take(struct hak_large_cache *cache, const struct hak_policy *policy,
     if (prng_below(prng, 8) != 0 && slot->size < 33 * KIB)
         slot->size += 32 * KIB;
     slot->size = slot->size > HAK_LARGE_MAX ? HAK_LARGE_MAX : slot->size;
-    slot->object = hak_large_take(cache, slot->size, alignment, zero, policy);
+    slot->object = hak_large_take(cache, slot->size, alignment, zero, settings);
     REQUIRE(slot->object != NULL);
     EXPECT_EQ((uintptr_t)slot->object % alignment, 0);
     EXPECT_EQ((uintptr_t)slot->object % HAK_LARGE_UNIT, 0);
@@ -164,18 +164,18 @@ static void take(struct hak_large_cache *cache, const struct hak_policy *policy,
     memset(slot->object + usable - 16, slot->pattern, 16);
 }
 
-static void give(const struct hak_policy *policy, struct slot *slot)
+static void give(const struct hak_settings *settings, struct slot *slot)
 {
     EXPECT(holds(slot, slot->size));
-    EXPECT_EQ(hak_large_give(slot->object, policy), 1);
+    EXPECT_EQ(hak_large_give(slot->object, settings), 1);
     slot->object = NULL;
 }
 
-static void resize(const struct hak_policy *policy, struct prng *prng, struct slot *slot)
+static void resize(const struct hak_settings *settings, struct prng *prng, struct slot *slot)
 {
     size_t size = prng_below(prng, 2) == 0 ? 1 + prng_below(prng, slot->size)
                                            : slot->size + prng_below(prng, 512 * KIB);
-    int done = hak_large_resize(slot->object, size, policy);
+    int done = hak_large_resize(slot->object, size, settings);
     if (!done) {
         EXPECT(size > hak_large_size(slot->object));
         EXPECT(holds(slot, slot->size));
@@ -188,28 +188,28 @@ static void resize(const struct hak_policy *policy, struct prng *prng, struct sl
     fill(slot, kept);
 }
 
-static void step(struct hak_large_cache *cache, const struct hak_policy *policy, struct prng *prng,
-                 struct slot *slot)
+static void step(struct hak_large_cache *cache, const struct hak_settings *settings,
+                 struct prng *prng, struct slot *slot)
 {
     if (slot->object == NULL)
-        take(cache, policy, prng, slot);
+        take(cache, settings, prng, slot);
     else if (prng_below(prng, 3) == 0)
-        resize(policy, prng, slot);
+        resize(settings, prng, slot);
     else
-        give(policy, slot);
+        give(settings, slot);
 }
 
-static void play(const struct hak_policy *policy, uint64_t seed, unsigned steps)
+static void play(const struct hak_settings *settings, uint64_t seed, unsigned steps)
 {
     struct hak_large_cache *cache = new_cache();
     struct prng prng = {seed};
     struct slot slots[SLOTS] = {0};
     uint64_t now_ns = 5 * second_ns;
     for (unsigned i = 0; i < steps; i++) {
-        step(cache, policy, &prng, &slots[prng_below(&prng, SLOTS)]);
-        now_ns += prng_below(&prng, policy->decay_ns / 16 + 1);
+        step(cache, settings, &prng, &slots[prng_below(&prng, SLOTS)]);
+        now_ns += prng_below(&prng, settings->decay_ns / 16 + 1);
         if (i % 8 == 0)
-            hak_large_tick(cache, policy, now_ns);
+            hak_large_tick(cache, settings, now_ns);
         if (i % 256 == 0)
             hak_large_trim(cache);
         if (i % 16 == 0)
@@ -217,25 +217,25 @@ static void play(const struct hak_policy *policy, uint64_t seed, unsigned steps)
     }
     for (int i = 0; i < SLOTS; i++)
         if (slots[i].object != NULL)
-            give(policy, &slots[i]);
+            give(settings, &slots[i]);
     walk(cache);
     end_cache(cache);
 }
 
 static void random_keep(void)
 {
-    play(&hak_policy_fixed, 1, 3000);
-    struct hak_policy policy = hak_policy_fixed;
-    policy.large_retain_bytes = 4 * MIB;
-    play(&policy, 2, 1500);
+    play(&hak_settings_default, 1, 3000);
+    struct hak_settings settings = hak_settings_default;
+    settings.large_retain_bytes = 4 * MIB;
+    play(&settings, 2, 1500);
 }
 
 static void random_arms(void)
 {
     for (int arm = HAK_ARM_DONTNEED; arm < HAK_ARM_NAMES; arm++) {
-        struct hak_policy policy = hak_policy_fixed;
-        policy.large_arm = (enum hak_arm)arm;
-        play(&policy, 10 + (uint64_t)arm, 1000);
+        struct hak_settings settings = hak_settings_default;
+        settings.large_arm = (enum hak_arm)arm;
+        play(&settings, 10 + (uint64_t)arm, 1000);
     }
 }
 
@@ -243,117 +243,117 @@ static void random_arms(void)
 
 static void neighbours_merge(void)
 {
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     struct hak_large_cache *cache = new_cache();
     char *runs[8];
     for (int i = 0; i < 8; i++)
-        runs[i] = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, policy);
+        runs[i] = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, settings);
     EXPECT(runs[1] == runs[0] + 64 * KIB && runs[7] == runs[0] + 7 * 64 * KIB);
     for (int i = 0; i < 8; i += 2)
-        EXPECT_EQ(hak_large_give(runs[i], policy), 1);
+        EXPECT_EQ(hak_large_give(runs[i], settings), 1);
     walk(cache);
     for (int i = 1; i < 8; i += 2)
-        EXPECT_EQ(hak_large_give(runs[i], policy), 1);
+        EXPECT_EQ(hak_large_give(runs[i], settings), 1);
     walk(cache);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 512 * KIB);
-    EXPECT(hak_large_take(cache, 512 * KIB, 16, HAK_ZERO_NO, policy) == runs[0]);
+    EXPECT(hak_large_take(cache, 512 * KIB, 16, HAK_ZERO_NO, settings) == runs[0]);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
-    EXPECT_EQ(hak_large_give(runs[0], policy), 1);
+    EXPECT_EQ(hak_large_give(runs[0], settings), 1);
     end_cache(cache);
 }
 
 static void dirty_before_clean(void)
 {
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     struct hak_large_cache *cache = new_cache();
-    char *first = hak_large_take(cache, 1 * MIB, 16, HAK_ZERO_NO, policy);
-    char *fence = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, policy);
-    EXPECT_EQ(hak_large_give(first, policy), 1);
+    char *first = hak_large_take(cache, 1 * MIB, 16, HAK_ZERO_NO, settings);
+    char *fence = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, settings);
+    EXPECT_EQ(hak_large_give(first, settings), 1);
     uint64_t hits = hak_counter_read(&counters, HAK_COUNTER_LARGE_CACHED_HITS);
-    EXPECT(hak_large_take(cache, 100 * KIB, 16, HAK_ZERO_NO, policy) == first);
+    EXPECT(hak_large_take(cache, 100 * KIB, 16, HAK_ZERO_NO, settings) == first);
     EXPECT_EQ(hak_counter_read(&counters, HAK_COUNTER_LARGE_CACHED_HITS), hits + 1);
-    EXPECT_EQ(hak_large_give(first, policy), 1);
-    EXPECT_EQ(hak_large_give(fence, policy), 1);
+    EXPECT_EQ(hak_large_give(first, settings), 1);
+    EXPECT_EQ(hak_large_give(fence, settings), 1);
     end_cache(cache);
 }
 
 static void bad_frees_are_refused(void)
 {
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     struct hak_large_cache *cache = new_cache();
-    char *object = hak_large_take(cache, 300 * KIB, 16, HAK_ZERO_NO, policy);
-    char *other = hak_large_take(cache, 300 * KIB, 16, HAK_ZERO_NO, policy);
+    char *object = hak_large_take(cache, 300 * KIB, 16, HAK_ZERO_NO, settings);
+    char *other = hak_large_take(cache, 300 * KIB, 16, HAK_ZERO_NO, settings);
     for (size_t offset = 16; offset < 300 * KIB; offset += 16) {
-        if (hak_large_size(object + offset) != 0 || hak_large_give(object + offset, policy) != 0)
+        if (hak_large_size(object + offset) != 0 || hak_large_give(object + offset, settings) != 0)
             EXPECT_EQ(offset, 0);
     }
     EXPECT_EQ(hak_large_size(cache->segments), 0);
     EXPECT_EQ(hak_large_size(&counters), 0);
-    EXPECT_EQ(hak_large_give(&counters, policy), 0);
-    EXPECT_EQ(hak_large_give(object, policy), 1);
+    EXPECT_EQ(hak_large_give(&counters, settings), 0);
+    EXPECT_EQ(hak_large_give(object, settings), 1);
     EXPECT_EQ(hak_large_size(object), 0);
-    EXPECT_EQ(hak_large_give(object, policy), 0);
-    EXPECT_EQ(hak_large_resize(object, 1, policy), 0);
+    EXPECT_EQ(hak_large_give(object, settings), 0);
+    EXPECT_EQ(hak_large_resize(object, 1, settings), 0);
     walk(cache);
-    EXPECT_EQ(hak_large_give(other, policy), 1);
-    EXPECT_EQ(hak_large_give(other, policy), 0);
+    EXPECT_EQ(hak_large_give(other, settings), 1);
+    EXPECT_EQ(hak_large_give(other, settings), 0);
     end_cache(cache);
     EXPECT_EQ(hak_large_size(other), 0);
 }
 
 static void decay_purges(void)
 {
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     struct hak_large_cache *cache = new_cache();
-    hak_large_tick(cache, policy, 10 * second_ns);
-    char *fence = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, policy);
-    unsigned char *object = hak_large_take(cache, 2 * MIB, 16, HAK_ZERO_NO, policy);
+    hak_large_tick(cache, settings, 10 * second_ns);
+    char *fence = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, settings);
+    unsigned char *object = hak_large_take(cache, 2 * MIB, 16, HAK_ZERO_NO, settings);
     memset(object, 1, 2 * MIB);
-    EXPECT_EQ(hak_large_give(object, policy), 1);
-    hak_large_tick(cache, policy, 10 * second_ns + second_ns / 2);
+    EXPECT_EQ(hak_large_give(object, settings), 1);
+    hak_large_tick(cache, settings, 10 * second_ns + second_ns / 2);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 2 * MIB);
     EXPECT_EQ(resident_pages(object, 2 * MIB), 2 * MIB / hak_os_page_size());
     /* Two whole times of decay, however they fall. */
     for (int i = 1; i <= 30; i++)
-        hak_large_tick(cache, policy, 10 * second_ns + (uint64_t)i * second_ns / 10);
+        hak_large_tick(cache, settings, 10 * second_ns + (uint64_t)i * second_ns / 10);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
     EXPECT_EQ(resident_pages(object, 2 * MIB), 0);
     walk(cache);
-    unsigned char *zeroes = hak_large_take(cache, 2 * MIB, 16, HAK_ZERO_YES, policy);
+    unsigned char *zeroes = hak_large_take(cache, 2 * MIB, 16, HAK_ZERO_YES, settings);
     EXPECT(zeroes == object);
     EXPECT_EQ(resident_pages(zeroes, 2 * MIB), 0);
     EXPECT(is_zero(zeroes, 2 * MIB));
-    EXPECT_EQ(hak_large_give(zeroes, policy), 1);
-    EXPECT_EQ(hak_large_give(fence, policy), 1);
+    EXPECT_EQ(hak_large_give(zeroes, settings), 1);
+    EXPECT_EQ(hak_large_give(fence, settings), 1);
     end_cache(cache);
 }
 
 static void steady_use_is_not_purged(void)
 {
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     struct hak_large_cache *cache = new_cache();
     uint64_t before = hak_counter_read(&counters, HAK_COUNTER_BYTES_PURGED);
-    char *fence = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, policy);
+    char *fence = hak_large_take(cache, 64 * KIB, 16, HAK_ZERO_NO, settings);
     for (uint64_t i = 0; i < 100; i++) {
-        char *object = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_NO, policy);
-        EXPECT_EQ(hak_large_give(object, policy), 1);
-        hak_large_tick(cache, policy, (10 + i / 4) * second_ns);
+        char *object = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_NO, settings);
+        EXPECT_EQ(hak_large_give(object, settings), 1);
+        hak_large_tick(cache, settings, (10 + i / 4) * second_ns);
     }
     EXPECT_EQ(hak_counter_read(&counters, HAK_COUNTER_BYTES_PURGED), before);
-    EXPECT_EQ(hak_large_give(fence, policy), 1);
+    EXPECT_EQ(hak_large_give(fence, settings), 1);
     end_cache(cache);
 }
 
 static void retention_is_bounded(void)
 {
-    struct hak_policy policy = hak_policy_fixed;
-    policy.large_retain_bytes = 8 * MIB;
+    struct hak_settings settings = hak_settings_default;
+    settings.large_retain_bytes = 8 * MIB;
     struct hak_large_cache *cache = new_cache();
     void *objects[64];
     for (int i = 0; i < 64; i++)
-        objects[i] = hak_large_take(cache, 1 * MIB, 16, HAK_ZERO_NO, &policy);
+        objects[i] = hak_large_take(cache, 1 * MIB, 16, HAK_ZERO_NO, &settings);
     for (int i = 0; i < 64; i++) {
-        EXPECT_EQ(hak_large_give(objects[i], &policy), 1);
+        EXPECT_EQ(hak_large_give(objects[i], &settings), 1);
         struct hak_large_bytes bytes = hak_large_bytes(cache);
         EXPECT_LE(bytes.dirty, 8 * MIB + bytes.used / 2);
     }
@@ -363,11 +363,11 @@ static void retention_is_bounded(void)
 static void small_at_first(void)
 {
     struct hak_large_cache *cache = new_cache();
-    void *object = hak_large_take(cache, 40 * KIB, 16, HAK_ZERO_NO, &hak_policy_fixed);
+    void *object = hak_large_take(cache, 40 * KIB, 16, HAK_ZERO_NO, &hak_settings_default);
     EXPECT_LE(hak_large_bytes(cache).mapped, 4 * MIB);
     EXPECT_LE(resident_pages(cache->segments, 1 * MIB), 4);
     EXPECT_EQ(hak_large_size(object), 40 * KIB);
-    EXPECT_EQ(hak_large_give(object, &hak_policy_fixed), 1);
+    EXPECT_EQ(hak_large_give(object, &hak_settings_default), 1);
     end_cache(cache);
 }
 
@@ -381,7 +381,7 @@ static void *churn(void *argument)
     struct prng prng = {*(uint64_t *)argument};
     struct slot mine = {0};
     for (unsigned i = 0; i < 1500; i++) {
-        take(shared, &hak_policy_fixed, &prng, &mine);
+        take(shared, &hak_settings_default, &prng, &mine);
         struct slot *place = &exchange[prng_below(&prng, SLOTS)];
         /* acq_rel: the fields beside the pointer go with it, since a slot is the object's start */
         memcpy(mine.object, &mine.size, sizeof mine.size);
@@ -391,9 +391,9 @@ static void *churn(void *argument)
         size_t size;
         memcpy(&size, other, sizeof size);
         EXPECT_GE(hak_large_size(other), size);
-        EXPECT_EQ(hak_large_give(other, &hak_policy_fixed), 1);
+        EXPECT_EQ(hak_large_give(other, &hak_settings_default), 1);
         if (i % 64 == 0)
-            hak_large_tick(shared, &hak_policy_fixed, i * second_ns / 100);
+            hak_large_tick(shared, &hak_settings_default, i * second_ns / 100);
         if (i % 500 == 0)
             hak_large_trim(shared);
     }
@@ -408,7 +408,7 @@ static void threads_share(void)
     walk(shared);
     for (int i = 0; i < SLOTS; i++)
         if (exchange[i].object != NULL)
-            EXPECT_EQ(hak_large_give(exchange[i].object, &hak_policy_fixed), 1);
+            EXPECT_EQ(hak_large_give(exchange[i].object, &hak_settings_default), 1);
     walk(shared);
     end_cache(shared);
 }
@@ -417,18 +417,18 @@ static void threads_share(void)
 static void huge_pages_are_tried(void)
 {
     struct hak_large_cache *cache = new_cache();
-    struct hak_policy policy = hak_policy_fixed;
-    policy.mode = HAK_LEARN_ON;
-    policy.learns_huge = 1;
+    struct hak_settings settings = hak_settings_default;
+    settings.mode = HAK_LEARN_ON;
+    settings.learns_huge = 1;
     uint64_t wishes = hak_counter_read(&counters, HAK_COUNTER_HUGE_WISHES);
-    char *first = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_NO, &policy);
+    char *first = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_NO, &settings);
     REQUIRE(first != NULL);
     EXPECT_EQ(hak_large_segment_find(first)->asks_huge, 0);
     EXPECT(learner.huge.ucb1.plays[HAK_HUGE_ARM_SYSTEM] > 0);
     EXPECT(hak_cost_fault_ns(&learner.cost) > 0);
     char *runs[SLOTS];
     for (unsigned i = 0; i < SLOTS; i++) {
-        runs[i] = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_YES, &policy);
+        runs[i] = hak_large_take(cache, 3 * MIB, 16, HAK_ZERO_YES, &settings);
         REQUIRE(runs[i] != NULL);
         EXPECT_EQ(runs[i][0] | runs[i][3 * MIB - 1], 0);
     }
@@ -441,8 +441,8 @@ static void huge_pages_are_tried(void)
     if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0)
         EXPECT(smaps_has_flag(huge->base, " hg") != 0);
     for (unsigned i = 0; i < SLOTS; i++)
-        EXPECT_EQ(hak_large_give(runs[i], &policy), 1);
-    EXPECT_EQ(hak_large_give(first, &policy), 1);
+        EXPECT_EQ(hak_large_give(runs[i], &settings), 1);
+    EXPECT_EQ(hak_large_give(first, &settings), 1);
     end_cache(cache);
 }
 
@@ -456,7 +456,7 @@ int main(int argc, char **argv)
         {"bad frees are refused and change nothing", bad_frees_are_refused},
         {"what was not needed for the time of decay is purged", decay_purges},
         {"what is in steady use is not purged", steady_use_is_not_purged},
-        {"no more is retained than the policy allows", retention_is_bounded},
+        {"no more is retained than the settings allow", retention_is_bounded},
         {"the first segment is small", small_at_first},
         {"random takes, gives and resizes agree with the model", random_keep},
         {"so they do under every other arm", random_arms},

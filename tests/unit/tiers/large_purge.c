@@ -29,16 +29,16 @@ static const uint64_t ms_ns = 1000 * 1000;
 static struct hak_counters counters;
 static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 0};
 static struct hak_learner learner;
-static struct hak_policy policy;
+static struct hak_settings settings;
 static struct hak_large_cache *cache;
 
 static void new_cache(enum hak_learn_mode mode, enum hak_arm arm)
 {
-    policy = hak_policy_fixed;
-    policy.mode = mode;
-    policy.large_arm = arm;
+    settings = hak_settings_default;
+    settings.mode = mode;
+    settings.large_arm = arm;
     memset(&learner, 0, sizeof learner);
-    hak_learner_start(&learner, &policy, 1);
+    hak_learner_start(&learner, &settings, 1);
     for (unsigned key = 0; key < HAK_LEARN_KEYS; key++)
         learner.keys[key].arm = (uint8_t)arm;
     learner.tick_ns = hak_os_coarse_now_ns(); /* none is due while a case runs, */
@@ -61,14 +61,14 @@ static void end_cache(void)
 
 static void *take(size_t size)
 {
-    void *object = hak_large_take(cache, size, 16, HAK_ZERO_NO, &policy);
+    void *object = hak_large_take(cache, size, 16, HAK_ZERO_NO, &settings);
     EXPECT(object != NULL);
     return object;
 }
 
 static void give(void *object)
 {
-    EXPECT_EQ(hak_large_give(object, &policy), 1);
+    EXPECT_EQ(hak_large_give(object, &settings), 1);
 }
 
 static int is_filled(const unsigned char *bytes, unsigned char pattern, size_t size)
@@ -87,8 +87,8 @@ static size_t purged_bytes(void)
  * long for the gap before the first. */
 static unsigned char *between_walls(unsigned char **walls)
 {
-    walls[0] = hak_large_take(cache, 8 * MIB, HAK_REGION_SIZE, HAK_ZERO_NO, &policy);
-    EXPECT_EQ(hak_large_resize(walls[0], RUN, &policy), 1);
+    walls[0] = hak_large_take(cache, 8 * MIB, HAK_REGION_SIZE, HAK_ZERO_NO, &settings);
+    EXPECT_EQ(hak_large_resize(walls[0], RUN, &settings), 1);
     hak_large_trim(cache);
     unsigned char *run = take(7 * MIB);
     walls[1] = take(2 * MIB);
@@ -113,7 +113,7 @@ static size_t given_back_at_once(enum hak_os_huge huge, enum hak_arm arm)
 {
     unsigned char *walls[2];
     new_cache(HAK_LEARN_OFF, arm);
-    policy.batch_runs = 1;
+    settings.batch_runs = 1;
     unsigned char *run = between_walls(walls);
     hak_region_set_huge(huge);
     size_t before = purged_bytes();
@@ -139,7 +139,7 @@ static void huge_pages_decay_whole(void)
 {
     unsigned char *walls[2];
     new_cache(HAK_LEARN_OFF, HAK_ARM_KEEP);
-    policy.large_retain_bytes = 5 * MIB;
+    settings.large_retain_bytes = 5 * MIB;
     unsigned char *run = between_walls(walls);
     hak_region_set_huge(HAK_HUGE_ALWAYS);
     size_t before = purged_bytes();
@@ -148,7 +148,7 @@ static void huge_pages_decay_whole(void)
     EXPECT_EQ(resident_pages(walls[0] + 4 * MIB, 2 * MIB), 0);
     uint64_t now = hak_os_coarse_now_ns();
     for (unsigned i = 1; i < 40; i++)
-        hak_large_tick(cache, &policy, now + i * policy.decay_ns / 8);
+        hak_large_tick(cache, &settings, now + i * settings.decay_ns / 8);
     EXPECT_EQ(purged_bytes() - before, 4 * MIB);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 3 * MIB);
     hak_large_trim(cache);
@@ -195,7 +195,7 @@ static void by_count(void)
 {
     unsigned char *runs[RUNS];
     new_cache(HAK_LEARN_OFF, HAK_ARM_BATCH);
-    policy.batch_runs = RUNS / 2;
+    settings.batch_runs = RUNS / 2;
     take_runs(runs);
     uint64_t purged = hak_counter_read(&counters, HAK_COUNTER_BYTES_PURGED);
     for (unsigned i = 0; i < RUNS; i += 2) {
@@ -214,7 +214,7 @@ static void by_bytes(void)
 {
     void *runs[HAK_LARGE_BATCH_MAX - 1];
     new_cache(HAK_LEARN_OFF, HAK_ARM_BATCH);
-    policy.batch_runs = HAK_LARGE_BATCH_MAX;
+    settings.batch_runs = HAK_LARGE_BATCH_MAX;
     for (unsigned i = 0; i < TAP_COUNT(runs); i++)
         runs[i] = take(HAK_LARGE_MAX);
     for (unsigned i = 0; i < TAP_COUNT(runs); i++) {
@@ -228,7 +228,7 @@ static void by_the_table(void)
 {
     void *runs[2 * HAK_LARGE_BATCH_MAX];
     new_cache(HAK_LEARN_OFF, HAK_ARM_BATCH);
-    policy.batch_runs = 1000;
+    settings.batch_runs = 1000;
     for (unsigned i = 0; i < TAP_COUNT(runs); i++)
         runs[i] = take(64 * KIB);
     for (unsigned i = 0; i < TAP_COUNT(runs); i++) {
@@ -245,11 +245,11 @@ static void by_time(void)
     new_cache(HAK_LEARN_OFF, HAK_ARM_BATCH);
     take_runs(runs);
     uint64_t now = hak_os_coarse_now_ns();
-    hak_large_tick(cache, &policy, now);
+    hak_large_tick(cache, &settings, now);
     for (unsigned i = 0; i < RUNS; i += 2)
         give(runs[i]);
     EXPECT_EQ(cache->batched, RUNS / 2);
-    hak_large_tick(cache, &policy, now + policy.decay_ns);
+    hak_large_tick(cache, &settings, now + settings.decay_ns);
     expect_released(runs);
     end_runs(runs);
 }
@@ -293,12 +293,12 @@ static void nobodys_but_not_lost(void)
     EXPECT_EQ(cache->batched, RUNS / 2);
     for (unsigned i = 0; i < RUNS / 2; i++) {
         EXPECT_EQ(hak_large_size(runs[2 * i]), 0);
-        EXPECT_EQ(hak_large_give(runs[2 * i], &policy), 0);
+        EXPECT_EQ(hak_large_give(runs[2 * i], &settings), 0);
         others[i] = take(RUN);
         for (unsigned j = 0; j < RUNS; j++)
             EXPECT(others[i] != runs[j]);
     }
-    policy.large_arm = HAK_ARM_KEEP;
+    settings.large_arm = HAK_ARM_KEEP;
     hak_large_trim(cache);
     size_t mapped = hak_large_bytes(cache).mapped;
     unsigned again = 0;
@@ -324,7 +324,7 @@ static void neighbours_of_a_batch_merge(void)
     for (unsigned i = 0; i < TAP_COUNT(orders); i++) {
         unsigned char *runs[RUNS];
         new_cache(HAK_LEARN_OFF, HAK_ARM_BATCH);
-        policy.batch_runs = 4;
+        settings.batch_runs = 4;
         take_runs(runs);
         for (unsigned j = 0; j < 4; j++)
             give(runs[4 + orders[i][j]]);
@@ -421,7 +421,7 @@ static void told_of_batches(void)
 {
     unsigned char *runs[RUNS];
     new_cache(HAK_LEARN_ON, HAK_ARM_BATCH);
-    policy.batch_runs = RUNS;
+    settings.batch_runs = RUNS;
     take_runs(runs);
     for (unsigned i = 0; i < RUNS; i += 2)
         give(runs[i]);
@@ -464,7 +464,7 @@ static void burst(size_t bytes)
     for (size_t i = 0; i < count; i++) {
         give(runs[i]);
         struct hak_large_bytes now = hak_large_bytes(cache);
-        size_t retain = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
+        size_t retain = hak_learner_retain(&learner, &settings, settings.large_retain_bytes);
         EXPECT_LE(now.dirty, retain + now.used / 2);
     }
 }
@@ -474,20 +474,20 @@ static void retention_is_learned(void)
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
     uint64_t now = hak_os_coarse_now_ns();
-    size_t first = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
-    EXPECT(first < policy.large_retain_bytes);
-    policy.pinned[hak_learn_bucket(MIB)] = HAK_ARM_KEEP + 1;
+    size_t first = hak_learner_retain(&learner, &settings, settings.large_retain_bytes);
+    EXPECT(first < settings.large_retain_bytes);
+    settings.pinned[hak_learn_bucket(MIB)] = HAK_ARM_KEEP + 1;
     for (unsigned i = 0; i < 40; i++) { /* what went is missed each time */
-        burst(policy.large_retain_bytes * 3 / 4);
-        hak_large_tick(cache, &policy, now += 50 * ms_ns);
-        EXPECT_LE(hak_large_bytes(cache).dirty, policy.large_retain_bytes + RUN);
+        burst(settings.large_retain_bytes * 3 / 4);
+        hak_large_tick(cache, &settings, now += 50 * ms_ns);
+        EXPECT_LE(hak_large_bytes(cache).dirty, settings.large_retain_bytes + RUN);
     }
-    EXPECT(hak_learner_retain(&learner, &policy, policy.large_retain_bytes) > first);
-    EXPECT_LE(hak_learner_retain(&learner, &policy, policy.large_retain_bytes),
-              policy.large_retain_bytes);
+    EXPECT(hak_learner_retain(&learner, &settings, settings.large_retain_bytes) > first);
+    EXPECT_LE(hak_learner_retain(&learner, &settings, settings.large_retain_bytes),
+              settings.large_retain_bytes);
     EXPECT_GE(hak_large_bytes(cache).dirty, 2 * first);
     for (unsigned i = 0; i < 100; i++) /* then nobody needs anything, for three times of decay */
-        hak_large_tick(cache, &policy, now += policy.decay_ns * 3 / 100);
+        hak_large_tick(cache, &settings, now += settings.decay_ns * 3 / 100);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
     give(fence);
     end_cache();
@@ -498,11 +498,11 @@ static void what_may_stay_may_go_later(void)
 {
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
-    size_t first = hak_learner_retain(&learner, &policy, policy.large_retain_bytes);
+    size_t first = hak_learner_retain(&learner, &settings, settings.large_retain_bytes);
     hak_learner_saw(&learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 16 * first / (4 * KIB),
                     0); /* it pays */
     burst((first / MIB + 4) * MIB);
-    EXPECT(hak_learner_retain(&learner, &policy, policy.large_retain_bytes) > first);
+    EXPECT(hak_learner_retain(&learner, &settings, settings.large_retain_bytes) > first);
     EXPECT_GE(hak_large_bytes(cache).dirty, first);
     learner.retain_bytes = first / 2;
     give(take(RUN));
@@ -516,7 +516,7 @@ static void no_decay_keeps_nothing(void)
     for (unsigned arm = 0; arm < HAK_ARM_COUNT; arm++) {
         new_cache(HAK_LEARN_ON, (enum hak_arm)arm);
         void *fence = take(RUN);
-        policy.decay_ns = 0;
+        settings.decay_ns = 0;
         void *run = take(8 * MIB);
         memset(run, 1, 8 * MIB);
         give(run);
@@ -533,8 +533,8 @@ static void what_is_kept_is_claimed(void)
     new_cache(HAK_LEARN_OFF, HAK_ARM_KEEP);
     struct hak_large_cache *first = cache;
     new_cache(HAK_LEARN_OFF, HAK_ARM_KEEP);
-    policy.credit = &credit;
-    policy.large_retain_bytes = credit.most;
+    settings.credit = &credit;
+    settings.large_retain_bytes = credit.most;
     struct hak_large_cache *second = cache;
     cache = first;
     burst(48 * MIB);
@@ -545,7 +545,7 @@ static void what_is_kept_is_claimed(void)
     EXPECT_LE(hak_large_bytes(first).dirty + hak_large_bytes(second).dirty, credit.most);
     uint64_t now = hak_os_coarse_now_ns();
     for (unsigned i = 0; i < 100; i++)
-        hak_large_tick(first, &policy, now += policy.decay_ns * 3 / 100);
+        hak_large_tick(first, &settings, now += settings.decay_ns * 3 / 100);
     EXPECT_EQ(first->claim.bytes, 0);
     burst(48 * MIB);
     EXPECT_GE(hak_large_bytes(second).dirty, 40 * MIB);
@@ -560,9 +560,9 @@ static void a_small_part_grows(void)
 {
     struct hak_credit credit = {.most = 256 * MIB, .claimed = HAK_CREDIT_FIRST, .holders = 1};
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
-    policy.credit = &credit;
-    policy.large_retain_bytes = credit.most;
-    policy.pinned[hak_learn_bucket(MIB)] = HAK_ARM_KEEP + 1;
+    settings.credit = &credit;
+    settings.large_retain_bytes = credit.most;
+    settings.pinned[hak_learn_bucket(MIB)] = HAK_ARM_KEEP + 1;
     void *fence = take(RUN);
     burst(2 * MIB);
     EXPECT_LE(hak_large_bytes(cache).dirty, MIB);
@@ -571,7 +571,7 @@ static void a_small_part_grows(void)
     EXPECT_LE(credit.claimed, HAK_CREDIT_FIRST + 4 * MIB);
     uint64_t now = hak_os_coarse_now_ns();
     for (unsigned i = 0; i < 100; i++)
-        hak_large_tick(cache, &policy, now += policy.decay_ns * 3 / 100);
+        hak_large_tick(cache, &settings, now += settings.decay_ns * 3 / 100);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
     EXPECT_EQ(credit.claimed, HAK_CREDIT_FIRST);
     give(fence);
@@ -583,11 +583,11 @@ static void decay_is_obeyed(void)
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
     void *fence = take(RUN);
     uint64_t now = hak_os_coarse_now_ns();
-    policy.decay_ns = 100 * ms_ns;
-    hak_large_tick(cache, &policy, now);
+    settings.decay_ns = 100 * ms_ns;
+    hak_large_tick(cache, &settings, now);
     give(take(2 * MIB));
     for (unsigned i = 0; i < 30; i++)
-        hak_large_tick(cache, &policy, now += 20 * ms_ns);
+        hak_large_tick(cache, &settings, now += 20 * ms_ns);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
     give(fence);
     end_cache();
@@ -619,7 +619,7 @@ static void change(struct slot *slot, struct prng *prng)
     }
     enum hak_zero zero = prng_below(prng, 4) == 0 ? HAK_ZERO_YES : HAK_ZERO_NO;
     slot->size = 32 * KIB + 1 + prng_below(prng, (size_t)MIB << prng_below(prng, 2));
-    slot->object = hak_large_take(cache, slot->size, 16, zero, &policy);
+    slot->object = hak_large_take(cache, slot->size, 16, zero, &settings);
     slot->pattern = (unsigned char)(1 + prng_below(prng, 255));
     REQUIRE(slot->object != NULL);
     if (zero == HAK_ZERO_YES)
@@ -637,10 +637,10 @@ static void *churn(void *argument)
     for (unsigned i = 0; i < 1500; i++) {
         change(&slots[prng_below(&prng, SLOTS)], &prng);
         if (i % 16 == 0)
-            hak_large_tick(cache, &policy, now + i * ms_ns);
+            hak_large_tick(cache, &settings, now + i * ms_ns);
         if (i % 500 == 499)
             hak_large_trim(cache);
-        if (policy.mode == HAK_LEARN_FROZEN && i % 64 == 0) { /* so that all arms are obeyed */
+        if (settings.mode == HAK_LEARN_FROZEN && i % 64 == 0) { /* so that all arms are obeyed */
             hak_lock_acquire(&cache->lock);
             learner.keys[prng_below(&prng, 6)].arm = (uint8_t)prng_below(&prng, HAK_ARM_COUNT);
             hak_lock_release(&cache->lock);
@@ -671,7 +671,7 @@ int main(int argc, char **argv)
         {"when it has many bytes", by_bytes},
         {"of huge pages only whole ones are given back at once", huge_pages_go_whole},
         {"and by retention and decay; a trim takes all", huge_pages_decay_whole},
-        {"when its table is full, whatever the policy says", by_the_table},
+        {"when its table is full, whatever the settings say", by_the_table},
         {"when a tick finds it", by_time},
         {"when a give finds it too old", by_time_at_a_give},
         {"when memory is trimmed", by_trim},
@@ -686,7 +686,7 @@ int main(int argc, char **argv)
         {"with a decay of nothing none is kept, whatever the arm", no_decay_keeps_nothing},
         {"what is kept is claimed of the heap's credit", what_is_kept_is_claimed},
         {"a small part grows where others hold the first", a_small_part_grows},
-        {"decay is as the policy says, learner or none", decay_is_obeyed},
+        {"decay is as the settings say, learner or none", decay_is_obeyed},
         {"payloads stay intact while threads purge around them", payloads_stay},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -24,8 +24,9 @@ static struct hak_counters counters;
 static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = HOME};
 static struct hak_pool tiny;
 static struct hak_pool mid;
-static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 60000000000};
-static const struct hak_policy keep_nothing = {.slab_retain_bytes = 0};
+static const struct hak_settings keep_all = {.slab_retain_bytes = SIZE_MAX,
+                                             .decay_ns = 60000000000};
+static const struct hak_settings keep_nothing = {.slab_retain_bytes = 0};
 
 static uint64_t count_of(enum hak_counter counter)
 {
@@ -67,11 +68,11 @@ static unsigned take(unsigned class_id, unsigned count, struct hak_chain *word)
     return taken != 0 ? taken : hak_pool_take_fresh(pool_of(class_id), class_id, count, word);
 }
 
-static void give(unsigned class_id, void *object, const struct hak_policy *policy)
+static void give(unsigned class_id, void *object, const struct hak_settings *settings)
 {
     struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     push(&word, object);
-    EXPECT_EQ(hak_pool_give(pool_of(class_id), class_id, &word, policy), 1);
+    EXPECT_EQ(hak_pool_give(pool_of(class_id), class_id, &word, settings), 1);
     EXPECT(hak_chain_top(word) == NULL);
 }
 
@@ -220,7 +221,7 @@ static void bad_objects_stay_on_top(void)
 /* ---- what is kept, and for how long ----------------------------------------------------- */
 
 /* Takes `slabs` slabs of the class and gives all back. */
-static void fill_and_give(unsigned class_id, unsigned slabs, const struct hak_policy *policy)
+static void fill_and_give(unsigned class_id, unsigned slabs, const struct hak_settings *settings)
 {
     unsigned count = hak_classes[class_id].capacity * slabs;
     uintptr_t *objects = calloc(count, sizeof *objects);
@@ -228,7 +229,7 @@ static void fill_and_give(unsigned class_id, unsigned slabs, const struct hak_po
     for (unsigned i = 0; i < count; i++)
         memset((void *)objects[i], 1, hak_classes[class_id].size);
     for (unsigned i = 0; i < count; i++)
-        give(class_id, (void *)objects[i], policy);
+        give(class_id, (void *)objects[i], settings);
     free(objects);
 }
 
@@ -241,7 +242,7 @@ static void kept_as_told(void)
     EXPECT_EQ(hak_pool_slab_bytes(&mid), slab);
     expect_all_empty();
 
-    const struct hak_policy keep_some = {.slab_retain_bytes = 4 * slab};
+    const struct hak_settings keep_some = {.slab_retain_bytes = 4 * slab};
     fill_and_give(HAK_CLASS_LAST, 9, &keep_some);
     EXPECT_LE(mid.space.dirty_bytes, 4 * slab);
     EXPECT_GE(mid.space.dirty_bytes, slab);
@@ -448,8 +449,8 @@ static void *work(void *argument)
             push(&back, old);
             returned++;
         }
-        const struct hak_policy *policy = step % 3 != 0 ? &keep_all : &keep_nothing;
-        worker->failures += hak_pool_give(pool_of(class_id), class_id, &back, policy) != returned;
+        const struct hak_settings *settings = step % 3 != 0 ? &keep_all : &keep_nothing;
+        worker->failures += hak_pool_give(pool_of(class_id), class_id, &back, settings) != returned;
         if (step % 1000 == 0)
             hak_pool_purge(pool_of(class_id));
         /* Whatever was free at the last look goes, inside slabs too. */
@@ -486,7 +487,7 @@ int main(int argc, char **argv)
         {"every class over several slabs", all_classes},
         {"a chain ends at the first object of another home", chains_of_mixed_homes},
         {"what is no object is left on top", bad_objects_stay_on_top},
-        {"free pages are kept as the policy says", kept_as_told},
+        {"free pages are kept as the settings say", kept_as_told},
         {"a purge spares what is in use", purges_spare_the_living},
         {"the fullest slab is taken from first", fullest_slab_first},
         {"classes use each other's pages", classes_use_each_others_pages},

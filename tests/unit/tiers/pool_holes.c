@@ -21,7 +21,7 @@
 enum { SIZE = 256, SLABS = 100, ANY_ROOM = 1000 };
 
 static const uint64_t DECAY = 1000;
-static const struct hak_policy policy = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 1000};
+static const struct hak_settings settings = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 1000};
 static struct hak_counters counters;
 static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 7};
 static struct hak_pool pool;
@@ -76,7 +76,7 @@ static void free_object(unsigned slab, unsigned index)
     struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     hak_link_write(objects[slab][index], word);
     word = hak_chain_make(objects[slab][index], ANY_ROOM - 1);
-    EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &policy), 1);
+    EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &settings), 1);
     objects[slab][index] = NULL;
 }
 
@@ -182,23 +182,23 @@ static void decay_is_counted(void)
     bool goes_on = true;
     unsigned ticks = 0;
     for (; goes_on && EXPECT_LE(ticks, 100); ticks++)
-        goes_on = hak_pool_holes_tick(&pool, &policy, now); /* the first look */
+        goes_on = hak_pool_holes_tick(&pool, &settings, now); /* the first look */
     EXPECT_EQ(ticks, (SLABS + HAK_HOLES_TICK_LOOKS - 1) / HAK_HOLES_TICK_LOOKS);
     EXPECT_EQ(calls(), 0);
-    EXPECT(!hak_pool_holes_tick(&pool, &policy, now + DECAY));
+    EXPECT(!hak_pool_holes_tick(&pool, &settings, now + DECAY));
     EXPECT_EQ(calls(), 0);
     now += DECAY + 1;
     ticks = 0;
     for (goes_on = true; goes_on && EXPECT_LE(ticks, 100); ticks++) {
         uint64_t before = calls();
-        goes_on = hak_pool_holes_tick(&pool, &policy, now);
+        goes_on = hak_pool_holes_tick(&pool, &settings, now);
         EXPECT_LE(calls() - before, HAK_HOLES_TICK_CALLS);
         EXPECT(!goes_on || calls() > before);
     }
     EXPECT_GE(ticks, calls() / HAK_HOLES_TICK_CALLS);
     expect_only_live_pages();
     uint64_t before = calls();
-    EXPECT(!hak_pool_holes_tick(&pool, &policy, now + 10 * DECAY));
+    EXPECT(!hak_pool_holes_tick(&pool, &settings, now + 10 * DECAY));
     EXPECT_EQ(calls(), before);
     finish();
 }
@@ -209,9 +209,9 @@ static void portions_are_bounded_by_pages(void)
     start(SIZE);
     unsigned pages = HAK_PAGE_SIZE / (unsigned)hak_os_page_size();
     free_behind(1);
-    hak_pool_holes_tick(&pool, &policy, 10 * DECAY);
+    hak_pool_holes_tick(&pool, &settings, 10 * DECAY);
     uint64_t before = count_of(HAK_COUNTER_HOLES_MADE);
-    hak_pool_holes_tick(&pool, &policy, 12 * DECAY);
+    hak_pool_holes_tick(&pool, &settings, 12 * DECAY);
     uint64_t made = count_of(HAK_COUNTER_HOLES_MADE) - before;
     EXPECT(made > 0);
     EXPECT_LE(made, HAK_HOLES_TICK_PAGES + pages);
@@ -224,21 +224,21 @@ static void taken_from_is_spared(void)
 {
     start(SIZE);
     free_behind(8);
-    hak_pool_holes_tick(&pool, &policy, 10 * DECAY);
+    hak_pool_holes_tick(&pool, &settings, 10 * DECAY);
     struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
     REQUIRE(hak_pool_take(&pool, class_id, 1, &word) == 1);
     char *object = hak_chain_top(word);
     struct hak_slab *slab = hak_slab_of(object, hak_page_find(object));
-    while (hak_pool_holes_tick(&pool, &policy, 12 * DECAY))
+    while (hak_pool_holes_tick(&pool, &settings, 12 * DECAY))
         ;
     EXPECT_EQ(slab->hole_count, 0);
     EXPECT(calls() > 0);
     hak_link_write(object, hak_chain_make(NULL, ANY_ROOM));
     word = hak_chain_make(object, ANY_ROOM - 1);
-    EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &policy), 1);
-    while (hak_pool_holes_tick(&pool, &policy, 14 * DECAY))
+    EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &settings), 1);
+    while (hak_pool_holes_tick(&pool, &settings, 14 * DECAY))
         ;
-    while (hak_pool_holes_tick(&pool, &policy, 16 * DECAY))
+    while (hak_pool_holes_tick(&pool, &settings, 16 * DECAY))
         ;
     EXPECT(slab->hole_count > 0);
     finish();
@@ -268,9 +268,9 @@ static void refusals_change_nothing(void)
     uint64_t made = count_of(HAK_COUNTER_HOLES_MADE);
     const uint64_t second = 1000 * 1000 * 1000;
     for (unsigned tick = 0; tick < 100; tick++)
-        hak_pool_holes_tick(&pool, &policy, second + tick * 2 * DECAY);
+        hak_pool_holes_tick(&pool, &settings, second + tick * 2 * DECAY);
     EXPECT_EQ(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 1);
-    hak_pool_holes_tick(&pool, &policy, 3 * second);
+    hak_pool_holes_tick(&pool, &settings, 3 * second);
     EXPECT_EQ(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 2);
     EXPECT_EQ(hak_pool_holes_purge(&pool), 0); /* each slab with a free page is tried once */
     EXPECT_LE(count_of(HAK_COUNTER_HOLE_PURGES_REFUSED) - refused, 2 + SLABS);
@@ -295,13 +295,13 @@ static void huge_pages_are_spared(void)
     uint64_t before = calls();
     free_behind(pages / 2 + 1); /* more than half of each slab lives */
     for (unsigned tick = 0; tick < 100; tick++)
-        hak_pool_holes_tick(&pool, &policy, (10 + 2 * tick) * DECAY);
+        hak_pool_holes_tick(&pool, &settings, (10 + 2 * tick) * DECAY);
     EXPECT_EQ(hak_pool_holes_purge(&pool), 0);
     EXPECT_EQ(calls(), before);
     for (unsigned i = 0; i < capacity / pages; i++)
         free_object(0, pages / 2 * (capacity / pages) + i);
     for (unsigned tick = 0; tick < 100; tick++)
-        hak_pool_holes_tick(&pool, &policy, (300 + 2 * tick) * DECAY);
+        hak_pool_holes_tick(&pool, &settings, (300 + 2 * tick) * DECAY);
     EXPECT_EQ(calls(), before);
     EXPECT_EQ(hak_pool_holes_purge(&pool), pages / 2 * hak_os_page_size());
     EXPECT_EQ(hak_pool_hole_bytes(&pool), pages / 2 * hak_os_page_size());
@@ -319,7 +319,7 @@ static int near_the_limit_child(void)
     size_t missing = hak_headroom_shortfall();
     if (missing == 0)
         return CHILD_CANNOT;
-    while (hak_pool_holes_tick(&pool, &policy, 10 * DECAY))
+    while (hak_pool_holes_tick(&pool, &settings, 10 * DECAY))
         ;
     uint64_t made = count_of(HAK_COUNTER_HOLES_MADE);
     int good = EXPECT(made > 0);

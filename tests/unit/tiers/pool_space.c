@@ -24,8 +24,9 @@ static struct hak_counters counters;
 static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 7};
 static struct hak_pool_space space;
 static const uint64_t DECAY = 60000000000;
-static const struct hak_policy keep_all = {.slab_retain_bytes = SIZE_MAX, .decay_ns = 60000000000};
-static const struct hak_policy keep_nothing = {.slab_retain_bytes = 0, .decay_ns = 60000000000};
+static const struct hak_settings keep_all = {.slab_retain_bytes = SIZE_MAX,
+                                             .decay_ns = 60000000000};
+static const struct hak_settings keep_nothing = {.slab_retain_bytes = 0, .decay_ns = 60000000000};
 
 static void start(void)
 {
@@ -53,9 +54,9 @@ static char *take(unsigned count)
     return pages;
 }
 
-static void give(void *pages, unsigned count, const struct hak_policy *policy)
+static void give(void *pages, unsigned count, const struct hak_settings *settings)
 {
-    hak_pool_space_give(&space, region_of(pages), index_of(pages), count, policy);
+    hak_pool_space_give(&space, region_of(pages), index_of(pages), count, settings);
 }
 
 /* A region of its own, all of it taken but the pages of the mask, which are free and dirty. */
@@ -331,7 +332,7 @@ static void gives_obey_the_limit(void)
     start();
     for (unsigned i = 0; i < MANY; i++)
         region_with(0xaaaaaaaa);
-    struct hak_policy keep_some = {.slab_retain_bytes = space.dirty_bytes, .decay_ns = DECAY};
+    struct hak_settings keep_some = {.slab_retain_bytes = space.dirty_bytes, .decay_ns = DECAY};
     struct hak_region *oldest = space.dirty.first;
     for (unsigned i = 0; i < MANY; i++) {
         char *pages = take(8);
@@ -351,24 +352,24 @@ static void gives_obey_the_limit(void)
 }
 
 /* Takes `count` pages, writes to them and gives them back; what is dirty then. */
-static size_t take_and_give(char **pages, unsigned count, const struct hak_policy *policy)
+static size_t take_and_give(char **pages, unsigned count, const struct hak_settings *settings)
 {
     for (unsigned i = 0; i < count; i++) {
         pages[i] = take(1);
         memset(pages[i], 1, HAK_PAGE_SIZE);
     }
     for (unsigned i = 0; i < count; i++)
-        give(pages[i], 1, policy);
+        give(pages[i], 1, settings);
     return space.dirty_bytes;
 }
 
 static struct hak_credit credit;
 
 /* Keeps the first bytes, and what is found to be taken again. */
-static struct hak_policy with_credit(size_t most)
+static struct hak_settings with_credit(size_t most)
 {
     credit = (struct hak_credit){.most = most};
-    return (struct hak_policy){.slab_retain_bytes = most, .decay_ns = DECAY, .credit = &credit};
+    return (struct hak_settings){.slab_retain_bytes = most, .decay_ns = DECAY, .credit = &credit};
 }
 
 /* Whether so many bytes are dirty: about, since a purge takes what is dirty of a region. */
@@ -385,27 +386,27 @@ static void taken_again_is_kept(void)
     enum { PAGES = 600, MOST = 500, FIRST = HAK_SPACE_FIRST / HAK_PAGE_SIZE };
     static char *pages[PAGES];
     const size_t page = HAK_PAGE_SIZE;
-    struct hak_policy policy = with_credit(MOST * page);
+    struct hak_settings settings = with_credit(MOST * page);
     start();
     for (unsigned i = 0; i < PAGES; i++)
         pages[i] = take(1);
     for (unsigned i = 0; i < PAGES; i++)
-        give(pages[i], 1, &policy);
+        give(pages[i], 1, &settings);
     keeps(FIRST * page);
     EXPECT_EQ(credit.claimed, FIRST * page);
-    EXPECT_GE(take_and_give(pages, MOST - 20, &policy), (MOST - 20) * page);
+    EXPECT_GE(take_and_give(pages, MOST - 20, &settings), (MOST - 20) * page);
     uint64_t before = calls();
     for (unsigned round = 0; round < 10; round++)
-        EXPECT_GE(take_and_give(pages, MOST - 20, &policy), (MOST - 20) * page);
+        EXPECT_GE(take_and_give(pages, MOST - 20, &settings), (MOST - 20) * page);
     EXPECT_EQ(calls(), before);
-    take_and_give(pages, PAGES, &policy);
+    take_and_give(pages, PAGES, &settings);
     keeps(MOST * page);
     EXPECT_EQ(credit.claimed, MOST * page);
 
     space.taken_ns -= 2 * DECAY + 1; /* so long ago */
     before = calls();
     while (space.dirty_bytes > FIRST * page && EXPECT_LE(calls() - before, 1000))
-        give(take(1), 1, &policy);
+        give(take(1), 1, &settings);
     EXPECT_LE(credit.claimed, (FIRST + 1) * page);
     finish();
 }
@@ -419,7 +420,7 @@ static void depth_not_sum(void)
     static char *used[USED];
     static char *spare[SPARE];
     const size_t page = HAK_PAGE_SIZE;
-    struct hak_policy policy = with_credit(2 * SPARE * page);
+    struct hak_settings settings = with_credit(2 * SPARE * page);
     start();
     for (unsigned i = 0; i < USED; i++)
         used[i] = take(1);
@@ -428,13 +429,13 @@ static void depth_not_sum(void)
     space.rise[0] = 0; /* of an earlier time */
     space.least_used = space.used_bytes;
     for (unsigned i = 0; i < 10 * SPARE; i++)
-        give(take(1), 1, &policy);
+        give(take(1), 1, &settings);
     for (unsigned i = 0; i < SPARE; i++)
-        give(spare[i], 1, &policy);
+        give(spare[i], 1, &settings);
     EXPECT_GE(space.again_bytes[0], SPARE * page);
     keeps((FIRST + USED / 8 + 2) * page);
     for (unsigned i = 0; i < USED; i++)
-        give(used[i], 1, &policy);
+        give(used[i], 1, &settings);
     EXPECT_LE(space.dirty_bytes, (LEAST + 2) * page);
     finish();
 }
@@ -444,23 +445,23 @@ static void claimed_once(void)
 {
     enum { FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE, TURNS = FIRST + 40, TAKEN = 96 };
     static char *pages[TURNS];
-    struct hak_policy policy = with_credit(HAK_CREDIT_FIRST);
+    struct hak_settings settings = with_credit(HAK_CREDIT_FIRST);
     struct hak_claim other = {0};
     const size_t page = HAK_PAGE_SIZE;
     start();
-    take_and_give(pages, TURNS, &policy); /* from now on they are taken again */
-    EXPECT(hak_credit_claim(&policy, &other, TAKEN * page, HAK_CREDIT_FIRST));
-    take_and_give(pages, TURNS, &policy);
+    take_and_give(pages, TURNS, &settings); /* from now on they are taken again */
+    EXPECT(hak_credit_claim(&settings, &other, TAKEN * page, HAK_CREDIT_FIRST));
+    take_and_give(pages, TURNS, &settings);
     keeps((FIRST - TAKEN) * page);
-    hak_credit_give_back(&policy, &other, 0, HAK_CREDIT_FIRST);
-    take_and_give(pages, TURNS, &policy);
+    hak_credit_give_back(&settings, &other, 0, HAK_CREDIT_FIRST);
+    take_and_give(pages, TURNS, &settings);
     keeps(FIRST * page);
-    EXPECT(!hak_credit_claim(&policy, &other, page, HAK_CREDIT_FIRST));
+    EXPECT(!hak_credit_claim(&settings, &other, page, HAK_CREDIT_FIRST));
 
     /* It was refused: at its next tick the space gives up some of what it has more than its part. */
-    hak_pool_space_tick(&space, &policy, hak_os_coarse_now_ns());
+    hak_pool_space_tick(&space, &settings, hak_os_coarse_now_ns());
     EXPECT_LE(space.claim.bytes, (FIRST - FIRST / 2 / 4) * page);
-    EXPECT(hak_credit_claim(&policy, &other, page, HAK_CREDIT_FIRST));
+    EXPECT(hak_credit_claim(&settings, &other, page, HAK_CREDIT_FIRST));
     finish();
 }
 
@@ -470,18 +471,18 @@ static void claims_come_back(void)
 {
     enum { TURNS = HAK_CREDIT_FIRST / HAK_PAGE_SIZE + 40 };
     static char *pages[TURNS];
-    struct hak_policy policy = with_credit(HAK_CREDIT_FIRST);
+    struct hak_settings settings = with_credit(HAK_CREDIT_FIRST);
     uint64_t now = hak_os_coarse_now_ns();
     start();
-    take_and_give(pages, TURNS, &policy);
-    EXPECT(policy.credit->claimed != 0);
-    EXPECT_EQ(policy.credit->claimed, space.claim.bytes);
+    take_and_give(pages, TURNS, &settings);
+    EXPECT(settings.credit->claimed != 0);
+    EXPECT_EQ(settings.credit->claimed, space.claim.bytes);
     hak_pool_space_purge(&space);
     for (unsigned time = 1; time <= 3; time++)
-        hak_pool_space_tick(&space, &policy, now + time * 2 * policy.decay_ns);
+        hak_pool_space_tick(&space, &settings, now + time * 2 * settings.decay_ns);
     EXPECT_EQ(space.claim.bytes, 0);
-    EXPECT_EQ(policy.credit->claimed, 0);
-    EXPECT_EQ(policy.credit->holders, 0);
+    EXPECT_EQ(settings.credit->claimed, 0);
+    EXPECT_EQ(settings.credit->holders, 0);
     take_and_give(pages, TURNS, &keep_all);
     EXPECT_EQ(space.claim.bytes, 0);
     EXPECT_EQ(space.dirty_bytes, TURNS * (size_t)HAK_PAGE_SIZE);

@@ -99,7 +99,7 @@ static void huge_pages_are_asked_for(void)
 
 /* ---- explicit huge pages ---- */
 
-static struct hak_policy policy;
+static struct hak_settings settings;
 
 static long read_number(const char *path, const char *name)
 {
@@ -140,8 +140,8 @@ static bool are_back(long before)
 
 static void start_huge(enum hak_arm arm)
 {
-    policy = hak_policy_fixed;
-    policy.large_arm = arm;
+    settings = hak_settings_default;
+    settings.large_arm = arm;
     hak_region_set_hugetlb(true);
 }
 
@@ -157,10 +157,10 @@ static void huge_whales(void)
 {
     static struct hak_whales whales;
     start_huge(HAK_ARM_KEEP);
-    hak_whale_start(&whales, &policy);
+    hak_whale_start(&whales, &settings);
     long before = free_pages();
     uint64_t maps = count_of(HAK_COUNTER_HUGETLB_MAPS);
-    char *whale = hak_whale_take(&whales, &source, 11 * MIB, 16, HAK_ZERO_NO, &policy);
+    char *whale = hak_whale_take(&whales, &source, 11 * MIB, 16, HAK_ZERO_NO, &settings);
     REQUIRE(whale != NULL);
     EXPECT_EQ(count_of(HAK_COUNTER_HUGETLB_MAPS) - maps, 1);
     EXPECT_EQ(smaps_kib(whale, "KernelPageSize:"), HUGE_KIB);
@@ -175,10 +175,10 @@ static void huge_whales(void)
     EXPECT_EQ(hak_whale_size(&whales, whale), 10 * MIB);
     EXPECT(holds(whale, 10 * MIB, 7));
     EXPECT_LE(free_pages(), before - 4);
-    EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
-    EXPECT(hak_whale_take(&whales, &source, 10 * MIB, 16, HAK_ZERO_YES, &policy) == whale);
+    EXPECT_EQ(hak_whale_give(&whales, whale, &settings), 1);
+    EXPECT(hak_whale_take(&whales, &source, 10 * MIB, 16, HAK_ZERO_YES, &settings) == whale);
     EXPECT(holds(whale, 10 * MIB, 0));
-    EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_give(&whales, whale, &settings), 1);
     hak_whale_trim(&whales);
     EXPECT(are_back(before));
     hak_region_set_hugetlb(false);
@@ -191,33 +191,33 @@ static void huge_runs_by(enum hak_arm arm)
     static struct hak_learner learner;
     struct hak_large_cache cache = {0};
     start_huge(arm);
-    policy.batch_runs = 1;
-    hak_learner_start(&learner, &policy, 1);
+    settings.batch_runs = 1;
+    hak_learner_start(&learner, &settings, 1);
     hak_large_init(&cache, &source, &learner);
     long before = free_pages();
     uint64_t purged = count_of(HAK_COUNTER_BYTES_PURGED);
     uint64_t given = count_of(HAK_COUNTER_BYTES_UNMAPPED);
-    char *run = hak_large_take(&cache, size, HAK_REGION_SIZE, HAK_ZERO_NO, &policy);
-    char *wall = hak_large_take(&cache, MIB, 16, HAK_ZERO_NO, &policy);
+    char *run = hak_large_take(&cache, size, HAK_REGION_SIZE, HAK_ZERO_NO, &settings);
+    char *wall = hak_large_take(&cache, MIB, 16, HAK_ZERO_NO, &settings);
     REQUIRE(wall != NULL && run != NULL);
     EXPECT_EQ(smaps_kib(wall, "KernelPageSize:"), HUGE_KIB);
     EXPECT_EQ(smaps_kib(run, "KernelPageSize:"), HUGE_KIB);
     EXPECT(hak_large_segment_find(wall) == hak_large_segment_find(run));
     memset(wall, 1, MIB);
     memset(run, 2, size);
-    EXPECT_EQ(hak_large_give(run, &policy), 1);
+    EXPECT_EQ(hak_large_give(run, &settings), 1);
     for (unsigned second = 1; second < 6; second++)
-        hak_large_tick(&cache, &policy, second * second_ns);
+        hak_large_tick(&cache, &settings, second * second_ns);
     EXPECT_EQ(hak_large_bytes(&cache).dirty, 0); /* none that can be purged */
-    char *again = hak_large_take(&cache, size, HAK_REGION_SIZE, HAK_ZERO_YES, &policy);
+    char *again = hak_large_take(&cache, size, HAK_REGION_SIZE, HAK_ZERO_YES, &settings);
     EXPECT(again == run);
     EXPECT(holds(again, size, 0) && holds(wall, MIB, 1));
-    EXPECT_EQ(hak_large_give(again, &policy), 1);
-    EXPECT_EQ(hak_large_give(wall, &policy), 1);
+    EXPECT_EQ(hak_large_give(again, &settings), 1);
+    EXPECT_EQ(hak_large_give(wall, &settings), 1);
     EXPECT_EQ(count_of(HAK_COUNTER_BYTES_PURGED), purged);
     EXPECT(free_pages() < before);
     for (unsigned second = 6; second < 12; second++)
-        hak_large_tick(&cache, &policy, second * second_ns);
+        hak_large_tick(&cache, &settings, second * second_ns);
     EXPECT(count_of(HAK_COUNTER_BYTES_UNMAPPED) > given);
     hak_large_trim(&cache);
     EXPECT_EQ(hak_large_bytes(&cache).mapped, 0);
@@ -246,12 +246,12 @@ static void plain_instead(void)
 {
     static struct hak_whales whales;
     start_huge(HAK_ARM_KEEP);
-    hak_whale_start(&whales, &policy);
+    hak_whale_start(&whales, &settings);
     long pages = free_pages() > 0 ? free_pages() : 0;
     size_t size = (size_t)(pages + 5) * HAK_REGION_SIZE;
     uint64_t maps = count_of(HAK_COUNTER_HUGETLB_MAPS);
     uint64_t fallbacks = count_of(HAK_COUNTER_HUGETLB_FALLBACKS);
-    char *whale = hak_whale_take(&whales, &source, size, 16, HAK_ZERO_YES, &policy);
+    char *whale = hak_whale_take(&whales, &source, size, 16, HAK_ZERO_YES, &settings);
     REQUIRE(whale != NULL);
     if (count_of(HAK_COUNTER_HUGETLB_MAPS) != maps) {
         tap_skip("the kernel makes huge pages beyond those set aside");
@@ -263,7 +263,7 @@ static void plain_instead(void)
         REQUIRE(whale != NULL);
         EXPECT(holds(whale, MIB, 3));
     }
-    EXPECT_EQ(hak_whale_give(&whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_give(&whales, whale, &settings), 1);
     hak_whale_trim(&whales);
     hak_region_set_hugetlb(false);
 }

@@ -59,8 +59,8 @@ static int holds(const char *object, size_t size, char pattern)
 static void take_and_give(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    char *whale = hak_whale_take(whales, &source, 10 * MIB + 1, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    char *whale = hak_whale_take(whales, &source, 10 * MIB + 1, 16, HAK_ZERO_NO, settings);
     REQUIRE(whale != NULL);
     EXPECT_EQ((uintptr_t)whale % HAK_REGION_SIZE, 0);
     EXPECT_EQ(hak_whale_size(whales, whale), 10 * MIB + hak_os_page_size());
@@ -68,10 +68,10 @@ static void take_and_give(void)
     EXPECT_EQ(hak_page_find(whale).offset, HAK_PAGE_WHALE);
     EXPECT_EQ(hak_whale_size(whales, whale + 16), 0);
     EXPECT_EQ(hak_whale_size(whales, whale + 64 * KIB), 0);
-    EXPECT_EQ(hak_whale_give(whales, whale + 4096, policy), 0);
+    EXPECT_EQ(hak_whale_give(whales, whale + 4096, settings), 0);
     fill(whale, 10 * MIB + 1, 1);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 0);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 0);
     EXPECT_EQ(hak_whale_size(whales, whale), 0);
     EXPECT_EQ(hak_whale_size(whales, &counters), 0);
     end_whales(whales);
@@ -81,19 +81,19 @@ static void take_and_give(void)
 static void cache_serves(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    char *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    char *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, settings);
     fill(whale, 16 * MIB, 1);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
-    char *smaller = hak_whale_take(whales, &source, 33 * MIB, 16, HAK_ZERO_NO, policy);
+    char *smaller = hak_whale_take(whales, &source, 33 * MIB, 16, HAK_ZERO_NO, settings);
     EXPECT(smaller != whale);
-    char *again = hak_whale_take(whales, &source, 15 * MIB, 16, HAK_ZERO_YES, policy);
+    char *again = hak_whale_take(whales, &source, 15 * MIB, 16, HAK_ZERO_YES, settings);
     EXPECT(again == whale);
     EXPECT(holds(again, 16 * MIB, 0));
     EXPECT_EQ(hak_whale_size(whales, again), 16 * MIB);
-    EXPECT_EQ(hak_whale_give(whales, again, policy), 1);
-    EXPECT_EQ(hak_whale_give(whales, smaller, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, again, settings), 1);
+    EXPECT_EQ(hak_whale_give(whales, smaller, settings), 1);
     end_whales(whales);
 }
 
@@ -106,28 +106,28 @@ static size_t mapped(void)
 static void a_longer_one_is_cut(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    char *whale = hak_whale_take(whales, &source, 40 * MIB, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    char *whale = hak_whale_take(whales, &source, 40 * MIB, 16, HAK_ZERO_NO, settings);
     fill(whale, 40 * MIB, 1);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     size_t before = mapped();
-    char *head = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_YES, policy);
+    char *head = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_YES, settings);
     EXPECT(head == whale);
     EXPECT_EQ(hak_whale_size(whales, head), 10 * MIB);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 30 * MIB);
     EXPECT(holds(head, 10 * MIB, 0));
     EXPECT(holds(head + 10 * MIB, 30 * MIB, 1));
     EXPECT_EQ(hak_page_find(head + 10 * MIB).offset, HAK_PAGE_RESERVED);
-    EXPECT_EQ(hak_whale_give(whales, head + 10 * MIB, policy), 0);
-    char *rest = hak_whale_take(whales, &source, 30 * MIB, 16, HAK_ZERO_NO, policy);
+    EXPECT_EQ(hak_whale_give(whales, head + 10 * MIB, settings), 0);
+    char *rest = hak_whale_take(whales, &source, 30 * MIB, 16, HAK_ZERO_NO, settings);
     EXPECT(rest == head + 10 * MIB);
     EXPECT_EQ(mapped(), before);
     fill(rest, 30 * MIB, 2);
     char *moved = hak_whale_resize(whales, head, 20 * MIB, HAK_MOVE_ALLOWED);
     EXPECT(moved != NULL && holds(moved, 20 * MIB, 0));
     EXPECT(holds(rest, 30 * MIB, 2));
-    EXPECT_EQ(hak_whale_give(whales, rest, policy), 1);
-    EXPECT_EQ(hak_whale_give(whales, moved, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, rest, settings), 1);
+    EXPECT_EQ(hak_whale_give(whales, moved, settings), 1);
     end_whales(whales);
 }
 
@@ -135,13 +135,13 @@ static void a_longer_one_is_cut(void)
 static void a_shorter_one_is_lengthened(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    char *whale = hak_whale_take(whales, &source, 40 * MIB, 16, HAK_ZERO_NO, policy);
-    char *wall = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    char *whale = hak_whale_take(whales, &source, 40 * MIB, 16, HAK_ZERO_NO, settings);
+    char *wall = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
     fill(whale, 40 * MIB, 1);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     size_t before = mapped();
-    char *longer = hak_whale_take(whales, &source, 70 * MIB, 16, HAK_ZERO_NO, policy);
+    char *longer = hak_whale_take(whales, &source, 70 * MIB, 16, HAK_ZERO_NO, settings);
     REQUIRE(longer != NULL);
     EXPECT_EQ(mapped(), before + 30 * MIB);
     EXPECT_EQ((uintptr_t)longer % HAK_REGION_SIZE, 0);
@@ -149,31 +149,31 @@ static void a_shorter_one_is_lengthened(void)
     EXPECT(holds(longer, 40 * MIB, 1));
     EXPECT(holds(longer + 40 * MIB, 30 * MIB, 0));
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
-    EXPECT_EQ(hak_whale_give(whales, longer, policy), 1);
-    char *cleared = hak_whale_take(whales, &source, 100 * MIB, 16, HAK_ZERO_YES, policy);
+    EXPECT_EQ(hak_whale_give(whales, longer, settings), 1);
+    char *cleared = hak_whale_take(whales, &source, 100 * MIB, 16, HAK_ZERO_YES, settings);
     EXPECT(holds(cleared, 100 * MIB, 0));
-    EXPECT_EQ(hak_whale_give(whales, cleared, policy), 1);
-    EXPECT_EQ(hak_whale_give(whales, wall, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, cleared, settings), 1);
+    EXPECT_EQ(hak_whale_give(whales, wall, settings), 1);
     end_whales(whales);
 }
 
 static void cache_is_bounded(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     void *objects[20];
     for (int i = 0; i < 20; i++)
-        objects[i] = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+        objects[i] = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
     for (int i = 0; i < 20; i++) {
-        EXPECT_EQ(hak_whale_give(whales, objects[i], policy), 1);
-        EXPECT_LE(hak_whale_bytes(whales).cached, policy->whale_retain_bytes);
+        EXPECT_EQ(hak_whale_give(whales, objects[i], settings), 1);
+        EXPECT_LE(hak_whale_bytes(whales).cached, settings->whale_retain_bytes);
         EXPECT_LE(whales->cached_count, HAK_WHALE_CACHED_MAX);
     }
     EXPECT_GE(hak_whale_bytes(whales).cached, 54 * MIB);
-    void *huge =
-        hak_whale_take(whales, &source, policy->whale_retain_bytes + 1, 16, HAK_ZERO_NO, policy);
+    void *huge = hak_whale_take(whales, &source, settings->whale_retain_bytes + 1, 16, HAK_ZERO_NO,
+                                settings);
     size_t cached = hak_whale_bytes(whales).cached;
-    EXPECT_EQ(hak_whale_give(whales, huge, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, huge, settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, cached);
     end_whales(whales);
 }
@@ -181,13 +181,13 @@ static void cache_is_bounded(void)
 static void cache_decays(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    hak_whale_tick(whales, policy, 10 * second_ns);
-    void *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, policy);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
-    hak_whale_tick(whales, policy, 10 * second_ns + second_ns / 2);
+    const struct hak_settings *settings = &hak_settings_default;
+    hak_whale_tick(whales, settings, 10 * second_ns);
+    void *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, settings);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
+    hak_whale_tick(whales, settings, 10 * second_ns + second_ns / 2);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
-    hak_whale_tick(whales, policy, 12 * second_ns);
+    hak_whale_tick(whales, settings, 12 * second_ns);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
     end_whales(whales);
 }
@@ -195,9 +195,9 @@ static void cache_decays(void)
 static void any_alignment(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     for (size_t alignment = 16; alignment <= (size_t)1 << 32; alignment *= 4) {
-        char *whale = hak_whale_take(whales, &source, 100, alignment, HAK_ZERO_YES, policy);
+        char *whale = hak_whale_take(whales, &source, 100, alignment, HAK_ZERO_YES, settings);
         if (whale == NULL && alignment > (size_t)1 << 30)
             continue; /* more than the machine lends */
         REQUIRE(whale != NULL);
@@ -205,7 +205,7 @@ static void any_alignment(void)
         EXPECT_EQ(hak_whale_size(whales, whale), 2 * HAK_PAGE_SIZE);
         EXPECT(holds(whale, 100, 0));
         whale[99] = 1;
-        EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+        EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     }
     end_whales(whales);
 }
@@ -213,16 +213,17 @@ static void any_alignment(void)
 static void no_size_is_too_large_to_ask(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    EXPECT(!hak_whale_take(whales, &source, SIZE_MAX, 16, HAK_ZERO_NO, policy));
-    EXPECT(!hak_whale_take(whales, &source, PTRDIFF_MAX, 16, HAK_ZERO_NO, policy));
-    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 62, (size_t)1 << 62, HAK_ZERO_NO, policy));
-    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 47, 16, HAK_ZERO_NO, policy));
+    const struct hak_settings *settings = &hak_settings_default;
+    EXPECT(!hak_whale_take(whales, &source, SIZE_MAX, 16, HAK_ZERO_NO, settings));
+    EXPECT(!hak_whale_take(whales, &source, PTRDIFF_MAX, 16, HAK_ZERO_NO, settings));
+    EXPECT(
+        !hak_whale_take(whales, &source, (size_t)1 << 62, (size_t)1 << 62, HAK_ZERO_NO, settings));
+    EXPECT(!hak_whale_take(whales, &source, (size_t)1 << 47, 16, HAK_ZERO_NO, settings));
     size_t size = (size_t)100 << 30;
-    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, policy);
+    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, settings);
     while (whale == NULL && size > 16 * MIB) {
         size /= 2;
-        whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, policy);
+        whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_YES, settings);
     }
     tap_note("the kernel lends %zu MiB", size / MIB);
     if (EXPECT(whale != NULL)) {
@@ -230,7 +231,7 @@ static void no_size_is_too_large_to_ask(void)
         EXPECT_EQ(hak_whale_size(whales, whale), size);
         EXPECT(hak_whale_resize(whales, whale, 2 * size, HAK_MOVE_NEVER) != NULL ||
                hak_whale_size(whales, whale) == size);
-        EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+        EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     }
     end_whales(whales);
 }
@@ -238,10 +239,10 @@ static void no_size_is_too_large_to_ask(void)
 static void resize_keeps_bytes(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     size_t size = 9 * MIB;
-    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, policy);
-    char *wall = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, settings);
+    char *wall = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
     fill(whale, size, 7);
     for (int i = 0; i < 6; i++) {
         char *moved = hak_whale_resize(whales, whale, size * 2, HAK_MOVE_ALLOWED);
@@ -265,8 +266,8 @@ static void resize_keeps_bytes(void)
     EXPECT(holds(whale, size, 7));
     EXPECT(hak_whale_resize(whales, whale, 1, HAK_MOVE_NEVER) == whale);
     EXPECT_EQ(hak_whale_size(whales, whale), 2 * HAK_PAGE_SIZE);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
-    EXPECT_EQ(hak_whale_give(whales, wall, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
+    EXPECT_EQ(hak_whale_give(whales, wall, settings), 1);
     end_whales(whales);
 }
 
@@ -282,9 +283,9 @@ static int free_range(void *address, size_t size)
 static void a_refused_move_changes_nothing(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     size_t size = 9 * MIB;
-    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, policy);
+    char *whale = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, settings);
     REQUIRE(whale != NULL);
     fill(whale, size, 7);
     REQUIRE(mprotect(whale + MIB, 4096, PROT_READ) == 0);
@@ -295,7 +296,7 @@ static void a_refused_move_changes_nothing(void)
     EXPECT_EQ(free_range(target, 2 * size), 0);
     EXPECT_EQ(hak_whale_size(whales, whale), size);
     EXPECT(holds(whale, size, 7));
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     end_whales(whales);
 }
 
@@ -314,8 +315,8 @@ static size_t address_space(void)
 static void cut_by_advice(void)
 {
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    char *whale = hak_whale_take(whales, &source, 64 * MIB, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    char *whale = hak_whale_take(whales, &source, 64 * MIB, 16, HAK_ZERO_NO, settings);
     REQUIRE(whale != NULL);
     REQUIRE(madvise(whale + 32 * MIB, 32 * MIB, MADV_DONTFORK) == 0);
     memset(whale, 3, 4096);
@@ -326,7 +327,7 @@ static void cut_by_advice(void)
     EXPECT_EQ(hak_whale_size(whales, whale), 64 * MIB);
     EXPECT(hak_whale_resize(whales, whale, 16 * MIB, HAK_MOVE_ALLOWED) == whale);
     EXPECT_EQ(whale[0], 3);
-    EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
     end_whales(whales);
 }
 
@@ -334,12 +335,12 @@ static void cut_by_advice(void)
 static void no_decay_keeps_nothing(void)
 {
     struct hak_whales *whales = new_whales();
-    struct hak_policy policy = hak_policy_fixed;
-    policy.mode = HAK_LEARN_OFF;
-    policy.decay_ns = 0;
-    void *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    struct hak_settings settings = hak_settings_default;
+    settings.mode = HAK_LEARN_OFF;
+    settings.decay_ns = 0;
+    void *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &settings);
     REQUIRE(whale != NULL);
-    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, &settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
     end_whales(whales);
 }
@@ -348,17 +349,17 @@ static void the_table_grows(void)
 {
     enum { MANY = 1000 };
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     static char *objects[MANY];
     for (int i = 0; i < MANY; i++) {
         objects[i] =
-            hak_whale_take(whales, &source, 9 * MIB + (size_t)i * 4096, 16, HAK_ZERO_NO, policy);
+            hak_whale_take(whales, &source, 9 * MIB + (size_t)i * 4096, 16, HAK_ZERO_NO, settings);
         REQUIRE(objects[i] != NULL);
     }
     for (int i = 0; i < MANY; i++)
         EXPECT_EQ(hak_whale_size(whales, objects[i]), 9 * MIB + (size_t)i * 4096);
     for (int i = 0; i < MANY; i++)
-        EXPECT_EQ(hak_whale_give(whales, objects[i], policy), 1);
+        EXPECT_EQ(hak_whale_give(whales, objects[i], settings), 1);
     EXPECT_EQ(whales->count, MANY);
     end_whales(whales);
 }
@@ -367,13 +368,13 @@ static void heaps_are_apart(void)
 {
     struct hak_whales *one = new_whales();
     struct hak_whales *two = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    void *first = hak_whale_take(one, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
-    void *second = hak_whale_take(two, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    void *first = hak_whale_take(one, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
+    void *second = hak_whale_take(two, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
     EXPECT_EQ(hak_whale_size(two, first), 0);
-    EXPECT_EQ(hak_whale_give(one, second, policy), 0);
-    EXPECT_EQ(hak_whale_give(one, first, policy), 1);
-    EXPECT_EQ(hak_whale_give(two, second, policy), 1);
+    EXPECT_EQ(hak_whale_give(one, second, settings), 0);
+    EXPECT_EQ(hak_whale_give(one, first, settings), 1);
+    EXPECT_EQ(hak_whale_give(two, second, settings), 1);
     hak_whale_trim(one);
     end_whales(two);
     free(one);
@@ -388,8 +389,8 @@ static void huge_pages_are_asked_for(void)
         const char *flag;
     } wishes[] = {{HAK_HUGE_ALWAYS, " hg"}, {HAK_HUGE_NEVER, " nh"}};
     struct hak_whales *whales = new_whales();
-    const struct hak_policy *policy = &hak_policy_fixed;
-    char *early = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+    const struct hak_settings *settings = &hak_settings_default;
+    char *early = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
     char *probe = hak_os_map(hak_os_page_size(), hak_os_page_size());
     REQUIRE(early != NULL && probe != NULL);
     if (smaps_has_flag(probe, " nh") < 0 || madvise(probe, 4096, MADV_NOHUGEPAGE) != 0) {
@@ -399,7 +400,7 @@ static void huge_pages_are_asked_for(void)
     EXPECT_EQ(smaps_has_flag(early, " hg") + smaps_has_flag(early, " nh"), 0);
     for (unsigned i = 0; i < TAP_COUNT(wishes); i++) {
         hak_region_set_huge(wishes[i].huge);
-        char *whale = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, policy);
+        char *whale = hak_whale_take(whales, &source, 9 * MIB, 16, HAK_ZERO_NO, settings);
         REQUIRE(whale != NULL);
         EXPECT_EQ(smaps_has_flag(whale, wishes[i].flag), 1);
         EXPECT_EQ(smaps_has_flag(whale + 9 * MIB - 1, wishes[i].flag), 1);
@@ -408,65 +409,65 @@ static void huge_pages_are_asked_for(void)
         REQUIRE(early != NULL);
         EXPECT_EQ(smaps_has_flag(early, wishes[i].flag), 1);
         EXPECT_EQ(smaps_has_flag(early + (20 + 10 * i) * MIB - 1, wishes[i].flag), 1);
-        EXPECT_EQ(hak_whale_give(whales, whale, policy), 1);
+        EXPECT_EQ(hak_whale_give(whales, whale, settings), 1);
         hak_whale_trim(whales);
     }
     hak_region_set_huge(HAK_HUGE_DEFAULT);
     hak_os_unmap(probe, hak_os_page_size());
-    EXPECT_EQ(hak_whale_give(whales, early, policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, early, settings), 1);
     end_whales(whales);
 }
 
 /* ---- the learner of whales ---- */
 
-static struct hak_whales *new_learning(struct hak_policy *policy)
+static struct hak_whales *new_learning(struct hak_settings *settings)
 {
     struct hak_whales *whales = new_whales();
-    *policy = hak_policy_fixed;
-    policy->mode = HAK_LEARN_ON;
-    hak_whale_start(whales, policy);
+    *settings = hak_settings_default;
+    settings->mode = HAK_LEARN_ON;
+    hak_whale_start(whales, settings);
     return whales;
 }
 
 static void given_back_at_once(void)
 {
-    struct hak_policy policy;
-    struct hak_whales *whales = new_learning(&policy);
+    struct hak_settings settings;
+    struct hak_whales *whales = new_learning(&settings);
     struct hak_learner *learner = &whales->learner;
     unsigned bucket = hak_learn_bucket(16 * MIB);
     learner->keys[bucket].arm = HAK_ARM_DONTNEED;
-    char *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    char *whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &settings);
     uint64_t unmapped = hak_counter_read(&counters, HAK_COUNTER_BYTES_UNMAPPED);
-    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, &settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
     EXPECT_EQ(hak_counter_read(&counters, HAK_COUNTER_BYTES_UNMAPPED), unmapped + 16 * MIB);
     EXPECT_EQ(learner->open, 1);
     EXPECT_EQ(learner->keys[bucket].bytes, 16 * MIB);
     /* Another of its size would have been served by it: that ends the sample. */
-    whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
+    whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &settings);
     EXPECT_EQ(learner->open, 0);
     EXPECT(learner->keys[bucket].paid > 0);
     learner->keys[bucket].arm = HAK_ARM_KEEP;
-    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, &settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 16 * MIB);
     EXPECT_EQ(learner->open, 1);
-    EXPECT(hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy) == whale);
+    EXPECT(hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &settings) == whale);
     EXPECT_EQ(learner->open, 0);
-    EXPECT_EQ(hak_whale_give(whales, whale, &policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, whale, &settings), 1);
     end_whales(whales);
 }
 
 static void pins_are_obeyed(void)
 {
-    struct hak_policy policy;
-    struct hak_whales *whales = new_learning(&policy);
-    policy.mode = HAK_LEARN_OFF;
-    policy.pinned[hak_learn_bucket(16 * MIB)] = HAK_ARM_DONTNEED + 1;
-    char *pinned = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &policy);
-    char *other = hak_whale_take(whales, &source, 17 * MIB, 16, HAK_ZERO_NO, &policy);
-    EXPECT_EQ(hak_whale_give(whales, pinned, &policy), 1);
+    struct hak_settings settings;
+    struct hak_whales *whales = new_learning(&settings);
+    settings.mode = HAK_LEARN_OFF;
+    settings.pinned[hak_learn_bucket(16 * MIB)] = HAK_ARM_DONTNEED + 1;
+    char *pinned = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &settings);
+    char *other = hak_whale_take(whales, &source, 17 * MIB, 16, HAK_ZERO_NO, &settings);
+    EXPECT_EQ(hak_whale_give(whales, pinned, &settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
-    EXPECT_EQ(hak_whale_give(whales, other, &policy), 1);
+    EXPECT_EQ(hak_whale_give(whales, other, &settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 17 * MIB);
     EXPECT_EQ(whales->learner.open, 0); /* nobody watches */
     end_whales(whales);
@@ -475,30 +476,32 @@ static void pins_are_obeyed(void)
 /* Two that come and go by turns, and of which at first one can be kept. */
 static void misses_make_room(void)
 {
-    struct hak_policy policy;
-    struct hak_whales *whales = new_learning(&policy);
+    struct hak_settings settings;
+    struct hak_whales *whales = new_learning(&settings);
     uint64_t now = 1000000 * second_ns; /* later than any true clock says */
     size_t size = 9 * MIB;
-    size_t first = hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes);
+    size_t first = hak_learner_retain(&whales->learner, &settings, settings.whale_retain_bytes);
     while (size * 2 <= first)
         size += MIB;
-    policy.pinned[hak_learn_bucket(size)] = HAK_ARM_KEEP + 1;
+    settings.pinned[hak_learn_bucket(size)] = HAK_ARM_KEEP + 1;
     unsigned count = 2;
     void *objects[2];
     for (unsigned turn = 0; turn < 200; turn++, now += second_ns / 20) {
         for (unsigned i = 0; i < count; i++)
-            objects[i] = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, &policy);
+            objects[i] = hak_whale_take(whales, &source, size, 16, HAK_ZERO_NO, &settings);
         for (unsigned i = 0; i < count; i++)
-            EXPECT_EQ(hak_whale_give(whales, objects[i], &policy), 1);
-        hak_whale_tick(whales, &policy, now);
-        size_t retain = hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes);
-        EXPECT_LE(hak_whale_bytes(whales).cached, policy.whale_retain_bytes);
-        EXPECT(retain > 0 && retain <= policy.whale_retain_bytes);
+            EXPECT_EQ(hak_whale_give(whales, objects[i], &settings), 1);
+        hak_whale_tick(whales, &settings, now);
+        size_t retain =
+            hak_learner_retain(&whales->learner, &settings, settings.whale_retain_bytes);
+        EXPECT_LE(hak_whale_bytes(whales).cached, settings.whale_retain_bytes);
+        EXPECT(retain > 0 && retain <= settings.whale_retain_bytes);
     }
-    EXPECT_GE(hak_learner_retain(&whales->learner, &policy, policy.whale_retain_bytes), 2 * size);
+    EXPECT_GE(hak_learner_retain(&whales->learner, &settings, settings.whale_retain_bytes),
+              2 * size);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 2 * size);
     for (unsigned turn = 0; turn < 60; turn++, now += second_ns / 20)
-        hak_whale_tick(whales, &policy, now);
+        hak_whale_tick(whales, &settings, now);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
     end_whales(whales);
 }
@@ -508,7 +511,7 @@ static struct hak_whales *shared;
 static void *churn(void *argument)
 {
     struct prng prng = {*(uint64_t *)argument};
-    const struct hak_policy *policy = &hak_policy_fixed;
+    const struct hak_settings *settings = &hak_settings_default;
     char *objects[SLOTS] = {0};
     size_t sizes[SLOTS] = {0};
     for (unsigned i = 0; i < 2000; i++) {
@@ -516,7 +519,7 @@ static void *churn(void *argument)
         size_t size = 8 * MIB + prng_below(&prng, 4 * MIB);
         char pattern = (char)(1 + slot);
         if (objects[slot] == NULL) {
-            objects[slot] = hak_whale_take(shared, &source, size, 16, HAK_ZERO_NO, policy);
+            objects[slot] = hak_whale_take(shared, &source, size, 16, HAK_ZERO_NO, settings);
         } else if (prng_below(&prng, 3) == 0) {
             size += prng_below(&prng, 4 * MIB);
             EXPECT_EQ(objects[slot][0], pattern);
@@ -528,7 +531,7 @@ static void *churn(void *argument)
             EXPECT_EQ(moved[0], pattern);
         } else {
             EXPECT_EQ(objects[slot][0], pattern);
-            EXPECT_EQ(hak_whale_give(shared, objects[slot], policy), 1);
+            EXPECT_EQ(hak_whale_give(shared, objects[slot], settings), 1);
             objects[slot] = NULL;
             continue;
         }
@@ -537,11 +540,11 @@ static void *churn(void *argument)
         sizes[slot] = size;
         objects[slot][0] = pattern;
         objects[slot][size - 1] = pattern;
-        hak_whale_tick(shared, policy, i * second_ns / 50);
+        hak_whale_tick(shared, settings, i * second_ns / 50);
     }
     for (int slot = 0; slot < SLOTS; slot++)
         if (objects[slot] != NULL)
-            EXPECT_EQ(hak_whale_give(shared, objects[slot], policy), 1);
+            EXPECT_EQ(hak_whale_give(shared, objects[slot], settings), 1);
     return NULL;
 }
 

@@ -100,16 +100,16 @@ static void the_oldest_go(void)
 static void claims_are_of_the_credit(void)
 {
     struct hak_credit credit = {.most = 100 * MIB};
-    struct hak_policy policy = hak_policy_fixed;
-    policy.credit = &credit;
+    struct hak_settings settings = hak_settings_default;
+    settings.credit = &credit;
     start();
-    EXPECT_EQ(hak_whale_cache_most(&policy), policy.whale_retain_bytes);
-    EXPECT_EQ(hak_whale_cache_claim(&whales, &policy, 60 * MIB, 256 * MIB), 60 * MIB);
-    EXPECT_EQ(hak_whale_cache_claim(&whales, &policy, 120 * MIB, 256 * MIB), 60 * MIB);
+    EXPECT_EQ(hak_whale_cache_most(&settings), settings.whale_retain_bytes);
+    EXPECT_EQ(hak_whale_cache_claim(&whales, &settings, 60 * MIB, 256 * MIB), 60 * MIB);
+    EXPECT_EQ(hak_whale_cache_claim(&whales, &settings, 120 * MIB, 256 * MIB), 60 * MIB);
     freed(20 * MIB, 1, &here);
-    hak_whale_cache_settle(&whales, &policy);
+    hak_whale_cache_settle(&whales, &settings);
     EXPECT_EQ(credit.claimed, 20 * MIB);
-    EXPECT_EQ(hak_whale_cache_claim(&whales, &policy, 100 * MIB, 256 * MIB), 100 * MIB);
+    EXPECT_EQ(hak_whale_cache_claim(&whales, &settings, 100 * MIB, 256 * MIB), 100 * MIB);
 }
 
 static void descriptors_stay_where_they_are(void)

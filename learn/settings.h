@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tiers do with memory that no thread uses. A heap has one policy, made of the options; it
- * is constant once threads run, except for the limits of bytes. What a shard learns beyond it
- * belongs to the shard (learn/learner.h). Readers take it as an argument. */
-#ifndef HAK_LEARN_POLICY_H
-#define HAK_LEARN_POLICY_H
+/* What the tiers do with memory that no thread uses. A heap has one set of settings, made of the
+ * options; it is constant once threads run, except for the limits of bytes. What a shard learns
+ * beyond it belongs to the shard (learn/learner.h). Readers take it as an argument. */
+#ifndef HAK_LEARN_SETTINGS_H
+#define HAK_LEARN_SETTINGS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +29,7 @@ enum {
 /* In the order of HAKMEM_LEARN's values. */
 enum hak_learn_mode {
     HAK_LEARN_ON,     /* watch, choose and go on watching */
-    HAK_LEARN_OFF,    /* the fixed policy, or what is pinned */
+    HAK_LEARN_OFF,    /* the settings, or what is pinned */
     HAK_LEARN_FROZEN, /* as it was learned before (HAKMEM_LEARN_FILE), and no further */
     HAK_LEARN_SHADOW, /* watch, and tell what would have been chosen */
 };
@@ -62,7 +62,7 @@ struct hak_audit;
 struct hak_credit;
 struct hak_learn_saved;
 
-struct hak_policy {
+struct hak_settings {
     enum hak_learn_mode mode;
     struct hak_audit *audit;             /* where decisions are recorded; NULL: nowhere */
     const struct hak_learn_saved *saved; /* what was learned before; NULL: nothing */
@@ -94,17 +94,17 @@ extern const char *const hak_learn_bucket_names[HAK_LEARN_BUCKETS];
 
 /* A limit of bytes. relaxed, here and below: limits change one by one, when shards are placed, and
  * any recent value will do; the other fields are constant once threads run. */
-static inline size_t hak_policy_bytes(const size_t *limit)
+static inline size_t hak_settings_bytes(const size_t *limit)
 {
     return __atomic_load_n(limit, __ATOMIC_RELAXED);
 }
 
-static inline void hak_policy_set_bytes(size_t *limit, size_t bytes)
+static inline void hak_settings_set_bytes(size_t *limit, size_t bytes)
 {
     __atomic_store_n(limit, bytes, __ATOMIC_RELAXED);
 }
 
-/* The policy in force where no option says otherwise. */
-extern const struct hak_policy hak_policy_fixed;
+/* The settings in force where no option says otherwise. */
+extern const struct hak_settings hak_settings_default;
 
 #endif

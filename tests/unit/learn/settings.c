@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/policy.c: the fixed policy is one that the tiers can obey. */
-#include "learn/policy.h"
+/* learn/settings.c: the default settings are ones that the tiers can obey. */
+#include "learn/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +11,19 @@ enum { REGION = 2 * 1024 * 1024 };
 
 static void obeyed(void)
 {
-    const struct hak_policy *policy = &hak_policy_fixed;
-    EXPECT(policy->large_arm < HAK_ARM_COUNT);
-    EXPECT_EQ(policy->large_segment_bytes % REGION, 0);
-    EXPECT_GE(policy->large_segment_bytes, 2 * REGION);
-    EXPECT_GE(policy->batch_runs, 1);
+    const struct hak_settings *settings = &hak_settings_default;
+    EXPECT(settings->large_arm < HAK_ARM_COUNT);
+    EXPECT_EQ(settings->large_segment_bytes % REGION, 0);
+    EXPECT_GE(settings->large_segment_bytes, 2 * REGION);
+    EXPECT_GE(settings->batch_runs, 1);
 }
 
 /* A second is 10^9 ns: a decay given in other units would purge always or never. */
 static void in_nanoseconds(void)
 {
-    EXPECT_GE(hak_policy_fixed.decay_ns, 1000000);
-    EXPECT_LE(hak_policy_fixed.decay_ns, 60000000000);
-    EXPECT_GE(hak_policy_fixed.large_retain_bytes, hak_policy_fixed.slab_retain_bytes);
+    EXPECT_GE(hak_settings_default.decay_ns, 1000000);
+    EXPECT_LE(hak_settings_default.decay_ns, 60000000000);
+    EXPECT_GE(hak_settings_default.large_retain_bytes, hak_settings_default.slab_retain_bytes);
 }
 
 static void buckets(void)
@@ -69,7 +69,7 @@ static void rows_are_whole(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"the fixed policy names an arm, and segments of whole regions", obeyed},
+        {"the default settings name an arm, and segments of whole regions", obeyed},
         {"times are nanoseconds, and slabs keep no more than runs", in_nanoseconds},
         {"a bucket ends where the next begins", buckets},
         {"buckets and arms have their names", names},

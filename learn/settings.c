@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The fixed policy: what holds before (or without) learning. Constants only. */
-#include "learn/policy.h"
+/* The default settings: what holds before (or without) learning. Constants only. */
+#include "learn/settings.h"
 
 enum { MIB = 1024 * 1024 };
 
 /* The price of memory: a server's CPU costs about as much as 7.5 GiB of its memory, so a MiB for a
  * second is worth 1 s / 7680 of a CPU. Giving a MiB back and faulting it in again costs about as
  * much: what is reused within a second or so is better kept. */
-const struct hak_policy hak_policy_fixed = {
+const struct hak_settings hak_settings_default = {
     .mode = HAK_LEARN_OFF,
     .large_arm = HAK_ARM_KEEP,
     .price_ns = 130 * 1000,
