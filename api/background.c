@@ -37,7 +37,7 @@ static void *run(void *unused)
         hak_heap_flush_if_refused(hak_heap_default());
         uint64_t now = hak_os_now_ns();
         hak_heap_tick(hak_heap_default(), now);
-        /* Reaps only when slabs rest, so that pages which the next burst will use do not go with
+        /* Reaps only when slabs rest. Otherwise pages that the next burst will use would go with
          * their regions. */
         if (hak_heap_slabs_rest(hak_heap_default(), now))
             hak_heap_reap();
@@ -56,7 +56,7 @@ static void start_thread(void)
         return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     uint64_t signals = hak_os_block_signals();
-    /* Refused (a limit of threads): the slow paths go on doing the same work, later. */
+    /* Refused, for example by a limit of threads: the slow paths do the same work, later. */
     (void)pthread_create(&thread, &attributes, run, NULL);
     hak_os_set_signals(signals);
     pthread_attr_destroy(&attributes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The optional background thread (HAKMEM_BACKGROUND=1): memory decays, and fronts of ended threads
- * are emptied, also while the program does not call us. */
+/* The optional background thread (HAKMEM_BACKGROUND=1): it lets memory decay and empties the fronts
+ * of ended threads even while the program does not call the library. */
 #ifndef HAK_API_BACKGROUND_H
 #define HAK_API_BACKGROUND_H
 

@@ -40,7 +40,7 @@ static struct hak_heap *started_heap(void)
     return hak_heap_default();
 }
 
-/* ------------------------------------------------------------------ within api/ */
+/* ---- for other files of api/ ---------------------------------------------------------------- */
 
 static void flush_crowd(void)
 {
@@ -96,7 +96,7 @@ void hak_print_stats_to_stderr(enum hakmem_format format)
     put_stats(&writer, format);
 }
 
-/* ------------------------------------------------------------------ public */
+/* ---- public --------------------------------------------------------------------------------- */
 
 const char *hakmem_version(void)
 {

@@ -21,7 +21,7 @@ static void *at_hand(unsigned class_id)
     return hak_thread_may_use_cpu_front() ? hak_cpu_pop(class_id, HAK_CPU_TRIES) : NULL;
 }
 
-/* NULL: none lies at hand, or it may have to be noted. */
+/* NULL: the front is empty, or the profiler may want the object. */
 static __attribute__((noinline)) void *counted_again(size_t size)
 {
     unsigned class_id = size > HAK_MID_MAX ? HAK_CLASS_NONE : hak_size_class_known(size);
@@ -39,8 +39,8 @@ static __attribute__((noinline)) void *malloc_counted_again(size_t size)
     return object != NULL ? object : hak_malloc_from_heap(size);
 }
 
-/* Pops a small object and counts it; NULL if there is none in the front's first magazine, or it may
- * have to be noted. */
+/* Pops a small object and counts it. NULL: the front's first magazine is empty, or the profiler may
+ * want the object. */
 static inline void *pop_counted(size_t size)
 {
     if (hak_unlikely(size > HAK_MID_MAX))
@@ -82,7 +82,7 @@ void *hak_allocate_counted(size_t size)
 
 /* ---- the page of malloc ---------------------------------------------------------------------- */
 
-/* Whether the page has a breakpoint, which the debugger will overwrite by what was there. */
+/* Whether a debugger has a breakpoint in the page: it would later write the old bytes back. */
 static bool has_breakpoint(const unsigned char *page)
 {
     enum { INT3 = 0xcc };
@@ -105,7 +105,8 @@ void hak_counted_start(void)
     void *old = (void *)hak_detour.page;
     if (hak_os_remap_to(old, HAK_DETOUR_BYTES, HAK_DETOUR_BYTES, (void *)page) == NULL)
         return;
-    /* Who unloads the library unmaps the hole as well: nobody else may live there. */
+    /* If the library is unloaded, the loader unmaps this hole too, so nobody else may map memory
+     * there. */
     if (hak_os_map_at(old, HAK_DETOUR_BYTES) != NULL)
         hak_os_forbid(old, HAK_DETOUR_BYTES);
 }

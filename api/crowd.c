@@ -45,8 +45,8 @@ bool hak_crowd_has_room(void)
     return hak_crowd_seems_small() || hak_front_has_room(cpus() * HAK_CROWD_PER_CPU);
 }
 
-/* Opens the fronts of CPUs if that is possible by now, and empties the shared ones, which then
- * serve no thread. */
+/* Opens the fronts of CPUs if that is possible by now. The shared fronts then serve no thread, so
+ * this empties them. */
 static void open_fronts(void)
 {
     const struct hak_domains *domains = domains_in_force();
@@ -61,8 +61,8 @@ static void open_fronts(void)
 
 void hak_crowd_gather(void)
 {
-    /* relaxed, here and below: is_there only tells where to look, joined is a figure; what serves
-     * publishes itself (hak_cpu_fronts_open, hak_shared_front_take) */
+    /* relaxed, here and below: is_there only tells where to look, and joined is a figure. The
+     * fronts publish themselves (hak_cpu_fronts_open, hak_shared_front_take) */
     __atomic_store_n(&is_there, 1, __ATOMIC_RELAXED);
     if (hak_cpu_fronts_open())
         return;

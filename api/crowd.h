@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Few threads and many. Each of a few threads has its own front, which is fastest. Further threads
- * have a front for small objects only, and beyond a bound threads have none. They share the fronts
- * of CPUs instead, or fronts under locks where CPUs have none (front/front_shared.h). So the CPUs
- * bound what sleeping threads keep, however many threads there are. Any thread. */
+/* Few threads and many. Each of the first threads has a front of its own, which is fastest. The
+ * next threads have a front for small objects only; beyond a bound, threads have none. They use the
+ * fronts of the CPUs instead, or fronts under locks where CPUs have none (front/front_shared.h). So
+ * the number of CPUs, not of threads, bounds what sleeping threads keep. Any thread. */
 #ifndef HAK_API_CROWD_H
 #define HAK_API_CROWD_H
 

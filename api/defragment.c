@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* For a program that moves its objects together (active defragmentation). Any thread.
  *
- *     hakmem_page_utilisation    is it worth to move this one?
- *     hakmem_malloc_direct       a place in the fullest slab, past fronts and caches, which would
- *                                hand out what the program has just moved away
- *     hakmem_free_direct         back into its slab, which thereby becomes empty */
+ *     hakmem_page_utilisation    is this object worth moving?
+ *     hakmem_malloc_direct       a place in the fullest slab; fronts and caches would hand out
+ *                                again what the program has just moved away
+ *     hakmem_free_direct         back into its slab, which becomes empty that way */
 #include <errno.h>
 #include <string.h>
 
@@ -20,7 +20,8 @@
 #include "shard/magazine.h"
 #include "shard/shard.h"
 
-/* The page of an object of a slab of any heap, as that of the default heap reads. */
+/* The page of an object of a slab of any heap, as the page map describes pages of the default
+ * heap. */
 static struct hak_page slab_page(const void *object)
 {
     struct hak_page page = hak_page_find(object);
@@ -30,7 +31,7 @@ static struct hak_page slab_page(const void *object)
 /* A figure that the holder of the bin's lock may be writing. */
 __attribute__((no_sanitize("thread"))) static unsigned free_in(const struct hak_slab *slab)
 {
-    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED); /* relaxed: as said */
+    return __atomic_load_n(&slab->free_count, __ATOMIC_RELAXED); /* relaxed: as in read_figure */
 }
 
 HAK_PUBLIC int hakmem_page_utilisation(const void *object, struct hakmem_page_use *use, size_t size)
@@ -91,8 +92,8 @@ static void *take_fresh(struct hak_shard *shard, unsigned class_id)
     return unlinked(chain);
 }
 
-/* A thread that wanders over the CPUs would else copy from shard to shard into new slabs, and back,
- * for the average of those that it leaves falls with each object. */
+/* Otherwise a thread that wanders over the CPUs would copy from shard to shard into new slabs, and
+ * back: with each object that moves away, the average of the shard that it leaves falls. */
 static void *take_packed(struct hak_shard *own, unsigned class_id)
 {
     const struct hak_shard_map *map = hak_heap_map(hak_heap_default());
@@ -107,7 +108,7 @@ HAK_PUBLIC void *hakmem_malloc_direct(size_t size)
 {
     void *object = NULL;
     hak_start();
-    /* Where each pointer is checked nothing is at hand, and the plain functions do the same. */
+    /* With HAKMEM_MISUSE=check fronts hold nothing, and the plain functions do the same. */
     if (size <= HAK_MID_MAX && !hak_misuse_is_checked() && hak_heap_enter()) {
         object = take_packed(shard_here(), hak_size_class_known(size));
         hak_publish_leave_heap();
@@ -122,7 +123,7 @@ HAK_PUBLIC void hakmem_free_direct(void *object)
     if (page.class_id == HAK_CLASS_NONE || home == NULL || !hak_slab_begins(object, page) ||
         hak_misuse_is_checked() || hak_doubt_at_hand(hak_mine_front(), page.class_id, object) ||
         !hak_heap_enter()) {
-        hakmem_free(object); /* tells what is amiss */
+        hakmem_free(object); /* reports the misuse */
         return;
     }
     struct hak_pool *pool = hak_shard_pool(home, page.class_id);

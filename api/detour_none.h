@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* No detour for this architecture: counted mallocs come by the slow path. */
+/* No detour for this architecture: counted mallocs take the slow path. */
 #ifndef HAK_API_DETOUR_NONE_H
 #define HAK_API_DETOUR_NONE_H
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A page that leads each malloc to hak_malloc_counted, and can take the place of malloc's own page
+/* A page that leads each malloc to hak_malloc_counted and can replace malloc's own page
  * (api/counted.h). Only api/malloc.c includes this, once, since it defines the page.
  *
  *     hak_detour_page   never executed where it lies
- *     malloc's page     the same size, directly behind; malloc is at its begin
+ *     malloc's page     the same size, directly behind; malloc is at its start
  *     free              begins the next page
  *
- * The jump is made for its place after the move: its distance is counted from malloc's page. */
+ * The distance of the jump is counted from malloc's page, where the code runs after the move. */
 #ifndef HAK_API_DETOUR_X86_64_H
 #define HAK_API_DETOUR_X86_64_H
 
@@ -26,7 +26,7 @@ __asm__(".pushsection .text.hak_malloc,\"ax\",@progbits\n"
         ".size hak_detour_page, 4096\n"
         ".popsection\n");
 
-/* In this order behind the page; checked at run time, since compilers may think otherwise. */
+/* In this order behind the page. Checked at run time, since compilers may order them otherwise. */
 #define HAK_BEHIND_DETOUR HAK_IN_ORDER __attribute__((section(".text.hak_malloc"), aligned(4096)))
 
 extern HAK_HIDDEN const char hak_detour_page[HAK_DETOUR_BYTES];

@@ -94,7 +94,7 @@ static void *move(void *object, size_t usable, size_t size)
     return fresh;
 }
 
-/* An object without memory; 0: frees it, as any other. */
+/* An object without memory (malloc(0)); 0: frees it, as any other. */
 static HAK_COLD void *resize_empty(void *object, size_t size)
 {
     void *fresh = size != 0 ? allocated(hak_allocate(size)) : NULL;
@@ -187,7 +187,7 @@ int hakmem_posix_memalign(void **result, size_t alignment, size_t size)
 
 /* ------------------------------------------------------------------ freed, asked */
 
-/* realloc may have left more than `size` asks for, but never less. */
+/* realloc may have left more bytes than `size`, but never fewer. */
 static void release_sized(void *object, size_t size)
 {
     if (hak_unlikely(hak_misuse_is_checked()) && object != NULL) {

@@ -47,7 +47,7 @@ static void after_in_child(void)
 void hak_fork_start(void)
 {
     static uint32_t registered;
-    /* relaxed: no harm if this returns before another thread has registered the handlers */
+    /* relaxed: it does no harm to return before another thread has registered the handlers */
     if (!__atomic_exchange_n(&registered, 1, __ATOMIC_RELAXED))
         pthread_atfork(before, after_in_parent, after_in_child);
 }

@@ -73,8 +73,7 @@ HAK_PUBLIC struct mallinfo mallinfo(void)
     };
 }
 
-/* 1 if any memory was given back. The padding that glibc leaves at its heap's top has no
- * meaning. */
+/* 1 if any memory was given back. The padding at the top of glibc's heap has no meaning here. */
 HAK_PUBLIC int malloc_trim(size_t pad)
 {
     (void)pad;
@@ -89,7 +88,7 @@ HAK_PUBLIC void malloc_stats(void)
 /* ---- malloc_info ----------------------------------------------------------------------------- */
 
 enum {
-    INFO_BYTES = 16 * 1024, /* of what is told of a shard, at most */
+    INFO_BYTES = 16 * 1024, /* for the text of one shard, at most */
 };
 
 static uint64_t free_in_caches(const uint64_t *class)
@@ -120,7 +119,7 @@ static void put_sizes(struct hak_writer *writer, const struct hak_sheet_head *he
     hak_put_text(writer, "</sizes>\n");
 }
 
-/* What glibc calls fast lies in fronts; the rest in transfer caches, inboxes and slabs. */
+/* What glibc calls fast bins are fronts here; the rest is in transfer caches, inboxes and slabs. */
 static void put_totals(struct hak_writer *writer, const struct hak_sheet_head *head,
                        const struct hak_sheet_shard *shard)
 {
@@ -146,7 +145,7 @@ static void put_system(struct hak_writer *writer, const struct hak_sheet_shard *
             mapped, mapped, mapped, mapped);
 }
 
-/* Writes what the text holds, and empties it. 0 or -1. */
+/* Writes the text that the buffer holds, and empties the buffer. 0 or -1. */
 static int put_out(struct hak_writer *writer, FILE *stream)
 {
     hak_writer_flush(writer);

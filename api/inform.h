@@ -3,10 +3,10 @@
 #ifndef HAK_API_INFORM_H
 #define HAK_API_INFORM_H
 
-/* HAKMEM_VERBOSE: prints the mode in force on stderr. */
+/* With HAKMEM_VERBOSE: prints the mode in force on stderr. */
 void hak_inform_start(void);
 
-/* HAKMEM_STATS: prints the report on stderr. */
+/* With HAKMEM_STATS: prints the report on stderr. */
 void hak_inform_exit(void);
 
 #endif

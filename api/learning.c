@@ -19,12 +19,12 @@
 
 enum {
     PATH_BYTES = 1024,
-    SAVED_BYTES = 128 * 1024, /* the longest text of all that can be saved */
+    SAVED_BYTES = 128 * 1024, /* of the longest text that can be saved */
 };
 
 static const double NS_OF_MS = 1e6;
 
-static bool is_child; /* of a fork: it reports nothing; written before it has threads */
+static bool is_child; /* of a fork: it reports nothing; written before the child has threads */
 
 /* ---- files ---------------------------------------------------------------------------------- */
 

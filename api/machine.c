@@ -20,8 +20,8 @@ static struct hak_discovered at_start;  /* written by the constructor */
 static bool is_small;
 
 /* The environment that hwloc sees. Its plugins would load X11 and OpenCL into the process; only
- * this variable prevents that, as /dev/null holds no plugins. Other variables for hwloc are meant
- * for its other users. */
+ * this variable prevents that: /dev/null holds no plugins. The program's other variables for hwloc
+ * are not meant for our use of it. */
 static char no_plugins[] = "HWLOC_PLUGINS_PATH=/dev/null";
 static char no_messages[] = "HWLOC_HIDE_ERRORS=2";
 static char *hwloc_environment[] = {no_plugins, no_messages, NULL};

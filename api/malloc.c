@@ -64,7 +64,7 @@ static __attribute__((noinline)) void free_again(void *object, uint32_t entry)
         hak_free_slow(object);
 }
 
-/* Frees an object in another 4 GiB than the last one. The thread's own front remembers its leaf. */
+/* Frees an object in another 4 GiB than the last one. The thread's own front remembers the leaf. */
 static __attribute__((noinline)) void free_afar(void *object)
 {
     uint32_t entry = hak_page_entry(object);

@@ -250,7 +250,7 @@ static void release_small(void *object, struct hak_page page)
 struct request {
     size_t size;
     size_t alignment;
-    size_t runs_most; /* what is larger becomes a whale */
+    size_t runs_most; /* larger objects are whales */
     enum hak_zero zero;
     unsigned class_id; /* HAK_CLASS_NONE: large, or a whale */
 };
@@ -341,8 +341,8 @@ static void *try_once(const struct request *request)
     return large(request);
 }
 
-/* Takes memory that is mapped already, from any shard. A small object for which there is no region
- * gets a run of its own. */
+/* Takes memory that is mapped already, from any shard. A small object gets a run of its own if
+ * there is no region for it. */
 static void *try_others(const struct request *request)
 {
     struct hak_shard *shard = shard_here();
@@ -389,8 +389,8 @@ static HAK_COLD void *out_of_memory(void)
     return NULL;
 }
 
-/* An object that the profile wants has a run to itself, by which free knows it. NULL: it goes
- * without being noted. */
+/* An object that the profile wants has a run to itself, by which free recognises it. NULL: the
+ * caller goes on without noting it. */
 static HAK_COLD void *serve_noted(const struct request *request)
 {
     struct request run = *request;
@@ -434,7 +434,7 @@ static void *serve_large(size_t size, size_t alignment, enum hak_zero zero)
     return serve(&request);
 }
 
-/* What lies around there differs from thread to thread. */
+/* The state of a front differs from thread to thread. */
 static HAK_COLD void *empty_object(void)
 {
     size_t hint = (uintptr_t)&hak_front_mine / HAK_CACHE_LINE;
@@ -566,7 +566,7 @@ void *hak_resize(void *object, size_t new_size)
         return new_size <= hak_classes[page.class_id].size ? object : NULL;
     if (page.offset == HAK_PAGE_SIDE || hak_unlikely(!hak_heap_enter()))
         return NULL;
-    /* First: once it has moved, another thread's object may be noted where it was. */
+    /* First, since after a move another thread's object may be noted at the old address. */
     uint32_t noted = hak_profiler_hold(object);
     void *resized = resize_large(object, page, new_size);
     hak_heap_leave();

@@ -30,7 +30,7 @@ void *hak_allocate_aligned(size_t size, size_t alignment);
  * HAKMEM_MISUSE=check compares. */
 void hak_release_sized(void *object, size_t size, size_t alignment);
 
-/* Frees what one of the above functions or an exported one returned, in any thread. Ignores NULL;
+/* Frees an object of one of the above functions or of an exported one, in any thread. Ignores NULL;
  * passes other pointers to hak_misuse. */
 void hak_release(void *object);
 
@@ -66,7 +66,7 @@ static inline void hak_note_site(void *object, size_t size, const void *site)
  * Returns whether the caller should try again. */
 HAK_COLD bool hak_give_back(struct hak_reclaim *call);
 
-/* malloc out of the heap, after nothing was found at hand; sets errno. */
+/* malloc from the heap, after the front had no object; sets errno. */
 void *hak_malloc_from_heap(size_t size);
 
 /* free after the fast path failed. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in force: see the header. */
+/* The mode in force: see the header. */
 #include "config.h"
 
 #include "api/mode.h"

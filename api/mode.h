@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in force, and what was asked for and is not. Any thread that the library knows. */
+/* The mode in force, and what was asked for but is not in force. Any thread that the library
+ * knows. */
 #ifndef HAK_API_MODE_H
 #define HAK_API_MODE_H
 

@@ -3,13 +3,13 @@
  *
  * This is C with the names that the Itanium C++ ABI gives the operators (Znwm is operator
  * new(unsigned long), Zda operator delete[], St11align_val_t std::align_val_t, RKSt9nothrow_t const
- * std::nothrow_t &), so a C program that preloads the library does not load a C++ runtime. The few
- * functions of the runtime that are needed when memory runs out are weak references, or are looked
- * up in what the program has loaded.
+ * std::nothrow_t &), so a C program that preloads the library does not load a C++ runtime. When
+ * memory runs out, a few functions of the runtime are needed: they are weak references, or are
+ * looked up in what the program has loaded.
  *
- * A program may replace only `new(size)` or `delete(pointer)`, and rely on the other forms to call
- * its own: those compare addresses to see whether the name still means ours. The definitions are
- * weak, so that a program's own have precedence in a static program, too. */
+ * A program may replace only `new(size)` or `delete(pointer)` and rely on the other forms to call
+ * its own. So those forms compare addresses to see whether the name still means ours. The
+ * definitions are weak, so that in a static program, too, the program's own come first. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -94,7 +94,7 @@ static HAK_COLD __attribute__((noreturn)) void throw_out_of_memory(size_t size)
 
 /* ------------------------------------------------------------------ the names */
 
-/* What C++ calls `nothrow`: an empty object. */
+/* The object that C++ calls `nothrow`: it is empty. */
 struct nothrow;
 
 HAK_PUBLIC __attribute__((weak)) void *_Znwm(size_t);
@@ -171,13 +171,14 @@ void *_ZnamSt11align_val_t(size_t, size_t) __attribute__((weak, alias("new_array
 
 /* ------------------------------------------------------------------ new that does not throw */
 
-/* It is the throwing form with every exception caught, be it a new_handler's or the program's own
- * operator's. C cannot catch: but the runtime's nothrow form, which ours stands before, does just
- * that, around the same throwing form. A static program has none: there it may throw through. */
+/* The throwing form with every exception caught, whether a new_handler or the program's own
+ * operator threw it. C cannot catch. But the runtime's nothrow form, which ours replaces, does just
+ * that around the same throwing form. A static program does not have it: there the exception may
+ * pass through. */
 
 static HAK_COLD void *find_runtime_form(const char *symbol, void **known)
 {
-    /* relaxed, both: whoever looks finds the same address, and code needs no publishing */
+    /* relaxed, both: every look-up finds the same address, and code needs no publishing */
     void *form = __atomic_load_n(known, __ATOMIC_RELAXED);
     if (form == NULL) {
         form = find_in_loaded_runtime(symbol);
@@ -221,7 +222,7 @@ static HAK_COLD void *new_array_aligned_caught(size_t size, size_t alignment,
     return form != NULL ? form(size, alignment, tag) : _ZnamSt11align_val_t(size, alignment);
 }
 
-/* Whether the program set a handler that might make room: then NULL is not yet the last word. */
+/* Whether the program set a handler that might make room: then NULL is not the final answer yet. */
 static HAK_COLD int may_be_handled(void)
 {
     return find_new_handler() != NULL;
@@ -278,8 +279,8 @@ __attribute__((weak)) void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size
 
 /* ------------------------------------------------------------------ delete */
 
-/* Each form is by default the simpler one below it: sized and nothrow ones the same without,
- * that of an array that of an object. Alignment and size need not be told: the page map knows. */
+/* By default each form is the simpler one below it: sized and nothrow forms are the same without,
+ * and the form of an array is that of an object. The page map knows size and alignment. */
 
 static inline void release(void *object)
 {

@@ -112,8 +112,8 @@ static bool parse_number(const char *text, size_t length, const struct unit *uni
     return false;
 }
 
-/* Bytes before the first `end`, or all. libc's own functions of this kind lie in pages that a
- * short process would touch for them alone. */
+/* Bytes before the first `end`, or all. libc's own functions of this kind lie in pages that a short
+ * process would touch for them alone. */
 static size_t length_to(const char *text, char end)
 {
     size_t length = 0;
@@ -316,7 +316,7 @@ static bool set_field(struct hak_options *options, const struct hak_option *opti
     return parsers[option->type](option, text, (char *)options + option->offset);
 }
 
-/* ------------------------------------------------------------------ complaints */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 /* Writes foreign text on one line, without bytes that a terminal obeys: the control bytes of ASCII,
  * and those of 8-bit terminals. */
@@ -346,7 +346,7 @@ static void complain_of_value(struct hak_writer *writer, const struct hak_option
             option->default_text[0] != '\0' ? option->default_text : "none");
 }
 
-/* How many letters must be inserted, removed or changed to make one name of the other
+/* How many letters must be inserted, removed or changed to turn one name into the other
  * (Levenshtein). */
 static unsigned edit_distance(const char *from, size_t length, const char *to)
 {
@@ -475,7 +475,7 @@ const char *hak_options_look_up_other(const char *name)
 }
 
 /* As the loader does with its own variables: a program that this one starts may have more rights
- * than the user, without being marked as such. In place, since main's third argument is the same
+ * than the user without being marked so. In place, since main's third argument is the same
  * array. */
 static void forget_all(char **environment)
 {
@@ -496,6 +496,6 @@ void hak_options_start(void)
         forget_all(environ);
     hak_options_read(&hak_options, is_secure ? NULL : environ, &complaints);
     if (hak_options.misuse == HAK_MISUSE_CHOICE_CHECK)
-        hak_options.front = HAK_FRONT_CHOICE_THREAD; /* of which threads then have none */
+        hak_options.front = HAK_FRONT_CHOICE_THREAD; /* with check, threads have none */
     hak_writer_flush(&complaints);
 }

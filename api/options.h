@@ -117,7 +117,7 @@ struct hak_options {
     enum hak_aslr_choice aslr;
     enum hak_stats_choice stats;
     size_t profile_bytes;     /* between two samples; 0: no profile */
-    const char *profile_file; /* in the environment: NULL, none. For the start */
+    const char *profile_file; /* points into the environment; NULL: none. Only the start reads it */
     unsigned profile_signal;
     enum hak_profile_leaks_choice profile_leaks;
     enum hak_publish_choice publish;
@@ -174,8 +174,8 @@ void hak_options_read(struct hak_options *options, char *const *environment,
  * one. */
 void hak_options_put_shown(struct hak_writer *writer, const char *text);
 
-/* The value of a variable that is no option, NULL: none, or a program with more rights than its
- * caller. */
+/* The value of a variable that is no option. NULL: it is not set, or the program has more rights
+ * than its caller. */
 const char *hak_options_look_up_other(const char *name);
 
 /* Fills hak_options from the process's environment, and reports errors on stderr. A program that
@@ -183,8 +183,8 @@ const char *hak_options_look_up_other(const char *name);
  * not change errno. */
 void hak_options_start(void);
 
-/* HAKMEM_ASLR, for the first call, which comes before: whether it is not 0. Where libc has not set
- * up the environment yet, it is not. */
+/* HAKMEM_ASLR, for the first call, which comes before the options are read: whether it is not 0.
+ * False as long as libc has not set up the environment. */
 bool hak_options_ask_for_random_places(void);
 
 #endif

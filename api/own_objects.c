@@ -28,7 +28,7 @@ static bool goes_with_its_heap(struct hak_page page)
     return heap != NULL && !hak_own_heap_is_live(heap);
 }
 
-/* If a fork lasts, the object stays until the end of its heap. */
+/* If a fork lasts too long, the object stays until the end of its heap. */
 enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
 {
     enum hak_own_object what = HAK_OWN_FREE;

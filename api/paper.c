@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sheets for calls that ask: see the header. The memory holds the sheet, one shard more for the
- * total, and the rows of what lies in fronts. */
+/* Sheets for calls that ask: see the header. The memory holds the sheet, one more shard for the
+ * total, and the counts of objects in fronts. */
 #include "api/paper.h"
 
 #include "api/mode.h"

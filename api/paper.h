@@ -15,7 +15,7 @@ struct hak_paper {
     size_t size;
 };
 
-/* False: no memory. While another thread forks for long, the sheet has nothing but facts. */
+/* False: no memory. If another thread forks for long, the sheet has only facts. */
 bool hak_paper_take(struct hak_paper *paper);
 void hak_paper_drop(struct hak_paper *paper);
 

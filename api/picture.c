@@ -32,7 +32,7 @@ static void put_run(struct hak_writer *writer, const char *before, unsigned firs
 }
 
 /* The shards that a shard asks, in order: "1 2-3 | 4-7 | 8-15". Bars separate those of its L3, of
- * its node and of other nodes. Writes nothing for an only shard. */
+ * its node and of other nodes. Writes nothing if there is only one shard. */
 static void put_asked(const struct picture *picture, unsigned shard, struct hak_writer *writer)
 {
     const struct hak_domains *domains = picture->domains;

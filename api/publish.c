@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The published page: see the header. Bounds: a call does a portion of a round (heap/collect.h) and
- * of the walk over the regions, some 100 us, if 100 ms have passed since the last round began, or a
- * hundred times as long as the last portion took. Memory: what is touched of 45 MiB of a memfd,
- * 11 KiB for each shard and 400 KiB of regions at most, and 312 bytes for each shard. */
+ * of the walk over the regions, some 100 us, and only if 100 ms, or a hundred times the length of
+ * the last portion, have passed. Memory: the touched part of a memfd of 45 MiB: at most 11 KiB for
+ * each shard and 400 KiB of regions; and 312 bytes for each shard. */
 #include "api/publish.h"
 
 #include <errno.h>
@@ -23,15 +23,15 @@
 #include "stats/published.h"
 
 enum {
-    COST_PART = 100, /* publishing may take one in so many of the time */
+    COST_PART = 100, /* publishing takes at most one part in this many of the time */
 };
 
 static const uint64_t PAUSE_NS = 100ul * 1000 * 1000;
 
 static struct {
-    struct hak_lock lock;       /* only ever tried; over all that follows */
-    struct hak_os_memfd shared; /* memory NULL: to be made */
-    unsigned process;           /* whose page it is */
+    struct hak_lock lock;       /* only ever tried; protects the fields below */
+    struct hak_os_memfd shared; /* memory NULL: not made yet */
+    unsigned process;           /* of the process that made the page */
     uint64_t next_ns;           /* when the next portion may be */
     uint32_t *rows;
     struct hak_collect collect;
@@ -43,7 +43,7 @@ static struct {
 static int make_rows(void)
 {
     size_t size = hak_align_up(hak_collect_rows_size(HAK_PUBLISHED_SHARDS), hak_os_page_size());
-    if (publishing.rows != NULL) /* of before the fork: a round may have been under way */
+    if (publishing.rows != NULL) /* of before the fork, which may have interrupted a round */
         return hak_os_purge(publishing.rows, size, HAK_PURGE_NOW) == 0;
     publishing.rows = hak_os_map(size, hak_os_page_size());
     return publishing.rows != NULL;
@@ -105,8 +105,7 @@ static void go_on(uint64_t now_ns)
         put_facts();
 }
 
-/* In the child of vfork, and in one that was made without its handlers, the page is another
- * process's. */
+/* In the child of vfork, or of a fork without handlers, the page belongs to another process. */
 static bool is_ours(void)
 {
     return publishing.process == hak_os_process_id();
@@ -153,7 +152,7 @@ void hak_publish_start(void)
 void hak_publish_after_fork(void)
 {
     if (hak_section_is_inside() || publishing.shared.memory == NULL)
-        return; /* a handler forked inside a portion: nothing is published for this child */
+        return; /* A handler forked inside a portion: this child publishes nothing */
     hak_lock_reset(&publishing.lock);
     hak_os_memfd_leave(&publishing.shared);
     publishing.next_ns = 0;

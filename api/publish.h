@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* HAKMEM_PUBLISH=1: the statistics in a page that other processes may read (stats/published.h),
- * written anew by slow calls, at most ten times a second. Any thread. */
+/* HAKMEM_PUBLISH=1: the statistics in a page that other processes may read (stats/published.h).
+ * Slow calls write it again, at most ten times a second. Any thread. */
 #ifndef HAK_API_PUBLISH_H
 #define HAK_API_PUBLISH_H
 
@@ -9,12 +9,12 @@
 #include "heap/tick.h"
 #include "os/compiler.h"
 
-/* Makes the page, and fills it in once. Says in a line why, if that cannot be. By the starting
+/* Makes the page and fills it in once. If that fails, one line says why. Called by the starting
  * thread. */
 void hak_publish_start(void);
 
-/* Goes on with the page: a portion of it. Does nothing for whoever finds another thread at it.
- * Outside the heap, under no lock. */
+/* Goes on with the page by one portion. Returns at once if another thread is at it. Outside the
+ * heap, under no lock. */
 HAK_COLD void hak_publish_now(void);
 
 /* At the end of a slow call. */
@@ -25,7 +25,7 @@ static inline void hak_publish_tell(void)
         hak_publish_now();
 }
 
-/* The end of a slow call: what it found is told outside the heap. */
+/* The end of a slow call: reports outside the heap what the call found. */
 static inline void hak_publish_leave_heap(void)
 {
     hak_heap_leave();
@@ -33,8 +33,8 @@ static inline void hak_publish_leave_heap(void)
     hak_publish_tell();
 }
 
-/* The child of a fork: the page is its parent's; its own is made by its first slow call that finds
- * time to. */
+/* In the child of a fork: the page is its parent's. The first slow call of the child that has time
+ * for it makes a new one. */
 void hak_publish_after_fork(void);
 
 #endif

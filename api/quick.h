@@ -30,7 +30,7 @@ static inline bool hak_quick_push(struct hak_front *front, void *object, uint32_
     return hak_magazine_put(&front->loaded[(uint8_t)entry], object, front->refused[(uint8_t)entry]);
 }
 
-/* The same for any pointer. NULL belongs to no shard, nor does any pointer that is not ours. */
+/* The same for any pointer. NULL and pointers outside the heap belong to no shard. */
 static inline bool hak_quick_release(void *object)
 {
     struct hak_front *front = hak_front_mine;

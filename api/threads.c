@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: a thread's first call makes its front. Calls that this makes in turn
- * (pthread_setspecific may allocate) are served without a front. The first thread registers the
- * fork handlers, since another constructor may fork before ours runs. A key's destructor gives the
- * front back. */
+/* Threads: a thread's first call makes its front. Calls made meanwhile (pthread_setspecific may
+ * allocate) are served without a front. The first thread registers the fork handlers, since another
+ * constructor may fork before ours runs. A key's destructor gives the front back. */
 #include "api/threads.h"
 
 #include <errno.h>
@@ -66,9 +65,8 @@ static void end_thread(void *argument)
     give_back(front);
 }
 
-/* Makes the front the thread's, and lets the key, if it exists already, give it back at the
- * thread's end. pthread_setspecific may allocate, without a front or from the one that the thread
- * had. */
+/* Makes the front the thread's and, if the key exists already, lets it give the front back at the
+ * thread's end. pthread_setspecific may allocate: without a front, or from the thread's old one. */
 static struct hak_front *bind(struct hak_front *front)
 {
     hak_thread_state = HAK_THREAD_STARTING;
@@ -120,7 +118,8 @@ static struct hak_front *start_thread(void)
     return bind(front);
 }
 
-/* The first call of a thread may be free, which must not change errno; our callees may. */
+/* The first call of a thread may be free, which must not change errno; functions called here
+ * may. */
 struct hak_front *hak_thread_start(void)
 {
     int saved = errno;
@@ -157,7 +156,7 @@ static void forget_bound(void)
         pthread_setspecific(threads.key, NULL);
 }
 
-/* Gives the thread's front back; the fronts of CPUs serve the thread from now on. */
+/* Gives the thread's front back; from now on the fronts of CPUs serve the thread. */
 static void give_up(struct hak_front *front)
 {
     hak_mine_set(hak_thread_is_apart ? &hak_front_apart : NULL);

@@ -2,13 +2,13 @@
 /* vfork with fronts per CPU. The child shares the parent's memory and thread-local storage. But the
  * kernel does not restart its sequences (rseq(2): a new task that shares memory is not registered),
  * and the CPU number in the thread-local storage stays the parent's. So while there is a child,
- * both are served without a front: by the slabs, whose locks work between parent and child as
+ * both are served without a front, by the slabs: their locks work between parent and child as
  * between threads. The switch needs no memory and takes no lock, so it always succeeds, even in a
  * signal handler that interrupted malloc. A thread with its own front for all classes needs no
  * switch: the parent waits while its child uses the front.
  *
  * posix_spawn, system and popen do not call this vfork: their children run no code of the program
- * before exec. Nor does a program's own clone(CLONE_VM) (docs/limits.md).
+ * before exec. A program's own clone(CLONE_VM) does not call it either (docs/limits.md).
  *
  * Only the thread that calls vfork runs this code. */
 #include "config.h"
@@ -52,8 +52,8 @@ HAK_HIDDEN __attribute__((used)) int hak_vfork_end(long result, long begun)
 }
 
 /* The child returns first and overwrites the stack below its caller's frame. So the parent keeps
- * what it needs in registers, of which each has its own. This object file has no note that it
- * supports shadow stacks, so a process that links it has none. */
+ * what it needs in registers: each has its own. No note in this object file says that it supports
+ * shadow stacks, so a process that links it has none. */
 #if defined(__x86_64__)
 __asm__(".pushsection .text, \"ax\", @progbits\n"
         ".globl vfork, __vfork\n"

@@ -3,7 +3,7 @@
 #ifndef HAK_API_WAKE_H
 #define HAK_API_WAKE_H
 
-/* Starts the heap if that has not been done. Each call that may be the process's first calls
+/* Starts the heap unless that has been done. Each call that may be the process's first one calls
  * this. */
 void hak_start(void);
 

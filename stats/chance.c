@@ -14,7 +14,7 @@ enum {
     HALVINGS = 6,
 };
 
-static const double FAR = 40; /* exp(-40) is nothing beside 1 */
+static const double FAR = 40; /* exp(-40) is negligible beside 1 */
 
 double hak_chance_ln(double x)
 {
@@ -37,7 +37,7 @@ double hak_chance_ln(double x)
     return 2 * z * sum + exponent * LN_2;
 }
 
-/* 1 - exp(-x) = 2 y - y^2 for y = 1 - exp(-x/2): halved until a short series serves. */
+/* 1 - exp(-x) = 2 y - y^2 for y = 1 - exp(-x/2): halves x until a short series is exact enough. */
 double hak_chance_of(size_t bytes, double rate)
 {
     double x = (double)bytes / rate;

@@ -28,14 +28,15 @@ struct hak_counters {
     uint64_t value[HAK_COUNTER_COUNT] __attribute__((aligned(HAK_CACHE_LINE)));
 };
 
-/* What is counted by size class, in objects; what they say stands in stats/figures.def. Any thread
- * of the shard adds, of `posted` any thread; relaxed. */
+/* Counts by size class, in objects; stats/figures.def describes them. Any thread of the shard adds,
+ * to `posted` any thread; relaxed. */
 struct hak_class_counters {
     uint64_t refilled;
     uint64_t flushed;
     uint64_t posted;
     uint64_t sorted;
-    uint64_t cached; /* in the transfer cache now; below 0 for a moment, while it is counted */
+    uint64_t cached; /* in the transfer cache now; may be below 0 for a moment, while it is being
+                        counted */
 };
 
 /* The description of a counter. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Published pages: their layout, and how one that nobody vouches for is read. */
+/* Published pages: their layout, and the checks of a page that may come from anybody. */
 #include "stats/published.h"
 
 static const char magic[8] = {'h', 'a', 'k', 'p', 'a', 'g', 'e', '\n'};
@@ -92,7 +92,8 @@ static bool get(const struct hak_published_source *source, void *bytes, size_t s
     return source->read(source->context, bytes, size, offset) == (long)size;
 }
 
-/* Copies a part that begins with its sequence, when nobody writes it. False: it is not there. */
+/* Copies a part that begins with its sequence, at a time when nobody writes it. False: a part of it
+ * could not be read. */
 static bool copy_part(const struct hak_published_source *source, void *bytes, size_t size,
                       uint64_t offset, bool *is_torn)
 {
@@ -114,7 +115,7 @@ static bool copy_part(const struct hak_published_source *source, void *bytes, si
 
 /* ---- checking -------------------------------------------------------------------------------- */
 
-/* Ends the text, and leaves nothing in it that a terminal obeys. */
+/* Ends the text, and removes all bytes that a terminal obeys. */
 static void clean(char *text, size_t size)
 {
     size_t length = 0;

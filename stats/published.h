@@ -3,13 +3,13 @@
  *
  *     | head | sheet: head, shards ... (room for more) | regions ... (room) |
  *
- * The head is written once, before anybody can find the page. It tells which layout follows: a
- * version, and a number made of all names and sizes, so that a library whose tables differ is not
- * misread. The sheet is as in sheet.h; its parts have sequences. Regions are a picture of slabs,
- * walked over in portions, so an entry may be of an older walk.
+ * The head is written once, before anybody can find the page. It names the layout: a version, and a
+ * number made of all names and sizes, so that a tool with other tables does not misread the page.
+ * The sheet is as in sheet.h; its parts have sequences. Regions show the slabs. They are written in
+ * portions, so an entry may come from an older walk.
  *
  * Writing: one thread of the process at a time. Reading: another process, which trusts nothing: it
- * copies by read(2), so that nothing changes or vanishes under it, and checks the copy. */
+ * copies by read(2), so that nothing changes or vanishes meanwhile, and checks the copy. */
 #ifndef HAK_STATS_PUBLISHED_H
 #define HAK_STATS_PUBLISHED_H
 
@@ -22,7 +22,7 @@
 
 enum {
     HAK_PUBLISHED_VERSION = 1,
-    HAK_PUBLISHED_SHARDS = 4096,  /* room; beyond, shards are left out */
+    HAK_PUBLISHED_SHARDS = 4096,  /* room; further shards are left out */
     HAK_PUBLISHED_REGIONS = 4096, /* 8 GiB of slabs */
     HAK_PUBLISHED_PAGES = 32,     /* of 64 KiB in a region, the header's included */
 };
@@ -41,8 +41,8 @@ struct hak_published_head {
 
 struct hak_published_region {
     uint64_t address;
-    uint32_t shard;       /* id */
-    int32_t node;         /* that it is bound to, or -1 */
+    uint32_t shard;       /* of the shard */
+    int32_t node;         /* that the shard is bound to, or -1 */
     uint32_t free_pages;  /* bit p: page p belongs to no slab; page 0 is the header */
     uint32_t dirty_pages; /* free pages that the kernel still backs */
     uint8_t class_id[HAK_PUBLISHED_PAGES]; /* of the slab that begins at the page; 0: none */
@@ -50,8 +50,8 @@ struct hak_published_region {
 };
 
 struct hak_published_regions {
-    uint64_t count;    /* entries in use, by the last whole walk */
-    uint64_t left_out; /* regions that there was no room for, likewise */
+    uint64_t count;    /* entries in use, in the last whole walk */
+    uint64_t left_out; /* regions without room, in the same walk */
     struct hak_published_region region[HAK_PUBLISHED_REGIONS];
 };
 
@@ -67,8 +67,8 @@ void hak_published_begin(struct hak_published_head *page);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Where a page is read from. `read` copies `size` bytes from `offset` on; how many it got, or below
- * 0. */
+/* Where a page is read from. `read` copies `size` bytes from `offset` on. Returns how many it got,
+ * or a negative value. */
 struct hak_published_source {
     long (*read)(void *context, void *bytes, size_t size, uint64_t offset);
     void *context;
@@ -79,14 +79,14 @@ struct hak_published_copy {
     struct hak_sheet *sheet; /* room for `shards` shards, and one more */
     size_t shards;
     struct hak_published_regions *regions; /* NULL: not wanted */
-    bool is_torn;                          /* parts were being written, at each try */
+    bool is_torn;                          /* parts were being written at each try */
 };
 
-/* Looks at the page's heads. NULL and how many shards it has; or what is wrong, in words. */
+/* Looks at the page's heads. Returns NULL and the number of shards, or the fault in words. */
 const char *hak_published_open(const struct hak_published_source *source, size_t *shards);
 
-/* Copies the page and checks it: then each text ends and can be shown, each index is in bounds, and
- * each number is what it is. NULL, or what is wrong. */
+/* Copies the page and checks it: then each text has an end and can be shown, each index is in
+ * bounds, and each number has its meaning. NULL, or the fault in words. */
 const char *hak_published_read(const struct hak_published_source *source,
                                struct hak_published_copy *copy);
 

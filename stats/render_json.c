@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A report for programs: one JSON object on one line. One thread a report. Shape and meaning:
- * docs/stats.schema.json, docs/statistics.md. */
+/* A report for programs: one JSON object on one line. One thread a report. docs/stats.schema.json
+ * has the form, docs/statistics.md the meaning. */
 #include "stats/render_json.h"
 
 static const char *const traffic_names[HAK_TRAFFIC_KINDS] = {"posted", "adopted", "stolen"};

@@ -9,7 +9,7 @@
 /* One object on one line, with every counter. */
 void hak_render_json(const struct hak_report *report, struct hak_writer *writer);
 
-/* The same without the brace at its end, and not flushed: the caller has more members. */
+/* The same without the closing brace, and not flushed: the caller appends more members. */
 void hak_render_json_open(const struct hak_report *report, struct hak_writer *writer);
 
 #endif

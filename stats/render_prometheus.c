@@ -7,7 +7,7 @@
  *     hakmem_refill_inbox_total{shard="0",node="0"} 12
  *
  * hakmem_NAME is of a shard, hakmem_class_NAME of a size class of all shards together,
- * hakmem_process_NAME of the process. Sums end in _total, what there is now ends in its unit. */
+ * hakmem_process_NAME of the process. Names of sums end in _total, others in their unit. */
 #include "stats/render_prometheus.h"
 
 struct family {
@@ -72,7 +72,7 @@ static void put_of_classes(struct hak_writer *writer, const struct hak_report *r
             if (!hak_report_has_class(figures))
                 continue;
             put_name(writer, &family);
-            /* by its number too: classes of pages share sizes with others */
+            /* by its number, too: classes of pages have the sizes of others */
             hak_put(writer, "{class=\"%u\",size=\"%u\"} %lu\n", id, head->classes[id].size,
                     (unsigned long)figures[i]);
         }

@@ -6,7 +6,7 @@
 #include "os/print.h"
 #include "stats/report.h"
 
-/* Tells of size classes for all shards together alone. */
+/* Writes size classes only for all shards together. */
 void hak_render_prometheus(const struct hak_report *report, struct hak_writer *writer);
 
 #endif

@@ -6,7 +6,7 @@
 #include "os/print.h"
 #include "stats/report.h"
 
-/* Leaves out what is 0, and size classes of single shards. Flushes the writer, as the others do. */
+/* Omits zeroes, and size classes of single shards. Flushes the writer, as the others do. */
 void hak_render_text(const struct hak_report *report, struct hak_writer *writer);
 
 #endif

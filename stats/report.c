@@ -12,7 +12,7 @@ void hak_report_put_name(struct hak_writer *writer, const char *name)
     }
 }
 
-/* What is no ASCII may come from a page that is not ours, and need not be UTF-8. */
+/* Text that is not ASCII may come from another process's page, and need not be UTF-8. */
 void hak_report_put_string(struct hak_writer *writer, const char *text)
 {
     hak_put_text(writer, "\"");
@@ -27,8 +27,8 @@ void hak_report_put_string(struct hak_writer *writer, const char *text)
 }
 
 /* Figures that combine counters. A free whose object stays in the front, or is handed out again, is
- * counted nowhere, so these figures cover only what came back from fronts: in the end every foreign
- * free, and of the frees at home those that the front did not use again. */
+ * counted nowhere. So these figures cover only the objects that came back from fronts: in the end
+ * every foreign free, and of the frees at home those that the front did not use again. */
 static uint64_t back_objects(const struct hak_snapshot *counters)
 {
     return counters->value[HAK_COUNTER_FLUSH_OBJECTS] +

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports: a sheet (sheet.h), written for people (render_text.h), as JSON (render_json.h), or as
- * Prometheus reads it (render_prometheus.h). All three go over the same tables, so they tell the
- * same. Shards are numbered from 0 on. One thread a report; allocates nothing. Here is what the
- * renderings share. */
+ * Prometheus reads it (render_prometheus.h). All three walk the same tables, so they have the same
+ * figures. Shards are numbered from 0. One thread a report; allocates nothing. This header has what
+ * the three share. */
 #ifndef HAK_STATS_REPORT_H
 #define HAK_STATS_REPORT_H
 
@@ -25,7 +25,7 @@ extern const struct hak_counter_info hak_report_derived[HAK_REPORT_DERIVED];
 
 uint64_t hak_report_derive(const struct hak_snapshot *counters, unsigned derived);
 
-/* Whether anything is to be told of a size class. */
+/* Whether there is anything to report of a size class. */
 int hak_report_has_class(const uint64_t *figures);
 
 /* Writes a counter's name in lower case. */

@@ -53,7 +53,7 @@ void hak_sheet_end(uint64_t *sequence)
     __atomic_store_n(sequence, (*sequence | 1) + 1, __ATOMIC_RELEASE);
 }
 
-/* ---- what follows ---------------------------------------------------------------------------- */
+/* ---- figures that follow from others -------------------------------------------------------- */
 
 static uint64_t less(uint64_t all, uint64_t part)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A sheet: all figures of a process at about one moment, as plain data without a pointer. It is
- * filled in by heap/collect.c, printed by report.h, and published in shared memory as it is
- * (published.h). One thread at a time writes a sheet.
+/* A sheet: all figures of a process at about one moment, as plain data without a pointer.
+ * heap/collect.c fills it in, report.h prints it, and published.h puts it into shared memory as it
+ * is. One thread at a time writes a sheet.
  *
  *     | head: who, facts, classes, names, figures of the process | shard 1 | shard 2 | ... |
  *
  * Head and shards each carry a sequence, odd while they are being written, for readers of other
- * processes. Every number is one that its counter had at some moment, but not all at one moment. */
+ * processes. Every number is one that its counter had at some moment, but not all at the same
+ * moment. */
 #ifndef HAK_STATS_SHEET_H
 #define HAK_STATS_SHEET_H
 
@@ -41,7 +42,7 @@ extern const struct hak_counter_info hak_class_figure_infos[HAK_CLASS_FIGURE_COU
 extern const struct hak_counter_info hak_process_figure_infos[HAK_PROCESS_FIGURE_COUNT];
 
 enum {
-    HAK_SHEET_CLASSES = 80, /* size classes, that of nobody included */
+    HAK_SHEET_CLASSES = 80, /* size classes, including class 0 */
     HAK_SHEET_KEYS = 12,    /* of a learner: size buckets */
     HAK_SHEET_ARMS = 6,
     HAK_SHEET_STATES = 4,
@@ -52,7 +53,7 @@ enum {
     HAK_SHEET_SHARDS = 1 << 16, /* no process has more */
 };
 
-/* What a learner does with freed memory of a size, in all lanes of a shard. */
+/* What a learner does with freed memory of one size, in all lanes of a shard. */
 struct hak_sheet_key {
     uint64_t matches;
     uint64_t switches;
@@ -92,7 +93,7 @@ struct hak_sheet_head {
     uint64_t sequence;
     uint64_t pid;          /* in the process's own namespace */
     uint64_t rounds;       /* how often the sheet was filled in */
-    uint64_t collected_ns; /* CLOCK_MONOTONIC, when that was last */
+    uint64_t collected_ns; /* CLOCK_MONOTONIC at the last time */
     uint32_t shard_count;  /* ids 1 .. shard_count */
     uint32_t class_count;  /* ids 1 .. class_count - 1 */
     uint32_t key_count;
@@ -119,22 +120,23 @@ static inline size_t hak_sheet_size(size_t shards)
     return sizeof(struct hak_sheet) + shards * sizeof(struct hak_sheet_shard);
 }
 
-/* Copies a text into a field of the sheet, cut if need be; what is behind becomes zero. */
+/* Copies a text into a field of the sheet and cuts it if it is too long; the rest of the field
+ * becomes zero. */
 void hak_sheet_put_text(char *field, size_t size, const char *text);
 
-/* Enters a fact in the next free place; NULL: none. */
+/* Enters a fact in the next free place; value NULL: none. */
 void hak_sheet_put_fact(struct hak_sheet_head *head, const char *name, const char *text);
 
-/* Around writing to the head or a shard: by its sequence. */
+/* Before and after writing to the head or a shard, whose sequence this is. */
 void hak_sheet_begin(uint64_t *sequence);
 void hak_sheet_end(uint64_t *sequence);
 
-/* Fills in the figures of a shard that follow from others: what is live was taken, and does not lie
- * free elsewhere. `head` has the classes. */
+/* Fills in the figures of a shard that follow from others: live objects were taken, and are free
+ * nowhere else. `head` has the classes. */
 void hak_sheet_derive(const struct hak_sheet_head *head, struct hak_sheet_shard *shard);
 
-/* The sum over the sheet's shards, with id 0. Objects that one shard's caches hold of another's are
- * live nowhere in the sum, while in the shards alone they are missing here and too many there. */
+/* The sum over the sheet's shards, with id 0. If one shard's caches hold another's objects, single
+ * shards count too few live objects here and too many there; the sum is right. */
 void hak_sheet_total(const struct hak_sheet *sheet, struct hak_sheet_shard *total);
 
 /* Fills in the figures of the process that follow from the total. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums counter blocks; does not know shards. Any thread. */
+/* Sums counter blocks without knowing shards. Any thread. */
 #include "stats/snapshot.h"
 
 static uint64_t combine(unsigned counter, uint64_t a, uint64_t b)

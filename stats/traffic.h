@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Which shards a shard exchanges objects with, and how many: counted with bundles, on slow paths.
- * Bounded: peers beyond the table share one entry, of id 0. Any thread adds; readers read on.
+/* Which shards a shard exchanges objects with, and how many objects: counted with bundles, on slow
+ * paths. Bounded: peers beyond the table share one entry, of id 0. Any thread adds; readers read
+ * without stopping it.
  *
- * An entry is found by its id, from its place by the id on. It is claimed by one compare-and-swap
- * and never given up. */
+ * An entry is found by its id: the search begins at the place that the id gives. One
+ * compare-and-swap claims an entry, which is never given up. */
 #ifndef HAK_STATS_TRAFFIC_H
 #define HAK_STATS_TRAFFIC_H
 
@@ -25,7 +26,7 @@ enum hak_traffic_kind {
 };
 
 struct hak_traffic_peer {
-    uint32_t id; /* of the shard; 0: nobody's yet. Atomic */
+    uint32_t id; /* of the shard; 0: free. Atomic */
     uint32_t reserved;
     uint64_t objects[HAK_TRAFFIC_KINDS]; /* relaxed */
 };
@@ -50,7 +51,7 @@ static inline struct hak_traffic_peer *hak_traffic_peer(struct hak_traffic *traf
     return &traffic->peers[HAK_TRAFFIC_PEERS];
 }
 
-/* So many objects of the shard `id` (not 0). */
+/* Adds `objects` that were exchanged with the shard `id` (not 0). */
 static inline void hak_traffic_count(struct hak_traffic *traffic, enum hak_traffic_kind kind,
                                      uint32_t id, uint64_t objects)
 {

@@ -149,13 +149,6 @@ static inline const uint32_t *hak_page_leaf(const void *address)
                               hak_page_distance(&hak_page_map, address));
 }
 
-/* The raw entry of an address, in the leaf of its 4 GiB. */
-static inline uint32_t hak_page_entry_of_leaf(const uint32_t *leaf, const void *address)
-{
-    uint64_t page = (uint32_t)(uintptr_t)address >> HAK_PAGE_SHIFT;
-    return __atomic_load_n(&leaf[page], __ATOMIC_RELAXED); /* relaxed: as above */
-}
-
 /* The header of an address whose entry says that it lies in a slab or a large segment. */
 static inline void *hak_page_header(const void *address)
 {

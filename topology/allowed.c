@@ -42,8 +42,7 @@ static int read_affinity(struct hak_cpu_set *set, hak_allowed_reader *read)
     return error;
 }
 
-/* The affinity of a thread that was bound before it asked for memory says little about the
- * process. */
+/* If a thread was bound before it asked for memory, its affinity says little about the process. */
 int hak_allowed_read(struct hak_cpu_set *set)
 {
     struct hak_cpu_set first;

@@ -13,9 +13,11 @@
 #include "os/memory.h"
 
 static struct {
-    struct hak_lock lock;           /* over start */
-    struct hak_os_nodes memory;     /* nodes with memory; written by start only, as the next */
-    struct hak_os_nodes near;       /* those of them that are used unasked: see bind.h */
+    struct hak_lock lock;           /* over all starts */
+    struct hak_os_nodes memory;     /* nodes with memory; only start writes this and the next
+                                       field */
+    struct hak_os_nodes near;       /* those of them that are used without being asked for: see
+                                       bind.h */
     uint32_t has_far;               /* there are others; relaxed */
     struct hak_os_nodes unbindable; /* nodes refused by EINVAL (cpuset); relaxed */
     unsigned memory_nodes;
@@ -50,7 +52,7 @@ const char *hak_bind_step_name(enum hak_bind_step step)
 
 static enum hak_bind_step step_now(void)
 {
-    /* relaxed: says what to try; a thread that sees a stale one is refused once more */
+    /* relaxed: tells what to try; a thread that sees an old value is refused once more */
     return (enum hak_bind_step)__atomic_load_n(&binding.step, __ATOMIC_RELAXED);
 }
 
@@ -93,7 +95,7 @@ static const char *reason_of(int refused)
     }
 }
 
-/* relaxed: bits that say what to try; start may be writing them */
+/* relaxed: bits that tell what to try; start may be writing them */
 static int read_bit(const struct hak_os_nodes *nodes, unsigned node)
 {
     return (__atomic_load_n(&nodes->word[node / 64], __ATOMIC_RELAXED) >> node % 64 & 1) != 0;
@@ -301,7 +303,7 @@ static int has_node(const struct hak_os_nodes *nodes, int node)
     return node >= 0 && node < HAK_OS_NODES && (nodes->word[node / 64] >> node % 64 & 1) != 0;
 }
 
-/* The own node, if it is among them, else the first. */
+/* The memory's own node, if it is among them, else the first. */
 static unsigned begin_with(const struct hak_os_nodes *nodes, int node)
 {
     unsigned first = 0;
@@ -325,7 +327,7 @@ static int prefer(void *memory, size_t size, const struct hak_os_nodes *nodes, u
     return refused;
 }
 
-/* To the node, and from there to near ones before all others, where there are others. */
+/* Tries the node, and from there the near ones, before all others, if there are others. */
 static enum hak_bind_result spill_near(void *memory, size_t size, int node)
 {
     /* relaxed: see learn_nodes */
@@ -355,7 +357,7 @@ static enum hak_bind_result confine(void *memory, size_t size, const struct hak_
     if (hak_os_populate(memory, size) != 0 ||
         hak_os_bind(memory, size, HAK_OS_POLICY_BIND, nodes, HAK_OS_PAGES_MUST_MOVE) != 0)
         return HAK_BIND_FULL;
-    /* A range that stayed bound might end the process when its pages come again. */
+    /* A range that stays bound might end the process when its pages come back. */
     return prefer(memory, size, nodes, first) == 0 ? HAK_BIND_DONE : HAK_BIND_FULL;
 }
 
@@ -383,7 +385,7 @@ enum hak_bind_result hak_bind_among(void *memory, size_t size, const struct hak_
                                                        : prefer(memory, size, nodes, first);
     if (refused != 0) {
         enum hak_bind_result result = note_refusal(refused, HAK_NODE_ANY);
-        /* Where binding is allowed at all, "only" is not to be had otherwise. */
+        /* Where binding is allowed at all, nothing else gives "only". */
         bool may_not = manner == HAK_BIND_MANNER_ONLY && step_now() == HAK_BIND_STEP_BOUND;
         return may_not ? HAK_BIND_FULL : result;
     }

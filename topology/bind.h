@@ -6,8 +6,8 @@
  *                   and a shard's threads run on its node
  *     plain         nothing to choose: one node, an imagined machine, or not started
  *
- * One call at start, on a page of its own, finds the step. Afterwards it costs nothing: on a
- * machine of one node no system call is made. Any thread. */
+ * One call at start, on a page of its own, finds the step. Afterwards a machine of one node pays
+ * nothing: no system call is made. Any thread. */
 #ifndef HAK_TOPOLOGY_BIND_H
 #define HAK_TOPOLOGY_BIND_H
 
@@ -22,7 +22,7 @@
 enum hak_bind_policy {
     HAK_BIND_PREFERRED,  /* the shard's node; when it is full, the nearest */
     HAK_BIND_STRICT,     /* the shard's node only: "bind" */
-    HAK_BIND_INTERLEAVE, /* all nodes in turn */
+    HAK_BIND_INTERLEAVE, /* page by page from all nodes */
     HAK_BIND_NONE,
 };
 
@@ -50,7 +50,7 @@ struct hak_bind_state {
 /* Values that name no single node. */
 enum {
     HAK_NODE_ANY = -1,
-    HAK_NODE_SPREAD = -2, /* over several, as its owner told the kernel */
+    HAK_NODE_SPREAD = -2, /* over several nodes, as the memory's owner told the kernel */
 };
 
 /* Learns the machine and tests what the kernel allows. Before it runs, nothing is bound. Nodes that
@@ -91,7 +91,7 @@ enum hak_bind_result hak_bind_to(void *memory, size_t size, int node, enum hak_o
 enum hak_bind_manner {
     HAK_BIND_MANNER_PREFER,     /* there, the own node first; when they are full, others */
     HAK_BIND_MANNER_ONLY,       /* there, or nowhere */
-    HAK_BIND_MANNER_INTERLEAVE, /* page by page in turn */
+    HAK_BIND_MANNER_INTERLEAVE, /* page by page over all of them */
     HAK_BIND_MANNER_WEIGHTED,   /* by the weights that the administrator set; equal ones before
                                       Linux 6.9 */
 };

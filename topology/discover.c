@@ -36,7 +36,7 @@ static int from_affinity(struct hak_topology *topology, const struct hak_discove
     return hak_topology_finish(topology);
 }
 
-/* Only on request: what hwloc knows beyond sysfs does not move a shard, and asking it costs
+/* Only on request: what hwloc knows beyond sysfs does not change a shard, and asking it costs
  * milliseconds and some thousand calls of malloc. */
 static int from_hwloc(struct hak_topology *topology, const struct hak_discover_request *request)
 {
@@ -90,7 +90,7 @@ const struct hak_topology *hak_topology_discover(const struct hak_discover_reque
     return NULL;
 }
 
-/* ---- by asking ------------------------------------------------------------------------------ */
+/* ---- without files -------------------------------------------------------------------------- */
 
 /* -1: several. */
 static int only_node_of(const struct hak_os_nodes *nodes)

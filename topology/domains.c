@@ -76,7 +76,7 @@ int hak_domains_requests_are_equal(const struct hak_domain_request *a,
 
 enum hak_topology_detail hak_domains_detail(const struct hak_domain_request *request)
 {
-    /* only a count splits the CPUs of one L3, and it should not split a core */
+    /* only COUNT splits the CPUs of one L3, and it should not split a core */
     return request->mode == HAK_DOMAIN_COUNT ? HAK_DETAIL_CORES : HAK_DETAIL_DOMAINS;
 }
 
@@ -147,9 +147,9 @@ static int same_domain(enum hak_domain_mode mode, const struct hak_topology_cpu 
 }
 
 /* AUTO: on a small machine each CPU has a shard, so that threads share no slab and no cache lines
- * in it. On a larger one each of many shards would hold partly used slabs. Objects move fast
- * between CPUs that share an L3, so shards follow the L3s. With one L3 a node, or none, that is one
- * shard a node. (docs/decisions/006-auto.md) */
+ * in it. On a larger machine so many shards would each hold partly used slabs. Objects move fast
+ * between CPUs that share an L3, so there is a shard for each L3; with one L3 a node, or none, that
+ * is a shard for each node. (docs/decisions/006-auto.md) */
 static enum hak_domain_mode choose_mode(const struct hak_domains *domains,
                                         const struct hak_topology *topology,
                                         enum hak_domain_mode wish)
@@ -238,7 +238,8 @@ static void place_shards(struct hak_domains *domains, const struct hak_topology 
     }
 }
 
-/* The other nodes by distance; equally near ones in turn, starting after the node. */
+/* The other nodes by distance. Among equally near ones, the next in number after the node is
+ * first. */
 static void order_nodes(struct hak_domains *domains, const struct hak_topology *topology)
 {
     domains->nodes = topology->nodes;
@@ -258,19 +259,19 @@ static void order_nodes(struct hak_domains *domains, const struct hak_topology *
     }
 }
 
-/* An allowed CPU to stand in for one that is not: from its L3, else its node, else any. The id's
- * remainder selects it, so that new CPUs spread. */
+/* An allowed CPU that stands in for one that is not allowed: from its L3, else its node, else any.
+ * The remainder of the id selects it, so that new CPUs spread. */
 static unsigned stand_in(const struct hak_domains *domains, const struct hak_topology *topology,
                          unsigned cpu)
 {
-    const struct hak_topology_cpu *stranger = &topology->cpu[cpu];
+    const struct hak_topology_cpu *new_cpu = &topology->cpu[cpu];
     unsigned l3_first = 0, l3_count = 0;
     unsigned node_first = 0, node_count = 0;
-    for (unsigned i = 0; i < domains->cpus && (stranger->state & HAK_CPU_ONLINE) != 0; i++) {
+    for (unsigned i = 0; i < domains->cpus && (new_cpu->state & HAK_CPU_ONLINE) != 0; i++) {
         const struct hak_topology_cpu *at = &topology->cpu[domains->order[i]];
-        if (at->l3 == stranger->l3 && l3_count++ == 0)
+        if (at->l3 == new_cpu->l3 && l3_count++ == 0)
             l3_first = i;
-        if (at->node == stranger->node && node_count++ == 0)
+        if (at->node == new_cpu->node && node_count++ == 0)
             node_first = i;
     }
     if (l3_count != 0)

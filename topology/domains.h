@@ -15,7 +15,7 @@
 
 enum {
     HAK_DOMAINS_MAX_SHARDS = 4096,
-    HAK_DOMAINS_AUTO_CPUS = 8, /* up to so many CPUs `auto` means one shard each */
+    HAK_DOMAINS_AUTO_CPUS = 8, /* up to this many CPUs `auto` means one shard for each */
 };
 
 enum hak_domain_mode {
@@ -25,7 +25,7 @@ enum hak_domain_mode {
     HAK_DOMAIN_L3,
     HAK_DOMAIN_PACKAGE,
     HAK_DOMAIN_CPU,   /* one for each allowed CPU */
-    HAK_DOMAIN_COUNT, /* that many, of neighbouring CPUs */
+    HAK_DOMAIN_COUNT, /* a given number, each of neighbouring CPUs */
 };
 
 struct hak_domain_request {
@@ -95,11 +95,11 @@ const struct hak_domains *hak_domains_build(const struct hak_topology *topology,
                                             const struct hak_domain_request *request);
 void hak_domains_free(const struct hak_domains *domains);
 
-/* 1: each CPU, shard and distance is the same in both. */
+/* 1: all CPUs, shards and distances are the same in both. */
 int hak_domains_are_equal(const struct hak_domains *a, const struct hak_domains *b);
 
 /* The shard for a thread that runs on `cpu` and is the process's thread number `sequence`. Any
- * `cpu` is valid, also one that came later or an id that was misread. */
+ * `cpu` is valid, even one that came later or an id that was misread. */
 static inline unsigned hak_domains_shard_of(const struct hak_domains *domains, unsigned cpu,
                                             unsigned sequence)
 {

@@ -30,7 +30,7 @@ extern __typeof__(dlopen) dlopen __attribute__((weak));
 extern __typeof__(dlsym) dlsym __attribute__((weak));
 extern __typeof__(dlclose) dlclose __attribute__((weak));
 
-static const char library_name[] = "libhwloc.so.15"; /* of all hwloc 2.x */
+static const char library_name[] = "libhwloc.so.15"; /* the same in all of hwloc 2.x */
 
 struct calls {
     __typeof__(&hwloc_get_api_version) api_version;
@@ -89,7 +89,8 @@ struct reader {
 
 enum {
     MAJOR_SHIFT = 16,          /* of hwloc's version number */
-    SAME_PACKAGE_DISTANCE = 15 /* between local and remote: a guess where nothing is told */
+    SAME_PACKAGE_DISTANCE = 15 /* distance between local and remote nodes: a guess where hwloc tells
+                                  none */
 };
 
 /* ---- the library --------------------------------------------------------------------------- */
@@ -107,7 +108,7 @@ static int find_calls(void *library, struct calls *calls)
 
 /* ---- the machine as hwloc keeps it ---------------------------------------------------------- */
 
-/* An older library refuses flags that it does not know: then only what we cannot do without. */
+/* An older library refuses flags that it does not know: then only the indispensable ones. */
 static int set_flags(const struct reader *reader)
 {
     unsigned long flags = HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED;
@@ -126,7 +127,8 @@ static int load_machine(const struct reader *reader, const struct hak_wish *wish
 {
     static const hwloc_obj_type_t kept[] = {HWLOC_OBJ_PACKAGE, HWLOC_OBJ_L3CACHE, HWLOC_OBJ_CORE};
     const struct calls *hwloc = &reader->hwloc;
-    /* its x86 part runs on each CPU in turn to ask it who it is: not in a stranger's process */
+    /* hwloc's x86 part would move the calling thread to each CPU in turn: not in the user's
+     * process */
     hwloc->set_components(reader->machine, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
     if (wish->way == HAK_WAY_SYNTHETIC && hwloc->set_synthetic(reader->machine, wish->text) != 0)
         return -EINVAL;
@@ -207,7 +209,8 @@ static const struct hwloc_obj *node_object(const struct reader *reader, unsigned
     return reader->hwloc.object(reader->machine, HWLOC_TYPE_DEPTH_NUMANODE, number);
 }
 
-/* Nobody told: nodes of one package are nearer to each other than to those of another. */
+/* hwloc tells no distances: nodes of one package are nearer to each other than to those of
+ * another. */
 static void guess_distances(const struct reader *reader)
 {
     struct hak_topology *topology = reader->topology;
@@ -261,7 +264,7 @@ static void read_nodes(const struct reader *reader)
 
 /* ---- CPUs ----------------------------------------------------------------------------------- */
 
-/* The label of those that share an object: the lowest id of its CPUs. */
+/* The label of the CPUs that share an object: the lowest id of them. */
 static uint16_t label_of(const struct calls *hwloc, const struct hwloc_obj *object)
 {
     int first = hwloc->next(object->cpuset, -1);
@@ -341,7 +344,7 @@ static int load(struct hak_topology *topology, const struct hak_wish *wish, cons
     return error;
 }
 
-/* The file is read here: what hwloc would read of a device never ends. */
+/* The file is read here: from a device hwloc would read without end. */
 static int load_file(struct hak_topology *topology, const struct hak_wish *wish)
 {
     const size_t size = HAK_HWLOC_TEXT_BYTES;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Bounds for hwloc. One thread a text.
  *
- *   tags     <name attribute="value" ...>, nothing nested in them; texts are of distances alone
- *   objects  Machine > Package > L3Cache > Core > PU, Groups between, NUMANodes at any side. Others
- *            are left out, with all below them (devices) or without (caches, dies).
- *   sets     a child's CPUs are its parent's, those of siblings disjoint; ids stand once
+ *   tags     <name attribute="value" ...>, nothing nested in them; only distances have text
+ *   objects  Machine > Package > L3Cache > Core > PU, Groups between, NUMANodes beside any of them.
+ *            Others are left out: devices with all below them, caches and dies without.
+ *   sets     a child's CPUs are its parent's, those of siblings are disjoint; each id occurs once
  *
- * Work: the text once, and for each object a few sets of 512 bytes. Memory: struct machine. */
+ * Work: one pass over the text, and for each object a few sets of 512 bytes. Memory: struct
+ * machine. */
 #include "topology/hwloc_text.h"
 
 #include <errno.h>
@@ -20,14 +21,14 @@
 
 /* ---- the notation --------------------------------------------------------------------------- */
 
-/* Behind the bracket that closes the one at `at`; they do not nest. NULL: none. */
+/* The text behind the bracket that closes the one at `at`; brackets do not nest. NULL: none. */
 static const char *behind(const char *at, char closing)
 {
     at = strchr(at, closing);
     return at != NULL ? at + 1 : NULL;
 }
 
-/* The count of "type:count" or "count", 0 where there is none. Hexadecimal is not for people. */
+/* The count of "type:count" or "count", 0 if there is none. Hexadecimal is not accepted. */
 static size_t count_at(const char *word, size_t length)
 {
     const char *colon = memchr(word, ':', length);
@@ -108,7 +109,7 @@ struct machine {
     struct hak_writer *cleaned;
     struct tag tag;
     unsigned objects;
-    unsigned open; /* levels, those that are passed too */
+    unsigned open; /* levels, including those that were skipped */
     bool has_root;
     struct level level[HAK_HWLOC_LEVELS];
     struct hak_cpu_set nodes; /* seen */
@@ -174,7 +175,7 @@ static int take_attribute(struct machine *machine)
     return take(machine, '"') ? 0 : -EINVAL;
 }
 
-/* The tag that comes next, into machine->tag. */
+/* Reads the next tag into machine->tag. */
 static int take_tag(struct machine *machine)
 {
     struct tag *tag = &machine->tag;
@@ -204,7 +205,7 @@ static struct span value_of(const struct tag *tag, const char *name)
     return (struct span){"", 0};
 }
 
-/* The rest of an element whose tag was taken, whatever is in it. */
+/* Skips the rest of an element whose tag was read, whatever is in it. */
 static int skip_element(struct machine *machine)
 {
     unsigned open = machine->tag.is_empty ? 0 : 1;
@@ -224,7 +225,7 @@ static int skip_element(struct machine *machine)
 
 /* ---- numbers and sets ----------------------------------------------------------------------- */
 
-/* Decimal, of at most `limit`; one above it: no such number. */
+/* A decimal number of at most `limit`; limit + 1: no such number. */
 static uint64_t number_of(struct span text, uint64_t limit)
 {
     uint64_t number = 0;
@@ -262,7 +263,7 @@ static int group_of(struct span text, uint64_t *bits)
     return 0;
 }
 
-/* Groups by commas, the highest first. No endless sets. */
+/* Groups separated by commas, the highest first. Infinite sets are refused. */
 static int set_of(struct span text, struct hak_cpu_set *set)
 {
     memset(set, 0, sizeof *set);
@@ -332,8 +333,7 @@ static void put_span(struct machine *machine, const char *name, struct span valu
     hak_put_text(machine->cleaned, "\"");
 }
 
-/* The sets: hwloc follows those that it takes for granted. Below the root all that is said to be
- * there is there. */
+/* The sets: hwloc relies on them without a check. Below the root, all CPUs that are named exist. */
 static int put_sets(struct machine *machine, const struct hak_cpu_set *cpus, bool is_root)
 {
     static const char *const of_root[] = {"complete_cpuset", "allowed_cpuset", "allowed_nodeset"};
@@ -394,7 +394,7 @@ static int check_cpus(struct machine *machine, enum type type, struct level *par
     return 0;
 }
 
-/* Each node once, by a set that holds it alone. */
+/* Each node once, by a set that holds only this node. */
 static int check_node(struct machine *machine)
 {
     uint64_t id = number_of(value_of(&machine->tag, "os_index"), HAK_CPU_SET_MAX);
@@ -405,7 +405,7 @@ static int check_node(struct machine *machine)
     return hak_cpu_set_count(&machine->nodes) <= HAK_TOPOLOGY_MAX_NODES ? 0 : -E2BIG;
 }
 
-/* The innermost open object that is written. */
+/* The innermost open object that is written to the new text. */
 static struct level *parent_of(struct machine *machine)
 {
     for (unsigned i = machine->open; i > 0; i--)
@@ -494,7 +494,7 @@ static int take_numbers(struct machine *machine)
     return count;
 }
 
-/* Latencies of nodes; others are nothing to us. */
+/* Only latencies between nodes are used. */
 static int take_distances(struct machine *machine)
 {
     const struct tag *tag = &machine->tag;
@@ -527,9 +527,9 @@ static int take_distances(struct machine *machine)
     return count[0] == nodes && count[1] == nodes * nodes ? 0 : -EINVAL;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole text ------------------------------------------------------------------------- */
 
-/* What stands before <topology>: <?xml ...?>, <!DOCTYPE ...>. */
+/* What precedes <topology>: <?xml ...?>, <!DOCTYPE ...>. */
 static int skip_head(struct machine *machine)
 {
     for (;;) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Wishes are read from text. Any thread. */
+/* Parses HAKMEM_TOPOLOGY. Any thread. */
 #include "topology/wish.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 int hak_wish_parse(const char *text, struct hak_wish *wish)
 {
     static const struct {
-        const char *word; /* a word that ends in a colon needs more behind it */
+        const char *word; /* a word that ends in a colon needs a value */
         enum hak_topology_way way;
     } words[] = {
         {"auto", HAK_WAY_AUTO},   {"sysfs", HAK_WAY_SYSFS},

@@ -11,7 +11,7 @@ enum hak_topology_way {
     HAK_WAY_XML,       /* a machine that hwloc recorded in a file */
 };
 
-/* Which machine, and how to learn it. */
+/* Which machine, and how to read it. */
 struct hak_wish {
     enum hak_topology_way way;
     const char *text; /* the notation or the file's name, else NULL; owned by the caller */
