@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands behind the names of mallctl. Any thread. Figures are those of the moment: epoch
- * counts, but keeps nothing back. */
+/* The functions behind the names of mallctl. Any thread. Figures are always current: epoch counts,
+ * but its refreshes have no other effect. */
 #include "compat/answers.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static int no_text(size_t number, union hak_value *value)
     return 0;
 }
 
-/* Memory comes from mmap; where else is a hint. */
+/* Memory comes from mmap; the rest of the answer is a hint. */
 static int dss(size_t number, union hak_value *value)
 {
     (void)number;
@@ -48,7 +48,7 @@ static int dss(size_t number, union hak_value *value)
     return 0;
 }
 
-/* Of all types that are as wide as they please, or false. */
+/* Zero, or false, in whichever type the name has: the widest member is 0. */
 static int zero(size_t number, union hak_value *value)
 {
     (void)number;
@@ -110,7 +110,7 @@ static int bin_size(size_t number, union hak_value *value)
     return size < SMALL_MAX ? 0 : ENOENT;
 }
 
-/* Above them sizes are whole pages; told are those that double, up to the largest. */
+/* Above them sizes are whole pages; listed are the powers of two up to the largest. */
 static int large_count(size_t number, union hak_value *value)
 {
     (void)number;
@@ -220,7 +220,7 @@ static int dump_profile(size_t number, const union hak_value *value)
 
 /* ------------------------------------------------------------------ threads, caches */
 
-/* Fronts go on; whether a thread wants one is remembered for those who ask. */
+/* Fronts go on; this only remembers the answer for later queries. */
 static __thread bool cache_is_off;
 
 static int thread_cache(size_t number, union hak_value *value)

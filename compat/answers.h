@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands behind the names of mallctl: each function of compat/names.def reads or writes one
+/* The functions behind the names of mallctl: each function of compat/names.def reads or writes one
  * value. */
 #ifndef HAK_COMPAT_ANSWERS_H
 #define HAK_COMPAT_ANSWERS_H
 
 #include "compat/value.h"
 
-/* The number in the name, in place of <i>; in names without, all arenas. A function that needs none
- * does not look at it. 0, or an errno that mallctl returns. */
+/* The number in the name, in place of <i>; in names without one, all arenas. Functions that need
+ * none ignore it. 0, or an errno that mallctl returns. */
 typedef int (*hak_answer_read)(size_t number, union hak_value *value);
 typedef int (*hak_answer_write)(size_t number, const union hak_value *value);
 

@@ -52,7 +52,7 @@ static void count_up_to(unsigned number)
     }
 }
 
-/* Sharded as the default heap is not: an arena is what one purpose or thread uses. */
+/* Sharded more coarsely than the default heap: an arena is for one purpose or thread. */
 static struct hakmem_heap *make_heap(void)
 {
     int saved = errno;
@@ -114,7 +114,7 @@ int hak_arenas_purge(size_t number)
     if (number == 0)
         hakmem_purge(HAKMEM_ALL_SHARDS, 0, 0);
     else if (number == HAK_ARENAS_ALL || number == hak_arenas_count())
-        hakmem_trim(); /* of all heaps; the count is jemalloc's older number for all */
+        hakmem_trim(); /* of all heaps; the arena count is jemalloc's older number for all */
     else if (heap != NULL)
         hakmem_heap_purge(heap);
     else

@@ -13,7 +13,7 @@ enum {
     HAK_ARENAS_ALL = 4096  /* MALLCTL_ARENAS_ALL */
 };
 
-/* One more than the highest number there ever was. */
+/* One more than the highest number ever used. */
 unsigned hak_arenas_count(void);
 
 /* Whether there is such an arena. */
@@ -29,7 +29,7 @@ unsigned hak_arenas_create(void);
 int hak_arenas_destroy(size_t number);
 int hak_arenas_reset(size_t number);
 
-/* Gives back what is unused, of one or of all. 0, or EFAULT. */
+/* Gives back unused memory, of one arena or of all. 0, or EFAULT. */
 int hak_arenas_purge(size_t number);
 
 /* The arena of an object; -1: not an object of an arena. */

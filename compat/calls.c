@@ -53,7 +53,8 @@ static void *take_aligned(struct hakmem_heap *heap, size_t alignment, size_t siz
                         : hakmem_aligned_alloc(alignment, size);
 }
 
-/* All usable bytes from `from` on: what grows within its usable size is to find zeroes, too. */
+/* Clears all usable bytes from `from` on: an object that grows within its usable size must find
+ * zeroes, too. */
 static void *zero(void *object, size_t from)
 {
     size_t usable = hakmem_usable_size(object);
@@ -184,7 +185,7 @@ size_t nallocx(size_t size, int flags)
     size_t most = (size_t)1 << LG_MOST;
     if (size > most || alignment > most || size + alignment > most)
         return 0;
-    /* Aligned objects come from where they fit: no more is certain than the unit of all sizes. */
+    /* Aligned objects come from any class that fits: only the unit of all sizes is certain. */
     if (alignment > LEAST_ALIGNMENT)
         return (size + LEAST_ALIGNMENT - 1) & ~(size_t)(LEAST_ALIGNMENT - 1);
     return hakmem_good_size(size);

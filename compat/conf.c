@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* malloc_conf and MALLOC_CONF, KEY:VALUE by commas, are said again as HAKMEM_ variables, which the
- * library reads in its own constructor; then they are taken away. A variable that the person has
- * set counts more. The rows are in compat/conf.def.
+/* malloc_conf and MALLOC_CONF, KEY:VALUE separated by commas, become HAKMEM_ variables, which the
+ * library reads in its own constructor; then they are removed. A variable that the user has set
+ * wins. The rows are in compat/conf.def.
  *
- * One thread: the constructors. No memory is taken. */
+ * One thread: the constructors. No memory is allocated. */
 #define _GNU_SOURCE
 #include "compat/conf.h"
 
@@ -90,7 +90,7 @@ static void as_profile(const union hak_value *value)
         say("HAKMEM_PROFILE", "%zu", (size_t)1 << (lg < 40 ? lg : 40));
 }
 
-/* jemalloc's name, as far as the library knows a folder that stays. */
+/* jemalloc's name for the file, in a folder that exists. */
 static void as_profile_file(const union hak_value *value)
 {
     const char *prefix = values[HAK_CONF_prof_prefix].text;
@@ -122,7 +122,7 @@ static void hint(const union hak_value *value)
     (void)value;
 }
 
-/* Called for a default that was written out; obey() lets no other value pass. */
+/* Called for a default that was written out; obey() refuses all other values. */
 static void unmet(const union hak_value *value)
 {
     (void)value;
@@ -254,7 +254,7 @@ __attribute__((constructor(101))) static void read_conf(void)
             rows[key].says(&values[key]);
 }
 
-/* After it: the linker is told this object behind the library's. A program that this one starts
+/* After it: the linker places this object behind the library's. A program that this one starts
  * reads MALLOC_CONF itself. */
 __attribute__((constructor)) static void take_away(void)
 {

@@ -12,7 +12,7 @@ enum hak_conf_key {
     HAK_CONF_KEYS
 };
 
-/* What is in force. */
+/* The options in force. */
 union hak_value hak_conf_value(unsigned key);
 
 #endif

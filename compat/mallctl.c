@@ -24,7 +24,7 @@ static const char index_part[] = "<i>";
 
 /* ------------------------------------------------------------------ names */
 
-/* One part of a name, and where the next begins; NULL: there is none. */
+/* One part of a name, and the start of the next; NULL: there is none. */
 struct part {
     const char *text;
     size_t length;
@@ -80,7 +80,7 @@ static size_t parts_in_common(const char *row, const char *name, bool *is_whole)
     return count;
 }
 
-/* The first row that agrees with the name in so many parts. */
+/* The first row whose first `parts` parts agree with the name. */
 static size_t first_row(const char *name, size_t parts)
 {
     bool is_whole;
@@ -175,7 +175,7 @@ static const size_t size_of_type[] = {
     [HAK_VALUE_LOOKUP] = sizeof(unsigned),
 };
 
-/* What mallctl was called with. */
+/* The arguments of mallctl. */
 struct call {
     const struct hak_answer_row *row;
     size_t number;
@@ -185,7 +185,7 @@ struct call {
     size_t fresh_size;
 };
 
-/* As much as there is room for, if the room is wrong. */
+/* If the room is wrong, as much as fits. */
 static int give(const struct call *call, const union hak_value *value)
 {
     size_t size = size_of_type[call->row->type];
@@ -205,7 +205,7 @@ static int run_command(const struct call *call)
     return call->row->write(call->number, NULL);
 }
 
-/* The address is written, the arena of what is there read. */
+/* The caller writes an address and reads the arena of the object there. */
 static int look_up(const struct call *call)
 {
     union hak_value value;
@@ -216,7 +216,7 @@ static int look_up(const struct call *call)
     return result != 0 ? result : give(call, &value);
 }
 
-/* arenas.create, tcache.create: nothing is made unless its number can be told. */
+/* arenas.create, tcache.create: nothing is created unless its number can be returned. */
 static int create(const struct call *call)
 {
     union hak_value value;
@@ -249,7 +249,7 @@ static int write_fresh(const struct call *call)
     return call->row->write(call->number, &value);
 }
 
-/* The old value is what was there before the new one; epoch alone tells the new one. */
+/* The old value is from before the new one was written; only epoch returns the new one. */
 static int read_and_write(const struct call *call)
 {
     union hak_value value;
@@ -322,8 +322,7 @@ static void write_to_stderr(void *opaque, const char *text)
     }
 }
 
-/* A text as JSON wants it: quoted, and what JSON does not let stand escaped. What does not fit is
- * cut. */
+/* A text as JSON wants it: quoted, with escapes. What does not fit is cut. */
 static void put_json_text(char *buffer, size_t size, const char *text)
 {
     enum { ESCAPED = 6 }; /* bytes of the longest */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* experimental.utilization.*: how full the slabs around objects are, in jemalloc's form. Addresses
- * go in; for each come figures of its slab: free objects, all objects, bytes. Any thread. */
+ * go in; for each address the figures of its slab come out: free objects, all objects, bytes. Any
+ * thread. */
 #include "compat/utilization.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include "hakmem.h"
 
 enum {
-    SLAB_UNIT = 64 * 1024, /* slabs are whole units, and less than an object of each is unused */
+    SLAB_UNIT = 64 * 1024, /* slabs are whole units; less than one object of each is unused */
 };
 
 /* What a batch query gives for each address. */
@@ -21,13 +22,13 @@ struct slab {
 
 /* What a query of one address gives. */
 struct slab_and_class {
-    void *current; /* jemalloc's slab in use, which hakmem does not have: NULL */
+    void *current; /* jemalloc's slab in use; hakmem has none: NULL */
     struct slab slab;
     size_t class_free_objects;
     size_t class_objects;
 };
 
-/* A large object is one of one; what is no object has zeroes. */
+/* A large object is one of one; a pointer to no object gives zeroes. */
 static struct slab_and_class look_at(const void *object)
 {
     struct hakmem_page_use use;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* experimental.utilization.*: how full the slabs around objects are. Addresses are written, figures
- * of each read, in arrays of jemalloc's form: parameters and result as mallctl's. */
+/* experimental.utilization.*: how full the slabs around objects are. The caller writes addresses
+ * and reads the figures of each, in arrays of jemalloc's form; parameters and result as for
+ * mallctl. */
 #ifndef HAK_COMPAT_UTILIZATION_H
 #define HAK_COMPAT_UTILIZATION_H
 

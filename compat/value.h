@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What jemalloc's interface reads and writes: values of a few types. */
+/* The values that jemalloc's interface reads and writes: a few types. */
 #ifndef HAK_COMPAT_VALUE_H
 #define HAK_COMPAT_VALUE_H
 
@@ -16,12 +16,12 @@ enum hak_value_type {
     HAK_VALUE_U64,
     HAK_VALUE_TEXT,
     HAK_VALUE_PATH,  /* a text that is written */
-    HAK_VALUE_QUERY, /* an address, or several, are written; figures of each are read */
+    HAK_VALUE_QUERY, /* addresses are written; the figures of each are read */
     HAK_VALUE_BATCH,
-    HAK_VALUE_LOOKUP /* an address is written, the unsigned number of its arena read */
+    HAK_VALUE_LOOKUP /* an address is written; the unsigned number of its arena is read */
 };
 
-/* In memory as the caller's: all begin at the same byte. */
+/* In memory as the caller has it: all begin at the same byte. */
 union hak_value {
     bool is_true;
     unsigned number;

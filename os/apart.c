@@ -18,10 +18,10 @@ static const uintptr_t BETWEEN = (uintptr_t)8 << 30;
 static const uintptr_t LEAST_BASE = (uintptr_t)128 << 30; /* below, address space is scarce */
 
 static struct {
-    uint64_t seed;    /* the same for good, or until the next start */
+    uint64_t seed;    /* constant for the whole process, or until the next start */
     uint64_t turn;    /* places chosen so far */
     uintptr_t base;   /* where the upper window ends; 0: the kernel chooses */
-    uintptr_t cursor; /* below the lowest mapping of metadata and its page */
+    uintptr_t cursor; /* below the lowest mapping of metadata and the unmapped page under it */
 } apart;
 
 static uint64_t draw(void)
@@ -64,7 +64,7 @@ void *hak_apart_map(size_t size, size_t alignment)
 /* ---- metadata ------------------------------------------------------------------------------ */
 
 /* Takes the place below all others; 0: the window is full, or there is none. relaxed, all: base as
- * above, and of threads that move the cursor at once each gets a place of its own */
+ * above; threads that move the cursor at the same time each get a place of their own */
 static uintptr_t next_place(size_t size, size_t alignment)
 {
     uintptr_t bottom = __atomic_load_n(&apart.base, __ATOMIC_RELAXED) - WINDOW;

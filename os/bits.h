@@ -16,7 +16,7 @@ static inline size_t hak_lesser(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* What is left of `bytes`, at least 0. */
+/* `bytes` less `taken`, at least 0. */
 static inline size_t hak_minus(size_t bytes, size_t taken)
 {
     return bytes - hak_lesser(bytes, taken);

@@ -82,7 +82,7 @@ long hak_os_read_file(int folder, const char *path, char *buffer, size_t capacit
 
 /* ---- files that an option names ------------------------------------------------------------- */
 
-/* 0, or -errno: -EMEDIUMTYPE for what is there but is no regular file. */
+/* 0, or -errno: -EMEDIUMTYPE if there is something, but no regular file. */
 static int look_at(int folder, const char *path, int flags)
 {
     struct stat status;
@@ -93,8 +93,8 @@ static int look_at(int folder, const char *path, int flags)
     return S_ISREG(status.st_mode) ? 0 : -EMEDIUMTYPE;
 }
 
-/* Does not even open a device, for that may have an effect. Looks again at what was opened: another
- * user may have replaced it after the first look. */
+/* Does not even open a device, since that may have an effect. Looks again at the opened file:
+ * another user may have replaced it after the first look. */
 static int open_regular(const char *path, int flags)
 {
     int refused = look_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
@@ -158,7 +158,7 @@ int hak_os_open_beside(struct hak_os_beside *beside, const char *path)
     int descriptor = (int)open_at(AT_FDCWD, beside->name, flags);
     if (descriptor != -EEXIST)
         return descriptor;
-    /* a process with our number left it, and was killed */
+    /* A process with our number left it and was killed */
     remove_file(beside->name);
     return (int)open_at(AT_FDCWD, beside->name, flags);
 }

@@ -29,7 +29,7 @@ struct set {
     struct known ways[WAYS];
 };
 
-static struct set *sets; /* NULL: nothing is known */
+static struct set *sets; /* NULL: no stack is known */
 
 void hak_known_stacks_start(void)
 {
@@ -44,7 +44,7 @@ static struct set *set_of(uintptr_t frame)
     return &sets[(uint64_t)frame * UINT64_C(0x9E3779B97F4A7C15) >> (64 - SETS_SHIFT)];
 }
 
-/* Also a sanitizer must let it read where no variable is. */
+/* A sanitizer, too, must let it read where no variable is. */
 __attribute__((no_sanitize("address", "thread"))) static inline uint64_t word_at(uintptr_t frame,
                                                                                  uint32_t word)
 {

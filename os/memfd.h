@@ -11,18 +11,19 @@
 struct hak_os_memfd {
     void *memory;
     size_t size;
-    int descriptor;  /* close-on-exec; the program may have closed it, and opened another */
+    int descriptor;  /* close-on-exec; the program may have closed it and opened another under its
+                        number */
     uint64_t device; /* identify the file */
     uint64_t inode;
 };
 
-/* Makes zero memory of so many bytes, a multiple of the page size; the kernel backs what is
- * touched. The size is sealed. 0 or -errno: ENOSYS, EPERM (a filter), EMFILE, ENOMEM; EFBIG where a
- * file may not be that large (RLIMIT_FSIZE). */
+/* Makes zero memory of `bytes`, a multiple of the page size; the kernel backs only touched pages.
+ * The size is sealed. 0 or -errno: ENOSYS, EPERM (a filter), EMFILE, ENOMEM; EFBIG where a file may
+ * not be that large (RLIMIT_FSIZE). */
 int hak_os_memfd_make(struct hak_os_memfd *shared, const char *name, size_t size);
 
-/* Unmaps it here, and closes the descriptor if it still is this file's: for the child of a fork,
- * whose parent goes on. */
+/* Unmaps it here, and closes the descriptor if it still belongs to this file: for the child of a
+ * fork, whose parent goes on. */
 void hak_os_memfd_leave(struct hak_os_memfd *shared);
 
 #endif

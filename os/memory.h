@@ -94,7 +94,7 @@ int hak_os_can_move(void);
 /* Keeps the range out of core dumps; ignores failures. Memory that is released is in them again. */
 void hak_os_advise_no_dump(void *address, size_t size);
 
-/* Whoever copies the process finds the range zero (Linux 4.14). 0 or -errno. */
+/* A child of fork finds the range zero (Linux 4.14). 0 or -errno. */
 int hak_os_advise_wipe(void *address, size_t size);
 
 /* Advice on transparent huge pages; ignores failures. */

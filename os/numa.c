@@ -39,7 +39,7 @@ int hak_os_bind(void *address, size_t size, enum hak_os_policy policy,
 
 int hak_os_bind_home(void *address, size_t size, unsigned node)
 {
-    enum { CALL = 450 }; /* set_mempolicy_home_node, of the same number everywhere */
+    enum { CALL = 450 }; /* set_mempolicy_home_node has the same number on all CPUs */
     return (int)hak_syscall4(CALL, (uintptr_t)address, size, node, 0);
 }
 
@@ -68,7 +68,7 @@ int hak_os_move_pages(size_t count, void *const *pages, int node, int *status, i
         nodes[index] = node;
     long moved = hak_syscall6(SYS_move_pages, 0, count, (uintptr_t)pages, (uintptr_t)nodes,
                               (uintptr_t)status, HAK_OS_PAGES_MOVE);
-    return moved < 0 ? (int)moved : 0; /* above 0: so many stayed; `status` tells which */
+    return moved < 0 ? (int)moved : 0; /* above 0: this many pages stayed; `status` tells which */
 }
 
 int hak_os_allowed_nodes(struct hak_os_nodes *nodes)

@@ -30,9 +30,9 @@ enum hak_os_policy {
     HAK_OS_POLICY_DEFAULT = 0,        /* the node of the CPU that touches first */
     HAK_OS_POLICY_PREFERRED = 1,      /* one node; when it is full, the nearest that is not */
     HAK_OS_POLICY_BIND = 2,           /* these nodes only; the OOM killer may act */
-    HAK_OS_POLICY_INTERLEAVE = 3,     /* these nodes in turn, page by page */
-    HAK_OS_POLICY_PREFERRED_MANY = 5, /* these nodes, when they are full others; Linux 5.15 */
-    HAK_OS_POLICY_WEIGHTED = 6,       /* these in turn, by the weights of sysfs; Linux 6.9 */
+    HAK_OS_POLICY_INTERLEAVE = 3,     /* page by page over these nodes */
+    HAK_OS_POLICY_PREFERRED_MANY = 5, /* these nodes; when they are full, others; Linux 5.15 */
+    HAK_OS_POLICY_WEIGHTED = 6,       /* page by page, by the weights of sysfs; Linux 6.9 */
 };
 
 enum hak_os_pages {

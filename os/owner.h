@@ -13,11 +13,11 @@ struct hak_owner {
     bool is_owned; /* written by the owner; false: no owner can have died */
 };
 
-/* The calling thread becomes the owner of what has no owner, or what a fork separated from its
- * owner. All zeroes: no owner. The memory must stay until the owner drops it. */
+/* The calling thread becomes the owner of something that has no owner, or whose owner a fork left
+ * behind. All zeroes: no owner. The memory must stay until the owner drops it. */
 void hak_owner_take(struct hak_owner *owner);
 
-/* The owner gives it up. */
+/* The owner gives up its ownership. */
 void hak_owner_drop(struct hak_owner *owner);
 
 /* Whether the owner's thread has ended; if so, it has no owner any more. Any thread, one at a

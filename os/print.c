@@ -197,7 +197,7 @@ static void put_directive(struct hak_writer *writer, char letter, struct directi
     case 'c':
         byte = (char)va_arg(arguments->list, int);
         break;
-    default: /* %% and what is not known: the letter itself */
+    default: /* %% and unknown letters: the letter itself */
         break;
     }
     directive->zeroes = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Trace points for bpftrace, perf and gdb (USDT): docs/trace-points.md has their table. Each is an
- * instruction that does nothing, and a note in the file which says where it is and where its
- * arguments lie. Only on slow paths. Without <sys/sdt.h> (systemtap-sdt-dev) at build they are
- * nothing. */
+ * instruction that does nothing, and a note in the file that tells where it is and where its
+ * arguments lie. Only on slow paths. Without <sys/sdt.h> (systemtap-sdt-dev) at build time they
+ * compile to nothing. */
 #ifndef HAK_OS_PROBE_H
 #define HAK_OS_PROBE_H
 

@@ -28,8 +28,8 @@ enum {
     WORD_BITS = 64,
     LOOKS = 1000, /* a tenth of a second, more or less */
     NAP_NS = 10 * 1000,
-    PATIENCE_MS = 50,          /* longer than any slice: one ends within a sequence */
-    REAL_TIME_PATIENCE_MS = 2, /* no slice ends: the task runs elsewhere now, or never */
+    PATIENCE_MS = 50,          /* longer than any time slice: one ends within a sequence */
+    REAL_TIME_PATIENCE_MS = 2, /* no time slice ends: the task runs elsewhere now, or never */
 };
 
 /* Run by the task, which has no thread-local storage for a sanitizer to use. */
@@ -50,7 +50,7 @@ static int kernel_is_known_bad(void)
 
 int hak_os_rseq_find(ptrdiff_t *offset)
 {
-    (void)hak_os_cpu_slow(); /* learns where the area is */
+    (void)hak_os_cpu_slow(); /* sets the offset of the area */
     /* relaxed: a constant once it is set */
     ptrdiff_t cpu_id = __atomic_load_n(&hak_os_rseq_cpu_id, __ATOMIC_RELAXED);
     if (cpu_id == 0 || hak_os_read_thread_word(cpu_id) < 0)
@@ -255,8 +255,8 @@ static long membarrier(int command)
     return hak_syscall3(SYS_membarrier, (uintptr_t)command, 0, 0);
 }
 
-/* There is no other way. To run on every CPU for a moment would preempt what runs there, but the
- * caller's affinity may leave out CPUs on which other threads run. */
+/* There is no other way. A thread that runs on every CPU for a moment would preempt the others, but
+ * the caller's affinity may exclude CPUs on which other threads run. */
 int hak_os_rseq_fence(void)
 {
     long done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ); /* Linux 5.10 */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* What a secret is for. Whoever finds out one of them still knows none of the others. */
+/* What a secret is for. Each is independent: one of them does not reveal the others. */
 enum hak_secret { HAK_SECRET_OF_LINKS, HAK_SECRET_OF_PLACES, HAK_SECRET_OF_SAMPLES };
 
 /* Always the same within a process and its children of fork, never 0. Costs no system call. */

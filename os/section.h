@@ -50,7 +50,7 @@ void hak_section_thaw(void);
 /* In the child, instead of thaw. */
 void hak_section_start_child(void);
 
-/* Whether this is a child that is served beside its shared structures for good. */
+/* Whether this is an estranged child, which is always served beside its shared structures. */
 bool hak_section_is_estranged(void);
 
 /* The calling thread holds one lock more (1) or less (-1) under which it takes others. While it

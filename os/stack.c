@@ -11,9 +11,9 @@
 
 #include "os/known_stacks.h"
 
-enum { STEP_MOST = 16 * 1024 / sizeof(uint64_t) }; /* words of a frame that is learned */
+enum { STEP_MOST = 16 * 1024 / sizeof(uint64_t) }; /* words, of a frame that is learned */
 
-/* Of the unwinder, which libc loads for itself alone. NULL: libc's backtrace must do. */
+/* Functions of the unwinder, which libc loads for itself alone. NULL: libc's backtrace must do. */
 static struct {
     __typeof__(&_Unwind_Backtrace) walk;
     __typeof__(&_Unwind_GetIP) address;

@@ -7,15 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Loads the unwinder, which allocates: by the constructor, if an option wants stacks. */
+/* Loads the unwinder, which allocates. The constructor calls it if an option wants stacks. */
 void hak_os_stack_prepare(void);
 
 /* The return addresses above the library's own functions, innermost first; at most `most`. Any
  * thread, after hak_os_stack_prepare; it may allocate, so the caller holds no lock of ours. */
 unsigned hak_os_stack(uint64_t *frames, unsigned most);
 
-/* What is known of an address, as backtrace_symbols tells it: FILE(FUNCTION+0xOFFSET). Unknown
- * parts are NULL. */
+/* Where an address lies, as backtrace_symbols tells it: FILE(FUNCTION+0xOFFSET). Unknown parts are
+ * NULL. */
 struct hak_os_symbol {
     const char *file;
     const char *function;

@@ -24,7 +24,7 @@
 
 enum {
     STDERR = 2,
-    AT_ONCE = 4096, /* PIPE_BUF: what a pipe that polls as writable takes without waiting */
+    AT_ONCE = 4096, /* PIPE_BUF: a pipe that polls as writable takes this much without waiting */
     PATIENCE_SECONDS = 1,
 };
 
@@ -33,8 +33,8 @@ enum { NOT_KNOWN, IS_OPEN, IS_CLOSED };
 /* Of the enum above; written by the starting thread. Atomic. */
 HAK_EARLY static uint32_t stderr_state;
 
-/* 1: a descriptor took nothing for a second. The next is not waited for, until one takes something,
- * so a full pipe costs a second once and not for each line. Atomic. */
+/* 1: a descriptor took nothing for a second. Further writes do not wait until one takes something
+ * again, so a full pipe costs a second once and not for each line. Atomic. */
 static uint32_t impatient;
 
 /* ---- signals -------------------------------------------------------------------------------- */
@@ -46,7 +46,7 @@ static uint64_t bit_of(int number)
 
 struct held {
     uint64_t mask;    /* as it was */
-    uint64_t waiting; /* signals that waited before */
+    uint64_t waiting; /* signals that were pending before */
 };
 
 static struct held hold_signals(void)
@@ -80,7 +80,7 @@ static int takes_something(int descriptor)
     long ready;
     do
         ready = hak_syscall5(SYS_ppoll, (uintptr_t)&poll, 1, (uintptr_t)&left, 0, 0);
-    while (ready == -EINTR); /* the kernel has taken from `left` what was waited */
+    while (ready == -EINTR); /* the kernel leaves the rest of the time in `left` */
     __atomic_store_n(&impatient, ready == 0, __ATOMIC_RELAXED);
     return ready != 0;
 }
@@ -120,7 +120,7 @@ int hak_os_write(int descriptor, const char *bytes, size_t count, enum hak_os_pa
 void hak_os_look_for_stderr(void)
 {
     long flags = hak_syscall2(SYS_fcntl, STDERR, F_GETFD);
-    /* relaxed: a fact by itself; a child has its parent's */
+    /* relaxed: a constant fact; a child has its parent's */
     __atomic_store_n(&stderr_state, flags == -EBADF ? IS_CLOSED : IS_OPEN, __ATOMIC_RELAXED);
 }
 

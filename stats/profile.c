@@ -43,16 +43,17 @@ struct hak_profile hak_profile_lay_out(void *memory, uint64_t rate)
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-/* Which row a stack has: 0, or its number and one. Found by hash; private, since no reader needs
- * it. Under the caller's lock, as everything that writes. */
+/* The row of each stack: 0, or its number plus one. A hash table; private, since no reader needs
+ * it. Under the caller's lock, as all that writes. */
 static struct {
     uint32_t *row_of; /* 2 * HAK_PROFILE_ROWS slots */
     struct live *live;
     uint32_t *buckets;
-    uint32_t rows; /* the header's are for others: we do not read them */
+    uint32_t rows; /* copies; those in the header are for readers, and this process does not read
+                      them */
     uint32_t frames;
-    uint32_t used;   /* entries of `live` ever used; 0 is nobody's */
-    uint32_t unused; /* a list of those that are free again */
+    uint32_t used;   /* entries of `live` ever used; entry 0 is never used */
+    uint32_t unused; /* a list of entries that are free again */
 } tables;
 
 enum { SLOTS = 2 * HAK_PROFILE_ROWS };
@@ -181,7 +182,7 @@ static void put(uint32_t entry)
 {
     uint32_t *bucket = bucket_of(tables.live[entry].object);
     tables.live[entry].next = *bucket;
-    /* relaxed: whoever frees the object got it from us, and with it this store */
+    /* relaxed: a thread that frees the object got it, and with it this store, from us */
     __atomic_store_n(bucket, entry, __ATOMIC_RELAXED);
 }
 
@@ -199,7 +200,7 @@ static void count_lost(const struct hak_profile *profile)
 
 bool hak_profile_has_room(const struct hak_profile *profile)
 {
-    /* relaxed, all: of a moment ago; hak_profile_add looks again */
+    /* relaxed, all: may be old; hak_profile_add looks again */
     bool has_room = __atomic_load_n(&tables.unused, __ATOMIC_RELAXED) != 0 ||
                     __atomic_load_n(&tables.used, __ATOMIC_RELAXED) + 1 < HAK_PROFILE_SAMPLES;
     if (!has_room)
@@ -292,8 +293,8 @@ void hak_profile_forget(void)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-/* What is read here may be another process's, which may write anything at any time: each number is
- * read once and bounded. */
+/* These tables may belong to another process, which may write anything at any time: each number is
+ * read once and checked against its bounds. */
 static uint32_t count_rows(const struct hak_profile *profile)
 {
     /* acquire: pairs with the release in add_row */
@@ -391,7 +392,7 @@ void hak_profile_write(const struct hak_profile *profile, int maps, struct hak_w
             sums[figure] += hak_profile_figure(&profile->rows[i], figure);
     hak_put_text(writer, "heap profile: ");
     put_figures(writer, sums);
-    /* Not "heap_v2": the figures are estimates already, no samples to be scaled by the reader. */
+    /* Not "heap_v2": the figures are estimates already, which the reader must not scale. */
     hak_put_text(writer, " heapprofile\n");
     if (profile->header != NULL)
         hak_put(writer, "# hakmem: one sample in %lu bytes, %lu samples, %lu lost\n",

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of the heap profile: which call stacks allocated what, and what of it lives. They lie
- * in one piece of memory that another process may read (os/memfd.h): it trusts nothing in it
- * (hak_profile_check), and sees rows that are whole, since a row is written before it is counted.
+/* The tables of the heap profile: which call stacks allocated how much, and how much of it lives.
+ * They lie in one piece of memory that another process may read (os/memfd.h). The reader trusts
+ * nothing in it (hak_profile_check), and sees only whole rows, since a row is written before it is
+ * counted.
  *
  *     header | rows, one for each stack and shard | frames of the stacks, one after another
  *
- * Beside them, for this process alone, the samples that live, found by address. Everything has a
- * fixed size of address space, and what has no room is counted as lost. Pages are touched as they
- * are needed.
+ * Beside them, for this process alone, the samples that live, found by address. All tables have a
+ * fixed size in addresses; what has no room is counted as lost. Their pages are touched as they are
+ * needed.
  *
  * A sample stands for more than itself: for `scale` objects (stats/chance.h). Figures are sums of
- * these estimates, so they need no correction by who reads them. */
+ * these estimates, so readers need no correction. */
 #ifndef HAK_STATS_PROFILE_H
 #define HAK_STATS_PROFILE_H
 
@@ -21,7 +22,7 @@
 #include "os/lock.h"
 #include "os/print.h"
 
-/* What the file is called where it is found: /proc/PID/fd/N leads to "/memfd:NAME (deleted)". */
+/* The name of the file: /proc/PID/fd/N leads to "/memfd:NAME (deleted)". */
 #define HAK_PROFILE_NAME "hakmem-profile"
 
 enum {
@@ -33,7 +34,7 @@ enum {
     HAK_PROFILE_FRACTION = 1024,   /* objects are counted in such parts */
 };
 
-/* What the rows tell, in order of their words. Atomic, relaxed: each number by itself. */
+/* The figures of a row, in order. Atomic, relaxed: each number by itself. */
 enum hak_profile_figure {
     HAK_PROFILE_LIVE_OBJECTS, /* 1/HAK_PROFILE_FRACTION of objects */
     HAK_PROFILE_LIVE_BYTES,
@@ -58,9 +59,9 @@ struct hak_profile_header {
     uint32_t process;
     uint64_t size; /* bytes of all */
     uint64_t rate; /* bytes between two samples on average */
-    uint32_t rows; /* that are whole; release and acquire */
+    uint32_t rows; /* rows that are whole; release and acquire */
     uint32_t frames;
-    uint64_t lost; /* samples that had no room */
+    uint64_t lost; /* samples without room */
 };
 
 struct hak_profile {
@@ -80,7 +81,7 @@ struct hak_profile_sample {
     int node;
 };
 
-/* The bytes that the tables take as a whole. */
+/* Bytes of all tables together. */
 size_t hak_profile_size(void);
 
 /* Lays the tables out in zero memory. */
@@ -92,11 +93,12 @@ void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sampl
 /* Whether the object may be one that was sampled. No lock. */
 bool hak_profile_may_hold(const void *object);
 
-/* The object is freed; nothing if it was not sampled. Under the caller's lock, as the following. */
+/* The object is freed; does nothing if it was not sampled. Under the caller's lock, as the
+ * following. */
 void hak_profile_remove(struct hak_profile *profile, const void *object);
 
-/* Takes a sample out of those that are found, while its object may move; 0: it was not sampled.
- * Then it is dropped, or put back. */
+/* Removes a sample from those that can be found, while its object may move; 0: it was not sampled.
+ * Afterwards it is dropped or put back. */
 uint32_t hak_profile_take(const void *object);
 void hak_profile_drop(struct hak_profile *profile, uint32_t sample);
 void hak_profile_put_back(uint32_t sample);
@@ -107,7 +109,7 @@ bool hak_profile_has_room(const struct hak_profile *profile);
 /* In the child of a fork, before it has threads: no sample lives. */
 void hak_profile_forget(void);
 
-/* Looks at tables of another process, `size` bytes that can be read. NULL, or what is wrong. */
+/* Checks the tables of another process, `size` readable bytes. NULL, or the fault in words. */
 const char *hak_profile_check(struct hak_profile *profile, const void *memory, size_t size);
 
 /* Writes the rows in the text format of gperftools' heap profiles, which pprof, google-pprof and
@@ -115,8 +117,8 @@ const char *hak_profile_check(struct hak_profile *profile, const void *memory, s
  * no lock and allocates nothing; safe in a signal handler. */
 void hak_profile_write(const struct hak_profile *profile, int maps, struct hak_writer *writer);
 
-/* The row that has the most live bytes of those after `last` in that order (NULL: of all); of rows
- * with as many the first comes first. NULL: there is none more that has any. */
+/* The row with the most live bytes after `last` in that order (NULL: of all); of rows with equal
+ * bytes the first comes first. NULL: no further row has any. */
 const struct hak_profile_row *hak_profile_next(const struct hak_profile *profile,
                                                const struct hak_profile_row *last);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The published page of another process: see the header.
  *
- * Its descriptor leads to it, /proc/PID/fd/N being a link to "/memfd:NAME (deleted)". A daemon may
- * have closed all descriptors that it did not know: then /proc/PID/maps has the page, and
- * /proc/PID/mem, which needs the right to debug the process, leads to it. Both are as the caller's
- * PID namespace numbers processes. */
+ * The process's descriptor leads to the page: /proc/PID/fd/N is a link to "/memfd:NAME (deleted)".
+ * A daemon may have closed all descriptors that it did not know. Then the page is found in
+ * /proc/PID/maps and read through /proc/PID/mem, which needs the right to debug the process. Both
+ * use the process numbers of the caller's PID namespace. */
 #define _GNU_SOURCE
 #include "tools/page.h"
 
@@ -48,7 +48,7 @@ static FILE *open_of(const struct hak_page_file *page, const char *name)
     return fopen(path, "re");
 }
 
-/* What a line of /proc/PID/status says behind its name; empty: nothing. */
+/* The text behind the name in a line of /proc/PID/status; empty: there is no such line. */
 static void read_status(const struct hak_page_file *page, const char *name, char *value,
                         size_t size)
 {
@@ -83,7 +83,7 @@ int hak_page_has_process(const struct hak_page_file *page)
     return state[0] != '\0' && strchr(state, 'Z') == NULL && strchr(state, 'X') == NULL;
 }
 
-/* The first descriptor that leads to a page, opened anew; -1: none does. */
+/* The first descriptor that leads to a page, opened again; -1: none does. */
 static int open_by_descriptor(const char *link, DIR *folder)
 {
     char target[PATH_MAX];
@@ -98,7 +98,7 @@ static int open_by_descriptor(const char *link, DIR *folder)
     return -1;
 }
 
-/* Where the page is mapped; 0: nowhere. *has_library: some file of the library is. */
+/* Where the page is mapped; 0: nowhere. *has_library: whether a file of the library is mapped. */
 static uint64_t find_mapped(const struct hak_page_file *page, int *has_library)
 {
     char line[LINE];
@@ -214,7 +214,7 @@ int hak_page_is_own(const struct hak_page_file *page, uint64_t process)
     return 0;
 }
 
-/* Memory for so many shards, and one more for the total. */
+/* Memory for this many shards, and one more for the total. */
 static int make_room(struct hak_page_copy *copy, size_t shards, int wants_regions)
 {
     if (copy->sheet == NULL || copy->room < shards) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* hakmem profile: shows the heap profile of a process that runs, or of a file. A process that was
- * started with HAKMEM_PROFILE has its tables in a file without a folder, which /proc lists among its
- * descriptors: they are copied while it goes on, and nothing in them is trusted. The script makes
+/* hakmem profile: shows the heap profile of a running process, or of a file. A process that was
+ * started with HAKMEM_PROFILE keeps its tables in a memfd, which /proc lists among its descriptors:
+ * they are copied while the process goes on, and nothing in them is trusted. The script makes
  * tables and pictures. One thread. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,8 +19,8 @@
 
 static const char script[] = "profile.py";
 
-/* A copy of what the process has published, which cannot change under our hands; to be freed. NULL
- * after a message. */
+/* A copy of what the process has published, so that it cannot change meanwhile; the caller frees
+ * it. NULL after a message. */
 static void *copy_published(const char *process, struct hak_profile *profile)
 {
     struct hak_page_file page;

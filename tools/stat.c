@@ -134,7 +134,7 @@ int hak_command_stat(int argc, char **argv)
     return status;
 }
 
-/* ---- what a script draws --------------------------------------------------------------------- */
+/* ---- views that a script draws -------------------------------------------------------------- */
 
 static int draw(int argc, char **argv)
 {

@@ -20,7 +20,7 @@ static int start_again(const char *form)
     return HAK_STATUS_FAILED;
 }
 
-/* The script runs this program for JSON, and draws that. */
+/* The script runs this program for its JSON, and draws that. */
 static int draw(void)
 {
     char own[PATH_MAX];
