@@ -197,9 +197,9 @@ static void few_pages_at_start(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"with HAKMEM_DECAY=0 nothing stays of any tier", at_once},
-        {"after one burst no more than 16 MiB stay", after_a_burst},
-        {"before the first call few pages were touched", few_pages_at_start},
+        {"with HAKMEM_DECAY=0 no tier keeps memory", at_once},
+        {"after one burst at most 16 MiB stay", after_a_burst},
+        {"before the first call few pages are touched", few_pages_at_start},
     };
     if (argc == 3 && strcmp(argv[1], "count") == 0)
         return count_inside((unsigned)atoi(argv[2]));

@@ -91,7 +91,7 @@ static void inbox(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"a malloc sorts a portion of what came home", inbox},
+        {"a malloc sorts a portion of the objects that came home", inbox},
     };
     if (getenv("HAKMEM_REMOTE") == NULL && !tap_is_reference()) {
         setenv("HAKMEM_REMOTE", "home", 1);

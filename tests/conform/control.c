@@ -247,8 +247,9 @@ static void test_cfree(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"hakmem_thread_flush hands back what the thread's cache holds", test_thread_flush},
-        {"hakmem_topology_refresh cuts for the CPUs that are allowed now", test_topology_refresh},
+        {"hakmem_thread_flush gives the thread's cached objects back", test_thread_flush},
+        {"hakmem_topology_refresh builds shards for the CPUs that are allowed now",
+         test_topology_refresh},
         {"hakmem_topology_print shows each shard, in each format", test_topology_print},
         {"cfree frees", test_cfree},
     };

@@ -220,7 +220,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"new and delete, arrays, nothrow, sized", test_plain_forms},
         {"aligned new and delete up to 4 MiB", test_aligned_forms},
-        {"what cannot be is bad_alloc, or null for nothrow", test_bad_alloc},
+        {"impossible sizes are bad_alloc, or null for nothrow", test_bad_alloc},
         {"the new_handler is asked until it gives up", test_new_handler},
         {"containers, smart pointers, over-aligned types", test_library_types},
         {"new with free, malloc with delete", test_mixed_with_malloc},

@@ -288,7 +288,8 @@ int main(int argc, char **argv)
          test_preloaded_plugin},
         {"fork handlers of libraries preloaded before and after may allocate",
          test_preloaded_fork_handlers},
-        {"threads of constructors give back what they have when they end", test_preloaded_thread},
+        {"threads that constructors started give their memory back when they end",
+         test_preloaded_thread},
         {"dlopen in threads, with thread-local data", test_dlopen_in_threads},
         {"dlopen of other libraries", test_dlopen_of_others},
     };

@@ -303,14 +303,14 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"the whole malloc family comes from one library", test_all_are_ours},
-        {"mallinfo2 counts what is in use", test_mallinfo2_counts},
+        {"mallinfo2 counts memory in use", test_mallinfo2_counts},
         {"mallinfo2 counts objects, not slabs", test_mallinfo2_counts_objects},
         {"mallinfo2 counts whales", test_mallinfo2_counts_whales},
         {"mallinfo answers", test_old_mallinfo},
         {"malloc_info writes a <malloc> element, and refuses options", test_malloc_info},
         {"malloc_stats prints on stderr", test_malloc_stats},
         {"malloc_trim gives free memory back", test_malloc_trim},
-        {"malloc_trim gives back pages between objects that live", test_trim_between_objects},
+        {"malloc_trim gives back free pages between live objects", test_trim_between_objects},
         {"mallopt takes glibc's parameters", test_mallopt},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));

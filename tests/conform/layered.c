@@ -116,8 +116,8 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "inside") == 0)
         return live_layered();
     static const struct tap_case cases[] = {
-        {"glibc's own names of malloc's family are ours", test_names},
-        {"a layer before ours goes on by them", test_layer},
+        {"glibc's own names of the malloc family belong to the library", test_names},
+        {"a preloaded layer reaches the library by these names", test_layer},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

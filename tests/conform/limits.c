@@ -144,9 +144,9 @@ int main(int argc, char **argv)
         {"with 640 MiB of address space it runs, ends with ENOMEM and recovers",
          test_little_address_space},
         {"with 512 MiB of data it runs, ends with ENOMEM and recovers", test_little_data},
-        {"with four open files it runs", test_few_files},
-        {"without the right to lock memory it runs", test_no_locked_memory},
-        {"bound to any one CPU it runs", test_each_cpu_alone},
+        {"the program runs with four open files", test_few_files},
+        {"the program runs without the right to lock memory", test_no_locked_memory},
+        {"the program runs bound to any one CPU", test_each_cpu_alone},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

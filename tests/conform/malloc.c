@@ -221,7 +221,7 @@ int main(int argc, char **argv)
         {"objects of all tiers keep their contents", test_contents_stay_apart},
         {"many small objects keep their contents", test_many_small_stay_apart},
         {"malloc(0) gives distinct objects", test_zero_size_is_unique},
-        {"sizes that cannot be are ENOMEM", test_too_much_is_enomem},
+        {"impossible sizes are ENOMEM", test_too_much_is_enomem},
         {"free keeps errno", test_free_keeps_errno},
         {"malloc that succeeds keeps errno", test_success_keeps_errno},
         {"freed memory is used again", test_freed_memory_is_used_again},

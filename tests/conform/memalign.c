@@ -221,7 +221,7 @@ int main(int argc, char **argv)
         {"posix_memalign returns EINVAL and ENOMEM, the latter also in errno",
          test_posix_memalign_refuses},
         {"an alignment that is no power of two is refused or rounded up", test_odd_alignments},
-        {"sizes that cannot be are ENOMEM", test_huge_sizes},
+        {"impossible sizes are ENOMEM", test_huge_sizes},
         {"valloc and pvalloc work in pages", test_page_calls},
         {"zero sizes give distinct aligned objects", test_zero_sizes},
     };

@@ -394,11 +394,11 @@ static void test_checks_of_memory(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"misuse is told and ends the program", test_a_line_and_an_end},
-        {"or is told, and harms nobody", test_a_line_and_no_end},
-        {"or harms nobody", test_neither},
-        {"and if asked for, at once", test_checks},
-        {"which clears what is freed, and leaves nothing to malloc(0)", test_checks_of_memory},
+        {"misuse is reported and ends the program", test_a_line_and_an_end},
+        {"with HAKMEM_MISUSE=warn it is reported, and does no harm", test_a_line_and_no_end},
+        {"with HAKMEM_MISUSE=ignore it does no harm", test_neither},
+        {"with HAKMEM_MISUSE=check the call itself finds it", test_checks},
+        {"check clears freed objects, and malloc(0) gives no memory", test_checks_of_memory},
     };
     for (unsigned i = 0; argc == 3 && i < TAP_COUNT(acts); i++)
         if (strcmp(argv[2], acts[i].name) == 0)

@@ -297,9 +297,9 @@ int main(int argc, char **argv)
         {"each shard gives its own memory of every size", test_on_each_shard},
         {"interleaved memory of every size", test_interleaved},
         {"a pinned thread allocates from its shard", test_pinned},
-        {"what moves keeps its content", test_moves},
-        {"shards come for CPUs that are new when they are asked for", test_new_cpus},
-        {"and from the background thread", test_new_cpus_in_the_background},
+        {"moved objects keep their content", test_moves},
+        {"new CPUs get shards on request", test_new_cpus},
+        {"new CPUs get shards from the background thread", test_new_cpus_in_the_background},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

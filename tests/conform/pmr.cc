@@ -205,7 +205,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"resources of heap, shard and node serve containers", test_resources},
         {"the allocator serves others", test_allocator},
-        {"what is refused is thrown", test_refusals},
+        {"refused requests throw", test_refusals},
         {"a partitioned hash join, a heap for each partition", test_join},
     };
     return tap_run(argc, argv, TAP_LINKED, cases, TAP_COUNT(cases));

@@ -212,9 +212,10 @@ static void program_uses_liburcu(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"threads allocate first when no mapping is to be had", first_malloc_without_mappings},
+        {"threads make their first allocation when no mapping can be had",
+         first_malloc_without_mappings},
         {"timers start threads", timers_tick},
-        {"who forbids membarrier may trim", membarrier_forbidden},
+        {"a process that forbids membarrier can trim", membarrier_forbidden},
         {"a program uses liburcu by itself, and forks", program_uses_liburcu},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));

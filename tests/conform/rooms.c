@@ -413,11 +413,11 @@ static const struct tap_case cases[] = {
     {"the smallest stack that a thread may have is enough", smallest_stacks},
     {"signals on stacks of their own may interrupt", signals_on_their_stack},
     {"handlers of faults and of abort may allocate", faults_and_aborts},
-    {"exit, its handlers allocating, while others allocate", exit_among_others},
-    {"quick_exit, the same", quick_exit_among_others},
-    {"exec, while others allocate", exec_among_others},
-    {"limits of 0 on all but memory", nothing_allowed},
-    {"no open file, and an empty root", no_files},
+    {"exit runs handlers that allocate while other threads allocate", exit_among_others},
+    {"quick_exit does the same", quick_exit_among_others},
+    {"exec runs while other threads allocate", exec_among_others},
+    {"a process lives with limits of 0 on all but memory", nothing_allowed},
+    {"a process lives without open files in an empty root", no_files},
 };
 
 int main(int argc, char **argv)

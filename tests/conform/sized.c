@@ -88,8 +88,8 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"NULL may be freed", test_null},
-        {"objects of all sizes and alignments may be freed so", test_all_sizes},
-        {"memory freed so is used again", test_memory_comes_back},
+        {"sized frees take objects of all sizes and alignments", test_all_sizes},
+        {"memory freed by sized frees is used again", test_memory_comes_back},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

@@ -121,8 +121,8 @@ static void test_overflow(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"malloc and free end when they are stepped through", test_pairs},
-        {"frees into full magazines end likewise", test_overflow},
+        {"malloc and free end when a debugger steps through them", test_pairs},
+        {"frees into full magazines end, too", test_overflow},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

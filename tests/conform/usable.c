@@ -91,9 +91,10 @@ static void test_realloc_keeps_the_asked_part(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"of NULL it is 0", test_null_is_zero},
-        {"it is at least what was asked, and does not change", test_at_least_what_was_asked},
-        {"hakmem_good_size tells it before", test_good_size},
+        {"the usable size of NULL is 0", test_null_is_zero},
+        {"the usable size is at least the requested one, and does not change",
+         test_at_least_what_was_asked},
+        {"hakmem_good_size predicts it", test_good_size},
         {"every usable byte is the object's own", test_all_of_it_can_be_written},
         {"a realloc to the usable size keeps all of it", test_realloc_keeps_the_asked_part},
     };

@@ -163,10 +163,10 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "inside") == 0)
         return all_of(9 * 1024);
     static const struct tap_case cases[] = {
-        {"little is mapped that was not asked for", test_little_is_mapped},
-        {"of a limit set after the start nearly all can be had", test_limit_after_start},
-        {"of 9 GiB nearly all can be had", test_limit_before_start},
-        {"all memory can be locked, for little is mapped", test_locked},
+        {"little is mapped beside the requested memory", test_little_is_mapped},
+        {"nearly all of a limit that is set after the start can be had", test_limit_after_start},
+        {"nearly all of 9 GiB can be had", test_limit_before_start},
+        {"all memory can be locked, since little is mapped", test_locked},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

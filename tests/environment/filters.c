@@ -356,13 +356,15 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "inside") == 0)
         return live_inside(argv[2], argv[3]);
     static const struct tap_case cases[] = {
-        {"forbidden all but malloc's calls it allocates in all tiers, by threads that come and go",
+        {"with only malloc's system calls a process allocates in all tiers, in threads that come "
+         "and go",
          test_killed},
-        {"and trims", test_killed_trim},
-        {"and gives back freed runs in batches", test_killed_batches},
-        {"and so it does with many threads", test_killed_many},
-        {"and so it does where the others are refused by an error", test_refused},
-        {"and on CPUs that its start did not see", test_widened},
+        {"with only malloc's system calls it trims", test_killed_trim},
+        {"with only malloc's system calls it gives back freed runs in batches",
+         test_killed_batches},
+        {"with only malloc's system calls it serves many threads", test_killed_many},
+        {"the same with other calls refused by an error", test_refused},
+        {"the same on CPUs that the start did not see", test_widened},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

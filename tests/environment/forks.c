@@ -624,13 +624,13 @@ int main(int argc, char **argv)
         {"fork handlers may join threads that allocate and end", handlers_may_join},
         {"fork handlers may wait for locks under which others allocate",
          handlers_may_wait_for_locks},
-        {"forks, getline and fflush go on", streams_go_on},
+        {"forks, getline and fflush run side by side", streams_go_on},
         {"handlers of one thread fork", handlers_of_one_thread},
         {"handlers of four threads fork at once", handlers_of_four_threads},
         {"children return from such handlers", handlers_that_return},
-        {"many forks, and no growth", many_forks},
-        {"forty generations of children", generations},
-        {"a child of 500 threads pays for itself alone", children_of_500_threads},
+        {"many forks do not grow the process", many_forks},
+        {"forty generations of children work", generations},
+        {"a child of 500 threads pays only for its own work", children_of_500_threads},
         {"pages kept from children are not touched before exec", neighbours_keep_pages},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));

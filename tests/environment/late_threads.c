@@ -61,7 +61,7 @@ static void resident_is_flat(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"threads that first allocate in their destructors leave nothing", resident_is_flat},
+        {"threads that first allocate in their destructors leave nothing behind", resident_is_flat},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

@@ -633,18 +633,18 @@ int main(int argc, char **argv)
             if (strcmp(argv[2], lives[i].name) == 0)
                 return lives[i].run();
     static const struct tap_case cases[] = {
-        {"what was freed in one size serves all others under a limit of data", test_sizes},
+        {"memory freed in one size serves all others under a limit of data", test_sizes},
         {"the same while other threads sleep", test_sleepers},
-        {"what other threads freed serves under a limit of addresses", test_others},
-        {"every function of the family finds what was freed", test_functions},
+        {"memory that other threads freed serves under a limit of addresses", test_others},
+        {"every function of the family finds freed memory", test_functions},
         {"small objects find room between large ones", test_between},
         {"when memory is gone, refused calls are cheap", test_gone},
-        {"under a limit of addresses set late all of it can be had", test_addresses},
-        {"at the limit of mappings nothing freed is lost", test_mappings},
+        {"all of a limit of addresses that is set late can be had", test_addresses},
+        {"at the limit of mappings no freed memory is lost", test_mappings},
         {"at the limit of mappings whales grow or stay, and lose nothing", test_growth},
-        {"what comes and goes leaves address space flat", test_churn},
+        {"memory that comes and goes leaves address space flat", test_churn},
         {"a whale cut by advice grows and loses no addresses", test_advice},
-        {"with a decay of nothing large calls keep nothing", test_calls},
+        {"with a decay of 0 large calls keep nothing", test_calls},
         {"large calls make large memory decay", test_runs},
         {"the background thread spares what the next burst needs", test_background},
     };

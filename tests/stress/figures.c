@@ -186,8 +186,8 @@ static void bounded_under_way(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"at rest what is told is what the model knows", exact_at_rest},
-        {"under way it is within a bound", bounded_under_way},
+        {"at rest the statistics agree with the model", exact_at_rest},
+        {"while threads run they agree within a bound", bounded_under_way},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

@@ -314,9 +314,9 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"partitions of a heap lie where their threads run", test_partitions},
-        {"a heap lies on the node that it names, whoever asks", test_named_nodes},
+        {"a heap lies on its nodes, whichever thread asks", test_named_nodes},
         {"interleaving is even, or by weights", test_interleaved},
-        {"memory alone is used by name only", test_memory_alone},
+        {"nodes without CPUs are used by name only", test_memory_alone},
         {"a bound heap on a full node is ENOMEM", test_full},
     };
     look_at_machine();

@@ -685,7 +685,7 @@ int main(int argc, char **argv)
     static const struct tap_case places[] = {
         {"the mode tells that memory is bound", test_mode},
         {"99 of 100 objects of a thread lie on its node", test_threads_lie_on_their_nodes},
-        {"what another node frees comes back to its home's pages alone", test_crossing},
+        {"memory freed by another node comes back only to its home's pages", test_crossing},
         {"an object asked for on a node lies there, whoever calls", test_on_node},
         {"an object asked for on a shard lies on its node", test_on_shard},
         {"an interleaved object is spread within 2%", test_interleaved},
@@ -697,13 +697,13 @@ int main(int argc, char **argv)
         {"a full node spills to the nearest, counted", test_full_node_spills},
     };
     static const struct tap_case refuse[] = {
-        {"with HAKMEM_BIND=bind a full node is ENOMEM, and nobody is killed",
+        {"with HAKMEM_BIND=bind a full node is ENOMEM, and no process is killed",
          test_full_node_refuses},
     };
     if (what != NULL && strcmp(what, "spill") == 0)
         return tap_run(argc, argv, TAP_PRELOADED, spill, TAP_COUNT(spill));
     static const struct tap_case refused[] = {
-        {"where nothing may be bound there is memory, and the mode says why", test_refused},
+        {"where binding is refused there is memory, and the mode says why", test_refused},
         {"99 of 100 objects of a thread lie on its node by the first touch",
          test_threads_lie_on_their_nodes},
     };

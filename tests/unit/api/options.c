@@ -328,10 +328,10 @@ int main(int argc, char **argv)
         {"choices", test_choices},
         {"counts and sizes", test_numbers},
         {"durations", test_durations},
-        {"a complaint is one clear line", test_what_is_said},
+        {"each wrong value is reported in one clear line", test_what_is_said},
         {"the first entry of a name counts", test_the_first_of_a_name_counts},
-        {"unknown names are told if asked, with the nearest one", test_unknown_names},
-        {"start reads the environment and leaves errno", test_start_reads_the_process},
+        {"unknown names are reported on request, with the nearest known name", test_unknown_names},
+        {"the start reads the environment and leaves errno", test_start_reads_the_process},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

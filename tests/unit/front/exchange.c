@@ -321,11 +321,11 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"foreign objects travel in bundles", foreign_magazine},
         {"a foreign magazine may become the spare one", foreign_magazine_is_kept},
-        {"what is left behind goes back to slabs", what_is_left_behind},
+        {"unused objects of a front go back to slabs", what_is_left_behind},
         {"threads of one shard lose nothing", threads_of_one_shard},
         {"threads of many shards lose nothing", threads_of_many_shards},
         {"threads that adopt lose nothing", threads_that_adopt},
-        {"it is known what a front holds", holds},
+        {"the content of a front is counted", holds},
         {"nothing is lost while others trim", trimmed_meanwhile},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

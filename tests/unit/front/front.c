@@ -139,8 +139,9 @@ int main(int argc, char **argv)
         {"a new front is empty", new_fronts_are_empty},
         {"bytes are those of all magazines", bytes_are_those_of_all_magazines},
         {"a magazine is a stack", magazines_are_stacks},
-        {"a magazine refuses what no program can free", a_magazine_refuses_what_cannot_be},
-        {"what is on top is not pushed behind", what_is_on_top_is_not_pushed_behind},
+        {"a magazine refuses addresses that no program can free",
+         a_magazine_refuses_what_cannot_be},
+        {"an object on top is not pushed behind, either", what_is_on_top_is_not_pushed_behind},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

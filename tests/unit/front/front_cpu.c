@@ -397,13 +397,13 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"a child finds no fronts that were not open", not_yet_opened},
-        {"opened late, without a test or a fence, they serve", opened_late},
+        {"fronts that are opened late, without a test or a fence, serve", opened_late},
         {"fronts that are open stay what they are", opened_again},
         {"each sequence does what its contract says", told},
-        {"what is loaded and not used goes back", unused_classes_go_back},
+        {"loaded objects that are not used go back", unused_classes_go_back},
         {"frees alone tick", ticks_by_frees},
-        {"drained when memory was out, and when CPUs may have gone", drained_when_needed},
-        {"moved and drained under load, nothing is lost or handed out twice", shaken},
+        {"fronts are drained when memory was out and when CPUs may have gone", drained_when_needed},
+        {"under load, with moves and drains, no object is lost or handed out twice", shaken},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
 }

@@ -173,10 +173,10 @@ int main(int argc, char **argv)
 {
     hak_link_start(0x6a09e667f3bcc909);
     static const struct tap_case cases[] = {
-        {"closed fronts serve nobody", closed_fronts_serve_nobody},
+        {"closed fronts serve no thread", closed_fronts_serve_nobody},
         {"empty magazines give nothing", empty_magazines_give_nothing},
         {"full magazines take nothing", full_magazines_take_nothing},
-        {"what there is is served", what_there_is_is_served},
+        {"objects and room are served", what_there_is_is_served},
         {"broken links give nothing", broken_links_give_nothing},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

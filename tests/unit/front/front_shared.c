@@ -116,9 +116,9 @@ static void free_in_a_child(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"before they are made there is none", none_before_they_are_made},
-        {"each has one holder, and nobody waits for it", one_holder_each},
-        {"what lies in them comes back, but for what is held", flushed_but_for_what_is_held},
+        {"before the start there are no shared fronts", none_before_they_are_made},
+        {"each has one holder, and no thread waits for it", one_holder_each},
+        {"a flush gets the objects of all but held fronts", flushed_but_for_what_is_held},
         {"threads that take turns lose nothing, and get nothing twice", threads_take_turns},
         {"in the child of a fork they are free", free_in_a_child},
     };

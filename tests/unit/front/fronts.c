@@ -351,11 +351,11 @@ int main(int argc, char **argv)
         {"fronts come and go with threads", fronts_come_and_go},
         {"fronts follow the placement", fronts_follow_their_cpus},
         {"spare magazines are bounded and shrink", spares_are_bounded},
-        {"what is loaded and not used goes back", unused_classes_go_back},
-        {"the clock is asked seldom", ticks_are_seldom},
+        {"loaded objects that are not used go back", unused_classes_go_back},
+        {"fronts seldom read the clock", ticks_are_seldom},
         {"the child of a fork gives back the others' fronts", a_child_inherits},
         {"threads that end together leave their fronts to the next", ended_together},
-        {"fronts of threads that ended without a word are found", ended_threads_are_found},
+        {"fronts of threads that ended without notice are found", ended_threads_are_found},
         {"fronts of many threads are closed for larger objects", many_are_closed_for_mid},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

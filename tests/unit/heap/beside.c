@@ -159,10 +159,10 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"objects of all sizes and alignments", all_sizes},
-        {"what is no live object is told", what_is_none_is_told},
+        {"pointers to no live object are found", what_is_none_is_told},
         {"pages whose objects are free serve again", pages_come_back},
         {"threads do not get in each other's way", threads_share},
-        {"what was put off is given back in portions", put_off},
+        {"deferred frees are done in portions", put_off},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

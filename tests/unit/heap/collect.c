@@ -177,7 +177,7 @@ static void counters_never_go_back(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"each object is told where it is", tells_where},
+        {"each object is counted where it is", tells_where},
         {"holes are not resident", tells_of_holes},
         {"portions make the same sheet as one step", portions_make_the_same},
         {"shards beyond the room are left out", room_is_a_bound},

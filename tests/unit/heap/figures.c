@@ -62,7 +62,7 @@ static void totals_agree(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"totals agree with what is taken", totals_agree},
+        {"totals agree with the objects taken", totals_agree},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -20,7 +20,7 @@ static void one_shard_at_first(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"one shard stands at first", one_shard_at_first},
+        {"a new heap has one shard", one_shard_at_first},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

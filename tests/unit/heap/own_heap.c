@@ -252,12 +252,12 @@ static void others_are_seen(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"shards as the domains say, descriptors that serve again", shards_as_the_domains_say},
-        {"any shard serves before there is no memory", any_shard_serves},
-        {"an end waits for calls", calls_are_waited_for},
-        {"eight threads free while a ninth ends and creates", others_free_meanwhile},
+        {"shards follow the domains, and descriptors are used again", shards_as_the_domains_say},
+        {"any shard serves before a call fails for lack of memory", any_shard_serves},
+        {"destroying waits for calls", calls_are_waited_for},
+        {"eight threads free while a ninth destroys and creates", others_free_meanwhile},
         {"upkeep reaches all heaps", upkeep_reaches_all},
-        {"what others do at a limit is seen", others_are_seen},
+        {"at a limit a call sees what other threads map and give back", others_are_seen},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -159,9 +159,9 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"objects of every size and alignment", objects_of_every_size},
-        {"what is no object, or free, is told", what_a_pointer_is},
-        {"a number serves again, and late callers find nobody", numbers_serve_again},
-        {"runs grow and shrink where they lie", runs_grow_where_they_lie},
+        {"pointers to no object, or a free one, are found", what_a_pointer_is},
+        {"a number is used again, and late callers find no shard", numbers_serve_again},
+        {"runs grow and shrink in place", runs_grow_where_they_lie},
         {"unused memory decays", unused_memory_decays},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -161,11 +161,11 @@ static void plugging_piles_up_nothing(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"shards are placed as the domains say", placed_as_the_domains_say},
+        {"shards follow the domains", placed_as_the_domains_say},
         {"threads get shards by turns", threads_by_turns},
-        {"a refresh sees what has changed", refreshes},
-        {"a CPU that was plugged in is met", strangers_are_met},
-        {"CPUs that come and go pile up nothing", plugging_piles_up_nothing},
+        {"a refresh sees changes of the machine", refreshes},
+        {"a new CPU is noticed", strangers_are_met},
+        {"CPUs that come and go do not use up memory", plugging_piles_up_nothing},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

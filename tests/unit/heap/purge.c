@@ -84,9 +84,9 @@ static void purges_stop(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"a trim tells what it gave back", trims_tell},
-        {"it reaches the fronts of others", trims_reach_fronts},
-        {"it stops at its bytes and its deadline", purges_stop},
+        {"a trim returns the bytes given back", trims_tell},
+        {"a trim reaches the fronts of other threads", trims_reach_fronts},
+        {"a purge stops at its bytes and its deadline", purges_stop},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -178,13 +178,13 @@ static void threads_wait_for_each_other(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"one step after another", the_first_step_is_the_smallest},
-        {"everything that is unused goes", everything_goes},
-        {"fronts of others are asked, and obey", others_are_asked},
-        {"in vain it pauses, until something is given", in_vain_it_pauses},
+        {"a reclaim takes one step after another", the_first_step_is_the_smallest},
+        {"a reclaim gives back all unused memory", everything_goes},
+        {"fronts of other threads are asked, and obey", others_are_asked},
+        {"after a vain reclaim it pauses until memory is given back", in_vain_it_pauses},
         {"free runs of any shard serve", free_runs_serve},
         {"free pages of any shard serve", free_pages_serve},
-        {"threads wait for each other, and not for ever", threads_wait_for_each_other},
+        {"threads wait for each other, for a bounded time", threads_wait_for_each_other},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -75,7 +75,7 @@ static void goes_on(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"a walk tells of the regions of all shards", tells_of_all},
+        {"a walk reports the regions of all shards", tells_of_all},
         {"a walk goes on in portions", goes_on},
     };
     regions = calloc(1, sizeof *regions);

@@ -170,14 +170,14 @@ static void ticks_reach_all(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"with a decay of nothing, nothing is kept", nothing_is_kept_without_decay},
-        {"nor by a learner", nor_by_a_learner},
+        {"with a decay of 0 nothing is kept", nothing_is_kept_without_decay},
+        {"with a decay of 0 a learner keeps nothing either", nor_by_a_learner},
         {"large calls make memory decay, without a front", large_calls_tick_without_a_front},
         {"large calls make memory decay, with a front", large_calls_tick_with_a_front},
-        {"of many threads one looks through the shard", one_of_many_looks_through_the_shard},
+        {"only one of many threads looks through the shard", one_of_many_looks_through_the_shard},
         {"a shorter decay is looked at more often", pauses_follow_decay},
         {"ticks and reaping reach all shards", ticks_reach_all},
-        {"slabs rest when nothing was given for a time of decay", slabs_come_to_rest},
+        {"slabs rest when none was given back for a time of decay", slabs_come_to_rest},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -344,14 +344,14 @@ static void threads_put(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"the reader of JSON tells it from what is none", reader_reads},
+        {"the test's reader of JSON refuses other text", reader_reads},
         {"a match is a line of JSON with its evidence", matches},
-        {"so is a change of a number", numbers},
-        {"the ring keeps the newest, and counts what is lost", newest_stay},
-        {"a file gets what waits, once", flushes},
-        {"a file grows no further than it may", bounded},
-        {"one at a time flushes", another_is_flushing},
-        {"nothing is written when nobody asked, or it cannot be", nobody_asked},
+        {"a change of a number is a line of JSON, too", numbers},
+        {"the ring keeps the newest records, and counts the lost ones", newest_stay},
+        {"a file gets each waiting record once", flushes},
+        {"a file does not grow beyond its bound", bounded},
+        {"one thread at a time flushes", another_is_flushing},
+        {"without a log, or with one that cannot be written, nothing is written", nobody_asked},
         {"threads put and flush at once", threads_put},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

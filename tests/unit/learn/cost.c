@@ -195,9 +195,9 @@ int main(int argc, char **argv)
         {"an arm holds pages for as long as it says", holds},
         {"parts of a stretch of time cost what the whole does", splits},
         {"keeping is cheaper for a short time, and dearer for a long one", keep_or_dontneed},
-        {"measurements take the place of guesses", measurements_are_believed},
+        {"measurements replace guesses", measurements_are_believed},
         {"one preempted measurement spoils nothing", preemption_is_no_measurement},
-        {"what cost nothing once is not free for ever", nothing_is_free_for_ever},
+        {"an arm that once cost nothing is not free for ever", nothing_is_free_for_ever},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -150,9 +150,10 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"without learners the option alone bounds claims", everything_where_nothing_is_learned},
         {"many CPUs at work are allowed more", more_for_many_cpus},
-        {"the first once for all, more where it was asked for", more_where_it_was_asked_for},
+        {"the first bytes once for all caches, more where memory was asked for again",
+         more_where_it_was_asked_for},
         {"settings without a credit bound nothing", unbounded_without_a_credit},
-        {"who has more than its part yields to who is refused", refusals_are_heard},
+        {"a cache with more than its part yields to one that is refused", refusals_are_heard},
         {"nothing is lost between threads", nothing_is_lost_between_threads},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -66,9 +66,9 @@ static void what_is_unasked_counts(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"both arms are tried, each until it was seen", both_are_tried},
+        {"both arms are tried, each until it was measured", both_are_tried},
         {"the cheaper arm wins, and loses when that changes", the_cheaper_wins},
-        {"what nobody asked for has its price", what_is_unasked_counts},
+        {"huge pages that nobody asked for have their price", what_is_unasked_counts},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -316,15 +316,15 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a sample begins with a give, and ends with its reuse", begin_and_end},
         {"a purge in between is noted, the first", purged_in_between},
-        {"what is gone costs no faults", gone},
+        {"purged pages that are not used again cost no faults", gone},
         {"an id given twice is one sample, the second", given_twice},
-        {"samples stand for all that was given", sampling_is_fair},
+        {"samples stand for all freed runs", sampling_is_fair},
         {"there are never more samples than the table holds", never_too_many},
-        {"a request for fresh memory ends the last that is gone", missed},
+        {"a request for fresh memory ends the last sample that is purged", missed},
         {"the mode says who chooses", modes},
-        {"something is retained before anything is known", retains_something_at_first},
+        {"some memory is retained before anything is learned", retains_something_at_first},
         {"another arm is tried where that is allowed and can be paid", another_arm_is_tried},
-        {"call sites are told apart, as many as there is room for", sites},
+        {"call sites are told apart, as far as the table has room", sites},
         {"a tick is due after 50 ms, not before, nor for an older time", due},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

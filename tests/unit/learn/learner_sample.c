@@ -237,12 +237,12 @@ int main(int argc, char **argv)
         {"samples are found, dropped, used again, and never too many", found_and_dropped},
         {"the table agrees with a model", agrees_with_model},
         {"costs are added to the match, at once or in parts", adds_up},
-        {"what no arm of the learner did is paid, and no arm's", pinned_to_none},
-        {"what was purged at once paid for that, and for faults", purged_at_once},
+        {"an act that is no arm of the learner is paid, but on no arm's account", pinned_to_none},
+        {"an immediate purge is paid for, and so are its faults", purged_at_once},
         {"a purge counts once, whenever the learner looked", purge_counts_once},
-        {"so it does in the moment of reuse", purged_when_reused},
+        {"a purge at the moment of reuse counts once, too", purged_when_reused},
         {"a clock that goes back adds next to nothing", late_clocks},
-        {"those that lay there for long are forgotten", open_ones_are_forgotten},
+        {"samples that are never used again are forgotten", open_ones_are_forgotten},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -212,13 +212,13 @@ static void up_to_the_fault(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"what was written is read again", round_trip},
-        {"a learner begins with what was saved", begins_with_it},
-        {"of what nothing is known nothing is written", only_what_is_known},
-        {"what was recalled and not used is not forgotten", unused_is_not_forgotten},
-        {"shards beyond what is saved", beyond_the_table},
-        {"the first line that is not understood is told", not_understood},
-        {"what stood before it is taken", up_to_the_fault},
+        {"a file that was written is read again", round_trip},
+        {"a learner begins with the saved results", begins_with_it},
+        {"a key about which nothing is known is not written", only_what_is_known},
+        {"recalled results that were not used are not forgotten", unused_is_not_forgotten},
+        {"shards beyond the saved ones begin without results", beyond_the_table},
+        {"the first line that is not understood is reported", not_understood},
+        {"the lines before it are used", up_to_the_fault},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

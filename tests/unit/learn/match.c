@@ -446,21 +446,22 @@ static void sums_for_reports(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"what is soon used again is kept", short_idle_is_kept},
-        {"what is never used again goes at once, at a high price", never_used_again_goes},
+        {"memory that is soon used again is kept", short_idle_is_kept},
+        {"memory that is never used again goes at once, at a high price", never_used_again_goes},
         {"within 2 s of a change another arm is in force", follows_changes},
         {"two learners that are fed oppositely learn opposite things", learners_differ},
         {"so do two buckets of one", buckets_differ},
-        {"what is frozen never switches", frozen_never_switches},
+        {"a frozen key never switches", frozen_never_switches},
         {"off and shadow do as the settings say", off_and_shadow_obey},
         {"arms that a cache does not know are never chosen", unknown_arms_are_not_chosen},
         {"retention grows where that spares faults", retention_grows},
-        {"and where what is kept is worth it, before anything is missed", retention_grows_by_use},
+        {"retention grows before anything is missed if the kept memory is worth it",
+         retention_grows_by_use},
         {"retention grows in parts where many share", retention_grows_in_parts},
-        {"retention shrinks when less was there", retention_shrinks},
-        {"retention follows what is asked for again", retention_follows_demand},
+        {"retention shrinks when less memory was there", retention_shrinks},
+        {"retention follows the memory that is asked for again", retention_follows_demand},
         {"retention stays within its limits", retention_has_limits},
-        {"the audit is told what was decided, and why", tells_why},
+        {"the audit gets each decision and its reason", tells_why},
         {"sums for reports are kept", sums_for_reports},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

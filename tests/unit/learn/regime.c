@@ -123,10 +123,10 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"matches with the same best arm freeze it", freezes},
         {"while the best arm changes nothing freezes", unsettled_stays},
-        {"what is frozen is looked at now and then, for a while", looks_now_and_then},
+        {"a frozen key is examined now and then, for a while", looks_now_and_then},
         {"a loss that stays thaws, out of either state", loss_thaws},
-        {"a loss that is made good again does not", made_good},
-        {"who learns already does not thaw", learning_does_not_thaw},
+        {"a loss that is made good again does not thaw", made_good},
+        {"a key that is learning does not thaw", learning_does_not_thaw},
         {"the states have their names", names},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

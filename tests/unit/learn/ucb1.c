@@ -230,7 +230,7 @@ int main(int argc, char **argv)
         {"logarithms and roots are exact everywhere", bounds_everywhere},
         {"arms never played are first", unplayed_first},
         {"rewards are clamped, and counted after the discount", rewards_count},
-        {"an arm of which nothing is left is new", fades},
+        {"an arm whose plays were all discounted counts as new", fades},
         {"the best arm is played, the others seldom", plays_the_best},
         {"with a discount, a change is followed", follows_a_change},
     };

@@ -33,7 +33,7 @@ static void agree(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"time goes on", goes_on},
+        {"time goes forward", goes_on},
         {"both clocks tell the same time", agree},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

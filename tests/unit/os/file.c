@@ -154,11 +154,11 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a file of a folder is read", reads},
         {"a file longer than a read is read whole", long_file},
-        {"a file is written anew, or at its end", writes},
+        {"a file is written from its start, or at its end", writes},
         {"no link is followed, no pipe or device opened", regular_alone},
         {"a file is replaced when it is whole, or not at all", replaced},
         {"the process knows its id", process_id},
-        {"what is not there is told by -errno", refused},
+        {"a missing file is -errno", refused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

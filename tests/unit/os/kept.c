@@ -188,7 +188,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a kept range serves in parts, zero and aligned", serves_again},
         {"maps are served out of it first", maps_are_served},
-        {"what could not be purged is cleared", dirty_ones_are_cleared},
+        {"a range that could not be purged is cleared", dirty_ones_are_cleared},
         {"huge pages are unmapped and nothing else", huge_ones_only_go},
         {"a call tries to unmap a few", looks_are_bounded},
         {"neighbours are joined", neighbours_join},

@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a stack is found while its return addresses are in place", found_while_in_place},
         {"stacks of one frame are told apart", several_of_one_frame},
-        {"what is not in place, too deep or empty is not learned", not_learned},
+        {"a stack that is not in place, too deep or empty is not learned", not_learned},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

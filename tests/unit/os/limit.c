@@ -542,7 +542,7 @@ int main(int argc, char **argv)
         {"a list of groups that is cut", long_lists},
         {"a group that may not be entered", not_entered},
         {"errno and descriptors stay as they were", leaves_nothing},
-        {"the group at the top of what is mounted", at_the_top},
+        {"the group at the top of the mount", at_the_top},
         {"this machine", this_machine},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

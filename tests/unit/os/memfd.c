@@ -88,9 +88,9 @@ static void is_refused_below_a_limit(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"what is written is read by others, and its size stays", is_read_by_others},
-        {"a child leaves its parent's, and closes no other file", child_leaves},
-        {"where files may not be that large it is refused", is_refused_below_a_limit},
+        {"others read what was written, and the size stays", is_read_by_others},
+        {"a child leaves its parent's memfd, and closes no other file", child_leaves},
+        {"a limit of file sizes refuses it", is_refused_below_a_limit},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -220,13 +220,13 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"maps are aligned, zero and writable", aligned},
-        {"what cannot be is refused without errno", refused},
+        {"impossible requests are refused without errno", refused},
         {"a map at an address takes it or nothing", at_address},
         {"a sparse mapping reads as zero and is no part of core dumps", sparse},
-        {"a copy of the process finds a range wiped that is to be", wiped},
+        {"a child finds a range wiped if it was marked so", wiped},
         {"purged memory stays usable", purged},
         {"many ranges are purged, and nothing between them", purged_ranges},
-        {"a range that is not mapped is told", purged_ranges_refused},
+        {"a range that is not mapped is reported", purged_ranges_refused},
         {"explicit huge pages are whole or refused", explicit_huge_pages},
         {"a remap keeps what was written", remapped},
         {"a range cut by advice is told from one that has no room", cut_ranges_are_told},

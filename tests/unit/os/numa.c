@@ -119,9 +119,9 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"masks hold 1024 nodes and no more", masks},
         {"memory is bound to node 0, and found there once touched", bound_and_found},
-        {"pages that are there move, others say so", moved},
+        {"present pages move, others are reported", moved},
         {"memory is made present", present},
-        {"the nodes that memory may come from are told", allowed},
+        {"the nodes that memory may come from are known", allowed},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -64,10 +64,10 @@ static void a_child_takes_again(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"nobody cannot die", nobody_cannot_die},
-        {"who ended without a word is found, once", the_dead_are_found_once},
-        {"who gave up ownership is not", who_drops_leaves_nothing},
-        {"the child of a fork owns anew", a_child_takes_again},
+        {"a thing without an owner has no dead owner", nobody_cannot_die},
+        {"an owner that ended without notice is found, once", the_dead_are_found_once},
+        {"an owner that gave up ownership is not found", who_drops_leaves_nothing},
+        {"the child of a fork becomes the owner again", a_child_takes_again},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

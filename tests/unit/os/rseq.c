@@ -177,9 +177,9 @@ int main(int argc, char **argv)
         {"the area is where libc registered it", found},
         {"a disturbance sets its flag, and leaves no trace", disturbed},
         {"a mark that is left is cleared by the kernel", marked},
-        {"nobody waits long for what may not come", patient},
+        {"no wait is long for an interruption that may not come", patient},
         {"the fence returns, and leaves no trace", fenced},
-        {"without membarrier there is no fence, and that is told", refused},
+        {"without membarrier there is no fence, and the call says so", refused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, sizeof cases / sizeof cases[0]);
 }

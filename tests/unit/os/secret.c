@@ -56,9 +56,9 @@ static void differs_between_processes(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"it stays within a process", stays_within_a_process},
-        {"it is not what the kernel gave", is_not_what_the_kernel_gave},
-        {"it differs between processes", differs_between_processes},
+        {"a secret stays the same within a process", stays_within_a_process},
+        {"a secret is not what the kernel gave", is_not_what_the_kernel_gave},
+        {"a secret differs between processes", differs_between_processes},
     };
     if (argc == 2 && strcmp(argv[1], "secret") == 0) {
         printf("%llx\n", (unsigned long long)hak_os_secret(HAK_SECRET_OF_LINKS));

@@ -277,12 +277,12 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"entries nest", entries_nest},
-        {"a fork waits for who is inside, and lets nobody in", a_freeze_waits},
-        {"it waits for the last of many threads, too", every_thread_is_waited_for},
+        {"a fork waits for the threads inside, and lets no other in", a_freeze_waits},
+        {"a fork waits for the last of many threads, too", every_thread_is_waited_for},
         {"the thread that forks may enter, unless another forks too", the_forker_may_enter},
-        {"nobody is inside while a fork is under way", nobody_is_inside},
+        {"no thread is inside while a fork is under way", nobody_is_inside},
         {"a handler may fork while its thread holds a lock", a_holder_may_fork},
-        {"two may do so at once", two_at_once},
+        {"two handlers may do so at once", two_at_once},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -61,8 +61,8 @@ static void names_addresses(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"it tells who called, from the inside out", tells_who_called},
-        {"it gives no more frames than asked for", gives_no_more_than_is_asked_for},
+        {"a stack names the callers, from the inside out", tells_who_called},
+        {"a stack has no more frames than asked for", gives_no_more_than_is_asked_for},
         {"addresses have names", names_addresses},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -127,11 +127,11 @@ static void standard_error(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"all is written", whole},
+        {"all bytes are written", whole},
         {"a pipe without a reader is an error, and no signal", no_reader},
-        {"so is a file that grows too long", too_long},
-        {"a full pipe is waited for once", full},
-        {"there is a standard error, or none", standard_error},
+        {"a file that grows too long is an error, and no signal", too_long},
+        {"only the first write waits for a full pipe", full},
+        {"a missing standard error is noticed", standard_error},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -189,10 +189,11 @@ static void only_bundles_of_the_class_are_sound(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"findings are kept, as many as have room", findings_are_kept_and_bounded},
+        {"findings are kept as far as there is room", findings_are_kept_and_bounded},
         {"each walk ends at a broken link", each_walk_ends_at_a_broken_link},
-        {"a front goes on without it", a_front_goes_on_without_it},
-        {"what is freed twice is handed out once", what_is_freed_twice_is_handed_out_once},
+        {"a front goes on without the broken chain", a_front_goes_on_without_it},
+        {"an object that is freed twice is handed out once",
+         what_is_freed_twice_is_handed_out_once},
         {"bundles end at a broken link", bundles_end_at_a_broken_link},
         {"lost bundles are not cached", lost_bundles_are_not_cached},
         {"only bundles of the class are sound", only_bundles_of_the_class_are_sound},

@@ -199,12 +199,12 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"bundles are accepted by cache, then slabs", accepted},
-        {"what nobody misses goes to slabs", freed_in_vain},
+        {"objects that no thread misses go to slabs", freed_in_vain},
         {"a mixed chain goes home, each object to its own", sent_home},
         {"adopted within the node, sent home across", adopted},
-        {"what nobody is to keep goes to slabs or home", given_up},
+        {"objects that must not be kept go to slabs or home", given_up},
         {"near foreign objects stay with the front", near_foreign_is_kept},
-        {"bad frees harm nobody", bad_frees},
+        {"bad frees do no harm", bad_frees},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

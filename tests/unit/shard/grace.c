@@ -364,13 +364,13 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"the start ends no process and changes no mask", start_harms_nobody},
-        {"who started may end", starter_may_end},
+        {"the thread that started it may end", starter_may_end},
         {"a grace period outlasts a reader", outlasts_a_reader},
         {"later sections do not prolong it", later_sections_do_not_count},
-        {"a thread is to liburcu what it was", thread_is_what_it_was},
+        {"a thread stays registered with liburcu as it was", thread_is_what_it_was},
         {"liburcu waits for our sections, too", liburcu_knows},
-        {"who finds no reader is refused", pool_may_be_empty},
-        {"no reader sees what was spoilt", readers_see_nothing_spoilt},
+        {"a thread that finds no reader is refused", pool_may_be_empty},
+        {"no reader sees spoilt memory", readers_see_nothing_spoilt},
         {"in a fork's child the others' readers are free", forks},
         {"liburcu's own fork handlers do no harm", forks_with_liburcu},
     };

@@ -149,7 +149,7 @@ int main(int argc, char **argv)
         {"free runs are shared", free_runs_are_shared},
         {"lanes decay by turns", lanes_decay_by_turns},
         {"threads lose nothing", threads_lose_nothing},
-        {"a single arena has one", a_single_arena_has_one},
+        {"the shard of mode single has one lane", a_single_arena_has_one},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

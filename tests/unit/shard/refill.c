@@ -417,7 +417,7 @@ int main(int argc, char **argv)
         {"stale bundles are swept", stale_bundles_are_swept},
         {"far more unused pages come first", far_more_pages_come_first},
         {"far memory is better than none", far_memory_is_better_than_none},
-        {"heirs live off the retired", heirs_live_off_the_retired},
+        {"an heir uses the memory of its retired shard", heirs_live_off_the_retired},
         {"fill grows with misses and shrinks without", fill_grows_and_shrinks},
         {"the spare magazine comes first", spare_comes_first},
     };

@@ -155,7 +155,7 @@ int main(int argc, char **argv)
         {"rest begins with fresh memory", rest_begins_with_fresh_memory},
         {"a slab of each class is kept at work", a_slab_is_kept},
         {"sweeps are counted in slabs", sweeps_are_counted_in_slabs},
-        {"a wanderer leaves little behind", what_a_wanderer_leaves_behind},
+        {"a thread that moves over the CPUs leaves little behind", what_a_wanderer_leaves_behind},
         {"a shard of more CPUs keeps more", more_cpus_keep_more},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

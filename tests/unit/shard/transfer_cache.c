@@ -409,13 +409,14 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a bin is a stack of whole bundles", last_in_first_out},
         {"capacity is kept", capacity_holds},
-        {"capacity follows what is missed", capacity_follows_misses},
-        {"it is known which bins are left alone", left_alone},
-        {"what is refused in vain takes room", refused_in_vain},
-        {"no bundle is lost or had twice", none_lost_or_doubled},
-        {"nor where there is no reader to borrow", none_lost_without_readers},
-        {"of mid classes all are taken and put back", taken_all_and_put_back},
-        {"a stack that went and came again deceives nobody", aba_with_few_bundles},
+        {"capacity follows misses", capacity_follows_misses},
+        {"bins that are left alone are known", left_alone},
+        {"bundles refused in vain take room", refused_in_vain},
+        {"no bundle is lost or handed out twice", none_lost_or_doubled},
+        {"the same without a reader to borrow", none_lost_without_readers},
+        {"of mid classes a pop takes all bundles, and puts the others back unread",
+         taken_all_and_put_back},
+        {"a stack that went and came back causes no error (ABA)", aba_with_few_bundles},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -217,10 +217,10 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a drained shard holds nothing", drained},
         {"a tick lets a portion of the bundles decay", decay_has_a_budget},
-        {"a tick sorts a portion of the inbox, a drain all", inbox_has_a_budget},
+        {"a tick sorts a portion of the inbox, a drain all of it", inbox_has_a_budget},
         {"free pages decay at ticks", ticks_let_decay},
-        {"regions are unmapped under nobody's eyes", reaped_under_poppers},
-        {"a region stays mapped while anybody may look into it, and nobody waits",
+        {"regions are unmapped while threads pop", reaped_under_poppers},
+        {"a region stays mapped while a thread may read it, and no call waits",
          reaping_leaves_the_rest},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -93,11 +93,11 @@ static void counting_down(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"logarithms are libm's", logarithms},
-        {"chances are libm's", chances},
+        {"logarithms agree with libm", logarithms},
+        {"chances agree with libm", chances},
         {"distances are exponential", distances},
-        {"draws of neighbours have nothing in common", draws_of_neighbours},
-        {"objects are hit as often as their size says", counting_down},
+        {"draws of neighbouring states are unrelated", draws_of_neighbours},
+        {"objects are hit in proportion to their size", counting_down},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -176,12 +176,12 @@ static void nothing_published_is_trusted(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"a row for each stack and shard; what lives and what ever did", rows_by_stack_and_shard},
-        {"what has no room is lost, and told", what_has_no_room_is_lost_and_told},
+        {"a row for each stack and shard counts live and all objects", rows_by_stack_and_shard},
+        {"samples without room are counted as lost", what_has_no_room_is_lost_and_told},
         {"a sample is taken out, and put back", taken_and_put_back},
-        {"the largest first, equal ones in order", largest_first},
-        {"it is written as gperftools does", is_written_as_gperftools_does},
-        {"nothing that is published is trusted", nothing_published_is_trusted},
+        {"rows come by size, equal ones in order", largest_first},
+        {"the profile is written in gperftools' format", is_written_as_gperftools_does},
+        {"no published number is trusted", nothing_published_is_trusted},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -190,11 +190,11 @@ static void damage_does_no_harm(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"what is published is read as it is", reads_what_is_there},
-        {"writers are waited for, not for ever", waits_for_writers},
-        {"truncated, foreign, older and newer pages are told", strangers_are_told},
-        {"pages with nonsense are told", nonsense_is_told},
-        {"texts end, and hold nothing that a terminal obeys", texts_are_harmless},
+        {"a published page is read as it is", reads_what_is_there},
+        {"readers wait for a writer, for a bounded time", waits_for_writers},
+        {"truncated, foreign, older and newer pages are refused", strangers_are_told},
+        {"pages with nonsense are refused", nonsense_is_told},
+        {"texts end, and hold no byte that a terminal obeys", texts_are_harmless},
         {"damaged pages do no harm", damage_does_no_harm},
     };
     page = malloc(hak_published_size());

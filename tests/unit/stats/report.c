@@ -46,7 +46,7 @@ static void classes(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"strings hold nothing that JSON or a terminal obeys", strings},
+        {"strings hold no byte that JSON or a terminal obeys", strings},
         {"figures are derived from counters", derives},
         {"classes that nobody used are left out", classes},
     };

@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"each figure is described once", described},
-        {"what is live follows from what lies elsewhere", live_follows},
+        {"live objects follow from the other figures", live_follows},
         {"the total is exact where shards are not", total_is_exact},
         {"texts and facts are cut", texts_are_cut},
         {"a sequence is odd while somebody writes", sequence_is_odd_inside},

@@ -123,9 +123,9 @@ static void refused(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"a refusal is told", refused},
-        {"addresses serve again", addresses_serve_again},
-        {"threads at once", threads_at_once},
+        {"a refusal is reported", refused},
+        {"addresses are used again", addresses_serve_again},
+        {"threads take and give at once", threads_at_once},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -120,8 +120,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"without a limit nothing is missing", unlimited},
         {"a limit in bytes, with its reserve", by_bytes},
-        {"the kernel is asked anew, but not too often", asked_anew},
-        {"what is resident counts", what_is_resident_counts},
+        {"the kernel is asked again, but not too often", asked_anew},
+        {"resident memory counts", what_is_resident_counts},
         {"the limit of a group, if there is one, watched", by_cgroup},
         {"the same, as it was at start", once_by_cgroup},
         {"the same of the container", once_by_container},

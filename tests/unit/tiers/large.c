@@ -454,14 +454,14 @@ int main(int argc, char **argv)
         {"neighbours merge into one run", neighbours_merge},
         {"dirty memory is used before clean", dirty_before_clean},
         {"bad frees are refused and change nothing", bad_frees_are_refused},
-        {"what was not needed for the time of decay is purged", decay_purges},
-        {"what is in steady use is not purged", steady_use_is_not_purged},
+        {"memory that was unused for the time of decay is purged", decay_purges},
+        {"memory in steady use is not purged", steady_use_is_not_purged},
         {"no more is retained than the settings allow", retention_is_bounded},
         {"the first segment is small", small_at_first},
         {"random takes, gives and resizes agree with the model", random_keep},
-        {"so they do under every other arm", random_arms},
+        {"the same under every other arm", random_arms},
         {"threads share a cache", threads_share},
-        {"huge pages are tried where that is to be learned", huge_pages_are_tried},
+        {"huge pages are tried where the learner wants to learn about them", huge_pages_are_tried},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -134,7 +134,7 @@ int main(int argc, char **argv)
         {"pieces are zero, aligned and apart", pieces_are_apart},
         {"small pieces share pages", small_pieces_share},
         {"threads share chunks without a lock", threads_share},
-        {"the kernel's no is told", refused},
+        {"a refusal of the kernel is reported", refused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

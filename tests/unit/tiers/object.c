@@ -110,9 +110,9 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"a word keeps address and room", words_keep_both_parts},
         {"a chain is a stack", chains_are_stacks},
-        {"a chain and its bundle tell of the same", bundles_are_chains},
+        {"a chain and its bundle describe the same objects", bundles_are_chains},
         {"bundles are linked by the second word", bundles_link_by_the_second_word},
-        {"what is no link is not sound", what_is_no_link_is_not_sound},
+        {"words that are no links are not sound", what_is_no_link_is_not_sound},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

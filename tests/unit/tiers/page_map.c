@@ -298,14 +298,14 @@ static void headers_are_found(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"the map serves, and strangers are foreign", serves_and_strangers},
+        {"pages are found, and addresses outside the heap are foreign", serves_and_strangers},
         {"only user space is covered", only_user_space_is_covered},
         {"no bit of an address is lost", high_bits_count},
         {"a slab may lie over the edge of a leaf", over_the_edge_of_a_leaf},
-        {"the map serves in 256 MiB of addresses", little_space},
-        {"the map serves in 256 MiB of data", little_data},
+        {"the map works in 256 MiB of addresses", little_space},
+        {"the map works in 256 MiB of data", little_data},
         {"threads map each leaf once", threads_map_each_leaf_once},
-        {"a refused leaf is told, and mapped later", refused},
+        {"a refused leaf is reported, and mapped later", refused},
         {"headers are found", headers_are_found},
         {"entries keep their parts", entries_keep_their_parts},
         {"the fast look agrees with the safe one", fast_look_agrees},

@@ -483,15 +483,15 @@ int main(int argc, char **argv)
     /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
-        {"refused memory is told, and nothing lost", refused},
+        {"refused memory is reported, and nothing is lost", refused},
         {"every class over several slabs", all_classes},
         {"a chain ends at the first object of another home", chains_of_mixed_homes},
-        {"what is no object is left on top", bad_objects_stay_on_top},
+        {"a pointer to no object stays on top of its chain", bad_objects_stay_on_top},
         {"free pages are kept as the settings say", kept_as_told},
-        {"a purge spares what is in use", purges_spare_the_living},
+        {"a purge spares used memory", purges_spare_the_living},
         {"the fullest slab is taken from first", fullest_slab_first},
         {"classes use each other's pages", classes_use_each_others_pages},
-        {"many threads, every object one's own", many_threads},
+        {"many threads each get objects of their own", many_threads},
         {"regions of huge pages are purged as a whole", huge_regions_are_spared},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -342,11 +342,11 @@ int main(int argc, char **argv)
     /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
-        {"near the limit of memory all that is free goes", near_the_limit},
-        {"decay waits, and goes in portions", decay_is_counted},
+        {"near the limit of memory all free pages go", near_the_limit},
+        {"decay waits, and purges in portions", decay_is_counted},
         {"a portion is bounded by pages, too", portions_are_bounded_by_pages},
         {"a purge takes exactly the pages without an object, once", purge_takes_what_holds_nothing},
-        {"a slab that is taken from is spared", taken_from_is_spared},
+        {"a slab that objects are taken from is spared", taken_from_is_spared},
         {"refused purges change nothing, and are not repeated", refusals_change_nothing},
         {"huge pages that are mostly in use stay whole", huge_pages_are_spared},
     };

@@ -570,22 +570,22 @@ int main(int argc, char **argv)
     /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
-        {"the longest run is what counting finds", runs_are_measured},
+        {"the longest run agrees with a count", runs_are_measured},
         {"the shortest run that is long enough is cut", runs_are_chosen},
-        {"room is found among many regions without", room_is_found_among_many},
-        {"the tightest fit comes first, of those the fullest", tightest_fit_first},
+        {"a region with room is found among many without", room_is_found_among_many},
+        {"the tightest fit comes first, and of several the fullest region", tightest_fit_first},
         {"regions do not pile up while shapes change", regions_do_not_pile_up},
         {"a tick purges a portion", ticks_purge_in_portions},
         {"a portion is bounded by pages, too", portions_are_bounded_by_pages},
         {"pages decay each in their time", decay_is_by_page},
         {"a give obeys the limit in few calls", gives_obey_the_limit},
-        {"what is taken again is kept", taken_again_is_kept},
-        {"as far as it was in use at once", depth_not_sum},
-        {"what is claimed is claimed once", claimed_once},
-        {"what is not dirty any more is not claimed", claims_come_back},
-        {"refused purges are told and not repeated", refusals_are_looked_at},
+        {"memory that is taken again is kept", taken_again_is_kept},
+        {"kept memory is bounded by what was in use at once", depth_not_sum},
+        {"kept memory is claimed once", claimed_once},
+        {"memory that is no longer dirty is not claimed", claims_come_back},
+        {"refused purges are reported and not repeated", refusals_are_looked_at},
         {"wholly free regions are collected, and no others", collects_what_is_free},
-        {"settling looks at each region once", settles_all},
+        {"settling visits each region once", settles_all},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

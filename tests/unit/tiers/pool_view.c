@@ -61,8 +61,8 @@ static void goes_on(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"slabs are told where they are, and how full", tells_of_slabs},
-        {"looks go on where the last ended", goes_on},
+        {"slabs are reported with their place and fill", tells_of_slabs},
+        {"a walk continues where the last one ended", goes_on},
     };
     world_start();
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

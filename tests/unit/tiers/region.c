@@ -283,12 +283,12 @@ static void none_unasked(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"what the kernel refuses is not counted", refused},
-        {"regions come and go, counted", mapped_and_unmapped},
-        {"huge pages are asked for as told", huge_pages_are_asked_for},
+        {"refused memory is not counted", refused},
+        {"regions are counted as they come and go", mapped_and_unmapped},
+        {"huge pages are asked for as the option says", huge_pages_are_asked_for},
         {"runs and whales lie on explicit huge pages, unharmed", explicit_huge_pages},
         {"without explicit huge pages memory is plain", plain_instead},
-        {"explicit huge pages are not taken unasked", none_unasked},
+        {"explicit huge pages are not taken without the option", none_unasked},
     };
     long pages = read_number(pages_file, "");
     int can_set = pages >= 0 && free_pages() < PAGES_WANTED && access(pages_file, W_OK) == 0;

@@ -295,7 +295,7 @@ int main(int argc, char **argv)
         {"takes and gives agree with the model", every_class},
         {"a slab is emptied to the last object", whole_slab},
         {"holes hide free objects until there are no others", holes_in_every_class},
-        {"pages of a slab that is taken from are not idle", takes_end_idleness},
+        {"pages of a slab that objects are taken from are not idle", takes_end_idleness},
         {"interior pointers are told from objects", interior_pointers},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -112,9 +112,9 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"a limit is exact", limit_is_exact},
-        {"what the kernel refuses does not count", refused_by_the_kernel},
+        {"refused memory does not count", refused_by_the_kernel},
         {"threads together keep to a limit", limit_holds_for_threads},
-        {"the soft limit is told once until there is less", soft_limit_is_told_once},
+        {"the soft limit is reported once until there is less", soft_limit_is_told_once},
         {"pages are as they were asked for", pages_are_as_asked_for},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

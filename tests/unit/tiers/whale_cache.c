@@ -132,10 +132,10 @@ static void descriptors_stay_where_they_are(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"the tightest of the node serves", the_tightest_serves},
-        {"where none fits the nearest is cut, or added to", others_are_near},
+        {"the tightest whale of the node is used", the_tightest_serves},
+        {"if none fits, the nearest is cut or lengthened", others_are_near},
         {"the oldest go first", the_oldest_go},
-        {"what is held is claimed", claims_are_of_the_credit},
+        {"cached bytes are claimed", claims_are_of_the_credit},
         {"descriptors stay where they are", descriptors_stay_where_they_are},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

@@ -124,11 +124,11 @@ static void words(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"one node, or a machine that is made up: nothing is done", nothing_to_choose},
+        {"one node, or an imagined machine: nothing is bound", nothing_to_choose},
         {"memory is bound; a node that refuses is not asked again", preferred},
         {"bound strictly, memory is present at once", strict},
-        {"none binds what is asked for by name alone", others},
-        {"policies and steps have their words", words},
+        {"with bind=none only memory on named nodes is bound", others},
+        {"policies and steps have their names", words},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

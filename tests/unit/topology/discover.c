@@ -109,9 +109,9 @@ int main(int argc, char **argv)
         {"this machine is described", here},
         {"a folder is a machine", recorded},
         {"without sysfs there is one node", nowhere},
-        {"a wish is granted, or told why not", wishes},
+        {"a request for a way is granted, or its error is reported", wishes},
         {"the kernel tells CPUs and the only node without files", asked_here},
-        {"which makes one node, one package, one L3", asked},
+        {"these make one node, one package, one L3", asked},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

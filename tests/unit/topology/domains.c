@@ -311,11 +311,11 @@ static void parses(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"each mode cuts where it says", modes},
+        {"each mode groups the CPUs as it says", modes},
         {"any count is served", counts},
         {"threads spread over more shards than CPUs", threads_share},
         {"CPUs that are not allowed use a near shard", strangers},
-        {"siblings are asked in turn", spread},
+        {"siblings are asked one after another", spread},
         {"many CPUs and many shards are served", many},
         {"a list says which CPUs get shards", lists},
         {"domains of the same machine are equal, of another they are not", equality},

@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         {"machines in hwloc's notation are understood", synthetic},
         {"machines that hwloc recorded are understood", xml},
         {"this machine is described", here},
-        {"what hwloc does not understand is refused", refused},
+        {"a text that hwloc does not understand is refused", refused},
     };
     if (!hwloc_is_here()) {
         puts("1..0 # SKIP libhwloc.so.15 cannot be loaded");

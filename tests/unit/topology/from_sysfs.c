@@ -66,7 +66,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"recorded machines are understood", recorded},
         {"a folder without sysfs is refused", absent},
-        {"whether there is one node is told by one file", only_node},
+        {"one file tells whether there is one node", only_node},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

@@ -159,8 +159,8 @@ int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
         {"a notation has bounds", notation},
-        {"what is needed is written anew", written_anew},
-        {"what contradicts itself is refused", contradictions},
+        {"the needed part is written again", written_anew},
+        {"contradictions are refused", contradictions},
         {"levels and texts have bounds", bounds},
         {"distances fit their nodes", distances},
     };

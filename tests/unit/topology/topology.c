@@ -108,11 +108,11 @@ static void distances(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"a machine that tells nothing is one node", unknown},
+        {"a machine that reports nothing is one node", unknown},
         {"a machine without CPUs is refused", nobody},
         {"the last id is described", last_id},
         {"contradictions leave a consistent description", contradictions},
-        {"distances are told or guessed", distances},
+        {"distances are read or guessed", distances},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }

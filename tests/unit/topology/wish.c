@@ -26,7 +26,7 @@ static void parses(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        {"the words for a wish are understood", parses},
+        {"the values of HAKMEM_TOPOLOGY are understood", parses},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
