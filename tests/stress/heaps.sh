@@ -24,9 +24,9 @@ run() { # NAME REPEATS CASE
 
 output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
-run "the process stays as large" 1 "heaps come and go"
-run "eight threads free while a ninth ends and creates" 30 "eight threads"
-run "calls while heaps end" 30 "calls on a heap"
+run "the process stays as large" 1 "creating and destroying"
+run "eight threads free while a ninth destroys and creates" 30 "eight threads"
+run "calls while heaps are destroyed" 30 "calls on a heap"
 run "forks" 10 "heaps go on"
 echo "1..$count"
 exit $status
