@@ -247,15 +247,15 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     return part;
 }
 
-/* Puts a slab into its right list after an object came back. */
-static void settle_given(struct hak_pool_bin *bin, struct hak_slab *slab)
+/* Puts a slab into its right list after objects came back; `before`: how many were free. */
+static void settle_given(struct hak_pool_bin *bin, struct hak_slab *slab, unsigned before)
 {
-    if (slab->free_count == 1) {
+    if (before == 0) {
         append_slab(bin, slab, degree_of(slab));
     } else if (slab->free_count * HAK_POOL_DEGREES >= (slab->degree + 1u) * slab->capacity &&
                slab->degree + 1u < HAK_POOL_DEGREES) {
         remove_slab(bin, slab);
-        append_slab(bin, slab, slab->degree + 1u);
+        append_slab(bin, slab, degree_of(slab));
     }
 }
 
@@ -270,17 +270,16 @@ static void take_out(struct hak_pool_bin *bin, struct hak_slab *slab)
         hak_pool_count_holes(bin, -(int)slab->hole_count);
 }
 
-/* Puts one object back into its slab, under the bin's lock. A slab that becomes empty goes to the
- * list *empty, unless it is the only one of its class with free objects: that one is needed
- * soon. */
-static enum hak_slab_give give_one(struct hak_pool *pool, struct hak_pool_bin *bin,
-                                   struct hak_slab *slab, void *object, struct hak_slab **empty)
+/* What follows from objects that came back to a slab, of which `before` were free, under the bin's
+ * lock. A slab that became empty goes to the list *empty, unless it is the only one of its class
+ * with free objects: that one is needed soon. */
+static void settle(struct hak_pool *pool, struct hak_pool_bin *bin, struct hak_slab *slab,
+                   unsigned before, struct hak_slab **empty)
 {
-    enum hak_slab_give given = hak_slab_give(slab, object);
-    if (given != HAK_SLAB_GIVEN)
-        return given;
-    count_free(bin, 1);
-    settle_given(bin, slab);
+    if (slab->free_count == before)
+        return;
+    count_free(bin, (int)(slab->free_count - before));
+    settle_given(bin, slab, before);
     if (slab->free_count == slab->capacity && bin->open != 1) {
         take_out(bin, slab);
         slab->next = *empty;
@@ -288,10 +287,9 @@ static enum hak_slab_give give_one(struct hak_pool *pool, struct hak_pool_bin *b
     } else if (!slab->waits) {
         hak_pool_holes_enter(pool, bin, slab);
     }
-    return given;
 }
 
-static struct hak_page page_of(const struct hak_pool *pool, const void *object)
+static inline struct hak_page page_of(const struct hak_pool *pool, const void *object)
 {
     struct hak_page page = hak_page_find(object);
     return hak_unlikely(is_own(pool)) ? hak_slab_own_page(object, page) : page;
@@ -335,8 +333,47 @@ static unsigned name_objects(const struct hak_pool *pool, unsigned class_id,
     return count;
 }
 
-/* What was found about an object without the lock is asked again under it: of one that was freed
- * twice, the slab may be gone. */
+/* The slab of the next object that comes back, under the bin's lock; NULL: it is none of ours.
+ * Objects of one page often follow each other, and while the lock is held their slab remains. */
+static inline struct hak_slab *slab_of_next(const struct hak_pool *pool, unsigned class_id,
+                                            const void *object, const void *last,
+                                            struct hak_slab *slab)
+{
+    struct hak_page page;
+    if (slab != NULL && ((uintptr_t)object ^ (uintptr_t)last) >> HAK_PAGE_SHIFT == 0)
+        return slab;
+    return find_own(pool, class_id, object, &page) ? hak_slab_of(object, page) : NULL;
+}
+
+/* Gives named objects back, under the bin's lock, as far as they are free to come. What was found
+ * about an object without the lock is asked again: of one that was freed twice, the slab may be
+ * gone. */
+static unsigned give_named(struct hak_pool *pool, unsigned class_id, void *const *objects,
+                           unsigned count, struct hak_slab **empty)
+{
+    struct hak_pool_bin *bin = bin_of(pool, class_id);
+    struct hak_slab *slab = NULL;
+    unsigned before = 0;
+    unsigned given = 0;
+    for (; given < count; given++) {
+        const void *last = given != 0 ? objects[given - 1] : NULL;
+        struct hak_slab *next = slab_of_next(pool, class_id, objects[given], last, slab);
+        if (next == NULL)
+            break;
+        if (next != slab) {
+            if (slab != NULL)
+                settle(pool, bin, slab, before, empty);
+            slab = next;
+            before = slab->free_count;
+        }
+        if (hak_slab_give(slab, objects[given]) != HAK_SLAB_GIVEN)
+            break;
+    }
+    if (slab != NULL)
+        settle(pool, bin, slab, before, empty);
+    return given;
+}
+
 unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chain *chain,
                        const struct hak_settings *settings)
 {
@@ -345,15 +382,10 @@ unsigned hak_pool_give(struct hak_pool *pool, unsigned class_id, struct hak_chai
     void *objects[HAK_BUNDLE_MAX];
     unsigned room = hak_chain_room(*chain);
     unsigned count = name_objects(pool, class_id, chain, objects);
-    unsigned given = 0;
-    struct hak_page page;
     if (count == 0)
         return 0;
     hak_lock_acquire(&bin->lock);
-    while (given < count && find_own(pool, class_id, objects[given], &page) &&
-           give_one(pool, bin, hak_slab_of(objects[given], page), objects[given], &empty) ==
-               HAK_SLAB_GIVEN)
-        given++;
+    unsigned given = give_named(pool, class_id, objects, count, &empty);
     hak_lock_release(&bin->lock);
     if (hak_unlikely(given != count))
         *chain = hak_chain_make(objects[given], room + given);
@@ -368,14 +400,11 @@ bool hak_pool_give_one(struct hak_pool *pool, unsigned class_id, void *object,
     struct hak_pool_bin *bin = bin_of(pool, class_id);
     struct hak_slab *empty = NULL;
     hak_lock_acquire(&bin->lock);
-    struct hak_page page = page_of(pool, object);
-    bool is_given =
-        page.class_id == class_id && page.home == pool->source->home &&
-        give_one(pool, bin, hak_slab_of(object, page), object, &empty) == HAK_SLAB_GIVEN;
+    unsigned given = give_named(pool, class_id, &object, 1, &empty);
     hak_lock_release(&bin->lock);
     hak_inject();
     release_all(pool, empty, settings);
-    return is_given;
+    return given != 0;
 }
 
 bool hak_pool_says_free(struct hak_pool *pool, unsigned class_id, const void *object)

@@ -189,6 +189,28 @@ static unsigned next_free(struct hak_slab *slab)
     return index;
 }
 
+/* Claims at most `count` objects of the first word that has any, and moves *objects behind them.
+ * Returns how many. */
+static unsigned claim_of_word(struct hak_slab *slab, unsigned count, void ***objects)
+{
+    if (hak_unlikely(slab->summary == 0))
+        fill_hole(slab);
+    unsigned word = hak_lowest_bit(slab->summary);
+    uint64_t bits = slab->words[word];
+    char *first = slab->base + (size_t)word * WORD_BITS * slab->size;
+    void **next = *objects;
+    do {
+        *next++ = first + (size_t)hak_lowest_bit(bits) * slab->size;
+        bits &= bits - 1;
+    } while (bits != 0 && --count != 0);
+    slab->words[word] = bits;
+    if (bits == 0)
+        slab->summary &= slab->summary - 1;
+    unsigned claimed = (unsigned)(next - *objects);
+    *objects = next;
+    return claimed;
+}
+
 static void note_claimed(struct hak_slab *slab, unsigned count)
 {
     slab->idle = (struct hak_slab_pages){{0}};
@@ -198,8 +220,8 @@ static void note_claimed(struct hak_slab *slab, unsigned count)
 void hak_slab_claim(struct hak_slab *slab, unsigned count, void **objects)
 {
     note_claimed(slab, count);
-    for (unsigned object = 0; object < count; object++)
-        objects[object] = slab->base + (size_t)next_free(slab) * slab->size;
+    while (count != 0)
+        count -= claim_of_word(slab, count, &objects);
 }
 
 struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak_chain below)
@@ -218,33 +240,14 @@ struct hak_chain hak_slab_take(struct hak_slab *slab, unsigned count, struct hak
     return chain;
 }
 
-static unsigned index_of(const struct hak_slab *slab, const void *object)
+bool hak_slab_is_hidden(const struct hak_slab *slab, unsigned index)
 {
-    uint64_t offset = (uint64_t)((const char *)object - slab->base);
-    return (unsigned)(offset * slab->reciprocal >> 32);
-}
-
-static bool is_free_at(const struct hak_slab *slab, unsigned index)
-{
-    return (slab->words[index / WORD_BITS] >> index % WORD_BITS & 1) != 0 ||
-           (slab->hole_count != 0 && is_hidden(slab, index, page_shift()));
+    return is_hidden(slab, index, page_shift());
 }
 
 bool hak_slab_is_free(const struct hak_slab *slab, const void *object)
 {
-    return is_free_at(slab, index_of(slab, object));
-}
-
-enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object)
-{
-    if (hak_unlikely(!hak_slab_is_object(slab, object)))
-        return HAK_SLAB_NOT_AN_OBJECT;
-    unsigned index = index_of(slab, object);
-    if (hak_unlikely(is_free_at(slab, index)))
-        return HAK_SLAB_ALREADY_FREE;
-    unsigned word = index / WORD_BITS;
-    slab->words[word] |= UINT64_C(1) << index % WORD_BITS;
-    slab->summary |= UINT64_C(1) << word;
-    slab->free_count++;
-    return HAK_SLAB_GIVEN;
+    unsigned index = hak_slab_index(slab, object);
+    return (slab->words[index / WORD_BITS] >> index % WORD_BITS & 1) != 0 ||
+           (slab->hole_count != 0 && is_hidden(slab, index, page_shift()));
 }

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/compiler.h"
+
 enum {
     HAK_SLAB_WORDS = 64,     /* 4096 objects of 16 bytes in 64 KiB */
     HAK_SLAB_HOLE_WORDS = 2, /* 128 kernel pages of 4 KiB in 512 KiB */
@@ -65,8 +67,8 @@ enum hak_slab_give { HAK_SLAB_GIVEN, HAK_SLAB_NOT_AN_OBJECT, HAK_SLAB_ALREADY_FR
 /* Whether the object that begins there is free. */
 bool hak_slab_is_free(const struct hak_slab *slab, const void *object);
 
-/* Takes one object back. */
-enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object);
+/* Whether the object of this number lies on a hole. */
+bool hak_slab_is_hidden(const struct hak_slab *slab, unsigned index);
 
 /* Finds the kernel pages whose objects are all free, without the holes; a page behind the last
  * object counts as free. Returns how many. A few steps for each page. */
@@ -75,12 +77,36 @@ unsigned hak_slab_find_free_pages(const struct hak_slab *slab, struct hak_slab_p
 /* Makes holes of pages that hak_slab_find_free_pages found and the caller purged. */
 void hak_slab_make_holes(struct hak_slab *slab, const struct hak_slab_pages *pages);
 
+/* The number of the object that the address lies in. */
+static inline unsigned hak_slab_index(const struct hak_slab *slab, const void *address)
+{
+    uint64_t offset = (uint64_t)((const char *)address - slab->base);
+    return (unsigned)(offset * slab->reciprocal >> 32);
+}
+
 /* Whether the address is the start of an object of this slab. */
 static inline bool hak_slab_is_object(const struct hak_slab *slab, const void *address)
 {
     uint64_t offset = (uint64_t)((const char *)address - slab->base);
     uint64_t index = offset * slab->reciprocal >> 32;
     return index * slab->size == offset && index < slab->capacity;
+}
+
+/* Takes one object back. */
+static inline enum hak_slab_give hak_slab_give(struct hak_slab *slab, const void *object)
+{
+    if (hak_unlikely(!hak_slab_is_object(slab, object)))
+        return HAK_SLAB_NOT_AN_OBJECT;
+    unsigned index = hak_slab_index(slab, object);
+    unsigned word = index / 64;
+    uint64_t bit = UINT64_C(1) << index % 64;
+    if (hak_unlikely((slab->words[word] & bit) != 0) ||
+        (hak_unlikely(slab->hole_count != 0) && hak_slab_is_hidden(slab, index)))
+        return HAK_SLAB_ALREADY_FREE;
+    slab->words[word] |= bit;
+    slab->summary |= UINT64_C(1) << word;
+    slab->free_count++;
+    return HAK_SLAB_GIVEN;
 }
 
 #endif

@@ -218,6 +218,72 @@ static void bad_objects_stay_on_top(void)
     expect_all_empty();
 }
 
+/* What the bin says of a class's slabs is what they are. */
+static void expect_bin_in_order(unsigned class_id, unsigned slabs, size_t free_objects)
+{
+    struct hak_pool *pool = pool_of(class_id);
+    const struct hak_pool_bin *bin = &pool->bins[class_id - pool->first_class];
+    unsigned open = 0;
+    size_t free_in_lists = 0;
+    for (unsigned degree = 0; degree < HAK_POOL_DEGREES; degree++) {
+        for (const struct hak_slab *slab = bin->lists[degree].first; slab != NULL;
+             slab = slab->next) {
+            unsigned right = slab->free_count * HAK_POOL_DEGREES / slab->capacity;
+            EXPECT_EQ(slab->degree, degree);
+            EXPECT_GE(slab->free_count, 1);
+            if (degree + 1 < HAK_POOL_DEGREES && slab->free_count != 0)
+                EXPECT_EQ(right, degree);
+            free_in_lists += slab->free_count;
+            open++;
+        }
+    }
+    EXPECT_EQ(bin->open, open);
+    EXPECT_EQ(bin->slabs, slabs);
+    EXPECT_EQ(bin->free_objects, free_objects);
+    EXPECT_EQ(free_in_lists, free_objects);
+}
+
+/* Chains in which several slabs' objects take turns, in runs of so many; one is freed twice. */
+static void chains_over_slabs(void)
+{
+    enum { CLASS = 4, SLABS = 3, CHAIN = 24 };
+    static const unsigned runs[] = {1, 2, 7, CHAIN};
+    start();
+    unsigned capacity = hak_classes[CLASS].capacity;
+    uintptr_t *objects = calloc(capacity * SLABS, sizeof *objects);
+    for (unsigned which = 0; which < TAP_COUNT(runs); which++) {
+        take_many(CLASS, objects, capacity * SLABS);
+        expect_bin_in_order(CLASS, SLABS, 0);
+        unsigned next[SLABS] = {0};
+        for (unsigned given = 0; given + CHAIN <= capacity * SLABS / 2; given += CHAIN) {
+            struct hak_chain chain = hak_chain_make(NULL, ANY_ROOM);
+            for (unsigned i = 0; i < CHAIN; i++) {
+                unsigned slab = (given + i) / runs[which] % SLABS;
+                push(&chain, (void *)objects[slab * capacity + next[slab]++]);
+            }
+            EXPECT_EQ(hak_pool_give(&tiny, CLASS, &chain, &keep_all), CHAIN);
+            expect_bin_in_order(CLASS, SLABS, given + CHAIN);
+        }
+        size_t free_objects = next[0] + next[1] + next[2];
+        struct hak_chain twice = hak_chain_make(NULL, ANY_ROOM);
+        push(&twice, (void *)objects[next[0]]);
+        push(&twice, (void *)objects[0]); /* a second time */
+        push(&twice, (void *)objects[next[0] + 1]);
+        EXPECT_EQ(hak_pool_give(&tiny, CLASS, &twice, &keep_all), 1);
+        EXPECT(hak_chain_top(twice) == (void *)objects[0]);
+        expect_bin_in_order(CLASS, SLABS, free_objects + 1);
+        give(CLASS, (void *)objects[next[0]], &keep_all);
+        next[0] += 2;
+        for (unsigned slab = 0; slab < SLABS; slab++)
+            for (; next[slab] < capacity; next[slab]++)
+                give(CLASS, (void *)objects[slab * capacity + next[slab]], &keep_all);
+        expect_bin_in_order(CLASS, 1, capacity); /* one is kept */
+        EXPECT_EQ(hak_pool_purge(&tiny) != 0, 1);
+    }
+    free(objects);
+    expect_all_empty();
+}
+
 /* ---- what is kept, and for how long ----------------------------------------------------- */
 
 /* Takes `slabs` slabs of the class and gives all back. */
@@ -487,6 +553,7 @@ int main(int argc, char **argv)
         {"every class over several slabs", all_classes},
         {"a chain ends at the first object of another home", chains_of_mixed_homes},
         {"a pointer to no object stays on top of its chain", bad_objects_stay_on_top},
+        {"chains over several slabs leave the lists in order", chains_over_slabs},
         {"free pages are kept as the settings say", kept_as_told},
         {"a purge spares used memory", purges_spare_the_living},
         {"the fullest slab is taken from first", fullest_slab_first},
