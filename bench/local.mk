@@ -122,6 +122,9 @@ EXTRA_DIST += \
 	%D%/programs/compile.sh \
 	%D%/programs/drive.sh \
 	%D%/programs/documents.py \
+	%D%/programs/connections.py \
+	%D%/programs/duckdb.js \
+	%D%/programs/mariadb.sh \
 	%D%/programs/pgbench.sh \
 	%D%/programs/postgres.lib \
 	%D%/programs/redis.sh \
