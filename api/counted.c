@@ -13,6 +13,12 @@
 #include "os/memory.h"
 #include "os/section.h"
 
+/* 0 is not: what has no memory is never counted. */
+static inline bool is_small(size_t size)
+{
+    return size - 1 < HAK_MID_MAX;
+}
+
 /* The next object of the front's spare magazine, or of the CPU's front. */
 static void *at_hand(unsigned class_id)
 {
@@ -24,7 +30,7 @@ static void *at_hand(unsigned class_id)
 /* NULL: the front is empty, or the profiler may want the object. */
 static __attribute__((noinline)) void *counted_again(size_t size)
 {
-    unsigned class_id = size > HAK_MID_MAX ? HAK_CLASS_NONE : hak_size_class_known(size);
+    unsigned class_id = is_small(size) ? hak_size_class_known(size) : HAK_CLASS_NONE;
     if (class_id == HAK_CLASS_NONE || !hak_profiler_lets_pass(hak_classes[class_id].size))
         return NULL;
     void *object = at_hand(class_id);
@@ -43,7 +49,7 @@ static __attribute__((noinline)) void *malloc_counted_again(size_t size)
  * want the object. */
 static inline void *pop_counted(size_t size)
 {
-    if (hak_unlikely(size > HAK_MID_MAX))
+    if (hak_unlikely(!is_small(size)))
         return NULL;
     unsigned class_id = hak_size_class_known(size);
     int64_t left = hak_profiler_left - (int64_t)hak_classes[class_id].size;

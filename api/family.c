@@ -97,6 +97,11 @@ static void *move(void *object, size_t usable, size_t size)
 /* An object without memory (malloc(0)); 0: frees it, as any other. */
 static HAK_COLD void *resize_empty(void *object, size_t size)
 {
+    if (!hak_empty_is_live(object)) {
+        hak_misuse("realloc", object,
+                   hak_empty_begins(object) ? HAK_MISUSE_FREED : HAK_MISUSE_INTERIOR);
+        return fail(EINVAL);
+    }
     void *fresh = size != 0 ? allocated(hak_allocate(size)) : NULL;
     if (size == 0 || fresh != NULL)
         release(object);
@@ -108,8 +113,7 @@ static HAK_COLD void *resize_nothing(void *object, size_t size)
     if (object == NULL)
         return allocated(hak_allocate(size));
     struct hak_page page = hak_page_find(object);
-    if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_EMPTY &&
-        hak_empty_is_live(object))
+    if (page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_EMPTY)
         return resize_empty(object, size);
     bool is_foreign = page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_FOREIGN;
     hak_misuse("realloc", object, is_foreign ? HAK_MISUSE_FOREIGN : HAK_MISUSE_INTERIOR);
@@ -217,6 +221,8 @@ size_t hakmem_usable_size(const void *object)
 size_t hakmem_good_size(size_t size)
 {
     hak_start();
+    if (size == 0 && hak_misuse_catches_empty)
+        return 0;
     if (size <= HAK_MID_MAX)
         return hak_classes[hak_size_class_known(size)].size;
     return size <= PTRDIFF_MAX ? hak_large_round(size) : 0;

@@ -328,8 +328,12 @@ static void release_other(void *object, struct hak_page page)
         hak_owned_release(object);
         return;
     }
-    hak_misuse("free", object,
-               page.offset == HAK_PAGE_FOREIGN ? HAK_MISUSE_FOREIGN : HAK_MISUSE_FREED);
+    enum hak_misuse what = HAK_MISUSE_FREED;
+    if (page.offset == HAK_PAGE_FOREIGN)
+        what = HAK_MISUSE_FOREIGN;
+    else if (page.offset == HAK_PAGE_EMPTY && !hak_empty_begins(object))
+        what = HAK_MISUSE_INTERIOR;
+    hak_misuse("free", object, what);
 }
 
 /* ---- when the kernel refuses ----------------------------------------------------------------- */
@@ -435,10 +439,10 @@ static void *serve_large(size_t size, size_t alignment, enum hak_zero zero)
 }
 
 /* The state of a front differs from thread to thread. */
-static HAK_COLD void *empty_object(void)
+static void *empty_object(void)
 {
     size_t hint = (uintptr_t)&hak_front_mine / HAK_CACHE_LINE;
-    return hak_misuse_is_checked() ? hak_empty_take(hint) : NULL;
+    return hak_misuse_catches_empty ? hak_empty_take(hint) : NULL;
 }
 
 void *hak_allocate(size_t size)

@@ -8,6 +8,7 @@
 
 #include "api/options.h"
 #include "os/print.h"
+#include "tiers/size_class.h"
 
 static const char *const reasons[] = {
     [HAK_MISUSE_FOREIGN] = "hakmem did not allocate it",
@@ -17,6 +18,17 @@ static const char *const reasons[] = {
     [HAK_MISUSE_WRITTEN] = "it was written to after it had been freed, or freed twice",
     [HAK_MISUSE_SIZE] = "it is an object of another size",
 };
+
+bool hak_misuse_catches_empty;
+
+void hak_misuse_start(void)
+{
+    enum hak_misuse_choice choice = hak_options.misuse;
+    if (choice == HAK_MISUSE_CHOICE_WARN || choice == HAK_MISUSE_CHOICE_IGNORE)
+        return;
+    hak_misuse_catches_empty = true;
+    hak_size_class_hide_empty();
+}
 
 void hak_misuse(const char *function, const void *pointer, enum hak_misuse what)
 {

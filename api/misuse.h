@@ -31,6 +31,13 @@ static inline bool hak_misuse_is_checked(void)
     return hak_options.misuse == HAK_MISUSE_CHOICE_CHECK;
 }
 
+/* Whether what a request for 0 bytes gets has no memory (tiers/empty.h), so that each access to it
+ * is caught: unless HAKMEM_MISUSE is warn or ignore, once that is known. */
+extern bool hak_misuse_catches_empty;
+
+/* Obeys the option. By the thread that starts the library. */
+void hak_misuse_start(void);
+
 /* The same for all that was found in freed memory and not yet reported. */
 HAK_COLD void hak_misuse_tell_found(void);
 

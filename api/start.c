@@ -49,6 +49,7 @@ __attribute__((constructor)) static void second_stage(void)
     hak_start();
     hak_grace_start();
     hak_options_start();
+    hak_misuse_start();
     hak_profiler_start();
     hak_counted_start();
     struct hak_heap *heap = hak_heap_default();

@@ -79,12 +79,13 @@ HAKMEM_API void hakmem_free_sized(void *object, size_t size);
 /* hakmem_free for a caller that knows alignment and size of its hakmem_aligned_alloc (C23). */
 HAKMEM_API void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size);
 
-/* Usable bytes at `object`, at least the requested size. 0 for NULL, and for a pointer that the
- * library can tell is not its own. */
+/* Usable bytes at `object`, at least the requested size. 0 for NULL, for an object of size 0, which
+ * has no memory (unless HAKMEM_MISUSE is warn or ignore), and for a pointer that the library can
+ * tell is not its own. */
 HAKMEM_API size_t hakmem_usable_size(const void *object);
 
-/* The least usable bytes of an object of `size` bytes, without making one; 0 for a size above
- * PTRDIFF_MAX. Since 0.1. */
+/* The least usable bytes of an object of `size` bytes, without making one; 0 for a size of 0 that
+ * gets no memory, and for one above PTRDIFF_MAX. Since 0.1. */
 HAKMEM_API size_t hakmem_good_size(size_t size);
 
 /* ------------------------------------------------------------------ what is in force */

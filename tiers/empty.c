@@ -25,11 +25,11 @@ static char *window; /* atomic; written once */
 /* The first callers may map one each; all but one unmap theirs. */
 static char *map_window(void)
 {
-    char *mapped = hak_os_map(WINDOW, HAK_PAGE_SIZE);
+    char *mapped = hak_os_map_target(WINDOW, HAK_PAGE_SIZE);
     char *known = NULL;
     if (mapped == NULL)
         return NULL;
-    if (hak_os_forbid(mapped, WINDOW) != 0 || hak_page_map_cover(mapped, WINDOW) != 0) {
+    if (hak_page_map_cover(mapped, WINDOW) != 0) {
         hak_os_release(mapped, WINDOW, HAK_OS_PLAIN);
         return NULL;
     }
@@ -74,7 +74,7 @@ void *hak_empty_take(size_t hint)
 static size_t number_of(const void *object)
 {
     size_t offset = (size_t)((const char *)object - window_here());
-    return offset % HAK_CLASS_STEP == 0 && offset < WINDOW ? offset / HAK_CLASS_STEP : OBJECTS;
+    return hak_empty_begins(object) && offset < WINDOW ? offset / HAK_CLASS_STEP : OBJECTS;
 }
 
 bool hak_empty_is_live(const void *object)

@@ -115,6 +115,12 @@ int hak_size_class_hide(void)
     return 0;
 }
 
+void hak_size_class_hide_empty(void)
+{
+    /* relaxed: as above */
+    __atomic_store_n(&hak_class_of_size[0], HAK_CLASS_NONE, __ATOMIC_RELAXED);
+}
+
 unsigned hak_size_class_aligned(size_t size, size_t alignment)
 {
     if (size > HAK_MID_MAX || alignment > HAK_MID_MAX)

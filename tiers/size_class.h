@@ -70,19 +70,23 @@ extern HAK_HIDDEN const uint8_t *hak_class_of_size_known;
  * allocate. */
 int hak_size_class_hide(void);
 
-/* For the fast paths: the smallest class whose objects hold size bytes; size <= HAK_MID_MAX (0
- * counts as 1). Class 0: the classes are hidden. */
+/* Hides the class of size 0 from the fast paths, in the same way: such requests get objects without
+ * memory (tiers/empty.h). By the thread that starts the library; others may allocate. */
+void hak_size_class_hide_empty(void);
+
+/* For the fast paths: the smallest class whose objects hold size bytes; size <= HAK_MID_MAX. Class
+ * 0: the class is hidden. */
 static inline unsigned hak_size_class(size_t size)
 {
     return hak_class_of_size[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
 }
 
-/* The same for all other code, from which the classes are never hidden. */
+/* The same for all other code, from which no class is hidden. 0 counts as 1. */
 static inline unsigned hak_size_class_known(size_t size)
 {
     /* acquire: pairs with the release in hak_size_class_hide */
     const uint8_t *known = __atomic_load_n(&hak_class_of_size_known, __ATOMIC_ACQUIRE);
-    return known[(size + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
+    return known[(size + (size == 0) + HAK_CLASS_STEP - 1) / HAK_CLASS_STEP];
 }
 
 /* Smallest class whose objects hold size bytes and all begin at a multiple of alignment (a power

@@ -239,7 +239,14 @@ static int act_free_beside_empty(void)
     return 0;
 }
 
-/* ---- what goes on with HAKMEM_MISUSE=check -------------------------------------------------- */
+static int act_realloc_of_freed_empty(void)
+{
+    char *empty = allocate(0);
+    release(empty);
+    return resize(empty, SIZE) != NULL;
+}
+
+/* ---- what is no misuse, or is ended by the processor ---------------------------------------- */
 
 static int act_use_of_empty(void)
 {
@@ -254,6 +261,42 @@ static int act_use_of_empty(void)
         return 3;
     release(empty[2]);
     release(grown);
+    return 0;
+}
+
+/* Some have no memory; what the window has no room for has some. */
+static int act_more_empties_than_fit(void)
+{
+    enum { MANY = 70000, AT_LEAST = 4096 };
+    static char *many[MANY];
+    unsigned empty = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        empty = 0;
+        for (unsigned i = 0; i < MANY; i++) {
+            many[i] = allocate(0);
+            size_t usable = malloc_usable_size(many[i]);
+            empty += usable == 0;
+            memset(many[i], 1, usable);
+        }
+        for (unsigned i = 0; i < MANY; i++)
+            release(many[i]);
+    }
+    return empty >= AT_LEAST && empty < MANY ? 0 : 1;
+}
+
+/* Without addresses for the window it is memory. */
+static int act_empty_without_addresses(void)
+{
+    const struct rlimit least = {1 << 20, 1 << 20};
+    void *small = allocate(1);
+    if (setrlimit(RLIMIT_AS, &least) != 0)
+        return 1;
+    char *empty = allocate(0);
+    if (empty == NULL)
+        return 2;
+    *empty = 1;
+    release(empty);
+    release(small);
     return 0;
 }
 
@@ -283,6 +326,12 @@ static int act_read_of_empty(void)
     return *(volatile char *)allocate(0) & 0;
 }
 
+static int act_write_of_empty(void)
+{
+    *(volatile char *)calloc(8, 0) = 0;
+    return 0;
+}
+
 void _ZdlPvm(void *object, size_t size) __attribute__((weak));
 
 static int act_delete_of_other_size(void)
@@ -310,21 +359,25 @@ static const struct act acts[] = {
     {"free-of-misplaced", act_free_of_misplaced},
     {"free-of-misplaced-mid", act_free_of_misplaced_mid},
     {"free-past-the-fronts", act_free_past_the_fronts},
+    {"free-of-empty-twice", act_free_of_empty_twice},
+    {"free-beside-empty", act_free_beside_empty},
     {"free-twice-around-another", act_free_twice_around_another},
     {"free-of-interior", act_free_of_interior},
     {"realloc-of-freed", act_realloc_of_freed},
     {"delete-of-other-size", act_delete_of_other_size},
-    {"free-of-empty-twice", act_free_of_empty_twice},
-    {"free-beside-empty", act_free_beside_empty},
-    {"use-of-empty", act_use_of_empty},
+    {"realloc-of-freed-empty", act_realloc_of_freed_empty},
     {"read-of-free", act_read_of_free},
+    {"use-of-empty", act_use_of_empty},
+    {"more-empties-than-fit", act_more_empties_than_fit},
+    {"empty-without-addresses", act_empty_without_addresses},
     {"read-of-empty", act_read_of_empty},
+    {"write-of-empty", act_write_of_empty},
 };
 
 /* Those before ALWAYS are told by default, those from AT_ONCE on if each pointer is looked at: links
- * that are written over lead nowhere then. Those from GOES_ON on are no faults, and from NO_MEMORY
- * on the processor ends them. */
-enum { ALWAYS = 13, AT_ONCE = 3, GOES_ON = 19, NO_MEMORY = 21 };
+ * that are written over lead nowhere then. Those from GOES_ON on are no faults (the first one if
+ * what is freed is cleared), and from NO_MEMORY on the processor ends them. */
+enum { ALWAYS = 15, AT_ONCE = 3, GOES_ON = 20, EMPTY = 21, NO_MEMORY = 24 };
 
 /* ------------------------------------------------------------------ the others' process */
 
@@ -388,7 +441,20 @@ static void test_checks_of_memory(void)
 {
     expect(GOES_ON, NO_MEMORY, "check", 0, 0);
     expect(NO_MEMORY, TAP_COUNT(acts), "check", 128 + SIGSEGV, 0);
-    expect(NO_MEMORY, TAP_COUNT(acts), "abort", 0, 0);
+}
+
+static void test_empty_objects(void)
+{
+    char said[4096];
+    expect(GOES_ON - 1, GOES_ON, "abort", 128 + SIGABRT, 1);
+    if (!tap_is_reference()) {
+        run_apart(acts[GOES_ON - 1].name, "abort", said, sizeof said);
+        EXPECT(strstr(said, "freed already") != NULL);
+    }
+    expect(EMPTY, NO_MEMORY, "abort", 0, 0);
+    expect(NO_MEMORY, TAP_COUNT(acts), "abort", 128 + SIGSEGV, 0);
+    expect(NO_MEMORY, TAP_COUNT(acts), "warn", 0, 0);
+    expect(NO_MEMORY, TAP_COUNT(acts), "ignore", 0, 0);
 }
 
 int main(int argc, char **argv)
@@ -398,7 +464,8 @@ int main(int argc, char **argv)
         {"with HAKMEM_MISUSE=warn it is reported, and does no harm", test_a_line_and_no_end},
         {"with HAKMEM_MISUSE=ignore it does no harm", test_neither},
         {"with HAKMEM_MISUSE=check the call itself finds it", test_checks},
-        {"check clears freed objects, and malloc(0) gives no memory", test_checks_of_memory},
+        {"check clears freed objects", test_checks_of_memory},
+        {"malloc(0) gives no memory, but with warn and ignore", test_empty_objects},
     };
     for (unsigned i = 0; argc == 3 && i < TAP_COUNT(acts); i++)
         if (strcmp(argv[2], acts[i].name) == 0)

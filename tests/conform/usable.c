@@ -47,6 +47,9 @@ static void test_good_size(void)
         EXPECT_GE(hakmem_good_size(good), good);
         free(object);
     }
+    void *empty = malloc(0);
+    EXPECT_EQ(malloc_usable_size(empty), hakmem_good_size(0));
+    free(empty);
     EXPECT_EQ(hakmem_good_size(SIZE_MAX), 0);
     EXPECT_EQ(hakmem_good_size((size_t)PTRDIFF_MAX + 1), 0);
 }

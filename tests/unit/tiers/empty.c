@@ -41,6 +41,7 @@ static void objects_are_addresses_without_memory(void)
     EXPECT(hak_empty_give(object));
     EXPECT(!hak_empty_is_live(object));
     EXPECT(!hak_empty_give(object));
+    EXPECT(hak_empty_begins(object) && !hak_empty_begins((char *)object + 8));
     EXPECT(hak_empty_is_live(other));
     EXPECT(hak_empty_give(other));
 }

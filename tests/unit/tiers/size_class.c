@@ -133,6 +133,10 @@ static void classes_can_be_hidden(void)
     for (size_t size = 0; size <= HAK_MID_MAX; size++)
         before[size] = (uint8_t)hak_size_class(size);
     unsigned aligned = hak_size_class_aligned(100, 64);
+    hak_size_class_hide_empty();
+    EXPECT_EQ(hak_size_class(0), HAK_CLASS_NONE);
+    EXPECT_EQ(hak_size_class(1), 1);
+    EXPECT_EQ(hak_size_class_known(0), 1);
     EXPECT_EQ(hak_size_class_hide(), 0);
     unsigned wrong = 0;
     for (size_t size = 0; size <= HAK_MID_MAX; size++)
