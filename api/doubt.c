@@ -10,9 +10,10 @@
 #include "front/front_cpu.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
+#include "os/memory.h"
 #include "tiers/object.h"
 
-enum { CLEARED_MOST = 1024 * 1024 }; /* bytes: more might touch pages that the program did not */
+enum { WRITTEN_MOST = 1024 * 1024 }; /* bytes: more might touch pages that the program did not */
 
 bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const void *object)
 {
@@ -25,10 +26,17 @@ bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const v
            (hak_link_is_likely(object) && hak_front_holds(front, class_id, object));
 }
 
+/* What is large begins and ends at kernel pages. They go back where the kernel takes them, so the
+ * rest of a sparse object gains none: locked memory and huge pages do not. */
 void hak_doubt_clear(void *object, size_t size)
 {
-    if (hak_unlikely(hak_misuse_is_checked()))
-        memset(object, 0, size < CLEARED_MOST ? size : CLEARED_MOST);
+    if (hak_likely(!hak_misuse_is_checked()))
+        return;
+    size_t written = size < WRITTEN_MOST ? size : WRITTEN_MOST;
+    char *rest = (char *)object + written;
+    memset(object, 0, written);
+    if (size != written && hak_os_purge(rest, size - written, HAK_PURGE_NOW) != 0)
+        memset(rest, 0, size - written);
 }
 
 bool hak_doubt_seems_freed(const void *object)

@@ -14,7 +14,7 @@
  * top. With HAKMEM_MISUSE=check: whether it is free. */
 bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const void *object);
 
-/* With HAKMEM_MISUSE=check: clears an object that is about to be freed, at most its first MiB. */
+/* With HAKMEM_MISUSE=check: clears an object that is about to be freed. */
 void hak_doubt_clear(void *object, size_t size);
 
 /* Whether the start of a small object is one that the calling thread has freed, as far as its front

@@ -316,8 +316,8 @@ static void release_other(void *object, struct hak_page page)
 {
     bool is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
     hak_profiler_freed(object);
-    if (page.offset == HAK_PAGE_LARGE)
-        hak_doubt_clear(object, hak_large_size(object));
+    if (hak_unlikely(hak_misuse_is_checked()) && is_large)
+        hak_doubt_clear(object, hak_usable_size(object));
     if (is_large && release_large(object, page))
         return;
     if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))

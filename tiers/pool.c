@@ -347,7 +347,9 @@ static inline struct hak_slab *slab_of_next(const struct hak_pool *pool, unsigne
 
 /* Gives named objects back, under the bin's lock, as far as they are free to come. What was found
  * about an object without the lock is asked again: of one that was freed twice, the slab may be
- * gone. */
+ * gone. (name_objects reads its link without the lock, so as not to wait for memory under it. If
+ * another thread unmaps the region in that moment, the faulty program ends by SIGSEGV and not by a
+ * line; what is mapped there instead is no sound link, or names objects that are refused here.) */
 static unsigned give_named(struct hak_pool *pool, unsigned class_id, void *const *objects,
                            unsigned count, struct hak_slab **empty)
 {

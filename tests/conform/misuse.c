@@ -300,6 +300,39 @@ static int act_empty_without_addresses(void)
     return 0;
 }
 
+/* A byte of each kernel page is A. */
+static void mark(char *object, size_t size)
+{
+    for (size_t byte = 0; byte < size; byte += 4096)
+        object[byte] = 'A';
+}
+
+static size_t marks_left(const volatile char *object, size_t size)
+{
+    size_t left = 0;
+    for (size_t byte = 0; byte < size; byte += 4096)
+        left += object[byte] != 0;
+    return left;
+}
+
+/* Large memory that was freed, and the whale that follows another. */
+static int act_read_of_large_free(void)
+{
+    enum { RUN = 5 << 20, WHALE = 40 << 20 };
+    char *run = allocate(RUN);
+    char *whale = allocate(WHALE);
+    mark(run, RUN);
+    mark(whale, WHALE);
+    release(whale);
+    release(run);
+    if (marks_left(run, RUN) != 0)
+        return 1;
+    whale = allocate(WHALE);
+    size_t left = marks_left(whale, WHALE);
+    release(whale);
+    return left == 0 ? 0 : 2;
+}
+
 /* What is free reads as zero, and so does what is handed out. */
 static int act_read_of_free(void)
 {
@@ -367,6 +400,7 @@ static const struct act acts[] = {
     {"delete-of-other-size", act_delete_of_other_size},
     {"realloc-of-freed-empty", act_realloc_of_freed_empty},
     {"read-of-free", act_read_of_free},
+    {"read-of-large-free", act_read_of_large_free},
     {"use-of-empty", act_use_of_empty},
     {"more-empties-than-fit", act_more_empties_than_fit},
     {"empty-without-addresses", act_empty_without_addresses},
@@ -375,9 +409,9 @@ static const struct act acts[] = {
 };
 
 /* Those before ALWAYS are told by default, those from AT_ONCE on if each pointer is looked at: links
- * that are written over lead nowhere then. Those from GOES_ON on are no faults (the first one if
+ * that are written over lead nowhere then. Those from GOES_ON on are no faults (the first two if
  * what is freed is cleared), and from NO_MEMORY on the processor ends them. */
-enum { ALWAYS = 15, AT_ONCE = 3, GOES_ON = 20, EMPTY = 21, NO_MEMORY = 24 };
+enum { ALWAYS = 15, AT_ONCE = 3, GOES_ON = 20, EMPTY = 22, NO_MEMORY = 25 };
 
 /* ------------------------------------------------------------------ the others' process */
 
