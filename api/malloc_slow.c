@@ -108,7 +108,7 @@ static void *small_of_crowd(unsigned class_id)
         return small_without_front(class_id);
     void *object = hak_front_pop(shared, class_id);
     if (object == NULL) {
-        hak_heap_visit(hak_heap_default(), shared);
+        hak_heap_visit_for_class(hak_heap_default(), shared, class_id);
         object = hak_front_refill(shared, class_id);
     }
     hak_shared_front_put(shared);
@@ -119,7 +119,7 @@ static void *small_from_heap(struct hak_front *front, unsigned class_id)
 {
     if (front == HAK_FRONT_OF_CPU && !hak_thread_may_use_cpu_front())
         return small_of_crowd(class_id);
-    hak_heap_visit(hak_heap_default(), front);
+    hak_heap_visit_for_class(hak_heap_default(), front, class_id);
     return hak_front_refill(front, class_id);
 }
 
@@ -171,7 +171,7 @@ static bool is_foreign(const struct hak_front *front, struct hak_page page)
 
 static void give_slowly(struct hak_front *front, void *object, struct hak_page page)
 {
-    hak_heap_visit(hak_heap_default(), front);
+    hak_heap_visit_for_class(hak_heap_default(), front, page.class_id);
     if (is_foreign(front, page))
         hak_front_give_foreign(front, page.class_id, object);
     else
@@ -214,9 +214,9 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
         chain = full;
         shard = hak_front_shard(front);
     }
-    unsigned count = hak_chain_length(page.class_id, chain);
-    if (count == 0 || shard == NULL)
+    if (hak_chain_is_empty(chain) || shard == NULL)
         return;
+    unsigned count = hak_chain_length(page.class_id, chain);
     hak_count(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
               (uint64_t)count * hak_classes[page.class_id].size);
     hak_count_objects(&shard->classes[page.class_id].posted, count);

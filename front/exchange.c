@@ -18,6 +18,7 @@
 #include "front/exchange.h"
 
 #include "front/front_cpu.h"
+#include "front/pause.h"
 #include "os/inject.h"
 #include "os/probe.h"
 #include "shard/found.h"
@@ -251,9 +252,38 @@ static void give_back(struct hak_shard *shard, unsigned class_id, struct hak_cha
     hak_shard_accept_part(shard, class_id, chain);
 }
 
+static bool is_paused(const struct hak_front *front, unsigned class_id)
+{
+    return front != HAK_FRONT_OF_CPU && hak_front_is_paused(front, class_id);
+}
+
+/* At a call: whether the class is paused and stays so. Else it is open. */
+static bool stays_paused(struct hak_front *front, unsigned class_id)
+{
+    if (hak_likely(!is_paused(front, class_id)))
+        return false;
+    if ((has(&front->spare[class_id]) || may_keep_spare(front, class_id)) &&
+        hak_pause_goes_on(front, class_id))
+        return true;
+    hak_pause_end(front, class_id);
+    return false;
+}
+
+/* Puts what is left of a refill where the next call looks first. */
+static bool install_rest(struct hak_front *front, unsigned class_id, struct hak_chain rest,
+                         bool waits)
+{
+    if (!install(front, waits ? hak_slot_spare(class_id) : hak_slot_loaded(class_id), rest))
+        return false;
+    if (waits)
+        add_spare_bytes(front, hak_magazine_bytes(class_id));
+    return true;
+}
+
 /* A broken chain is given up, and the next one tried. */
 void *hak_front_refill(struct hak_front *front, unsigned class_id)
 {
+    bool waits = stays_paused(front, class_id);
     struct hak_chain chain;
     struct hak_chain rest = HAK_NO_CHAIN;
     do {
@@ -262,7 +292,7 @@ void *hak_front_refill(struct hak_front *front, unsigned class_id)
             return NULL;
     } while (hak_unlikely(!hak_found_chain_below(class_id, chain, &rest)));
     hak_inject();
-    if (!hak_chain_is_empty(rest) && hak_unlikely(!install(front, hak_slot_loaded(class_id), rest)))
+    if (!hak_chain_is_empty(rest) && hak_unlikely(!install_rest(front, class_id, rest, waits)))
         give_back(shard_of(front), class_id, rest);
     return hak_chain_top(chain);
 }
@@ -289,9 +319,25 @@ static void put_spare(struct hak_front *front, unsigned class_id, struct hak_cha
         give_back(shard, class_id, behind);
 }
 
+/* Pushes an object where those of a paused class wait. False: the class is open. */
+static bool push_paused(struct hak_front *front, unsigned class_id, void *object)
+{
+    if (hak_likely(!stays_paused(front, class_id)))
+        return false;
+    struct hak_chain *waiting = &front->spare[class_id];
+    if (!has(waiting))
+        add_spare_bytes(front, hak_magazine_bytes(class_id));
+    if (hak_magazine_push(waiting, object))
+        return true;
+    hak_pause_end(front, class_id);
+    return false;
+}
+
 void hak_front_overflow(struct hak_front *front, unsigned class_id, void *object)
 {
     size_t slot = hak_slot_loaded(class_id);
+    if (hak_unlikely(push_paused(front, class_id, object)))
+        return;
     /* There is room if the visit of the heap, or another thread of the CPU, emptied it. */
     if (hak_unlikely(push(front, slot, object)))
         return;
@@ -409,12 +455,14 @@ void hak_front_flush_cpus(void)
     hak_cpu_fronts_reopen();
 }
 
-/* Whether the class's loaded magazine has not changed for so many ticks that it goes back. A class
- * that is popped and pushed in turn may look unused, and is then refilled: once in
- * HAK_FRONT_IDLE_TICKS. */
+/* Whether the class's loaded magazine, or what waits in its place, has not changed for so many
+ * ticks that it goes back. A class that is popped and pushed in turn may look unused, and is then
+ * refilled: once in HAK_FRONT_IDLE_TICKS. (A paused class counts its calls.) */
 static bool is_unused(struct hak_front *hints, unsigned class_id)
 {
     uint64_t now = __atomic_load_n(&hints->loaded[class_id].word, __ATOMIC_RELAXED);
+    if (now == HAK_FRONT_PAUSED)
+        now = __atomic_load_n(&hints->spare[class_id].word, __ATOMIC_RELAXED);
     uint64_t seen = __atomic_load_n(&hints->seen[class_id].word, __ATOMIC_RELAXED);
     unsigned unchanged = __atomic_load_n(&hints->unchanged[class_id], __ATOMIC_RELAXED) + 1u;
     if (now != seen)
@@ -426,32 +474,63 @@ static bool is_unused(struct hak_front *hints, unsigned class_id)
     return is_due;
 }
 
-/* Tries each magazine once: the next tick tries again. Returns the bytes that stay in the spare
- * magazine. */
-static uint32_t shrink_class(struct hak_front *front, struct hak_front *hints, unsigned class_id)
+static void halve_fill(struct hak_front *hints, unsigned class_id)
+{
+    unsigned fill = __atomic_load_n(&hints->fill[class_id], __ATOMIC_RELAXED);
+    if (fill > 1)
+        __atomic_store_n(&hints->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
+}
+
+/* Tries each magazine once: the next tick tries again. Whether the class is in demand. */
+static bool shrink_class(struct hak_front *front, struct hak_front *hints, unsigned class_id)
 {
     flush_foreign(front, class_id, HAK_CPU_ONE_TRY);
     bool is_idle = is_unused(hints, class_id);
     if (__atomic_load_n(&hints->missed[class_id], __ATOMIC_RELAXED) != 0) {
         __atomic_store_n(&hints->missed[class_id], 0, __ATOMIC_RELAXED);
-        return has(&hints->spare[class_id]) ? hak_magazine_bytes(class_id) : 0;
+        return true;
     }
-    flush_spare(front, class_id, HAK_CPU_ONE_TRY);
+    if (is_idle || !is_paused(front, class_id))
+        flush_spare(front, class_id, HAK_CPU_ONE_TRY);
     if (is_idle)
         flush_loaded(front, class_id, HAK_CPU_ONE_TRY);
-    unsigned fill = __atomic_load_n(&hints->fill[class_id], __ATOMIC_RELAXED);
-    if (fill > 1)
-        __atomic_store_n(&hints->fill[class_id], (uint16_t)(fill / 2), __ATOMIC_RELAXED);
-    return 0;
+    halve_fill(hints, class_id);
+    return false;
+}
+
+/* If its objects have room to wait. */
+static void pause_class(struct hak_front *front, unsigned class_id, uint32_t spare_bytes)
+{
+    bool has_room = spare_bytes + hak_magazine_bytes(class_id) <= HAK_FRONT_SPARE_BYTES;
+    if (hak_front_is_open(front, class_id) && !has(&front->spare[class_id]) &&
+        (has_room || !has(&front->loaded[class_id])))
+        hak_pause_class(front, class_id);
+}
+
+static void shrink(struct hak_front *front, bool pauses)
+{
+    struct hak_front *hints = hints_of(front);
+    uint32_t spare_bytes = 0;
+    if (pauses)
+        hak_pause_begin(front);
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        bool in_demand = shrink_class(front, hints, class_id);
+        if (pauses && !in_demand)
+            pause_class(front, class_id, spare_bytes);
+        if (has(&hints->spare[class_id]))
+            spare_bytes += hak_magazine_bytes(class_id);
+    }
+    __atomic_store_n(&hints->spare_bytes, spare_bytes, __ATOMIC_RELAXED);
 }
 
 void hak_front_shrink(struct hak_front *front)
 {
-    struct hak_front *hints = hints_of(front);
-    uint32_t spare_bytes = 0;
-    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        spare_bytes += shrink_class(front, hints, class_id);
-    __atomic_store_n(&hints->spare_bytes, spare_bytes, __ATOMIC_RELAXED);
+    shrink(front, false);
+}
+
+void hak_front_shrink_and_pause(struct hak_front *front)
+{
+    shrink(front, front != HAK_FRONT_OF_CPU);
 }
 
 static bool chain_holds(unsigned class_id, struct hak_chain chain, const void *object)

@@ -46,4 +46,7 @@ void hak_front_flush_cpus(void);
  * since the last tick, and loaded ones that have not changed for HAK_FRONT_IDLE_TICKS. */
 void hak_front_shrink(struct hak_front *front);
 
+/* The same, and pauses the classes without a refill since the last tick (front/pause.h). */
+void hak_front_shrink_and_pause(struct hak_front *front);
+
 #endif

@@ -64,9 +64,11 @@ struct hak_front {
     struct hak_owner owner;
     struct hak_chain seen[HAK_CLASS_COUNT] /* `loaded` at the last tick, */
         __attribute__((aligned(HAK_CACHE_LINE)));
-    uint8_t unchanged[HAK_CLASS_COUNT];    /* and how many ticks it had not changed */
-    size_t swept_at;                       /* bytes of slabs made by the last sweep, and then */
-    uint32_t swept[HAK_FRONT_MID_CLASSES]; /* each mid class's magazines, as a digest */
+    uint8_t unchanged[HAK_CLASS_COUNT];     /* and how many ticks it had not changed */
+    size_t swept_at;                        /* bytes of slabs made by the last sweep, and then */
+    uint32_t swept[HAK_FRONT_MID_CLASSES];  /* each mid class's magazines, as a digest */
+    uint16_t paused_calls[HAK_CLASS_COUNT]; /* of a paused class, since the last tick */
+    uint32_t watches;                       /* paused classes with such calls (pause.h) */
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 /* The highest 4 GiB, which are the kernel's, so no object is there. */
@@ -75,6 +77,8 @@ struct hak_front {
 enum {
     HAK_FRONT_SPARE_BYTES = 2 * 1024 * 1024,
     HAK_FRONT_IDLE_TICKS = 2, /* without use, then a loaded magazine goes back */
+    /* The word of `loaded` in a paused class: neither object nor room (front/pause.h). */
+    HAK_FRONT_PAUSED = HAK_MAGAZINE_OVERFULL,
 };
 
 /* Pops an object of the class; NULL if there is none. A magazine with a broken link stays as it is,
@@ -130,12 +134,13 @@ static inline void hak_front_remember(struct hak_front *front, const void *objec
 }
 
 /* Makes the spare magazine the loaded one, if that is empty, and pops from it. NULL if there is no
- * spare one; also if `loaded` is not empty or the spare's link is broken, for hak_front_refill. */
+ * spare one; also if `loaded` is not empty, the class is paused, or the spare's link is broken, for
+ * hak_front_refill. */
 static inline void *hak_front_pop_spare(struct hak_front *front, unsigned class_id)
 {
     struct hak_chain chain = front->spare[class_id];
     void *object = hak_chain_top(chain);
-    if (object == NULL || !hak_chain_is_empty(front->loaded[class_id]))
+    if (object == NULL || front->loaded[class_id].word >= HAK_FRONT_PAUSED)
         return NULL;
     struct hak_chain below = hak_link_read(object);
     if (hak_unlikely(!hak_link_is_sound(chain, below)))

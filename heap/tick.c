@@ -5,6 +5,7 @@
 #include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/fronts.h"
+#include "front/pause.h"
 #include "heap/own_heap.h"
 #include "heap/place.h"
 #include "learn/audit.h"
@@ -85,7 +86,10 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct
         return;
     __atomic_store_n(&hints->last_tick_ns, now, __ATOMIC_RELAXED);
     hak_heap_meet_cpu(heap, hak_os_cpu());
-    hak_front_shrink(front);
+    if (heap->settings->decay_ns != UINT64_MAX)
+        hak_front_shrink_and_pause(front);
+    else
+        hak_front_shrink(front);
     hak_front_collect();
     struct hak_shard *shard = hak_front_shard(hints);
     if (!claims_turn(shard, now, hak_decay_pause_ns(heap->settings)))
@@ -129,6 +133,12 @@ static inline void count_calls(struct hak_heap *heap, struct hak_front *front, u
 void hak_heap_visit(struct hak_heap *heap, struct hak_front *front)
 {
     count_calls(heap, front, 1);
+}
+
+void hak_heap_visit_for_class(struct hak_heap *heap, struct hak_front *front, unsigned class_id)
+{
+    bool is_paused = front != HAK_FRONT_OF_CPU && hak_front_is_paused(front, class_id);
+    count_calls(heap, front, is_paused ? CALLS_PER_LOOK : 1);
 }
 
 void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front)

@@ -26,6 +26,10 @@ extern HAK_HIDDEN struct hak_tick_watch hak_tick_watch;
  * unused memory decay and shrinks the front. */
 void hak_heap_visit(struct hak_heap *heap, struct hak_front *front);
 
+/* The same by a call of the class: if the front has paused it (front/pause.h), the call looks at
+ * the clock. */
+void hak_heap_visit_for_class(struct hak_heap *heap, struct hak_front *front, unsigned class_id);
+
 /* The same by a call of a large tier, which counts as several. */
 void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front);
 

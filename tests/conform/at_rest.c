@@ -26,6 +26,7 @@ enum {
     HELD = 12 * MIB,  /* what was freed after the front's last look, 64 slow calls before */
     FIRST = 16 * MIB, /* what the default keeps though nothing was asked for again */
     CALLS = 4 * 64,   /* of a class whose magazines hold two or so: 64 slow ones among them */
+    PAUSES = 10000,   /* of 1 ms and more: far more than it takes */
 };
 
 static void *objects[OBJECTS_MAX];
@@ -96,6 +97,26 @@ static int live_inside(const char *name, unsigned bursts, size_t allowed)
     return 1;
 }
 
+/* Works on as a program at rest does: now and then a malloc and a free, of a class that the load
+ * had not. Until no more than allowed stays. */
+static int wait_inside(size_t allowed)
+{
+    memset(objects, 1, sizeof objects);
+    free(malloc(48));
+    size_t before = process_resident();
+    burst(OBJECTS_MAX, 800);
+    for (unsigned i = 0; i < PAUSES && process_resident() > before + allowed; i++) {
+        usleep(1000);
+        objects[0] = malloc(48);
+        free(objects[0]);
+    }
+    size_t after = process_resident();
+    if (after <= before + allowed)
+        return 0;
+    fprintf(stderr, "# %zu KiB stay beside light work\n", (after - before) / KIB);
+    return 1;
+}
+
 static bool is_ours(void)
 {
     return getenv("LD_PRELOAD") != NULL;
@@ -130,6 +151,22 @@ static void after_a_burst(void)
     for (unsigned i = 0; i < TAP_COUNT(loads); i++)
         if (!loads[i].needs_calls)
             rests(&loads[i], "1h", 1, FIRST + SLACK);
+}
+
+/* What its front serves never makes a slow call, but must look at the clock. */
+static void beside_light_work(void)
+{
+    pid_t child = process_fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        setenv("HAKMEM_DECAY", "10ms", 1);
+        setenv("HAKMEM_FRONT", "thread", 1);
+        execl("/proc/self/exe", "at_rest", "wait", NULL);
+        _exit(77);
+    }
+    int status = process_wait(child, 60);
+    if (is_ours())
+        EXPECT_EQ(status, 0);
 }
 
 /* ---- before the first call ---- */
@@ -199,10 +236,13 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"with HAKMEM_DECAY=0 no tier keeps memory", at_once},
         {"after one burst at most 16 MiB stay", after_a_burst},
+        {"beside light work a burst's memory goes back", beside_light_work},
         {"before the first call few pages are touched", few_pages_at_start},
     };
     if (argc == 3 && strcmp(argv[1], "count") == 0)
         return count_inside((unsigned)atoi(argv[2]));
+    if (argc == 2 && strcmp(argv[1], "wait") == 0)
+        return wait_inside(SLACK);
     if (argc == 5 && strcmp(argv[1], "inside") == 0)
         return live_inside(argv[2], (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10));
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));

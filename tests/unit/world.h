@@ -198,7 +198,7 @@ static inline void world_give(struct hak_front *front, void *object)
     struct hak_page page = hak_page_find(object);
     uint32_t entry = hak_page_pack(page.class_id, page.offset, page.home);
     if ((page.home == hak_front_home(front) &&
-         hak_magazine_push(&front->loaded[page.class_id], object)) ||
+         hak_magazine_put(&front->loaded[page.class_id], object, front->refused[page.class_id])) ||
         hak_front_push_behind(front, entry, object))
         return;
     hak_heap_visit(hak_heap_default(), front);
