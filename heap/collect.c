@@ -160,6 +160,15 @@ static void put_lanes(struct hak_shard *shard, struct hak_sheet_shard *out)
         dirty + hak_pool_dirty_bytes(&shard->tiny) + hak_pool_dirty_bytes(&shard->mid);
 }
 
+/* Its lanes count runs themselves. */
+static void add_runs(struct hak_shard *shard, struct hak_snapshot *counters)
+{
+    struct hak_large_counts runs = hak_lanes_counts(shard);
+    counters->value[HAK_COUNTER_LARGE_TAKES] += runs.takes;
+    counters->value[HAK_COUNTER_LARGE_GIVES] += runs.gives;
+    counters->value[HAK_COUNTER_LARGE_CACHED_HITS] += runs.cached_hits;
+}
+
 static void collect_shard(struct hak_heap *heap, struct hak_collect *collect, unsigned id)
 {
     struct hak_shard *shard = hak_shard_of_id(id);
@@ -168,6 +177,7 @@ static void collect_shard(struct hak_heap *heap, struct hak_collect *collect, un
     put_place(hak_heap_map(heap), shard, out);
     out->counters = (struct hak_snapshot){{0}};
     hak_snapshot_add(&out->counters, &shard->counters);
+    add_runs(shard, &out->counters);
     out->figures[HAK_FIGURE_MAPPED] = less(out->counters.value[HAK_COUNTER_BYTES_MAPPED],
                                            out->counters.value[HAK_COUNTER_BYTES_UNMAPPED]);
     put_classes(shard, collect->rows.objects + (size_t)id * HAK_CLASS_COUNT, out);

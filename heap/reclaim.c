@@ -30,14 +30,16 @@ static struct {
 static uint64_t given(void)
 {
     static const enum hak_counter counters[] = {
-        HAK_COUNTER_FLUSH_OBJECTS,  HAK_COUNTER_FOREIGN_FLUSHED, HAK_COUNTER_FLUSH_BUNDLES,
-        HAK_COUNTER_SLABS_RELEASED, HAK_COUNTER_LARGE_GIVES,     HAK_COUNTER_WHALE_UNMAPS,
-        HAK_COUNTER_FLUSH_TO_SLABS, HAK_COUNTER_FOREIGN_ADOPTED, HAK_COUNTER_THREADS_EXITED,
+        HAK_COUNTER_FLUSH_OBJECTS,   HAK_COUNTER_FOREIGN_FLUSHED, HAK_COUNTER_FLUSH_BUNDLES,
+        HAK_COUNTER_SLABS_RELEASED,  HAK_COUNTER_WHALE_UNMAPS,    HAK_COUNTER_FLUSH_TO_SLABS,
+        HAK_COUNTER_FOREIGN_ADOPTED, HAK_COUNTER_THREADS_EXITED,
     };
     uint64_t sum = 0;
-    for (unsigned id = 1; id <= hak_shard_last_id(); id++)
+    for (unsigned id = 1; id <= hak_shard_last_id(); id++) {
         for (unsigned index = 0; index < HAK_ARRAY_LENGTH(counters); index++)
             sum += hak_counter_read(&hak_shard_of_id(id)->counters, counters[index]);
+        sum += hak_lanes_counts(hak_shard_of_id(id)).gives;
+    }
     return sum;
 }
 

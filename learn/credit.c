@@ -15,11 +15,18 @@ static size_t read_bytes(const size_t *bytes)
     return __atomic_load_n(bytes, __ATOMIC_RELAXED);
 }
 
+static uint32_t read_count(const uint32_t *count)
+{
+    return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 /* What is allowed before anything is known. Of a machine of 64 CPUs at work each has a lane, which
  * would get a quarter of a MiB of the first 16 MiB, and fault in anew what it gave back. */
 static size_t first_bytes(const struct hak_credit *credit, size_t more)
 {
-    size_t holders = __atomic_load_n(&credit->holders, __ATOMIC_RELAXED) + more;
+    size_t holders = read_count(&credit->holders) + more;
+    size_t seats = read_count(&credit->seats);
+    holders = holders > seats ? holders : seats;
     size_t cpus = read_bytes(&credit->cpus);
     size_t each = (holders < cpus ? holders : cpus) * HAK_CREDIT_EACH;
     return each > HAK_CREDIT_FIRST ? each : HAK_CREDIT_FIRST;
@@ -31,6 +38,15 @@ static size_t allowed(const struct hak_settings *settings, size_t more)
     size_t most = read_bytes(&credit->most);
     size_t first = first_bytes(credit, more) + read_bytes(&credit->granted);
     return hak_learner_decides(settings) && first < most ? first : most;
+}
+
+/* Between the load and the store another may take a seat: then one is missing until somebody claims
+ * anew, or is refused as before. */
+static void count_holder(struct hak_credit *credit)
+{
+    uint32_t holders = __atomic_add_fetch(&credit->holders, 1, __ATOMIC_RELAXED);
+    if (read_count(&credit->seats) < holders)
+        __atomic_store_n(&credit->seats, holders, __ATOMIC_RELAXED);
 }
 
 static void grant(struct hak_credit *credit, struct hak_claim *claim, size_t retain)
@@ -62,7 +78,7 @@ int hak_credit_claim(const struct hak_settings *settings, struct hak_claim *clai
     } while (!__atomic_compare_exchange_n(&credit->claimed, &now, now + bytes, 0, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
     if (claim->bytes == 0 && bytes != 0)
-        __atomic_fetch_add(&credit->holders, 1, __ATOMIC_RELAXED);
+        count_holder(credit);
     claim->bytes += bytes;
     return 1;
 }
@@ -83,6 +99,16 @@ void hak_credit_give_back(const struct hak_settings *settings, struct hak_claim 
         __atomic_fetch_sub(&credit->holders, 1, __ATOMIC_RELAXED);
 }
 
+void hak_credit_turn(const struct hak_settings *settings)
+{
+    struct hak_credit *credit = settings->credit;
+    if (credit == NULL)
+        return;
+    uint32_t seats = read_count(&credit->seats);
+    if (seats > read_count(&credit->holders))
+        __atomic_store_n(&credit->seats, seats - 1, __ATOMIC_RELAXED);
+}
+
 size_t hak_credit_excess(const struct hak_settings *settings)
 {
     if (settings->credit == NULL)
@@ -97,8 +123,8 @@ size_t hak_credit_fair(const struct hak_settings *settings, struct hak_claim *cl
     const struct hak_credit *credit = settings->credit;
     if (credit == NULL)
         return claim->bytes;
-    uint32_t refused = __atomic_load_n(&credit->refused, __ATOMIC_RELAXED);
-    uint32_t holders = __atomic_load_n(&credit->holders, __ATOMIC_RELAXED);
+    uint32_t refused = read_count(&credit->refused);
+    uint32_t holders = read_count(&credit->holders);
     if (refused == claim->refused)
         return claim->bytes;
     claim->refused = refused;

@@ -3,8 +3,8 @@
  * empty slabs. A cache with unused memory claims part of it, and gives back what it no longer
  * needs. So a single busy cache may have all of it, and many idle ones nothing.
  *
- *   allowed = the first 16 MiB, or a MiB for each cache with a claim, up to the number of CPUs, if
- *             that is more; and what was found to be asked for again. Never more than
+ *   allowed = the first 16 MiB, or 4 MiB for each cache that lately had a claim, up to the number
+ *             of CPUs, if that is more; and what was found to be asked for again. Never more than
  *             HAKMEM_RETAIN. Without learners: that.
  *
  * A claim belongs to one cache and is under its lock. It changes when the cache has more than it
@@ -21,7 +21,7 @@
 
 enum {
     HAK_CREDIT_FIRST = 16 * 1024 * 1024,
-    HAK_CREDIT_EACH = 1024 * 1024,
+    HAK_CREDIT_EACH = 4 * 1024 * 1024,
 };
 
 /* All zero: nothing is allowed. All fields relaxed: numbers, which publish nothing else. */
@@ -31,6 +31,7 @@ struct hak_credit {
     size_t claimed;   /* by all caches */
     size_t granted;   /* to all caches, beyond the first */
     uint32_t holders; /* caches with a claim */
+    uint32_t seats;   /* as many as there were lately: see hak_credit_turn */
     uint32_t refused; /* claims refused so far */
 };
 
@@ -50,6 +51,11 @@ int hak_credit_claim(const struct hak_settings *settings, struct hak_claim *clai
  * keep. */
 void hak_credit_give_back(const struct hak_settings *settings, struct hak_claim *claim,
                           size_t bytes, size_t retain);
+
+/* A cache's time of decay has ended: one holder that is gone no longer counts. Holders that come
+ * and go would otherwise take from what the others were allowed, who would purge, and fault in
+ * anew. */
+void hak_credit_turn(const struct hak_settings *settings);
 
 /* Bytes claimed beyond what is allowed: less may be allowed now than when they were claimed. */
 size_t hak_credit_excess(const struct hak_settings *settings);

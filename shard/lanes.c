@@ -83,6 +83,19 @@ struct hak_large_bytes hak_lanes_bytes(struct hak_shard *shard)
     return sum;
 }
 
+struct hak_large_counts hak_lanes_counts(struct hak_shard *shard)
+{
+    struct hak_large_cache *large;
+    struct hak_large_counts sum = {0};
+    for (unsigned lane = 0; (large = hak_lane_next(shard, &lane)) != NULL;) {
+        struct hak_large_counts counts = hak_large_counts(large);
+        sum.takes += counts.takes;
+        sum.gives += counts.gives;
+        sum.cached_hits += counts.cached_hits;
+    }
+    return sum;
+}
+
 void hak_lanes_start_learning(struct hak_shard *shard)
 {
     struct hak_large_cache *large;

@@ -61,6 +61,7 @@ void hak_lanes_tick(struct hak_shard *shard, uint64_t now_ns);
 size_t hak_lanes_trim(struct hak_shard *shard);
 void hak_lanes_settle(struct hak_shard *shard, enum hak_os_pages pages);
 struct hak_large_bytes hak_lanes_bytes(struct hak_shard *shard);
+struct hak_large_counts hak_lanes_counts(struct hak_shard *shard);
 void hak_lanes_start_learning(struct hak_shard *shard);
 void hak_lanes_end_learning(struct hak_shard *shard, uint64_t now_ns);
 

@@ -173,13 +173,20 @@ static struct hak_unit *claim(struct hak_large_cache *cache, struct hak_unit *ru
     return &segment->unit[index + lead];
 }
 
+/* Under the lock. relaxed: statistics read it without */
+static inline void count(uint64_t *counted)
+{
+    __atomic_store_n(counted, *counted + 1, __ATOMIC_RELAXED);
+}
+
 static struct hak_unit *take_dirty_run(struct hak_large_cache *cache, uint32_t units,
                                        uint32_t alignment, bool *dirty)
 {
     struct hak_unit *run = hak_large_find(cache, HAK_LARGE_DIRTY, units, alignment);
     if (run == NULL)
         return NULL;
-    hak_count(cache->source->counters, HAK_COUNTER_LARGE_CACHED_HITS, 1);
+    count(&cache->counts.takes);
+    count(&cache->counts.cached_hits);
     return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
 }
 
@@ -190,7 +197,10 @@ static struct hak_unit *take_run(struct hak_large_cache *cache, uint32_t units, 
     if (run != NULL)
         return run;
     run = hak_large_find(cache, HAK_LARGE_CLEAN, units, alignment);
-    return run != NULL ? claim(cache, run, units, hak_large_lead(run, alignment), dirty) : NULL;
+    if (run == NULL)
+        return NULL;
+    count(&cache->counts.takes);
+    return claim(cache, run, units, hak_large_lead(run, alignment), dirty);
 }
 
 /* ---- functions for other files ---- */
@@ -277,7 +287,6 @@ static void *handed_out(struct hak_large_cache *cache, struct hak_unit *run, uin
 {
     struct hak_large_segment *segment = hak_large_segment_of(run);
     uint32_t index = hak_large_segment_index(segment, run);
-    hak_count(cache->source->counters, HAK_COUNTER_LARGE_TAKES, 1);
     if (dirty && zero == HAK_ZERO_YES)
         hak_large_segment_clear(segment, index, taken);
     if (!dirty && hak_learner_watches(settings) && !segment->is_hugetlb)
@@ -407,12 +416,12 @@ bool hak_large_give(void *object, const struct hak_settings *settings)
     struct hak_large_cache *cache = segment->cache;
     if (hak_unlikely(cache == NULL))
         return false;
-    hak_count(cache->source->counters, HAK_COUNTER_LARGE_GIVES, 1);
     hak_lock_acquire(&cache->lock);
     if (!is_still_used(object, segment, cache, run)) {
         hak_lock_release(&cache->lock);
         return false;
     }
+    count(&cache->counts.gives);
     struct hak_learn_give give = begin_give(cache, object, run, settings);
     uint32_t dirty = apply_arm(cache, segment, run, &give);
     if (hak_learner_watches(settings) && hak_learner_gave(cache->learner, &give))
@@ -515,4 +524,14 @@ struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache)
     };
     hak_lock_release(&cache->lock);
     return bytes;
+}
+
+struct hak_large_counts hak_large_counts(const struct hak_large_cache *cache)
+{
+    /* relaxed: figures */
+    return (struct hak_large_counts){
+        .takes = __atomic_load_n(&cache->counts.takes, __ATOMIC_RELAXED),
+        .gives = __atomic_load_n(&cache->counts.gives, __ATOMIC_RELAXED),
+        .cached_hits = __atomic_load_n(&cache->counts.cached_hits, __ATOMIC_RELAXED),
+    };
 }

@@ -43,6 +43,14 @@ enum {
 
 enum hak_zero { HAK_ZERO_NO, HAK_ZERO_YES };
 
+/* What a cache counts, for statistics. It does so itself and not in the shard's counters, of which
+ * each run wrote three: eight lanes sent those lines to and fro. */
+struct hak_large_counts {
+    uint64_t takes; /* HAK_COUNTER_LARGE_NAME */
+    uint64_t gives;
+    uint64_t cached_hits;
+};
+
 /* All zero, then hak_large_init: valid. */
 struct hak_large_cache {
     struct hak_lock lock; /* guards all that follows, unless stated otherwise */
@@ -57,16 +65,17 @@ struct hak_large_cache {
     struct hak_large_segment *segments;
     struct hak_unit *oldest; /* dirty free runs, by the time of freeing */
     struct hak_unit *newest;
-    size_t mapped_bytes;    /* written under the lock, read relaxed by grow */
-    size_t used_units;      /* in used and busy runs */
-    size_t dirty_units;     /* in free runs that can be purged, without slivers;
+    size_t mapped_bytes;            /* written under the lock, read relaxed by grow */
+    size_t used_units;              /* in used and busy runs */
+    size_t dirty_units;             /* in free runs that can be purged, without slivers;
                                                 neighbours read it without the lock */
-    size_t least_dirty;     /* the minimum of dirty_units in this window */
-    size_t futile[2];       /* by enum thorough: a purge that gave back nothing is
+    size_t least_dirty;             /* the minimum of dirty_units in this window */
+    size_t futile[2];               /* by enum thorough: a purge that gave back nothing is
                                                 not repeated up to so many dirty units */
-    size_t most_kept;       /* the maximum beyond used_share in this window */
-    struct hak_claim claim; /* of the unused bytes that the heap may keep */
-    size_t surplus;         /* units still to purge of the last least_dirty */
+    size_t most_kept;               /* the maximum beyond used_share in this window */
+    struct hak_claim claim;         /* of the unused bytes that the heap may keep */
+    struct hak_large_counts counts; /* written under the lock, read relaxed */
+    size_t surplus;                 /* units still to purge of the last least_dirty */
     uint64_t occupied[HAK_LARGE_SETS][HAK_LARGE_BIN_WORDS]; /* which bins are not empty */
     struct hak_unit *bins[HAK_LARGE_SETS][HAK_LARGE_BINS];
     struct hak_unit *batch[HAK_LARGE_BATCH_MAX];
@@ -122,6 +131,9 @@ bool hak_large_resize(void *object, size_t size, const struct hak_settings *sett
 void hak_large_settle(struct hak_large_cache *cache, enum hak_os_pages pages);
 
 struct hak_large_bytes hak_large_bytes(struct hak_large_cache *cache);
+
+/* Takes no lock: each is a number that it was at some moment. */
+struct hak_large_counts hak_large_counts(const struct hak_large_cache *cache);
 
 /* Unmaps all segments, in use or not: the cache is at its end. No other thread is in the cache. */
 void hak_large_end(struct hak_large_cache *cache);

@@ -413,6 +413,7 @@ static void give_back_claim(struct hak_large_cache *cache, const struct hak_sett
     if (is_ended) {
         kept = hak_align_up(cache->most_kept << HAK_LARGE_UNIT_SHIFT, CLAIM_STEP);
         cache->most_kept = 0;
+        hak_credit_turn(settings);
     }
     hak_credit_give_back(settings, &cache->claim, fair < kept ? fair : kept,
                          retained(cache, settings));

@@ -45,11 +45,15 @@ static void everything_where_nothing_is_learned(void)
     EXPECT_EQ(credit.holders, 0);
 }
 
-/* Many CPUs at work have a MiB each, and no more than are at work. */
+enum { CPUS = 20, EACH = HAK_CREDIT_EACH, LATE = 4 };
+
+_Static_assert(CPUS *EACH > HAK_CREDIT_FIRST && CPUS * EACH < MOST, "CPUs decide");
+
+static struct hak_claim many[CPUS + LATE];
+
+/* Many CPUs at work have a part each, and no more than are at work. */
 static void more_for_many_cpus(void)
 {
-    enum { CPUS = 20 };
-    static struct hak_claim many[CPUS + 4];
     start(HAK_LEARN_ON);
     credit.cpus = CPUS;
     EXPECT(hak_credit_claim(&settings, &claims[0], HAK_CREDIT_FIRST - 3 * MIB, HAK_CREDIT_FIRST));
@@ -57,20 +61,53 @@ static void more_for_many_cpus(void)
     EXPECT(!hak_credit_claim(&settings, &claims[2], 1, HAK_CREDIT_FIRST));
     hak_credit_give_back(&settings, &claims[0], 0, HAK_CREDIT_FIRST);
     hak_credit_give_back(&settings, &claims[1], 0, HAK_CREDIT_FIRST);
-    for (unsigned i = 0; i < CPUS + 4; i++)
-        EXPECT(hak_credit_claim(&settings, &many[i], MIB / 2, HAK_CREDIT_FIRST));
-    EXPECT(hak_credit_claim(&settings, &many[0], 8 * MIB, HAK_CREDIT_FIRST)); /* CPUS MiB */
+    for (unsigned i = 0; i < CPUS + LATE; i++)
+        EXPECT(hak_credit_claim(&settings, &many[i], EACH / 2, HAK_CREDIT_FIRST));
+    size_t left = (CPUS - LATE) * (size_t)EACH / 2;
+    EXPECT(hak_credit_claim(&settings, &many[0], left, HAK_CREDIT_FIRST));
     EXPECT(!hak_credit_claim(&settings, &many[1], 1, HAK_CREDIT_FIRST));
-    EXPECT_EQ(credit.claimed, CPUS * MIB);
-    for (unsigned i = 0; i < CPUS + 4; i++)
+    EXPECT_EQ(credit.claimed, CPUS * (size_t)EACH);
+    for (unsigned i = 0; i < CPUS + LATE; i++)
         hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
     EXPECT_EQ(credit.claimed, 0);
-    /* Whoever claims first of all counts as one of them already: else it would never be one. */
+}
+
+/* Whoever claims first of all counts as one of them already: else it would never be one. */
+static void who_claims_first_counts(void)
+{
+    start(HAK_LEARN_ON);
+    credit.cpus = CPUS;
     for (unsigned i = 0; i < CPUS; i++)
-        EXPECT(hak_credit_claim(&settings, &many[i], MIB, HAK_CREDIT_FIRST));
+        EXPECT(hak_credit_claim(&settings, &many[i], EACH, HAK_CREDIT_FIRST));
     EXPECT(!hak_credit_claim(&settings, &many[CPUS], MIB, HAK_CREDIT_FIRST));
     for (unsigned i = 0; i < CPUS; i++)
         hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
+}
+
+/* A holder that comes and goes takes nothing from the others, until caches' times of decay have
+ * ended without it. */
+static void holders_count_for_a_while(void)
+{
+    start(HAK_LEARN_ON);
+    credit.cpus = CPUS;
+    for (unsigned i = 0; i < CPUS; i++)
+        EXPECT(hak_credit_claim(&settings, &many[i], EACH, HAK_CREDIT_FIRST));
+    for (unsigned i = CPUS / 2; i < CPUS; i++) {
+        hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
+        EXPECT(hak_credit_claim(&settings, &many[0], EACH, HAK_CREDIT_FIRST));
+    }
+    EXPECT_EQ(hak_credit_excess(&settings), 0);
+    for (unsigned i = 1; i <= CPUS; i++) {
+        hak_credit_turn(&settings);
+        unsigned gone = i < CPUS / 2 ? i : CPUS / 2;
+        EXPECT_EQ(hak_credit_excess(&settings), gone * (size_t)EACH);
+    }
+    for (unsigned i = 0; i < CPUS / 2; i++)
+        hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
+    for (unsigned i = 0; i < CPUS; i++)
+        hak_credit_turn(&settings);
+    EXPECT_EQ(credit.seats, 0);
+    EXPECT_EQ(credit.claimed, 0);
 }
 
 /* The first is there once, however many caches there are; what each was granted comes on top, and is
@@ -150,6 +187,8 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"without learners the option alone bounds claims", everything_where_nothing_is_learned},
         {"many CPUs at work are allowed more", more_for_many_cpus},
+        {"a cache that claims first of all counts among those that hold", who_claims_first_counts},
+        {"holders that come and go take nothing from others", holders_count_for_a_while},
         {"the first bytes once for all caches, more where memory was asked for again",
          more_where_it_was_asked_for},
         {"settings without a credit bound nothing", unbounded_without_a_credit},

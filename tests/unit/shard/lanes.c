@@ -84,6 +84,25 @@ static void free_runs_are_shared(void)
     EXPECT_EQ(hak_lanes_bytes(two()->shards[0]).mapped, 0);
 }
 
+/* Each lane counts its own, and nothing is written where other lanes write. */
+static void lanes_count_for_themselves(void)
+{
+    const struct hak_settings *settings = hak_heap_default()->settings;
+    struct hak_shard *shard = two()->shards[0];
+    struct hak_large_counts before = hak_lanes_counts(shard);
+    uint64_t second = hak_large_counts(lane_of(0, 2)).takes;
+    char *run = take(0, 1);
+    hak_large_give(run, settings);
+    run = hak_large_take(lane_of(0, 2), LARGE, 1, HAK_ZERO_NO, settings);
+    hak_large_give(run, settings);
+    struct hak_large_counts now = hak_lanes_counts(shard);
+    EXPECT_EQ(now.takes, before.takes + 2);
+    EXPECT_EQ(now.gives, before.gives + 2);
+    EXPECT_EQ(hak_large_counts(lane_of(0, 2)).takes, second + 1);
+    EXPECT_EQ(hak_counter_read(&shard->counters, HAK_COUNTER_LARGE_TAKES), 0);
+    EXPECT_EQ(hak_counter_read(&shard->counters, HAK_COUNTER_LARGE_GIVES), 0);
+}
+
 /* A tick looks after some lanes; the next ticks after the others. */
 static void lanes_decay_by_turns(void)
 {
@@ -147,6 +166,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"each CPU has a lane of its own", each_cpu_has_its_own},
         {"free runs are shared", free_runs_are_shared},
+        {"each lane counts its own runs", lanes_count_for_themselves},
         {"lanes decay by turns", lanes_decay_by_turns},
         {"threads lose nothing", threads_lose_nothing},
         {"the shard of mode single has one lane", a_single_arena_has_one},
