@@ -108,21 +108,55 @@ void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, struct ha
 
 /* ---- the way home --------------------------------------------------------------------------- */
 
+/* Where objects go that leave a shard: each to its home; or those of its node nowhere, and all of
+ * another node to one shard there. Within a node objects may change their shard, and a post is a
+ * miss or two: sorted by homes, where a node has two L3s or twelve, a chain makes bundles of a few
+ * objects, and those of the ninth home and on go to slabs. */
+enum aim { HOMES, NODES };
+
 struct destination {
     unsigned home;
     struct hak_chain chain;
 };
 
-static struct destination *destination_of(struct destination *destinations, unsigned *used,
-                                          unsigned home, unsigned class_id)
+/* The chains that one chain is sorted into. */
+struct sorted {
+    const struct hak_shard *shard;
+    unsigned class_id;
+    enum aim aim;
+    unsigned used;
+    struct destination destinations[DESTINATIONS_MAX];
+    struct hak_chain kept;
+    struct hak_chain strays; /* of homes beyond DESTINATIONS_MAX */
+};
+
+static struct sorted sorted_none(const struct hak_shard *shard, unsigned class_id, enum aim aim)
 {
-    for (unsigned index = 0; index < *used; index++)
-        if (destinations[index].home == home)
-            return &destinations[index];
-    if (*used == DESTINATIONS_MAX)
+    return (struct sorted){.shard = shard,
+                           .class_id = class_id,
+                           .aim = aim,
+                           .kept = hak_magazine_empty(class_id),
+                           .strays = hak_magazine_empty(class_id)};
+}
+
+static bool is_on_node_of(const struct hak_shard *shard, unsigned home_id)
+{
+    const struct hak_shard *home = hak_shard_of_id(home_id);
+    return home != NULL && hak_shard_node(home) == hak_shard_node(shard);
+}
+
+static struct destination *destination_of(struct sorted *sorted, unsigned home)
+{
+    const struct hak_shard *shard = hak_shard_of_id(home);
+    for (unsigned index = 0; index < sorted->used; index++) {
+        struct destination *to = &sorted->destinations[index];
+        if (to->home == home || (sorted->aim == NODES && is_on_node_of(shard, to->home)))
+            return to;
+    }
+    if (sorted->used == DESTINATIONS_MAX)
         return NULL;
-    struct destination *fresh = &destinations[(*used)++];
-    *fresh = (struct destination){home, hak_magazine_empty(class_id)};
+    struct destination *fresh = &sorted->destinations[sorted->used++];
+    *fresh = (struct destination){home, hak_magazine_empty(sorted->class_id)};
     return fresh;
 }
 
@@ -151,64 +185,41 @@ static void post(struct hak_shard *sender, unsigned class_id, const struct desti
     hak_traffic_count(&sender->traffic, HAK_TRAFFIC_POSTED, home->id, count);
 }
 
-/* Which objects stay with the shard that freed them. */
-enum stay { NEAR_ONES_STAY, NONE_STAYS };
-
-/* The chains that one chain is sorted into. */
-struct sorted {
-    struct destination destinations[DESTINATIONS_MAX];
-    unsigned used;
-    struct hak_chain kept;
-    struct hak_chain strays; /* of homes beyond DESTINATIONS_MAX */
-};
-
-static bool is_on_node_of(const struct hak_shard *shard, unsigned home_id)
+static struct hak_chain *chain_for(struct sorted *sorted, unsigned home)
 {
-    const struct hak_shard *home = hak_shard_of_id(home_id);
-    return home != NULL && hak_shard_node(home) == hak_shard_node(shard);
-}
-
-static struct hak_chain *chain_for(struct sorted *sorted, const struct hak_shard *shard,
-                                   unsigned home, unsigned class_id, enum stay stay)
-{
-    if (stay == NEAR_ONES_STAY && is_on_node_of(shard, home))
+    if (sorted->aim == NODES && is_on_node_of(sorted->shard, home))
         return &sorted->kept;
-    home = heir_of(hak_shard_map_of(shard), home);
-    struct destination *to = destination_of(sorted->destinations, &sorted->used, home, class_id);
+    struct destination *to = destination_of(sorted, heir_of(hak_shard_map_of(sorted->shard), home));
     return to != NULL ? &to->chain : &sorted->strays;
 }
 
 /* One walk. It reads the page map once for each object, and looks for the home's chain only where
  * the home changes: neighbours in a chain usually have the same. */
-static void sort(struct sorted *sorted, const struct hak_shard *shard, unsigned class_id,
-                 struct hak_chain chain, enum stay stay)
+static void sort(struct sorted *sorted, struct hak_chain chain)
 {
-    sorted->used = 0;
-    sorted->kept = hak_magazine_empty(class_id);
-    sorted->strays = hak_magazine_empty(class_id);
     struct hak_chain *to = NULL;
     unsigned home = 0;
     void *object;
-    while ((object = pop(class_id, &chain)) != NULL) {
+    while ((object = pop(sorted->class_id, &chain)) != NULL) {
         unsigned found = hak_page_find(object).home;
         if (to == NULL || found != home)
-            to = chain_for(sorted, shard, home = found, class_id, stay);
+            to = chain_for(sorted, home = found);
         hak_magazine_push(to, object);
     }
 }
 
-static void post_all(struct hak_shard *shard, unsigned class_id, const struct sorted *sorted)
+static void post_all(struct hak_shard *shard, const struct sorted *sorted)
 {
     for (unsigned index = 0; index < sorted->used; index++)
-        post(shard, class_id, &sorted->destinations[index]);
-    hak_shard_give_to_slabs(class_id, sorted->strays);
+        post(shard, sorted->class_id, &sorted->destinations[index]);
+    hak_shard_give_to_slabs(sorted->class_id, sorted->strays);
 }
 
 void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    struct sorted sorted;
-    sort(&sorted, shard, class_id, chain, NONE_STAYS);
-    post_all(shard, class_id, &sorted);
+    struct sorted sorted = sorted_none(shard, class_id, HOMES);
+    sort(&sorted, chain);
+    post_all(shard, &sorted);
 }
 
 /* ---- foreign objects ---------------------------------------------------------- */
@@ -229,17 +240,16 @@ static void count_adopted(struct hak_shard *shard, unsigned class_id, struct hak
         hak_traffic_count(&shard->traffic, HAK_TRAFFIC_ADOPTED, home, length);
 }
 
-/* Within a node objects may change their shard: the chain goes to the transfer cache, where the
- * next refill looks first. Only objects of other nodes are sent home. */
+/* What stays goes to the transfer cache, where the next refill looks first. */
 static void adopt(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
 {
-    struct sorted sorted;
-    sort(&sorted, shard, class_id, chain, NEAR_ONES_STAY);
+    struct sorted sorted = sorted_none(shard, class_id, NODES);
+    sort(&sorted, chain);
     if (!hak_chain_is_empty(sorted.kept)) {
         count_adopted(shard, class_id, sorted.kept);
         hak_shard_accept(shard, class_id, sorted.kept);
     }
-    post_all(shard, class_id, &sorted);
+    post_all(shard, &sorted);
 }
 
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)

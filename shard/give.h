@@ -23,7 +23,7 @@ void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_
 bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 
 /* Takes a chain of foreign objects, not empty. By the settings' `remote` all of them go home, or
- * only those of other nodes, and this shard adopts the others. */
+ * only those of other nodes, which go to one shard of each node; this shard adopts the others. */
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 
 /* Takes foreign objects that nobody is to keep: to their slabs, or home if that may be on another

@@ -20,6 +20,8 @@
  *     fresh                       hak_pool_take_fresh, at an address that was unmapped
  *     refill                      hak_shard_refill: the sources in order, the neighbour's too
  *     release                     hak_shard_send_home (home: post), or the front's own overflow
+ *     POSTS_NEAR                  hak_shard_take_foreign: what goes to another node goes to any
+ *                                 shard there
  *     drain, reap                 hak_shard_drain, hak_heap_reap
  *     read_lock .. grace_wait     hak_grace_*: a wait, which stands for polls, of one call or many,
  *                                 ends when the sections that had begun have ended; sections that
@@ -76,6 +78,11 @@
 #define ADOPTS false
 #else
 #define ADOPTS true     /* an object of another shard may be kept */
+#endif
+#ifdef POSTS_NEAR
+#define NEAR true       /* or be sent to another shard, as if that were on its home's node */
+#else
+#define NEAR false
 #endif
 #define SHARDS 2
 #define HELD_MOST 2     /* objects with one thread */
@@ -547,13 +554,14 @@ inline refill()
     asked = 0
 }
 
-/* An object of another's is sent home, or adopted. */
+/* An object of another's is sent home, or to home's node, or adopted. */
 inline release()
 {
     if
-    :: HOME(object) != shard -> post(HOME(object), object)
+    :: HOME(object) != shard || NEAR -> asked = 1 - shard; post(asked, object)
     :: HOME(object) == shard || ADOPTS -> accept(shard, object)
-    fi
+    fi;
+    asked = 0
 }
 
 proctype thread(byte me)

@@ -88,7 +88,8 @@ static void sent_home(void)
     world_expect_nothing_lost();
 }
 
-/* Within a node objects may stay where they are freed, if the heap says so; never across nodes. */
+/* Within a node objects may stay where they are freed, if the heap says so; never across nodes.
+ * Those of another node go to one shard there, in one bundle. */
 static void adopted(void)
 {
     static const struct world_machine machine = {4, 2, 2, "cpu"}; /* node 0: 0 1, node 1: 2 3 */
@@ -111,9 +112,37 @@ static void adopted(void)
         EXPECT(home == map->shards[0]->id || home == map->shards[1]->id);
     }
     EXPECT(hak_inbox_is_empty(&map->shards[1]->inbox));
-    EXPECT_EQ(hak_bundle_count(map->shards[2]->inbox.head), 4);
-    EXPECT_EQ(hak_bundle_count(map->shards[3]->inbox.head), 4);
+    EXPECT_EQ(hak_bundle_count(map->shards[2]->inbox.head) +
+                  hak_bundle_count(map->shards[3]->inbox.head),
+              8);
+    EXPECT(hak_inbox_is_empty(&map->shards[2]->inbox) ||
+           hak_inbox_is_empty(&map->shards[3]->inbox));
     hak_shard_give_to_slabs(CLASS, kept);
+    world_expect_nothing_lost();
+}
+
+/* Also more homes on another node than a chain can be sorted by: none goes the long way to slabs. */
+static void many_homes_afar(void)
+{
+    enum { AFAR = 12, EACH = 4 };
+    static const struct world_machine machine = {2 * AFAR, AFAR, AFAR, "24"};
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL && map->count == 2 * AFAR);
+    struct hak_heap *heap = hak_heap_default();
+    struct hak_shard *sender = map->shards[0];
+    struct hak_chain chains[AFAR];
+    struct hak_chain mixed = hak_magazine_empty(CLASS);
+    for (unsigned i = 0; i < AFAR; i++)
+        chains[i] = world_chain(map->shards[AFAR + i], CLASS, EACH);
+    for (unsigned i = 0; i < AFAR * EACH; i++)
+        EXPECT(hak_magazine_push(&mixed, world_pop(&chains[i % AFAR])));
+    uint64_t posts = world_count(sender, HAK_COUNTER_FOREIGN_BUNDLES_HOME);
+    uint64_t objects = world_count(sender, HAK_COUNTER_FOREIGN_OBJECTS_HOME);
+    heap->settings_store.remote = HAK_REMOTE_ADOPT;
+    hak_shard_take_foreign(sender, CLASS, mixed);
+    heap->settings_store.remote = HAK_REMOTE_HOME;
+    EXPECT_EQ(world_count(sender, HAK_COUNTER_FOREIGN_BUNDLES_HOME) - posts, 1);
+    EXPECT_EQ(world_count(sender, HAK_COUNTER_FOREIGN_OBJECTS_HOME) - objects, AFAR * EACH);
     world_expect_nothing_lost();
 }
 
@@ -203,6 +232,7 @@ int main(int argc, char **argv)
         {"a mixed chain goes home, each object to its own", sent_home},
         {"adopted within the node, sent home across", adopted},
         {"objects that must not be kept go to slabs or home", given_up},
+        {"objects of many homes on another node travel together", many_homes_afar},
         {"near foreign objects stay with the front", near_foreign_is_kept},
         {"bad frees do no harm", bad_frees},
     };
