@@ -94,6 +94,7 @@ struct hak_learner {
     struct hak_cost cost;
     struct hak_huge huge; /* for segments to come */
     uint64_t tick_ns;
+    bool waits;                      /* the last tick followed a pause, and played no match */
     double budget_ns;                /* what trying other arms may cost */
     double predicted[HAK_ARM_COUNT]; /* of what was played, running sums: what cost.h said */
     double real[HAK_ARM_COUNT];      /* and what it was */

@@ -370,10 +370,13 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_settings *se
     learner->tick_ns = now_ns;
     hak_learner_turn(learner, now_ns);
     hak_learn_account_open(learner, now_ns);
+    /* The first call after a pause: what it cost to keep memory is known, and not yet whether the
+     * program uses it again. The next tick decides. */
+    learner->waits = !learner->waits && elapsed > MATCH_AGE_NS;
     for (uint32_t active = learner->active; active != 0; active &= active - 1) {
         unsigned key = hak_lowest_bit(active);
         learner->keys[key].begun = 0;
-        if (play(learner, settings, key, now_ns))
+        if (!learner->waits && play(learner, settings, key, now_ns))
             learner->active &= ~(1u << key);
     }
     tell_purges(learner, settings->audit, now_ns);

@@ -201,6 +201,46 @@ static void buckets_differ(void)
     EXPECT_EQ(arm_of(&one, BUCKET + 1), HAK_ARM_KEEP);
 }
 
+/* The first call after a pause comes before the memory is used again: then only what it cost to
+ * keep it is known. Here a page fault costs twelve times as much. */
+static void pauses_are_judged_by_their_ends(void)
+{
+    enum { OBJECTS = 8, PAUSE_MS = 800, FAULT_NS = 5000 };
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    for (unsigned i = 0; i < 100; i++)
+        hak_cost_saw_faults(&one.learner.cost, 1, FAULT_NS);
+    for (unsigned burst = 0; burst < 10; burst++) {
+        uintptr_t last = one.last_id;
+        for (unsigned i = 0; i < OBJECTS; i++)
+            give(&one, BUCKET, NEVER);
+        one.now_ns += 50 * ms_ns;
+        hak_learner_tick(&one.learner, &one.settings, MOST, one.now_ns);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+        one.now_ns += PAUSE_MS * ms_ns;
+        hak_learner_tick(&one.learner, &one.settings, MOST, one.now_ns);
+        EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+        for (unsigned i = 0; i < OBJECTS; i++)
+            hak_learner_reused(&one.learner, last += UNITS * 4096, one.now_ns);
+        one.now_ns += 50 * ms_ns;
+        hak_learner_tick(&one.learner, &one.settings, MOST, one.now_ns);
+    }
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_KEEP);
+}
+
+/* Nobody calls but after pauses: matches are played all the same. */
+static void pauses_do_not_stop_matches(void)
+{
+    new_world(&one, HAK_LEARN_ON, high_price);
+    for (unsigned i = 0; i < 40; i++) {
+        for (unsigned object = 0; object < 8; object++)
+            give(&one, BUCKET, NEVER);
+        one.now_ns += 800 * ms_ns;
+        hak_learner_tick(&one.learner, &one.settings, MOST, one.now_ns);
+    }
+    EXPECT_GE(one.learner.keys[BUCKET].matches, 19);
+    EXPECT_EQ(arm_of(&one, BUCKET), HAK_ARM_DONTNEED);
+}
+
 static void frozen_never_switches(void)
 {
     for (unsigned arm = HAK_ARM_KEEP; arm <= HAK_ARM_DONTNEED; arm += HAK_ARM_DONTNEED) {
@@ -451,6 +491,9 @@ int main(int argc, char **argv)
         {"within 2 s of a change another arm is in force", follows_changes},
         {"two learners that are fed oppositely learn opposite things", learners_differ},
         {"so do two buckets of one", buckets_differ},
+        {"memory that a pause left is judged when it is used again",
+         pauses_are_judged_by_their_ends},
+        {"where all calls follow pauses, matches are played", pauses_do_not_stop_matches},
         {"a frozen key never switches", frozen_never_switches},
         {"off and shadow do as the settings say", off_and_shadow_obey},
         {"arms that a cache does not know are never chosen", unknown_arms_are_not_chosen},
