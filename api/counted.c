@@ -45,20 +45,36 @@ static __attribute__((noinline)) void *malloc_counted_again(size_t size)
     return object != NULL ? object : hak_malloc_from_heap(size);
 }
 
-/* Pops a small object and counts it. NULL: the front's first magazine is empty, or the profiler may
- * want the object. */
+/* The front's count has been passed by this object: a wanted one takes its place. The front counts
+ * the bytes that were asked for. Any count will do if the chance of a sample follows from it. */
+static __attribute__((noinline)) HAK_COLD void *count_passed(size_t size, void *object)
+{
+    struct hak_front *front = hak_front_mine;
+    front->to_sample += (int64_t)size;
+    if (!hak_profiler_reached(&front->to_sample, size))
+        return object;
+    unsigned class_id = hak_size_class_known(size);
+    void *noted = hak_allocate_noted(class_id, size);
+    if (noted == NULL)
+        return object;
+    /* To where it came from; hak_release would look for it among what is free. */
+    if (!hak_magazine_put(&front->loaded[class_id], object, front->refused[class_id]))
+        hak_release(object);
+    return noted;
+}
+
+/* Pops a small object and counts it; NULL if there is none in the front's first magazine. A front
+ * that has objects can be written. */
 static inline void *pop_counted(size_t size)
 {
+    struct hak_front *front = hak_front_mine;
     if (hak_unlikely(!is_small(size)))
         return NULL;
-    unsigned class_id = hak_size_class_known(size);
-    int64_t left = hak_profiler_left - (int64_t)hak_classes[class_id].size;
-    if (hak_unlikely(left <= 0))
+    void *object = hak_front_pop(front, hak_size_class_known(size));
+    if (hak_unlikely(object == NULL))
         return NULL;
-    void *object = hak_front_pop(hak_front_mine, class_id);
-    if (hak_likely(object != NULL))
-        hak_profiler_left = left;
-    return object;
+    front->to_sample -= (int64_t)size;
+    return hak_likely(front->to_sample >= 0) ? object : count_passed(size, object);
 }
 
 /* used: the page of malloc names it in assembly, which link-time optimisation does not read. */

@@ -315,14 +315,14 @@ static bool release_large(void *object, struct hak_page page)
 static void release_other(void *object, struct hak_page page)
 {
     bool is_large = page.offset == HAK_PAGE_LARGE || page.offset == HAK_PAGE_WHALE;
-    hak_profiler_freed(object);
+    if (hak_profiler_keeps(object))
+        return;
     if (hak_unlikely(hak_misuse_is_checked()) && is_large)
         hak_doubt_clear(object, hak_usable_size(object));
     if (is_large && release_large(object, page))
         return;
-    if (page.offset == HAK_PAGE_SIDE && hak_beside_give(object))
-        return;
-    if (page.offset == HAK_PAGE_EMPTY && hak_empty_give(object))
+    if ((page.offset == HAK_PAGE_SIDE && hak_beside_give(object)) ||
+        (page.offset == HAK_PAGE_EMPTY && hak_empty_give(object)))
         return;
     if (hak_page_is_own(page)) {
         hak_owned_release(object);
@@ -393,9 +393,8 @@ static HAK_COLD void *out_of_memory(void)
     return NULL;
 }
 
-/* An object that the profile wants has a run to itself, by which free recognises it. NULL: the
- * caller goes on without noting it. */
-static HAK_COLD void *serve_noted(const struct request *request)
+/* What the profile wants has a run to itself, by which free recognises it. NULL: not noted. */
+static HAK_COLD void *serve_noted(const struct request *request, size_t counted)
 {
     struct request run = *request;
     if (run.class_id != HAK_CLASS_NONE) {
@@ -403,17 +402,18 @@ static HAK_COLD void *serve_noted(const struct request *request)
         run.runs_most = HAK_LARGE_MAX;
         run.class_id = HAK_CLASS_NONE;
     }
-    const struct hak_shard *shard = shard_here();
-    void *object = large(&run);
-    if (object != NULL)
-        hak_profiler_note(object, run.size, shard);
+    struct hak_profiler_wish wish;
+    hak_profiler_begin(&wish, run.size, counted, shard_here());
+    void *object = hak_profiler_reuse(&wish);
+    if (object == NULL && (object = large(&run)) != NULL)
+        hak_profiler_note(&wish, object);
     return object;
 }
 
 static void *serve(const struct request *request)
 {
     if (hak_unlikely(request->size <= PTRDIFF_MAX && hak_profiler_wants(request->size))) {
-        void *noted = serve_noted(request);
+        void *noted = serve_noted(request, request->size);
         if (noted != NULL)
             return noted;
     }
@@ -430,6 +430,12 @@ static void *serve_small(unsigned class_id, size_t alignment)
     const struct request request = {hak_classes[class_id].size, alignment, 0, HAK_ZERO_NO,
                                     class_id};
     return serve(&request);
+}
+
+void *hak_allocate_noted(unsigned class_id, size_t counted)
+{
+    const struct request request = {hak_classes[class_id].size, 1, 0, HAK_ZERO_NO, class_id};
+    return serve_noted(&request, counted);
 }
 
 static void *serve_large(size_t size, size_t alignment, enum hak_zero zero)

@@ -16,8 +16,12 @@
  * size > PTRDIFF_MAX. */
 void *hak_allocate(size_t size);
 
-/* The same for an object that realloc grows: above HAK_LARGE_GROWN_MAX it is a whale, whose pages
- * can move without a copy. */
+/* An object of a class that the heap profile notes: `counted` bytes were counted for it. NULL: none
+ * is to be had. */
+HAK_COLD void *hak_allocate_noted(unsigned class_id, size_t counted);
+
+/* As hak_allocate, for an object that realloc grows: above HAK_LARGE_GROWN_MAX it is a whale, whose
+ * pages can move without a copy. */
 void *hak_allocate_growing(size_t size);
 
 /* As hak_allocate, but zeroed. Memory that is known to be zero is not cleared again. */

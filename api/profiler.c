@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "api/mine.h"
+#include "api/misuse.h"
 #include "api/options.h"
 #include "api/wake.h"
 #include "hakmem.h"
@@ -21,7 +23,9 @@
 #include "os/secret.h"
 #include "os/stack.h"
 #include "stats/chance.h"
+#include "tiers/large_segment.h"
 #include "tiers/meta.h"
+#include "tiers/page_map.h"
 #include "tiers/size_class.h"
 
 enum {
@@ -39,9 +43,10 @@ static struct {
     const char *path;           /* as the option has it; NULL: none */
     uint32_t written;           /* files, by signals */
     bool is_child;
+    uint64_t seed; /* of draws */
 } profile;
 
-HAK_TLS int64_t hak_profiler_left;
+HAK_TLS int64_t hak_profiler_left = -1;
 uint64_t hak_profiler_rate;
 
 /* ---- notes ---------------------------------------------------------------------------------- */
@@ -121,61 +126,104 @@ static struct hak_profile tables_now(void)
     return now;
 }
 
-/* Bytes to the next wanted one, at least 1. relaxed: draws of two threads may come in any order */
+/* Whole bytes before the next wanted one. relaxed: draws of two threads may come in any order */
 static int64_t draw(void)
 {
-    enum { LEAST = 1 };
     static uint64_t draws;
-    uint64_t state = hak_os_secret(HAK_SECRET_OF_SAMPLES);
-    state += __atomic_add_fetch(&draws, 1, __ATOMIC_RELAXED);
-    double bytes = hak_chance_bytes(hak_chance_scatter(&state), (double)hak_profiler_rate);
-    return (int64_t)bytes + LEAST;
+    uint64_t state = profile.seed + __atomic_add_fetch(&draws, 1, __ATOMIC_RELAXED);
+    return (int64_t)hak_chance_bytes(hak_chance_scatter(&state), (double)hak_profiler_rate);
 }
 
-bool hak_profiler_reached(size_t size)
+bool hak_profiler_reached(int64_t *left, size_t size)
 {
-    if (hak_profiler_left == 0) {
-        hak_profiler_left = draw();
-        if (hak_profiler_lets_pass(size))
+    if (*left < 0) {
+        *left = draw();
+        if (*left >= (int64_t)size) {
+            *left -= (int64_t)size;
             return false;
+        }
     }
     struct hak_profile tables = tables_now();
     bool has_room = tables.header == NULL || hak_profile_has_room(&tables);
     /* Where the next one lies is counted from the end of this object: the process has no memory. */
-    hak_profiler_left = draw();
+    *left = draw();
     return has_room;
 }
 
-void hak_profiler_note(const void *object, size_t size, const struct hak_shard *shard)
+/* The stack, without wanting what the unwinder allocates. */
+static unsigned take_stack(uint64_t *stack)
 {
-    uint64_t stack[HAK_PROFILE_DEPTH_MAX];
-    struct hak_profile_sample sample = {
-        .object = object,
+    struct hak_front *front = hak_mine_front();
+    int64_t left = hak_profiler_left;
+    int64_t left_of_front = front != NULL ? front->to_sample : 0;
+    hak_profiler_left = INT64_MAX;
+    if (front != NULL)
+        front->to_sample = INT64_MAX;
+    unsigned depth = hak_os_stack(stack, HAK_PROFILE_DEPTH_MAX);
+    hak_profiler_left = left;
+    if (front != NULL)
+        front->to_sample = left_of_front;
+    return depth;
+}
+
+void hak_profiler_begin(struct hak_profiler_wish *wish, size_t size, size_t counted,
+                        const struct hak_shard *shard)
+{
+    int saved = errno;
+    wish->sample = (struct hak_profile_sample){
         .size = size,
-        .scale = 1 / hak_chance_of(size, (double)hak_profiler_rate),
-        .stack = stack,
+        .scale = 1 / hak_chance_of(counted, (double)hak_profiler_rate),
+        .stack = wish->stack,
+        .depth = take_stack(wish->stack),
         .shard = shard->id,
         .node = hak_shard_node(shard),
+        /* What is freed is to be cleared, if misuse is checked. */
+        .may_rest = size <= HAK_LARGE_UNIT && !hak_misuse_is_checked(),
     };
+    errno = saved;
+}
+
+void *hak_profiler_reuse(struct hak_profiler_wish *wish)
+{
+    if (!wish->sample.may_rest)
+        return NULL;
+    lock();
+    void *object = are_ours() ? hak_profile_reuse(&profile.tables, &wish->sample) : NULL;
+    unlock();
+    if (object != NULL)
+        HAK_PROBE3(sample, object, wish->sample.size, wish->sample.shard);
+    return object;
+}
+
+/* Only a run is a whole page: while another thread forks an object may lie anywhere. */
+static bool is_run(const void *object)
+{
+    struct hak_page page = hak_page_find(object);
+    return page.class_id == HAK_CLASS_NONE && page.offset == HAK_PAGE_LARGE;
+}
+
+void hak_profiler_note(struct hak_profiler_wish *wish, const void *object)
+{
     int saved = errno;
-    int64_t left = hak_profiler_left;
-    hak_profiler_left = INT64_MAX; /* what the unwinder allocates is not wanted */
-    sample.depth = hak_os_stack(stack, HAK_PROFILE_DEPTH_MAX);
-    hak_profiler_left = left;
-    HAK_PROBE3(sample, object, size, shard->id);
+    wish->sample.object = object;
+    wish->sample.may_rest &= is_run(object);
+    HAK_PROBE3(sample, object, wish->sample.size, wish->sample.shard);
     lock();
     if (make_tables() && are_ours())
-        hak_profile_add(&profile.tables, &sample);
+        hak_profile_add(&profile.tables, &wish->sample);
     unlock();
     errno = saved;
 }
 
-void hak_profiler_note_free(const void *object)
+bool hak_profiler_note_free(const void *object)
 {
     lock();
-    if (are_ours())
-        hak_profile_remove(&profile.tables, object);
+    enum hak_profile_freed freed =
+        are_ours() ? hak_profile_remove(&profile.tables, object) : HAK_PROFILE_OF_HEAP;
     unlock();
+    if (freed == HAK_PROFILE_RESTED)
+        hak_misuse("free", object, HAK_MISUSE_FREED);
+    return freed != HAK_PROFILE_OF_HEAP;
 }
 
 uint32_t hak_profiler_take(const void *object)
@@ -197,8 +245,11 @@ void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
             hak_profile_drop(&profile.tables, noted);
         unlock();
     }
-    if (now != NULL && size <= PTRDIFF_MAX && hak_profiler_wants(size))
-        hak_profiler_note(now, size, shard);
+    if (now == NULL || size > PTRDIFF_MAX || !hak_profiler_wants(size))
+        return;
+    struct hak_profiler_wish wish;
+    hak_profiler_begin(&wish, size, size, shard);
+    hak_profiler_note(&wish, now);
 }
 
 /* ---- what comes of it ----------------------------------------------------------------------- */
@@ -363,6 +414,7 @@ void hak_profiler_start(void)
     if (hak_options.profile_bytes == 0)
         return;
     hak_os_stack_prepare();
+    profile.seed = hak_os_secret(HAK_SECRET_OF_SAMPLES);
     if (hak_options.profile_file != NULL)
         profile.path = keep(hak_options.profile_file);
     obey_signal(hak_options.profile_signal);

@@ -8,7 +8,8 @@
  *
  * An object that is noted gets a run of the large tier, however small it is: so its free is slow,
  * and looks here, while the frees of all others pay nothing. In exchange a noted object takes 4 KiB
- * at least, less than a hundredth of the heap at a rate of 512 KiB.
+ * at least, less than a hundredth of the heap at a rate of 512 KiB. A few of these pages rest when
+ * they are freed, and serve the next samples (stats/profile.h).
  *
  * Off, it costs a look at a word in slow calls. */
 #ifndef HAK_API_PROFILER_H
@@ -32,12 +33,27 @@ void hak_profiler_after_fork(void);
 
 struct hak_shard;
 
-/* Notes a wanted object of the shard with the stack of its caller. Outside the heap, under no
- * lock. */
-HAK_COLD void hak_profiler_note(const void *object, size_t size, const struct hak_shard *shard);
+/* A wanted object that there is not yet: what will be known of it, and the stack of its caller. */
+struct hak_profiler_wish {
+    struct hak_profile_sample sample;
+    uint64_t stack[HAK_PROFILE_DEPTH_MAX];
+};
 
-/* An object above HAK_MID_MAX, or a run, may have been noted and is about to be freed. */
-HAK_COLD void hak_profiler_note_free(const void *object);
+/* Fills in a wish for an object of `size` bytes of the shard, for which `counted` bytes were
+ * counted. */
+HAK_COLD void hak_profiler_begin(struct hak_profiler_wish *wish, size_t size, size_t counted,
+                                 const struct hak_shard *shard);
+
+/* Memory of one kernel page that an earlier such object had, with the wish noted; NULL: there is
+ * none. The first must be outside the heap, under no lock, as the others. */
+HAK_COLD void *hak_profiler_reuse(struct hak_profiler_wish *wish);
+
+/* Notes the object of a wish. */
+HAK_COLD void hak_profiler_note(struct hak_profiler_wish *wish, const void *object);
+
+/* An object above HAK_MID_MAX, or a run, may have been noted and is about to be freed: whether its
+ * memory is the profile's then, or was already, which is told. */
+HAK_COLD bool hak_profiler_note_free(const void *object);
 
 /* One that may have been noted is about to be resized, and perhaps moved: what hak_profiler_resized
  * is to be told, 0: it was not. */
@@ -47,7 +63,9 @@ HAK_COLD uint32_t hak_profiler_take(const void *object);
 HAK_COLD void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
                                    const struct hak_shard *shard);
 
-/* Bytes that the calling thread may allocate before it reaches the wanted one; 0: it has not begun.
+/* Bytes that the calling thread may allocate before it reaches the wanted one; < 0: it has not
+ * begun. What malloc and new pop from the thread's own front counts there instead (to_sample):
+ * which of the counts an object falls to depends on neither, so together they are as good as one.
  * No more than that is thread-local: there is little room for such data in a library that may be
  * opened late. */
 extern HAK_HIDDEN HAK_TLS int64_t hak_profiler_left;
@@ -55,8 +73,9 @@ extern HAK_HIDDEN HAK_TLS int64_t hak_profiler_left;
 /* Written by the thread that starts the library; 0: off. */
 extern HAK_HIDDEN uint64_t hak_profiler_rate;
 
-/* The wanted byte has been reached: true, and the next one is drawn; or the thread begins. */
-HAK_COLD bool hak_profiler_reached(size_t size);
+/* Fewer than `size` bytes are left in a count: true, the wanted one was among them and the next one
+ * is drawn; or the count begins. */
+HAK_COLD bool hak_profiler_reached(int64_t *left, size_t size);
 
 static inline bool hak_profiler_is_on(void)
 {
@@ -68,7 +87,7 @@ static inline bool hak_profiler_is_on(void)
 static inline bool hak_profiler_lets_pass(size_t size)
 {
     int64_t left = hak_profiler_left - (int64_t)size;
-    if (hak_unlikely(left <= 0))
+    if (hak_unlikely(left < 0))
         return false;
     hak_profiler_left = left;
     return true;
@@ -84,13 +103,12 @@ static inline void hak_profiler_uncount(size_t size)
 static inline bool hak_profiler_wants(size_t size)
 {
     return hak_unlikely(hak_profiler_is_on()) && !hak_profiler_lets_pass(size) &&
-           hak_profiler_reached(size);
+           hak_profiler_reached(&hak_profiler_left, size);
 }
 
-static inline void hak_profiler_freed(const void *object)
+static inline bool hak_profiler_keeps(const void *object)
 {
-    if (hak_unlikely(hak_profile_may_hold(object)))
-        hak_profiler_note_free(object);
+    return hak_unlikely(hak_profile_may_hold(object)) && hak_profiler_note_free(object);
 }
 
 static inline uint32_t hak_profiler_hold(const void *object)

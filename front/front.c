@@ -46,6 +46,7 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
     front->refused[HAK_CLASS_NONE] = HAK_MAGAZINE_OVERFULL;
     front->near = HAK_FRONT_NOWHERE;
     front->leaf = hak_page_map.nothing;
+    front->to_sample = -1;
     front->sequence = sequence;
     front->wishes_seen = __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED); /* relaxed: a wish */
     hak_front_attach(front, shard);

@@ -41,6 +41,8 @@ struct hak_front {
     uint32_t sequence;                 /* ordinal of the thread in the process */
     uint64_t near;                     /* begin of the 4 GiB of the last free, and */
     const uint32_t *leaf;              /* their leaf of the page map; see hak_front_knows */
+    int64_t to_sample;                 /* of a thread's front, while the heap profile counts: bytes
+                                          to pop before the next sample; < 0: it has not begun */
     uint32_t refused[HAK_CLASS_COUNT]; /* hak_magazine_refused of each class */
     struct hak_shard *shard;
     struct hak_shard *pinned; /* the shard that the thread asked for, or NULL */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "os/compiler.h"
+
 static const double LN_2 = 0.693147180559945309417;
 static const double SQRT_2 = 1.41421356237309504880;
 static const double STEPS = 0x1p53; /* of a random number in [0, 1) */
@@ -11,10 +13,13 @@ static const double STEPS = 0x1p53; /* of a random number in [0, 1) */
 enum {
     MANTISSA_BITS = 52,
     EXPONENT_BIAS = 1023,
-    HALVINGS = 6,
 };
 
-static const double FAR = 40; /* exp(-40) is negligible beside 1 */
+static const double FAR = 40;     /* exp(-40) is negligible beside 1 */
+static const double NEAR = 0.125; /* up to here a short series serves */
+
+/* Of the series of artanh, the last term first: divisions would take longer than all the rest. */
+static const double odd[] = {1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1};
 
 double hak_chance_ln(double x)
 {
@@ -32,10 +37,13 @@ double hak_chance_ln(double x)
     double z = (mantissa - 1) / (mantissa + 1);
     double square = z * z;
     double sum = 0;
-    for (int power = 15; power >= 1; power -= 2)
-        sum = sum * square + 1.0 / power;
+    for (unsigned i = 0; i < HAK_ARRAY_LENGTH(odd); i++)
+        sum = sum * square + odd[i];
     return 2 * z * sum + exponent * LN_2;
 }
+
+/* Of x - x^2/2! + x^3/3! - ... = x (1 - x/2 (1 - x/3 (1 - ...))), from the inside out. */
+static const double parts[] = {1.0 / 9, 1.0 / 8, 1.0 / 7, 1.0 / 6, 1.0 / 5, 1.0 / 4, 1.0 / 3, 0.5};
 
 /* 1 - exp(-x) = 2 y - y^2 for y = 1 - exp(-x/2): halves x until a short series is exact enough. */
 double hak_chance_of(size_t bytes, double rate)
@@ -43,14 +51,15 @@ double hak_chance_of(size_t bytes, double rate)
     double x = (double)bytes / rate;
     if (x > FAR)
         return 1;
-    double small = x / (1 << HALVINGS);
-    double term = small;
-    double chance = 0;
-    for (int power = 2; power <= 14; power++) {
-        chance += term;
-        term *= -small / power;
-    }
-    for (int i = 0; i < HALVINGS; i++)
+    unsigned halvings = 0;
+    double small = x;
+    for (; small > NEAR; small /= 2)
+        halvings++;
+    double chance = 1;
+    for (unsigned i = 0; i < HAK_ARRAY_LENGTH(parts); i++)
+        chance = 1 - small * parts[i] * chance;
+    chance *= small;
+    for (unsigned i = 0; i < halvings; i++)
         chance = chance * (2 - chance);
     return chance;
 }

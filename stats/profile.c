@@ -54,6 +54,11 @@ static struct {
     uint32_t frames;
     uint32_t used;   /* entries of `live` ever used; entry 0 is never used */
     uint32_t unused; /* a list of entries that are free again */
+    struct rest {    /* a ring: the one that has rested longest is used next */
+        uint32_t first;
+        uint32_t count;
+        uint32_t entries[HAK_PROFILE_REST_MOST];
+    } rests[HAK_PROFILE_REST_LISTS];
 } tables;
 
 enum { SLOTS = 2 * HAK_PROFILE_ROWS };
@@ -125,11 +130,19 @@ static void add_to(struct hak_profile_row *row, enum hak_profile_figure figure, 
 
 struct live {
     const void *object;
-    uint64_t objects; /* what it added to its row, */
+    uint64_t objects; /* what it added to its row, 0: it rests; */
     uint64_t bytes;
-    uint32_t row;
+    uint16_t row;
+    uint16_t home; /* the shard whose next sample may have its memory, 0: none */
     uint32_t next; /* in its bucket, or among the unused */
 };
+
+_Static_assert(HAK_PROFILE_ROWS <= UINT16_MAX + 1, "a row's number fits its field");
+
+static struct rest *rest_of(unsigned shard)
+{
+    return &tables.rests[shard % HAK_PROFILE_REST_LISTS];
+}
 
 static uint32_t *bucket_of(const void *object)
 {
@@ -208,6 +221,21 @@ bool hak_profile_has_room(const struct hak_profile *profile)
     return has_room;
 }
 
+/* Notes what an object of the row stands for. */
+static void fill(struct live *live, struct hak_profile *profile, struct hak_profile_row *row,
+                 const struct hak_profile_sample *sample)
+{
+    live->objects = (uint64_t)(sample->scale * HAK_PROFILE_FRACTION + 0.5);
+    live->bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5);
+    live->row = (uint16_t)(row - profile->rows);
+    live->home = sample->may_rest ? (uint16_t)sample->shard : 0;
+    add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
+    add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
+    add_to(row, HAK_PROFILE_TOTAL_OBJECTS, live->objects);
+    add_to(row, HAK_PROFILE_TOTAL_BYTES, live->bytes);
+    add_to(row, HAK_PROFILE_SAMPLED, 1);
+}
+
 void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sample *sample)
 {
     uint32_t entry = make_tables() ? take_entry() : 0;
@@ -218,19 +246,24 @@ void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sampl
             give_entry(entry);
         return;
     }
-    struct live *live = &tables.live[entry];
-    *live = (struct live){
-        .object = sample->object,
-        .objects = (uint64_t)(sample->scale * HAK_PROFILE_FRACTION + 0.5),
-        .bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5),
-        .row = (uint32_t)(row - profile->rows),
-    };
-    add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
-    add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
-    add_to(row, HAK_PROFILE_TOTAL_OBJECTS, live->objects);
-    add_to(row, HAK_PROFILE_TOTAL_BYTES, live->bytes);
-    add_to(row, HAK_PROFILE_SAMPLED, 1);
+    tables.live[entry].object = sample->object;
+    fill(&tables.live[entry], profile, row, sample);
     put(entry);
+}
+
+void *hak_profile_reuse(struct hak_profile *profile, const struct hak_profile_sample *sample)
+{
+    struct rest *rest = rest_of(sample->shard);
+    if (rest->count <= HAK_PROFILE_REST_LEAST)
+        return NULL;
+    struct live *live = &tables.live[rest->entries[rest->first]];
+    struct hak_profile_row *row = live->home == sample->shard ? find_row(profile, sample) : NULL;
+    if (row == NULL)
+        return NULL;
+    rest->first = (rest->first + 1) % HAK_PROFILE_REST_MOST;
+    rest->count--;
+    fill(live, profile, row, sample);
+    return (void *)(uintptr_t)live->object;
 }
 
 bool hak_profile_may_hold(const void *object)
@@ -249,9 +282,10 @@ uint32_t hak_profile_take(const void *object)
     while (*link != 0 && tables.live[*link].object != object)
         link = &tables.live[*link].next;
     uint32_t entry = *link;
-    if (entry != 0)
-        /* relaxed: as in hak_profile_add */
-        __atomic_store_n(link, tables.live[entry].next, __ATOMIC_RELAXED);
+    if (entry == 0 || tables.live[entry].objects == 0)
+        return 0;
+    /* relaxed: as in hak_profile_add */
+    __atomic_store_n(link, tables.live[entry].next, __ATOMIC_RELAXED);
     return entry;
 }
 
@@ -260,21 +294,46 @@ void hak_profile_put_back(uint32_t sample)
     put(sample);
 }
 
-void hak_profile_drop(struct hak_profile *profile, uint32_t sample)
+static void take_off(struct hak_profile *profile, const struct live *live)
 {
-    struct live *live = &tables.live[sample];
     struct hak_profile_row *row = &profile->rows[live->row];
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, -live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, -live->bytes);
-    live->object = NULL;
+}
+
+void hak_profile_drop(struct hak_profile *profile, uint32_t sample)
+{
+    take_off(profile, &tables.live[sample]);
+    tables.live[sample].object = NULL;
     give_entry(sample);
 }
 
-void hak_profile_remove(struct hak_profile *profile, const void *object)
+/* The entry of an object, 0: none. */
+static uint32_t find(const void *object)
 {
-    uint32_t entry = hak_profile_take(object);
-    if (entry != 0)
-        hak_profile_drop(profile, entry);
+    uint32_t entry = tables.buckets != NULL ? *bucket_of(object) : 0;
+    while (entry != 0 && tables.live[entry].object != object)
+        entry = tables.live[entry].next;
+    return entry;
+}
+
+enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const void *object)
+{
+    uint32_t entry = find(object);
+    struct live *live = &tables.live[entry];
+    if (entry == 0)
+        return HAK_PROFILE_OF_HEAP;
+    if (live->objects == 0)
+        return HAK_PROFILE_RESTED;
+    struct rest *rest = rest_of(live->home);
+    if (live->home == 0 || rest->count == HAK_PROFILE_REST_MOST) {
+        hak_profile_drop(profile, hak_profile_take(object));
+        return HAK_PROFILE_OF_HEAP;
+    }
+    take_off(profile, live);
+    live->objects = 0;
+    rest->entries[(rest->first + rest->count++) % HAK_PROFILE_REST_MOST] = entry;
+    return HAK_PROFILE_RESTS;
 }
 
 static void unmap(void *memory, size_t size)

@@ -10,6 +10,11 @@
  * fixed size in addresses; what has no room is counted as lost. Their pages are touched as they are
  * needed.
  *
+ * A small object that is sampled has a piece of memory to itself. A few such pieces rest when their
+ * objects are freed, for the next samples of the same shard (hak_profile_reuse): the heap is not
+ * asked, and the piece is still in the cache. Their addresses stay among those that are found, so a
+ * second free is.
+ *
  * A sample stands for more than itself: for `scale` objects (stats/chance.h). Figures are sums of
  * these estimates, so readers need no correction. */
 #ifndef HAK_STATS_PROFILE_H
@@ -31,6 +36,9 @@ enum {
     HAK_PROFILE_ROWS = 1 << 16,
     HAK_PROFILE_FRAMES = 1 << 20,
     HAK_PROFILE_SAMPLES = 1 << 18, /* that live */
+    HAK_PROFILE_REST_LISTS = 16,   /* lists of pieces that rest, by shard, */
+    HAK_PROFILE_REST_MOST = 16,    /* and pieces in each; */
+    HAK_PROFILE_REST_LEAST = 4,    /* of so many none is used, so that a second free meets it */
     HAK_PROFILE_FRACTION = 1024,   /* objects are counted in such parts */
 };
 
@@ -79,6 +87,7 @@ struct hak_profile_sample {
     unsigned depth;
     unsigned shard;
     int node;
+    bool may_rest; /* its piece of memory, when it is freed */
 };
 
 /* Bytes of all tables together. */
@@ -90,15 +99,24 @@ struct hak_profile hak_profile_lay_out(void *memory, uint64_t rate);
 /* Notes a sample; under the caller's lock. */
 void hak_profile_add(struct hak_profile *profile, const struct hak_profile_sample *sample);
 
+/* The same for a sample that may rest and has no object yet: it gets a piece of memory that rests,
+ * which is returned. NULL: nothing is noted, for none of its shard does. Under the lock, too. */
+void *hak_profile_reuse(struct hak_profile *profile, const struct hak_profile_sample *sample);
+
 /* Whether the object may be one that was sampled. No lock. */
 bool hak_profile_may_hold(const void *object);
 
-/* The object is freed; does nothing if it was not sampled. Under the caller's lock, as the
- * following. */
-void hak_profile_remove(struct hak_profile *profile, const void *object);
+enum hak_profile_freed {
+    HAK_PROFILE_OF_HEAP, /* the heap may have it back, sampled or not */
+    HAK_PROFILE_RESTS,   /* its memory rests now */
+    HAK_PROFILE_RESTED,  /* it did already: freed twice */
+};
 
-/* Removes a sample from those that can be found, while its object may move; 0: it was not sampled.
- * Afterwards it is dropped or put back. */
+/* The object is freed. Under the caller's lock, as the following. */
+enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const void *object);
+
+/* Removes a sample from those that can be found, while its object may move; 0: it was not sampled, or
+ * rests. Afterwards it is dropped or put back. */
 uint32_t hak_profile_take(const void *object);
 void hak_profile_drop(struct hak_profile *profile, uint32_t sample);
 void hak_profile_put_back(uint32_t sample);

@@ -30,7 +30,7 @@ fi
 # What a front of the thread serves, and what one of the CPU.
 names="hakmem_malloc hakmem_free malloc_again/cpu free_again/cpu"
 pair_limit=48
-counted_limit=60
+counted_limit=52
 number=0
 failed=0
 

@@ -104,6 +104,54 @@ static void taken_and_put_back(void)
     EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 0);
 }
 
+/* Pieces of memory rest for samples of their shard, are found meanwhile, and are few. */
+static void rest_and_are_reused(void)
+{
+    struct hak_profile_sample sample = {
+        .object = (void *)0x10000,
+        .size = 10,
+        .scale = 2,
+        .stack = here,
+        .depth = 3,
+        .shard = 1,
+        .node = -1,
+        .may_rest = true,
+    };
+    begin();
+    EXPECT(hak_profile_reuse(&profile, &sample) == NULL);
+    hak_profile_add(&profile, &sample);
+    EXPECT_EQ(hak_profile_remove(&profile, (void *)0x10000), HAK_PROFILE_RESTS);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 0);
+    EXPECT(hak_profile_may_hold((void *)0x10000));
+    EXPECT_EQ(hak_profile_take((void *)0x10000), 0);
+    EXPECT_EQ(hak_profile_remove(&profile, (void *)0x10000), HAK_PROFILE_RESTED);
+    sample.shard = 1 + HAK_PROFILE_REST_LISTS; /* another one with the same list */
+    EXPECT(hak_profile_reuse(&profile, &sample) == NULL);
+    EXPECT_EQ(profile.header->rows, 1);
+    sample.shard = 1;
+    EXPECT(hak_profile_reuse(&profile, &sample) == NULL); /* too few */
+    sample.stack = there;
+    for (uintptr_t i = 2; i < HAK_PROFILE_REST_MOST + 3; i++) {
+        sample.object = (void *)(i << 16);
+        hak_profile_add(&profile, &sample);
+    }
+    unsigned resting = 0;
+    for (uintptr_t i = 2; i < HAK_PROFILE_REST_MOST + 3; i++)
+        resting += hak_profile_remove(&profile, (void *)(i << 16)) == HAK_PROFILE_RESTS;
+    EXPECT_EQ(resting, HAK_PROFILE_REST_MOST - 1);
+    EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 0);
+    EXPECT(hak_profile_reuse(&profile, &sample) == (void *)0x10000);
+    EXPECT(hak_profile_reuse(&profile, &sample) == (void *)0x20000);
+    EXPECT_EQ(figure(0, HAK_PROFILE_SAMPLED), 1);
+    EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 40);
+    while (hak_profile_reuse(&profile, &sample) != NULL)
+        resting--;
+    EXPECT_EQ(resting, HAK_PROFILE_REST_LEAST + 1);
+    hak_profile_forget();
+    EXPECT(hak_profile_reuse(&profile, &sample) == NULL);
+    EXPECT_EQ(hak_profile_remove(&profile, (void *)0x10000), HAK_PROFILE_OF_HEAP);
+}
+
 static void largest_first(void)
 {
     const struct hak_profile_row *row = NULL;
@@ -179,6 +227,7 @@ int main(int argc, char **argv)
         {"a row for each stack and shard counts live and all objects", rows_by_stack_and_shard},
         {"samples without room are counted as lost", what_has_no_room_is_lost_and_told},
         {"a sample is taken out, and put back", taken_and_put_back},
+        {"small pieces rest and are used again", rest_and_are_reused},
         {"rows come by size, equal ones in order", largest_first},
         {"the profile is written in gperftools' format", is_written_as_gperftools_does},
         {"no published number is trusted", nothing_published_is_trusted},
