@@ -12,6 +12,7 @@
 #include "api/malloc_slow.h"
 #include "api/mine.h"
 #include "api/misuse.h"
+#include "api/profiler.h"
 #include "api/publish.h"
 #include "api/wake.h"
 #include "front/fronts.h"
@@ -109,9 +110,17 @@ HAK_PUBLIC void *hakmem_malloc_direct(size_t size)
     void *object = NULL;
     hak_start();
     /* With HAKMEM_MISUSE=check fronts hold nothing, and the plain functions do the same. */
-    if (size <= HAK_MID_MAX && !hak_misuse_is_checked() && hak_heap_enter()) {
-        object = take_packed(shard_here(), hak_size_class_known(size));
-        hak_publish_leave_heap();
+    if (size <= HAK_MID_MAX && !hak_misuse_is_checked()) {
+        unsigned class_id = hak_size_class_known(size);
+        size_t counted = hak_classes[class_id].size;
+        if (hak_profiler_wants(counted))
+            object = hak_allocate_noted(class_id, counted);
+        if (object == NULL && hak_heap_enter()) {
+            object = take_packed(shard_here(), class_id);
+            hak_publish_leave_heap();
+        }
+        if (object == NULL && hak_unlikely(hak_profiler_is_on()))
+            hak_profiler_uncount(counted); /* malloc counts it */
     }
     return object != NULL ? object : hakmem_malloc(size);
 }

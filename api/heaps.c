@@ -19,6 +19,7 @@
 #include "api/options.h"
 #include "api/own_objects.h"
 #include "api/placing.h"
+#include "api/profiler.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "hakmem.h"
@@ -285,9 +286,13 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_optio
 
 HAK_PUBLIC int hakmem_heap_destroy(struct hakmem_heap *heap)
 {
+    unsigned number = heap != NULL ? inner(heap)->number : 0;
     enum hak_own_end end = heap != NULL ? hak_own_heap_end(inner(heap)) : HAK_OWN_NOT_LIVE;
-    if (end == HAK_OWN_ENDED)
+    if (end == HAK_OWN_ENDED) {
+        if (hak_unlikely(hak_profiler_is_on()))
+            hak_profiler_forget_heap(number);
         return 0;
+    }
     errno = end == HAK_OWN_BUSY ? EBUSY : EINVAL;
     return -1;
 }
@@ -341,6 +346,26 @@ static HAK_COLD void tell_of_soft_limit(struct hak_own_heap *own)
     errno = saved;
 }
 
+static struct hak_profiler_place profiled_place(const struct hak_own_heap *own, const void *object)
+{
+    int node = HAK_NODE_ANY;
+    int shard = hak_owned_place_of(object, &node);
+    return (struct hak_profiler_place){(unsigned)shard + 1, node, own->number};
+}
+
+/* The free of each object of such a heap looks into the profile: it needs no run to itself. */
+static HAK_COLD void profile_taken(const struct hak_own_heap *own,
+                                   const struct hak_own_request *request, const void *object)
+{
+    size_t size =
+        request->class_id != HAK_CLASS_NONE ? hak_classes[request->class_id].size : request->size;
+    if (!hak_profiler_wants(size))
+        return;
+    struct hak_profiler_wish wish;
+    hak_profiler_begin(&wish, size, size, profiled_place(own, object));
+    hak_profiler_note(&wish, object);
+}
+
 static void *take(struct hakmem_heap *heap, const struct hak_own_request *request)
 {
     struct hak_own_heap *own = inner(heap);
@@ -351,6 +376,8 @@ static void *take(struct hakmem_heap *heap, const struct hak_own_request *reques
         object = take_again(own, request, &must_tell);
     if (hak_unlikely(object == NULL))
         errno = hak_own_heap_is_live(own) ? ENOMEM : EINVAL;
+    else if (hak_unlikely(hak_profiler_is_on()))
+        profile_taken(own, request, object);
     if (hak_unlikely(must_tell))
         tell_of_soft_limit(own);
     return object;
@@ -443,7 +470,12 @@ void *hak_heaps_resize(void *object, size_t usable, size_t size)
         hak_owned_release(object);
         return NULL;
     }
+    uint32_t noted = hak_profiler_hold(object);
     struct resized resized = resize_in_place(object, size);
+    if (resized.in_place && hak_unlikely(hak_profiler_is_on()))
+        hak_profiler_resized(noted, object, size, profiled_place(resized.heap, object));
+    else if (hak_unlikely(noted != 0))
+        hak_profiler_settle(noted, false);
     if (hak_unlikely(resized.is_free))
         hak_misuse("realloc", object, HAK_MISUSE_FREED);
     if (resized.heap == NULL || resized.is_free)

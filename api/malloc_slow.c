@@ -403,7 +403,7 @@ static HAK_COLD void *serve_noted(const struct request *request, size_t counted)
         run.class_id = HAK_CLASS_NONE;
     }
     struct hak_profiler_wish wish;
-    hak_profiler_begin(&wish, run.size, counted, shard_here());
+    hak_profiler_begin(&wish, run.size, counted, hak_profiler_place_of(shard_here()));
     void *object = hak_profiler_reuse(&wish);
     if (object == NULL && (object = large(&run)) != NULL)
         hak_profiler_note(&wish, object);
@@ -412,12 +412,11 @@ static HAK_COLD void *serve_noted(const struct request *request, size_t counted)
 
 static void *serve(const struct request *request)
 {
-    if (hak_unlikely(request->size <= PTRDIFF_MAX && hak_profiler_wants(request->size))) {
-        void *noted = serve_noted(request, request->size);
-        if (noted != NULL)
-            return noted;
-    }
-    void *object = try_once(request);
+    void *object = NULL;
+    if (hak_unlikely(request->size <= PTRDIFF_MAX && hak_profiler_wants(request->size)))
+        object = serve_noted(request, request->size);
+    if (hak_likely(object == NULL))
+        object = try_once(request);
     if (hak_unlikely(object == NULL))
         object = serve_refused(request);
     return hak_likely(object != NULL) ? object : out_of_memory();
@@ -454,11 +453,9 @@ static void *empty_object(void)
 void *hak_allocate(size_t size)
 {
     hak_start();
-    if (size == 0) {
-        void *object = empty_object();
-        if (object != NULL)
-            return object;
-    }
+    void *object = size == 0 ? empty_object() : NULL;
+    if (object != NULL)
+        return object;
     if (size <= HAK_MID_MAX)
         return serve_small(hak_size_class_known(size), 1);
     return serve_large(size, HAK_LARGE_UNIT, HAK_ZERO_NO);
@@ -581,14 +578,13 @@ void *hak_resize(void *object, size_t new_size)
     void *resized = resize_large(object, page, new_size);
     hak_heap_leave();
     if (hak_unlikely(hak_profiler_is_on()))
-        hak_profiler_resized(noted, resized, new_size, shard_here());
+        hak_profiler_resized(noted, resized, new_size, hak_profiler_place_of(shard_here()));
     return resized;
 }
 
 /* ---- the slow halves of malloc.c ------------------------------------------------------------ */
 
-/* malloc and malloc_again end in jumps, so the return address is in malloc's caller. (If a compiler
- * makes calls of them instead, the learner sees fewer different sites.) */
+/* malloc and malloc_again end in jumps, or the learner would see fewer different sites. */
 void *hak_malloc_from_heap(size_t size)
 {
     void *object = hak_allocate(size);

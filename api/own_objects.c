@@ -5,6 +5,7 @@
 #include "api/own_objects.h"
 
 #include "api/misuse.h"
+#include "api/profiler.h"
 #include "heap/own_heap.h"
 
 void hak_owned_misused(const char *function, const void *object, enum hak_own_object what)
@@ -29,7 +30,7 @@ static bool goes_with_its_heap(struct hak_page page)
 }
 
 /* If a fork lasts too long, the object stays until the end of its heap. */
-enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
+static enum hak_own_object give(struct hak_own_heap *heap, void *object)
 {
     enum hak_own_object what = HAK_OWN_FREE;
     struct hak_page page;
@@ -46,6 +47,16 @@ enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
         what = HAK_OWN_LIVE;
     }
     hak_section_leave();
+    return what;
+}
+
+/* The profile must let go of it first: given back, it may be another thread's at once. */
+enum hak_own_object hak_owned_give(struct hak_own_heap *heap, void *object)
+{
+    uint32_t noted = hak_profiler_hold(object);
+    enum hak_own_object what = give(heap, object);
+    if (hak_unlikely(noted != 0))
+        hak_profiler_settle(noted, what == HAK_OWN_LIVE);
     return what;
 }
 

@@ -14,6 +14,7 @@
 #include "api/options.h"
 #include "api/own_objects.h"
 #include "api/placing.h"
+#include "api/profiler.h"
 #include "api/threads.h"
 #include "api/wake.h"
 #include "front/fronts.h"
@@ -144,7 +145,31 @@ static void *take_on_once(struct hak_shard *shard, size_t size)
     return hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->settings);
 }
 
-static void *take_on(struct hak_shard *shard, size_t size)
+/* A small object that the heap profile wants has a run to itself (api/malloc_slow.c). */
+static void *take_run(struct hak_shard *shard, size_t size)
+{
+    if (!hak_heap_enter())
+        return NULL;
+    void *object =
+        hak_large_take(&shard->large, size, HAK_LARGE_UNIT, HAK_ZERO_NO, shard->settings);
+    hak_heap_leave();
+    return object;
+}
+
+static void profile_placed(const void *object, size_t size, const struct hak_shard *shard, int node)
+{
+    struct hak_profiler_wish wish;
+    struct hak_profiler_place place = {shard->id, node, 0};
+    hak_profiler_begin(&wish, size, size, place);
+    hak_profiler_note(&wish, object);
+}
+
+static bool profiler_wants(size_t size)
+{
+    return hak_unlikely(hak_profiler_is_on()) && size <= PTRDIFF_MAX && hak_profiler_wants(size);
+}
+
+static void *take_unprofiled(struct hak_shard *shard, size_t size)
 {
     struct hak_reclaim call = {0};
     void *object = NULL;
@@ -164,12 +189,36 @@ static void *take_on(struct hak_shard *shard, size_t size)
     return object;
 }
 
-static void *take_whale_for(int node, size_t size)
+static void *take_on(struct hak_shard *shard, size_t size)
+{
+    bool is_small = size <= HAK_MID_MAX;
+    size_t counted = is_small ? hak_classes[hak_size_class_known(size)].size : size;
+    bool is_wanted = profiler_wants(counted);
+    void *object = is_wanted && is_small ? take_run(shard, counted) : NULL;
+    if (object == NULL) {
+        object = take_unprofiled(shard, size);
+        is_wanted &= !is_small; /* its free would not be seen */
+    }
+    if (is_wanted && object != NULL)
+        profile_placed(object, counted, shard, hak_shard_node(shard));
+    return object;
+}
+
+static void *take_whale_inside(int node, size_t size)
 {
     if (!hak_heap_enter())
         return take_beside(hak_shard_of_id(1), size);
     void *object = take_whale(source_for(node), size);
     hak_heap_leave();
+    return object;
+}
+
+static void *take_whale_for(int node, size_t size)
+{
+    bool is_wanted = profiler_wants(size);
+    void *object = take_whale_inside(node, size);
+    if (is_wanted && object != NULL)
+        profile_placed(object, size, hak_shard_of_id(1), node >= 0 ? node : HAK_NODE_ANY);
     return object;
 }
 

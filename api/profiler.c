@@ -166,8 +166,13 @@ static unsigned take_stack(uint64_t *stack)
     return depth;
 }
 
+struct hak_profiler_place hak_profiler_place_of(const struct hak_shard *shard)
+{
+    return (struct hak_profiler_place){shard->id, hak_shard_node(shard), 0};
+}
+
 void hak_profiler_begin(struct hak_profiler_wish *wish, size_t size, size_t counted,
-                        const struct hak_shard *shard)
+                        struct hak_profiler_place place)
 {
     int saved = errno;
     wish->sample = (struct hak_profile_sample){
@@ -175,10 +180,11 @@ void hak_profiler_begin(struct hak_profiler_wish *wish, size_t size, size_t coun
         .scale = 1 / hak_chance_of(counted, (double)hak_profiler_rate),
         .stack = wish->stack,
         .depth = take_stack(wish->stack),
-        .shard = shard->id,
-        .node = hak_shard_node(shard),
+        .shard = place.shard,
+        .node = place.node,
+        .heap = place.heap,
         /* What is freed is to be cleared, if misuse is checked. */
-        .may_rest = size <= HAK_LARGE_UNIT && !hak_misuse_is_checked(),
+        .may_rest = size <= HAK_LARGE_UNIT && place.heap == 0 && !hak_misuse_is_checked(),
     };
     errno = saved;
 }
@@ -234,21 +240,34 @@ uint32_t hak_profiler_take(const void *object)
     return noted;
 }
 
-void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
-                          const struct hak_shard *shard)
+void hak_profiler_settle(uint32_t noted, bool is_freed)
 {
-    if (noted != 0) {
-        lock();
-        if (now == NULL)
-            hak_profile_put_back(noted);
-        else
-            hak_profile_drop(&profile.tables, noted);
-        unlock();
-    }
+    if (noted == 0)
+        return;
+    lock();
+    if (is_freed)
+        hak_profile_drop(&profile.tables, noted);
+    else
+        hak_profile_put_back(noted);
+    unlock();
+}
+
+void hak_profiler_forget_heap(unsigned heap)
+{
+    lock();
+    if (are_ours())
+        hak_profile_drop_heap(&profile.tables, heap);
+    unlock();
+}
+
+void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
+                          struct hak_profiler_place place)
+{
+    hak_profiler_settle(noted, now != NULL);
     if (now == NULL || size > PTRDIFF_MAX || !hak_profiler_wants(size))
         return;
     struct hak_profiler_wish wish;
-    hak_profiler_begin(&wish, size, size, shard);
+    hak_profiler_begin(&wish, size, size, place);
     hak_profiler_note(&wish, now);
 }
 

@@ -33,16 +33,26 @@ void hak_profiler_after_fork(void);
 
 struct hak_shard;
 
+/* Where an object lies: ids of the shard and its node, and the heap that the program made, 0: the
+ * default heap. */
+struct hak_profiler_place {
+    unsigned shard;
+    int node;
+    unsigned heap;
+};
+
+struct hak_profiler_place hak_profiler_place_of(const struct hak_shard *shard);
+
 /* A wanted object that there is not yet: what will be known of it, and the stack of its caller. */
 struct hak_profiler_wish {
     struct hak_profile_sample sample;
     uint64_t stack[HAK_PROFILE_DEPTH_MAX];
 };
 
-/* Fills in a wish for an object of `size` bytes of the shard, for which `counted` bytes were
+/* Fills in a wish for an object of `size` bytes at the place, for which `counted` bytes were
  * counted. */
 HAK_COLD void hak_profiler_begin(struct hak_profiler_wish *wish, size_t size, size_t counted,
-                                 const struct hak_shard *shard);
+                                 struct hak_profiler_place place);
 
 /* Memory of one kernel page that an earlier such object had, with the wish noted; NULL: there is
  * none. The first must be outside the heap, under no lock, as the others. */
@@ -61,7 +71,13 @@ HAK_COLD uint32_t hak_profiler_take(const void *object);
 
 /* It was resized, or not (`now` NULL). To who reads a profile, a resize frees and allocates. */
 HAK_COLD void hak_profiler_resized(uint32_t noted, const void *now, size_t size,
-                                   const struct hak_shard *shard);
+                                   struct hak_profiler_place place);
+
+/* It was given back, or not. */
+HAK_COLD void hak_profiler_settle(uint32_t noted, bool is_freed);
+
+/* A heap that the program made, and all its objects, are no more. */
+HAK_COLD void hak_profiler_forget_heap(unsigned heap);
 
 /* Bytes that the calling thread may allocate before it reaches the wanted one; < 0: it has not
  * begun. What malloc and new pop from the thread's own front counts there instead (to_sample):

@@ -22,6 +22,7 @@ static struct {
     struct hak_lock lock;
     struct hak_own_heap *unused[ROOMS];
     uint32_t next_tick; /* relaxed: turns */
+    uint32_t made;      /* relaxed: a number for each heap */
 } heaps;
 
 _Static_assert(HAK_DOMAINS_MAX_SHARDS == 1 << (ROOMS - 1), "the largest heap has a descriptor");
@@ -88,6 +89,9 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
     if (heap == NULL)
         return NULL;
     heap->count = count;
+    /* relaxed: a number; of 65,535 heaps two have the same, seldom at the same time */
+    heap->number =
+        (uint16_t)(__atomic_fetch_add(&heaps.made, 1, __ATOMIC_RELAXED) % UINT16_MAX + 1);
     heap->domains = count > 1 ? domains : NULL;
     heap->terms = *terms;
     heap->settings = *settings;

@@ -25,6 +25,7 @@ struct hak_own_alarm {
 struct hak_own_heap {
     uint32_t live;                     /* 1: it may be used; atomic */
     uint32_t count;                    /* of shards */
+    uint16_t number;                   /* in the order in which heaps were made, from 1 on */
     const struct hak_domains *domains; /* which shard is for which CPU; NULL: there is one */
     struct hak_terms terms;
     struct hak_settings settings;

@@ -408,8 +408,7 @@ HAKMEM_API int hakmem_page_utilisation(const void *object, struct hakmem_page_us
  * slab of the shard in use here, or where that has no free one, of the node's other shards, and
  * goes back into its own. For the copies of an active defragmentation: the others would hand out
  * again what was moved away. Above 32 KiB there is no difference; a heap's objects always come and
- * go so. Each takes a lock or some. The profile does not see objects up to 32 KiB of
- * hakmem_malloc_direct. Any thread. Since 0.1. */
+ * go so. Each takes a lock or some. Any thread. Since 0.1. */
 HAKMEM_API void *hakmem_malloc_direct(size_t size) HAKMEM_RETURNS_FRESH;
 HAKMEM_API void hakmem_free_direct(void *object);
 

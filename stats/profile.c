@@ -65,7 +65,7 @@ enum { SLOTS = 2 * HAK_PROFILE_ROWS };
 
 static uint64_t hash_stack(const struct hak_profile_sample *sample)
 {
-    uint64_t hash = sample->shard + UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t hash = (sample->shard | (uint64_t)sample->heap << 32) + UINT64_C(0x9E3779B97F4A7C15);
     for (unsigned i = 0; i < sample->depth; i++) {
         hash = (hash ^ sample->stack[i]) * UINT64_C(0xFF51AFD7ED558CCD);
         hash ^= hash >> 32;
@@ -77,6 +77,7 @@ static bool is_row_of(const struct hak_profile *profile, const struct hak_profil
                       const struct hak_profile_sample *sample, uint64_t hash)
 {
     return row->hash == hash && row->depth == sample->depth && row->shard == sample->shard &&
+           row->heap == sample->heap &&
            memcmp(&profile->frames[row->first], sample->stack, sample->depth * sizeof(uint64_t)) ==
                0;
 }
@@ -91,7 +92,8 @@ static struct hak_profile_row *add_row(struct hak_profile *profile,
     struct hak_profile_row *row = &profile->rows[tables.rows];
     row->hash = hash;
     row->first = tables.frames;
-    row->depth = sample->depth;
+    row->depth = (uint16_t)sample->depth;
+    row->heap = (uint16_t)sample->heap;
     row->shard = sample->shard;
     row->node = sample->node;
     memcpy(&profile->frames[row->first], sample->stack, sample->depth * sizeof(uint64_t));
@@ -308,6 +310,22 @@ void hak_profile_drop(struct hak_profile *profile, uint32_t sample)
     give_entry(sample);
 }
 
+void hak_profile_drop_heap(struct hak_profile *profile, unsigned heap)
+{
+    for (uint32_t entry = 1; tables.live != NULL && entry <= tables.used; entry++) {
+        const struct live *live = &tables.live[entry];
+        if (live->object == NULL || live->objects == 0 || profile->rows[live->row].heap != heap)
+            continue;
+        uint32_t *link = bucket_of(live->object);
+        while (*link != 0 && *link != entry)
+            link = &tables.live[*link].next;
+        if (*link == 0)
+            continue; /* taken out: a thread is about to drop it */
+        __atomic_store_n(link, live->next, __ATOMIC_RELAXED); /* relaxed: as in put */
+        hak_profile_drop(profile, entry);
+    }
+}
+
 /* The entry of an object, 0: none. */
 static uint32_t find(const void *object)
 {
@@ -425,8 +443,11 @@ static void put_row(struct hak_writer *writer, const struct hak_profile *profile
     read_figures(row, figures);
     if (depth > HAK_PROFILE_DEPTH_MAX || first > HAK_PROFILE_FRAMES - depth)
         return;
-    hak_put(writer, "# shard %u node %d sampled %lu\n", row->shard, row->node,
+    hak_put(writer, "# shard %u node %d sampled %lu", row->shard, row->node,
             (unsigned long)figures[HAK_PROFILE_SAMPLED]);
+    if (row->heap != 0)
+        hak_put(writer, " heap %u", row->heap);
+    hak_put_text(writer, "\n");
     put_figures(writer, figures);
     for (uint32_t i = 0; i < depth; i++)
         hak_put(writer, " 0x%lx", (unsigned long)profile->frames[first + i]);

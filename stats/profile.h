@@ -31,7 +31,7 @@
 #define HAK_PROFILE_NAME "hakmem-profile"
 
 enum {
-    HAK_PROFILE_VERSION = 1,
+    HAK_PROFILE_VERSION = 2,
     HAK_PROFILE_DEPTH_MAX = 64, /* frames of a stack */
     HAK_PROFILE_ROWS = 1 << 16,
     HAK_PROFILE_FRAMES = 1 << 20,
@@ -55,7 +55,8 @@ enum hak_profile_figure {
 struct hak_profile_row {
     uint64_t hash;
     uint32_t first; /* frame */
-    uint32_t depth;
+    uint16_t depth;
+    uint16_t heap; /* that the program made; 0: the default heap */
     uint32_t shard;
     int32_t node; /* -1: the shard has none */
     uint64_t figures[HAK_PROFILE_FIGURES];
@@ -87,6 +88,7 @@ struct hak_profile_sample {
     unsigned depth;
     unsigned shard;
     int node;
+    unsigned heap; /* as in struct hak_profile_row */
     bool may_rest; /* its piece of memory, when it is freed */
 };
 
@@ -115,11 +117,14 @@ enum hak_profile_freed {
 /* The object is freed. Under the caller's lock, as the following. */
 enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const void *object);
 
-/* Removes a sample from those that can be found, while its object may move; 0: it was not sampled, or
- * rests. Afterwards it is dropped or put back. */
+/* Removes a sample from those that can be found, while its object may move; 0: it was not sampled,
+ * or rests. Afterwards it is dropped or put back. */
 uint32_t hak_profile_take(const void *object);
 void hak_profile_drop(struct hak_profile *profile, uint32_t sample);
 void hak_profile_put_back(uint32_t sample);
+
+/* A heap has ended, and its samples with it. Under the lock. */
+void hak_profile_drop_heap(struct hak_profile *profile, unsigned heap);
 
 /* Whether another sample has room; if not it counts as lost. No lock. */
 bool hak_profile_has_room(const struct hak_profile *profile);

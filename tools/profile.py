@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Tables and flame graphs for `hakmem profile`, from heap profiles in gperftools' text format.
 
-    profile.py FILE [--live|--total] [--objects] [--by shard|node] [--top N]
+    profile.py FILE [--live|--total] [--objects] [--by shard|node|heap] [--top N]
                [--folded] [--svg OUT] [--diff BASE]
 
 FILE is what HAKMEM_PROFILE_FILE names, what hakmem_profile_dump() wrote, or what another program
@@ -24,12 +24,12 @@ ROWS = 1 << 20
 DEPTH = 128
 WIDTH, ROW = 1200, 17      # of a picture
 LEAST = 0.3                # pixels of a box
-USAGE = ("hakmem profile PID|FILE [--raw] [--live|--total] [--objects] [--by shard|node] "
-         "[--top N]\n    [--folded] [--svg OUT] [--diff BASE]\n")
+USAGE = ("hakmem profile PID|FILE [--raw] [--live|--total] [--objects] [--by shard|node|heap]\n"
+         "    [--top N] [--folded] [--svg OUT] [--diff BASE]\n")
 
 HEAD = re.compile(r"heap profile:\s*(\d+):\s*(\d+)\s*\[\s*(\d+):\s*(\d+)\]\s*@\s*(\S+)")
 STACK = re.compile(r"(\d+):\s*(\d+)\s*\[\s*(\d+):\s*(\d+)\]\s*@((?:\s+0x[0-9a-f]+)*)\s*$")
-PLACE = re.compile(r"# shard (\d+) node (-?\d+) sampled (\d+)$")
+PLACE = re.compile(r"# shard (\d+) node (-?\d+) sampled (\d+)(?: heap (\d+))?$")
 MAPPED = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+\s*(.*)$")
 
 # An allocator linked into the program itself stands in its own stacks.
@@ -48,7 +48,7 @@ class Row:
     def __init__(self, figures, stack, place):
         self.figures = figures    # live objects, live bytes, total objects, total bytes
         self.stack = stack        # addresses, innermost first
-        self.place = place        # (shard, node)
+        self.place = place        # (shard, node, heap); heap 0: the default one
 
 
 class Profile:
@@ -72,14 +72,14 @@ class Profile:
         self.read(lines)
 
     def read(self, lines):
-        place = (0, -1)
+        place = (0, -1, 0)
         for line in lines:
             if line.startswith("MAPPED_LIBRARIES:"):
                 break
             told = PLACE.match(line)
             found = STACK.match(line.strip())
             if told:
-                place = (int(told[1][:9]), int(told[2][:9]))
+                place = (int(told[1][:9]), int(told[2][:9]), int((told[4] or "0")[:9]))
             elif found and len(self.rows) < ROWS:
                 stack = [int(at, 16) for at in found[5].split()[:DEPTH]]
                 if all(at < 1 << 64 for at in stack):
@@ -209,6 +209,8 @@ def stacks(profile, names, options):
             stack = ("shard %d" % row.place[0],) + stack
         elif options.by == "node":
             stack = ("node %d" % row.place[1],) + stack
+        elif options.by == "heap":
+            stack = ("heap %d" % row.place[2] if row.place[2] else "default heap",) + stack
         result[stack] = result.get(stack, 0) + value
     return result
 
@@ -339,8 +341,8 @@ class Options:
     def take(self, argument, value):
         if value is None:
             usage(argument + " needs a value")
-        if argument == "--by" and value not in ("shard", "node"):
-            usage("--by %s; allowed: shard, node" % value)
+        if argument == "--by" and value not in ("shard", "node", "heap"):
+            usage("--by %s; allowed: shard, node, heap" % value)
         if argument == "--top":
             if not re.fullmatch("[0-9]{1,6}", value) or int(value) == 0:
                 usage("--top %s; allowed: 1..999999" % value)

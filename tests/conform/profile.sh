@@ -68,6 +68,10 @@ report $? "hakmem profile PID shows what lives, by function"
 timeout 60 "$tool" profile "$pid" --total --by shard --folded >"$work/out" 2>"$work/err" &&
     has "$work/out" "shard 1;" hot_loop grown
 report $? "and what was ever allocated, by shard"
+timeout 60 "$tool" profile "$pid" --by heap --folded >"$work/out" 2>"$work/err" &&
+    grep -q '^heap [0-9]*;.*of_own_heaps' "$work/out" && has "$work/out" "default heap;" &&
+    [ "$(sed -n 's/^\(heap [0-9]*\);.*/\1/p' "$work/out" | sort -u | wc -l)" -eq 1 ]
+report $? "and by heap, of which one has ended"
 timeout 60 "$tool" profile "$pid" --svg "$work/svg" >"$work/out" 2>"$work/err" &&
     has "$work/svg" "<svg" slow_leak "</svg>" &&
     python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$work/svg" \

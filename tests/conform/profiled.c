@@ -15,7 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KEPT = 100000, SENT = 2000 };
+#include "tests/lib/weak.h"
+
+extern void *operator_new(size_t) __asm__("_Znwm") __attribute__((weak));
+extern void operator_delete(void *) __asm__("_ZdlPv") __attribute__((weak));
+
+enum { KEPT = 200000, SENT = 2000 };
 
 static void *kept[KEPT];
 static int count;
@@ -87,6 +92,63 @@ __attribute__((noinline)) void grown(int turns)
     }
 }
 
+/* Each entry point counts once, whether it finds an object at hand or not. */
+__attribute__((noinline)) void by_other_names(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        void *aligned = NULL;
+        free(calloc(3, 64));
+        if (posix_memalign(&aligned, 64, 192) != 0)
+            abort();
+        free(aligned);
+        if (i % 2 == 0)
+            operator_delete(operator_new(192));
+        else
+            keep(operator_new(192));
+        free(realloc(malloc(16), 160));
+    }
+}
+
+/* Of heaps of the program's own: one lives, with half of its objects, and one ends. */
+__attribute__((noinline)) void of_own_heaps(int turns)
+{
+    struct hakmem_heap *lives = hakmem_heap_create(NULL);
+    struct hakmem_heap *ends = hakmem_heap_create(NULL);
+    for (int i = 0; i < turns; i++) {
+        void *object = hakmem_heap_malloc(lives, 208);
+        if (i % 2 == 0)
+            hakmem_heap_free(lives, object);
+        if (hakmem_heap_calloc(ends, 1, 208) == NULL)
+            abort();
+    }
+    free(hakmem_heap_malloc(lives, 100000)); /* whichever free it is */
+    hakmem_heap_destroy(ends);
+}
+
+__attribute__((noinline)) void at_places(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        free(hakmem_malloc_on_shard(208, 0));
+        hakmem_free_direct(hakmem_malloc_direct(208));
+        if (i % 64 == 0)
+            free(hakmem_malloc_interleaved(100000, 0));
+    }
+}
+
+/* That need the library. */
+static void work_with_hakmem(void)
+{
+    enum { NAMES = 20000, HEAPS = 20000, PLACES = 20000 };
+    if (hakmem_heap_create == NULL)
+        return;
+    by_other_names(NAMES);
+    of_own_heaps(HEAPS);
+    at_places(PLACES);
+    printf("by_other_names 192*%d+160*%d+16*%d 192*%d\n", 3 * NAMES, NAMES, NAMES, NAMES / 2);
+    printf("of_own_heaps 208*%d+100000*1 208*%d\n", 2 * HEAPS, HEAPS / 2);
+    printf("at_places 208*%d+100000*%d\n", 2 * PLACES, (PLACES + 63) / 64);
+}
+
 static void work(void)
 {
     enum { HOT = 300000, LEAK = 20000, LARGE = 400, OTHERS = 10, GROWN = 6 };
@@ -103,6 +165,7 @@ static void work(void)
     for (int size = 65536; size <= 4 * 1024 * 1024; size *= 2)
         printf("%s%d*%d", size != 65536 ? "+" : "", size, GROWN);
     puts("");
+    work_with_hakmem();
     fflush(stdout);
 }
 

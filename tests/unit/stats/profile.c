@@ -152,6 +152,39 @@ static void rest_and_are_reused(void)
     EXPECT_EQ(hak_profile_remove(&profile, (void *)0x10000), HAK_PROFILE_OF_HEAP);
 }
 
+static char text[1 << 16];
+
+static const char *written(void)
+{
+    struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
+    hak_profile_write(&profile, -1, &writer);
+    return text;
+}
+
+/* The samples of a heap that ends go, and no others. */
+static void of_heaps(void)
+{
+    struct hak_profile_sample sample = {
+        .size = 10, .scale = 1, .stack = here, .depth = 3, .shard = 1};
+    begin();
+    for (uintptr_t i = 1; i <= 30; i++) {
+        sample.object = (void *)(i << 4);
+        sample.heap = i % 3;
+        hak_profile_add(&profile, &sample);
+    }
+    EXPECT_EQ(profile.header->rows, 3);
+    EXPECT_EQ(profile.rows[0].heap, 1);
+    EXPECT_EQ(hak_profile_remove(&profile, (void *)(4 << 4)), HAK_PROFILE_OF_HEAP);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 90);
+    hak_profile_drop_heap(&profile, 1);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_BYTES), 0);
+    EXPECT_EQ(figure(1, HAK_PROFILE_LIVE_BYTES), 100);
+    EXPECT_EQ(figure(2, HAK_PROFILE_LIVE_BYTES), 100);
+    EXPECT_EQ(hak_profile_take((void *)(7 << 4)), 0);
+    EXPECT(hak_profile_take((void *)(5 << 4)) != 0);
+    EXPECT(strstr(written(), "# shard 1 node 0 sampled 10 heap 2\n") != NULL);
+}
+
 static void largest_first(void)
 {
     const struct hak_profile_row *row = NULL;
@@ -167,15 +200,6 @@ static void largest_first(void)
         EXPECT(row == &profile.rows[order[i]]);
     }
     EXPECT(hak_profile_next(&profile, row) == NULL);
-}
-
-static char text[1 << 16];
-
-static const char *written(void)
-{
-    struct hak_writer writer = hak_writer_to_buffer(text, sizeof text);
-    hak_profile_write(&profile, -1, &writer);
-    return text;
 }
 
 static void is_written_as_gperftools_does(void)
@@ -213,7 +237,7 @@ static void nothing_published_is_trusted(void)
     EXPECT(hak_profile_check(&seen, memory, hak_profile_size()) != NULL);
     profile.header->magic[0]--;
     profile.header->rows = UINT32_MAX;
-    profile.rows[0].depth = UINT32_MAX;
+    profile.rows[0].depth = UINT16_MAX;
     profile.rows[1].first = UINT32_MAX;
     profile.rows[2].first = HAK_PROFILE_FRAMES;
     profile.rows[2].depth = 1;
@@ -228,6 +252,7 @@ int main(int argc, char **argv)
         {"samples without room are counted as lost", what_has_no_room_is_lost_and_told},
         {"a sample is taken out, and put back", taken_and_put_back},
         {"small pieces rest and are used again", rest_and_are_reused},
+        {"samples of heaps are told apart, and go with their heap", of_heaps},
         {"rows come by size, equal ones in order", largest_first},
         {"the profile is written in gperftools' format", is_written_as_gperftools_does},
         {"no published number is trusted", nothing_published_is_trusted},
