@@ -20,7 +20,8 @@ static HAK_COLD int map_leaf(uint64_t *root)
     struct hak_page_leaf *leaf = hak_apart_map_meta(size, page);
     if (leaf == NULL)
         return -ENOMEM;
-    hak_os_advise_sparse(leaf, size);
+    /* Few of its pages are touched. They are in core dumps, where a debugger reads them. */
+    hak_os_advise_huge(leaf, size, HAK_HUGE_NEVER);
     uint64_t none = 0;
     uint64_t distance = (uintptr_t)leaf - (uintptr_t)hak_page_map.nothing;
     /* release: pairs with the acquire in hak_page_map_cover. Readers load relaxed; page_map.h says

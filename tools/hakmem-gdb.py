@@ -7,9 +7,8 @@
 
 gdb loads this by itself where it is installed beside the library for that (share/gdb/auto-load);
 else: source hakmem-gdb.py. It needs the library's debug information (the -dbgsym package, or a build
-with -g). It reads memory and calls nothing, so it works on what has crashed; but core dumps have
-no page map, so there `hakmem of` cannot tell. A process that is stopped
-in the midst of a change may show one object too many or too few.
+with -g). It reads memory and calls nothing, so it works on what has crashed. A process that is
+stopped in the midst of a change may show one object too many or too few.
 """
 
 import gdb
@@ -251,7 +250,7 @@ def tell(address):
     if page.class_id != 0:
         return tell_slab(address, page)
     kinds = {int(gdb.parse_and_eval("HAK_PAGE_" + name)): name
-             for name in ("FOREIGN", "LARGE", "WHALE", "RESERVED", "SIDE")}
+             for name in ("FOREIGN", "LARGE", "WHALE", "RESERVED", "SIDE", "EMPTY")}
     kind = kinds.get(page.offset)
     if kind == "LARGE":
         return tell_large(address, page)
@@ -261,6 +260,8 @@ def tell(address):
         return "memory of the library's that no object has now"
     if kind == "SIDE":
         return "of an object that was allocated while another thread forked"
+    if kind == "EMPTY":
+        return "an address without memory: what malloc(0) returns where misuse is checked"
     if page.offset >= OWN:
         return "of a heap that the program made (hakmem_heap_create)"
     return inside_whale(address) or "not of hakmem's heap"

@@ -85,6 +85,18 @@ has ': object at 0x[0-9a-f]+: live; class of 208 B' 'of which this is byte 5: li
     'of which this is byte 1000000' '^0x0: not of hakmem' &&
     [ "$(grep -c "not of hakmem's heap" "$work/out")" -eq 2 ]
 report $? "hakmem of ADDRESS"
+name="hakmem of ADDRESS in a core dump"
+debug "break stop_here" run "print held->live" "generate-core-file $work/core"
+if [ -s "$work/core" ]; then
+    address=$(sed -n 's/^\$1 = .*\(0x[0-9a-f]*\).*/\1/p' "$work/out")
+    timeout 120 gdb -q -batch -nx -iex "set auto-load off" -iex "set debuginfod enabled off" \
+        -ex "source $source/tools/hakmem-gdb.py" -ex "hakmem of $address + 5" -ex "hakmem heap" \
+        "$program" "$work/core" </dev/null >"$work/out" 2>&1
+    has ': object at 0x[0-9a-f]+, of which this is byte 5: live; class of 208 B' 'in slabs, 100 KiB'
+    report $? "$name"
+else
+    skip "$name" "gdb writes no core dump here"
+fi
 debug "hakmem heap"
 has "no hak_shards: no hakmem in this process"
 report $? "without a process it says so"
