@@ -261,7 +261,7 @@ def tell(address):
     if kind == "SIDE":
         return "of an object that was allocated while another thread forked"
     if kind == "EMPTY":
-        return "an address without memory: what malloc(0) returns where misuse is checked"
+        return "an address without memory, which malloc(0) returns"
     if page.offset >= OWN:
         return "of a heap that the program made (hakmem_heap_create)"
     return inside_whale(address) or "not of hakmem's heap"
@@ -287,7 +287,11 @@ class Of(gdb.Command):
         if not argument:
             raise gdb.GdbError("hakmem of ADDRESS: an expression")
         address = int(gdb.parse_and_eval("(unsigned long)(%s)" % argument))
-        print("0x%x: %s" % (address, tell(address)))
+        try:
+            print("0x%x: %s" % (address, tell(address)))
+        except gdb.MemoryError as error:
+            raise gdb.GdbError("hakmem of: not in this core dump, whose filter left it out "
+                               "(core(5), coredump_filter): %s" % error)
 
 
 class Shards(gdb.Command):
