@@ -12,6 +12,7 @@
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
 #include "api/mode.h"
+#include "api/own_fronts.h"
 #include "api/paper.h"
 #include "api/placing.h"
 #include "api/threads.h"
@@ -168,6 +169,7 @@ void hakmem_stats_print(int fd, enum hakmem_format format)
 
 void hakmem_thread_flush(void)
 {
+    hak_thread_flush_heap_fronts(NULL);
     struct hak_front *front = hak_mine_front();
     if (front == NULL || !hak_section_enter_late())
         return;

@@ -16,6 +16,7 @@
 
 #include "api/background.h"
 #include "api/learning.h"
+#include "api/own_fronts.h"
 #include "api/placing.h"
 #include "api/profiler.h"
 #include "api/publish.h"
@@ -37,6 +38,7 @@ static void after_in_child(void)
 {
     hak_section_start_child();
     hak_heap_start_child(hak_heap_default());
+    hak_thread_heap_fronts_after_fork();
     hak_placing_after_fork();
     hak_learning_after_fork(hak_heap_default());
     hak_profiler_after_fork();

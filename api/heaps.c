@@ -2,7 +2,8 @@
 /* Heaps that the program makes. Any thread. What is refused sets errno here.
  *
  *   create    options are checked, then turned into terms (tiers/terms.h), settings and domains
- *   malloc    a section, the shard of the CPU (heap/own_heap.c); if the kernel refuses, what others
+ *   malloc    the thread's front (api/own_fronts.c), if the heap has any; else
+ *             a section, the shard of the CPU (heap/own_heap.c); if the kernel refuses, what others
  *             give back; then the soft limit's function
  *   free      the page map leads to the shard (api/own_objects.c); free and realloc come there, too
  *   destroy   heap/own_heap.c */
@@ -13,10 +14,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "api/fork.h"
 #include "api/machine.h"
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
 #include "api/options.h"
+#include "api/own_fronts.h"
 #include "api/own_objects.h"
 #include "api/placing.h"
 #include "api/profiler.h"
@@ -34,6 +37,7 @@
 enum {
     NODES = 64,
     ATTEMPTS = 4, /* of a call that the limit refuses while others give back */
+    FLAGS = HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE | HAKMEM_HEAP_FRONTS,
 };
 
 /* What the options had when the struct had fewer fields: none yet. */
@@ -111,8 +115,8 @@ static bool are_sound(const struct hakmem_heap_options *options)
 {
     return (unsigned)options->sharding <= HAKMEM_HEAP_CPU &&
            (unsigned)options->pages <= HAKMEM_HEAP_PAGES_HUGETLB &&
-           (options->flags & ~(unsigned)(HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE)) == 0 &&
-           is_placement_sound(options) && are_limits_sound(options);
+           (options->flags & ~(unsigned)FLAGS) == 0 && is_placement_sound(options) &&
+           are_limits_sound(options);
 }
 
 static enum hak_os_huge huge_of(enum hakmem_heap_pages pages)
@@ -261,11 +265,15 @@ static struct hak_own_heap *make(const struct hakmem_heap_options *options)
         return NULL;
     struct hak_terms terms = terms_of(options);
     struct hak_settings settings = policy_of(options, domains != NULL ? domains->shards : 1);
+    bool has_fronts =
+        (options->flags & HAKMEM_HEAP_FRONTS) != 0 && hak_thread_heap_fronts_are_possible();
     if (!hak_section_enter_late())
         return NULL;
     const struct hak_own_alarm alarm = {options->soft_limit_reached, options->argument};
     struct hak_own_heap *heap =
         hak_own_heap_make(&terms, &settings, domains, only_node(options->nodes), &alarm);
+    if (heap != NULL && has_fronts)
+        hak_own_heap_let_have_fronts(heap);
     hak_section_leave();
     return heap;
 }
@@ -275,6 +283,7 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_optio
     struct hakmem_heap_options options;
     int saved = errno;
     know_machine();
+    hak_fork_start();
     if (!read_options(&options, from) || !are_sound(&options))
         return refuse(EINVAL);
     struct hak_own_heap *heap = make(&options);
@@ -317,13 +326,15 @@ static uint64_t refusals(struct hak_own_heap *heap)
 }
 
 /* Where the kernel refused, and not the limit, others give back what they do not use. Where the
- * limit refused, another thread may be mapping, or giving back, what this one would have used. */
+ * limit refused, another thread may be mapping, or giving back, what this one would have used. What
+ * the thread's own front has serves other sizes, too. */
 static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own_request *request,
                                  bool *must_tell)
 {
     struct hak_reclaim call = {0};
     void *object = NULL;
     unsigned attempts = 0;
+    hak_thread_flush_heap_fronts(heap);
     while (hak_own_heap_is_live(heap)) {
         uint64_t refused = refusals(heap);
         struct hak_own_mark mark = hak_own_heap_mark(heap);
@@ -390,13 +401,19 @@ static void *take_size(struct hakmem_heap *heap, size_t size, enum hak_zero zero
     if (hak_unlikely(size > PTRDIFF_MAX))
         return refuse(ENOMEM);
     unsigned class_id = size <= HAK_MID_MAX ? hak_size_class_known(size) : HAK_CLASS_NONE;
-    const struct hak_own_request request = {size, 1, class_id, zero};
-    return take(heap, &request);
+    bool is_tiny = class_id != HAK_CLASS_NONE && class_id <= HAK_CLASS_TINY_LAST;
+    const struct hak_own_request request = {size, 1, class_id, zero,
+                                            is_tiny ? hak_thread_heap_front(inner(heap)) : NULL};
+    void *object = take(heap, &request);
+    hak_misuse_tell();
+    return object;
 }
 
 HAK_PUBLIC void *hakmem_heap_malloc(struct hakmem_heap *heap, size_t size)
 {
-    return take_size(heap, size, HAK_ZERO_NO);
+    void *object =
+        size <= HAK_TINY_MAX ? hak_own_quick_take(hak_thread_seat, inner(heap), size) : NULL;
+    return hak_likely(object != NULL) ? object : take_size(heap, size, HAK_ZERO_NO);
 }
 
 HAK_PUBLIC void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size_t size)
@@ -404,7 +421,11 @@ HAK_PUBLIC void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size
     size_t total;
     if (hak_unlikely(__builtin_mul_overflow(count, size, &total)))
         return refuse(ENOMEM);
-    void *object = take_size(heap, total, HAK_ZERO_YES);
+    void *object = NULL;
+    if (total <= HAK_TINY_MAX)
+        object = hak_own_quick_take(hak_thread_seat, inner(heap), total);
+    if (object == NULL)
+        object = take_size(heap, total, HAK_ZERO_YES);
     if (object != NULL && total <= HAK_MID_MAX)
         memset(object, 0, total);
     return object;
@@ -419,23 +440,30 @@ HAK_PUBLIC void *hakmem_heap_aligned_alloc(struct hakmem_heap *heap, size_t alig
     unsigned class_id = hak_size_class_aligned(size, alignment);
     if (class_id == HAK_CLASS_NONE && size <= HAK_MID_MAX)
         size = HAK_MID_MAX + 1;
-    const struct hak_own_request request = {size, alignment, class_id, HAK_ZERO_NO};
+    const struct hak_own_request request = {size, alignment, class_id, HAK_ZERO_NO, NULL};
     return take(heap, &request);
 }
 
 /* ---- giving ---------------------------------------------------------------------------------- */
 
-HAK_PUBLIC void hakmem_heap_free(struct hakmem_heap *heap, void *object)
+static HAK_COLD void free_slow(struct hakmem_heap *heap, void *object)
 {
     if (object == NULL)
         return;
     enum hak_own_object what = hak_owned_give(inner(heap), object);
+    hak_misuse_tell();
     if (hak_likely(what == HAK_OWN_LIVE))
         return;
     if (what == HAK_OWN_ELSEWHERE || (!hak_owned_knows(object) && hak_usable_size(object) != 0))
         hak_misuse("hakmem_heap_free", object, HAK_MISUSE_HEAP);
     else
         hak_owned_misused("hakmem_heap_free", object, what);
+}
+
+HAK_PUBLIC void hakmem_heap_free(struct hakmem_heap *heap, void *object)
+{
+    if (hak_unlikely(!hak_own_quick_give(hak_thread_seat, object)))
+        free_slow(heap, object);
 }
 
 /* ---- resizing -------------------------------------------------------------------------------- */
@@ -578,6 +606,7 @@ HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_st
         .refused = refusals(own),
         .shards = own->count,
         .holes = bytes.holes,
+        .fronts = bytes.fronts,
     };
     tell(&told, stats, size);
     return 0;
@@ -590,6 +619,7 @@ HAK_PUBLIC size_t hakmem_heap_purge(struct hakmem_heap *heap)
         errno = EINVAL;
         return 0;
     }
+    hak_thread_flush_heap_fronts(inner(heap));
     /* A section for each shard: a fork waits for one only. */
     for (unsigned index = 0; index < inner(heap)->count && hak_owned_enter(); index++) {
         bytes += hak_own_heap_purge_shard(inner(heap), index);

@@ -5,6 +5,7 @@
 #include "api/own_objects.h"
 
 #include "api/misuse.h"
+#include "api/own_fronts.h"
 #include "api/profiler.h"
 #include "heap/own_heap.h"
 
@@ -38,8 +39,12 @@ static enum hak_own_object give(struct hak_own_heap *heap, void *object)
         return HAK_OWN_LIVE;
     struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
     if (hak_likely(shard != NULL)) {
-        what = HAK_OWN_ELSEWHERE;
-        if (hak_likely(heap == NULL || shard->heap == heap))
+        struct hak_own_front *front = heap != NULL ? hak_thread_heap_front_for(shard) : NULL;
+        if (hak_unlikely(heap != NULL && shard->heap != heap))
+            what = HAK_OWN_ELSEWHERE;
+        else if (front != NULL)
+            what = hak_own_front_give(front, shard, object, page);
+        else
             what = hak_own_shard_give(shard, object, page);
         hak_own_shard_visit(shard);
         hak_own_shard_leave(shard);

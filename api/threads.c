@@ -11,6 +11,7 @@
 #include "api/crowd.h"
 #include "api/fork.h"
 #include "api/misuse.h"
+#include "api/own_fronts.h"
 #include "api/placing.h"
 #include "api/vfork.h"
 #include "api/wake.h"
@@ -197,4 +198,5 @@ void hak_threads_end(void)
     /* acq_rel: pairs with the acquires of the key's users, and the release in hak_threads_start */
     if (__atomic_exchange_n(&threads.key_ready, 0, __ATOMIC_ACQ_REL))
         pthread_key_delete(threads.key);
+    hak_thread_heap_fronts_stop();
 }

@@ -3,6 +3,8 @@
  * there is a list of free ones for each power of two of shards that they have room for. */
 #include "heap/own_heap.h"
 
+#include "heap/own_front.h"
+
 #include "os/bits.h"
 #include "os/clock.h"
 #include "os/cpu.h"
@@ -21,8 +23,9 @@ static const uint64_t NAP_NS = 20 * 1000;
 static struct {
     struct hak_lock lock;
     struct hak_own_heap *unused[ROOMS];
-    uint32_t next_tick; /* relaxed: turns */
-    uint32_t made;      /* relaxed: a number for each heap */
+    uint32_t made;                           /* relaxed: a number for each heap */
+    uint32_t next_tick;                      /* relaxed: turns */
+    uint32_t with_slot[HAK_OWN_FRONT_SLOTS]; /* live heaps; under the lock */
 } heaps;
 
 _Static_assert(HAK_DOMAINS_MAX_SHARDS == 1 << (ROOMS - 1), "the largest heap has a descriptor");
@@ -49,9 +52,29 @@ static struct hak_own_heap *descriptor(unsigned count)
 static void drop_descriptor(struct hak_own_heap *heap)
 {
     hak_lock_acquire(&heaps.lock);
+    if (hak_own_heap_slot(heap) >= 0)
+        heaps.with_slot[hak_own_heap_slot(heap)]--;
     struct hak_own_heap **unused = &heaps.unused[hak_log2(heap->room)];
     heap->next = *unused;
     *unused = heap;
+    hak_lock_release(&heaps.lock);
+}
+
+static void set_slot(struct hak_own_heap *heap, int32_t slot)
+{
+    __atomic_store_n(&heap->slot, slot, __ATOMIC_RELAXED); /* relaxed: callers may come late */
+}
+
+/* The slot that the fewest heaps have. */
+void hak_own_heap_let_have_fronts(struct hak_own_heap *heap)
+{
+    int32_t least = 0;
+    hak_lock_acquire(&heaps.lock);
+    for (int32_t slot = 1; slot < HAK_OWN_FRONT_SLOTS; slot++)
+        if (heaps.with_slot[slot] < heaps.with_slot[least])
+            least = slot;
+    heaps.with_slot[least]++;
+    set_slot(heap, least);
     hak_lock_release(&heaps.lock);
 }
 
@@ -70,8 +93,10 @@ static bool make_shards(struct hak_own_heap *heap, int node)
     for (unsigned index = 0; index < heap->count; index++) {
         heap->shards[index] = hak_own_shard_make(heap, &heap->terms, &heap->settings,
                                                  node_of(heap->domains, index, node));
-        if (heap->shards[index] != NULL)
+        if (heap->shards[index] != NULL) {
+            heap->shards[index]->fronts = &heap->fronts;
             continue;
+        }
         while (index-- != 0)
             hak_own_shard_drop(heap->shards[index]);
         return false;
@@ -97,6 +122,7 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
     heap->settings = *settings;
     heap->alarm = alarm != NULL ? *alarm : (struct hak_own_alarm){NULL, NULL};
     heap->telling = 0;
+    set_slot(heap, -1);
     if (!make_shards(heap, count > 1 || domains == NULL ? node : node_of(domains, 0, node))) {
         drop_descriptor(heap);
         return NULL;
@@ -110,9 +136,8 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
 
 /* Waits for calls under way. They end by themselves, unless a thread sleeps in one, or forks in a
  * signal handler. This holds no section: such a fork may be waiting for it. */
-static bool wait_until_empty(const struct hak_own_heap *heap)
+static bool wait_until_empty(const struct hak_own_heap *heap, uint64_t deadline)
 {
-    uint64_t deadline = hak_os_now_ns() + END_WAIT_NS;
     for (unsigned index = 0; index < heap->count; index++)
         while (!hak_own_shard_is_empty(heap->shards[index])) {
             if (hak_os_now_ns() > deadline)
@@ -129,8 +154,23 @@ static bool wait_until_empty(const struct hak_own_heap *heap)
     return true;
 }
 
+/* The same for the fast paths of threads that have fronts. A thread is in one for some
+ * instructions, or while it does not run. */
+static bool wait_until_fronts_are_empty(struct hak_own_heap *heap, uint64_t deadline)
+{
+    if (!hak_own_fronts_close(&heap->fronts))
+        return false;
+    while (!hak_own_fronts_are_empty(&heap->fronts)) {
+        if (hak_os_now_ns() > deadline)
+            return false;
+        hak_os_sleep_ns(NAP_NS);
+    }
+    return true;
+}
+
 static void reopen(struct hak_own_heap *heap)
 {
+    hak_own_fronts_open(&heap->fronts);
     for (unsigned index = 0; index < heap->count; index++)
         hak_own_shard_open(heap->shards[index]);
     __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE); /* release: as in hak_own_heap_make */
@@ -152,6 +192,7 @@ static bool enter_patiently(void)
 static void end_shards(struct hak_own_heap *heap)
 {
     unsigned index = 0;
+    hak_own_fronts_end(&heap->fronts);
     do {
         hak_own_shard_end(heap->shards[index]);
         hak_own_shard_drop(heap->shards[index]);
@@ -174,7 +215,9 @@ enum hak_own_end hak_own_heap_end(struct hak_own_heap *heap)
     for (unsigned index = 0; index < heap->count; index++)
         hak_own_shard_close(heap->shards[index]);
     hak_inject();
-    if (!wait_until_empty(heap) || !enter_patiently()) {
+    uint64_t deadline = hak_os_now_ns() + END_WAIT_NS;
+    if (!wait_until_empty(heap, deadline) || !wait_until_fronts_are_empty(heap, deadline) ||
+        !enter_patiently()) {
         reopen(heap);
         return HAK_OWN_BUSY;
     }
@@ -218,7 +261,9 @@ static void *take_from(struct hak_own_shard *shard, struct hak_own_heap *heap,
     if (hak_unlikely(shard == NULL) || !hak_own_shard_enter(shard))
         return NULL;
     if (hak_likely(shard->heap == heap)) {
-        object = hak_own_shard_take(shard, request);
+        object = request->front != NULL
+                     ? hak_own_front_take(request->front, shard, request->class_id)
+                     : hak_own_shard_take(shard, request);
         if (hak_unlikely(heap->terms.soft_limit != 0) && !*must_tell)
             *must_tell = begins_to_tell(heap);
     }
@@ -247,11 +292,13 @@ void *hak_own_heap_take(struct hak_own_heap *heap, const struct hak_own_request 
     void *object = take_from(shard_here(heap), heap, request, must_tell);
     if (hak_likely(object != NULL))
         return object;
-    object = take_from_any(heap, request, must_tell);
+    struct hak_own_request direct = *request;
+    direct.front = NULL;
+    object = take_from_any(heap, &direct, must_tell);
     if (object != NULL)
         return object;
     hak_own_heap_purge(heap);
-    return take_from_any(heap, request, must_tell);
+    return take_from_any(heap, &direct, must_tell);
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */
@@ -292,6 +339,8 @@ static size_t purge(struct hak_own_shard *shard, const struct hak_own_heap *of)
     size_t bytes = 0;
     bool is_meant = of == NULL ? !heap->terms.populates : heap == of;
     if (is_meant) {
+        __atomic_fetch_add(&heap->fronts.wishes, 1, __ATOMIC_RELAXED); /* relaxed: a wish */
+        hak_own_fronts_adopt(shard);
         bytes = hak_own_shard_purge(shard);
         __atomic_fetch_add(&heap->purged, 1, __ATOMIC_RELAXED); /* relaxed: a hint */
     }
@@ -365,6 +414,10 @@ struct hak_own_bytes hak_own_heap_bytes(struct hak_own_heap *heap)
         sum.runs += bytes.runs;
         sum.alone += bytes.alone;
         sum.cached += bytes.cached;
+    }
+    if (hak_own_heap_slot(heap) >= 0) {
+        sum.fronts = hak_own_fronts_bytes(&heap->fronts);
+        sum.small -= sum.fronts < sum.small ? sum.fronts : sum.small;
     }
     return sum;
 }

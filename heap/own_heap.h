@@ -36,6 +36,9 @@ struct hak_own_heap {
     uint32_t telling; /* 1: a caller is about to call the alarm, or does: the
                                               heap does not end meanwhile; atomic */
     uint32_t purged;  /* purges of shards, ever; relaxed */
+    int32_t slot;     /* of its fronts in each thread (own_front.h); below 0: it has no fronts;
+                         relaxed: callers may come late */
+    struct hak_own_fronts fronts;
     struct hak_own_shard *shards[];
 };
 
@@ -46,6 +49,14 @@ struct hak_own_heap *hak_own_heap_make(const struct hak_terms *terms,
                                        const struct hak_settings *settings,
                                        const struct hak_domains *domains, int node,
                                        const struct hak_own_alarm *alarm);
+
+static inline int32_t hak_own_heap_slot(const struct hak_own_heap *heap)
+{
+    return __atomic_load_n(&heap->slot, __ATOMIC_RELAXED); /* relaxed: as said */
+}
+
+/* Lets threads have fronts of a heap that no other thread knows yet. */
+void hak_own_heap_let_have_fronts(struct hak_own_heap *heap);
 
 enum hak_own_end {
     HAK_OWN_ENDED,

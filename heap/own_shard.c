@@ -237,12 +237,24 @@ static struct hak_pool *pool_of(struct hak_own_shard *shard, unsigned class_id)
     return class_id <= HAK_CLASS_TINY_LAST ? &shard->tiny : &shard->mid;
 }
 
-static void *take_small(struct hak_own_shard *shard, unsigned class_id)
+unsigned hak_own_shard_refill(struct hak_own_shard *shard, unsigned class_id, unsigned count,
+                              struct hak_chain *chain)
 {
     struct hak_pool *pool = pool_of(shard, class_id);
+    unsigned taken = hak_pool_take(pool, class_id, count, chain);
+    return taken != 0 ? taken : hak_pool_take_fresh(pool, class_id, count, chain);
+}
+
+unsigned hak_own_shard_give_chain(struct hak_own_shard *shard, unsigned class_id,
+                                  struct hak_chain *chain)
+{
+    return hak_pool_give(pool_of(shard, class_id), class_id, chain, shard->settings);
+}
+
+static void *take_small(struct hak_own_shard *shard, unsigned class_id)
+{
     struct hak_chain chain = hak_magazine_empty(class_id);
-    if (hak_pool_take(pool, class_id, 1, &chain) == 0)
-        hak_pool_take_fresh(pool, class_id, 1, &chain);
+    hak_own_shard_refill(shard, class_id, 1, &chain);
     return hak_chain_top(chain);
 }
 
@@ -269,7 +281,7 @@ static enum hak_own_object give_small(struct hak_own_shard *shard, void *object,
 
 bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object, struct hak_page page)
 {
-    if (page.offset >= HAK_PAGE_OWN_ALONE)
+    if (!hak_page_is_own_slab(page))
         return false;
     page = hak_slab_own_page(object, page);
     return page.class_id == HAK_CLASS_NONE ||
@@ -279,7 +291,7 @@ bool hak_own_shard_says_free(struct hak_own_shard *shard, const void *object, st
 enum hak_own_object hak_own_shard_give(struct hak_own_shard *shard, void *object,
                                        struct hak_page page)
 {
-    if (page.offset < HAK_PAGE_OWN_ALONE)
+    if (hak_page_is_own_slab(page))
         return give_small(shard, object, page);
     bool given = page.offset == HAK_PAGE_OWN_ALONE
                      ? (uintptr_t)object % HAK_PAGE_SIZE == 0 && give_alone(shard, object)
@@ -291,7 +303,7 @@ size_t hak_own_shard_size(const void *object, struct hak_page page)
 {
     if (page.offset == HAK_PAGE_OWN_ALONE)
         return (uintptr_t)object % HAK_PAGE_SIZE == 0 ? alone_usable(alone_of(object)) : 0;
-    if (page.offset > HAK_PAGE_OWN_ALONE)
+    if (page.offset == HAK_PAGE_OWN_LARGE)
         return hak_large_size(object);
     page = hak_slab_own_page(object, page);
     return page.class_id != HAK_CLASS_NONE && hak_slab_begins(object, page)

@@ -44,7 +44,14 @@ enum {
 };
 
 struct hak_own_heap;
+struct hak_own_front;
 struct hak_alone;
+
+/* The fronts of a heap (own_front.h). */
+struct hak_own_fronts {
+    struct hak_own_front *first; /* under the lock of own_front.c */
+    uint32_t wishes;             /* how often they were to be emptied; relaxed */
+};
 
 struct hak_own_shard {
     uint32_t inside; /* calls under way; see above */
@@ -56,6 +63,7 @@ struct hak_own_shard {
 
     /* Written each time that the shard is taken; all that follows is zero then. */
     struct hak_own_heap *heap __attribute__((aligned(HAK_CACHE_LINE)));
+    struct hak_own_fronts *fronts; /* the heap's */
     const struct hak_settings *settings;
     struct hak_region_source source;
     struct hak_counters counters;
@@ -133,14 +141,25 @@ static inline struct hak_own_shard *hak_own_shard_enter_of(const void *object,
 
 /* What is asked for. */
 struct hak_own_request {
-    size_t size;        /* at least 1, at most PTRDIFF_MAX */
-    size_t alignment;   /* a power of two */
-    unsigned class_id;  /* HAK_CLASS_NONE: a run, or a mapping */
-    enum hak_zero zero; /* for runs and mappings; objects of classes keep their contents */
+    size_t size;                 /* at least 1, at most PTRDIFF_MAX */
+    size_t alignment;            /* a power of two */
+    unsigned class_id;           /* HAK_CLASS_NONE: a run, or a mapping */
+    enum hak_zero zero;          /* for runs and mappings; objects of classes keep their contents */
+    struct hak_own_front *front; /* the thread's of the heap (own_front.h), for classes up to
+                                    HAK_CLASS_TINY_LAST; NULL: none */
 };
 
 /* Inside the shard, here and below: an object, NULL without memory. */
 void *hak_own_shard_take(struct hak_own_shard *shard, const struct hak_own_request *request);
+
+/* Pushes up to `count` objects of the class on the chain *chain, for a front. Returns how many; 0:
+ * no memory. */
+unsigned hak_own_shard_refill(struct hak_own_shard *shard, unsigned class_id, unsigned count,
+                              struct hak_chain *chain);
+
+/* Takes objects of the class back from a front's chain, as hak_pool_give. */
+unsigned hak_own_shard_give_chain(struct hak_own_shard *shard, unsigned class_id,
+                                  struct hak_chain *chain);
 
 /* What a pointer that a program gives back turned out to be. */
 enum hak_own_object {
@@ -177,12 +196,13 @@ size_t hak_own_shard_purge(struct hak_own_shard *shard);
 
 /* Bytes of a shard, for statistics. */
 struct hak_own_bytes {
-    size_t small; /* objects of slabs in the program's hands */
+    size_t small; /* objects of slabs in the program's hands; of a shard: those in fronts, too */
     size_t slabs; /* slabs */
     size_t holes; /* of these given back to the kernel */
     size_t runs;
     size_t alone;
     size_t cached; /* dirty but unused */
+    size_t fronts; /* of a heap: objects in fronts, which `small` has not */
 };
 
 struct hak_own_bytes hak_own_shard_bytes(struct hak_own_shard *shard);

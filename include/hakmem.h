@@ -246,9 +246,9 @@ HAKMEM_API size_t hakmem_purge(int shard, size_t bytes, unsigned milliseconds);
  * buffer pool for each node, an arena for each query.
  *
  * Any thread may use any heap. free, realloc and malloc_usable_size (with and without prefix) take
- * its objects, too: realloc keeps an object in its heap. No front and no cache of a thread holds
- * anything of a heap, so what is freed may be taken again at once, by any thread, and a second free
- * of the same object is always detected.
+ * its objects, too: realloc keeps an object in its heap. Unless HAKMEM_HEAP_FRONTS is asked for, no
+ * front and no cache of a thread holds anything of a heap, so what is freed may be taken again at
+ * once, by any thread, and a second free of the same object is always detected.
  *
  * Each heap of one shard costs some 30 KiB; a heap maps at least 2 MiB for objects up to 1 KiB, as
  * much for those up to 32 KiB, and as much for larger ones, each when the first of them is asked
@@ -290,10 +290,16 @@ enum hakmem_heap_pages {
 
 /* Flags. */
 enum {
-    HAKMEM_HEAP_NO_DUMP = 1, /* not in core dumps */
-    HAKMEM_HEAP_POPULATE = 2 /* memory is present from when it is mapped, and kept until
+    HAKMEM_HEAP_NO_DUMP = 1,  /* not in core dumps */
+    HAKMEM_HEAP_POPULATE = 2, /* memory is present from when it is mapped, and kept until
                                     hakmem_heap_purge, the heap's end, or a call that would
                                     exceed its limit */
+    HAKMEM_HEAP_FRONTS = 4    /* each thread keeps a stock of free objects up to 1 KiB, at most 190
+                              KiB of them, for hakmem_heap_malloc, _calloc and _free: as fast as
+                              hakmem_malloc; a second free, and a free to another heap, may be
+                              found late or not at all. At most eight heaps a thread; none where
+                              membarrier(2) is refused, with HAKMEM_MISUSE=check or with a
+                              profile (HAKMEM_PROFILE) */
 };
 
 struct hakmem_heap;
@@ -304,7 +310,7 @@ struct hakmem_heap_options {
     enum hakmem_heap_sharding sharding;
     enum hakmem_heap_placement placement;
     enum hakmem_heap_pages pages;
-    unsigned flags;    /* HAKMEM_HEAP_NO_DUMP | HAKMEM_HEAP_POPULATE */
+    unsigned flags;    /* HAKMEM_HEAP_NO_DUMP, HAKMEM_HEAP_POPULATE, HAKMEM_HEAP_FRONTS */
     uint64_t nodes;    /* bit n: node n by the kernel's id, for `placement` */
     size_t limit;      /* bytes that the heap may map, in units of 2 MiB; what
                                                 would exceed it is ENOMEM. 0: no limit */
@@ -373,6 +379,7 @@ struct hakmem_heap_stats {
     unsigned shards;
     size_t metadata; /* the default heap's: the library's own, for all heaps */
     size_t holes;    /* in slabs, but without pages behind: no object is there */
+    size_t fronts;   /* in free objects of threads' fronts, with HAKMEM_HEAP_FRONTS */
 };
 
 /* Fills in the first `size` bytes of *stats; pass the caller's sizeof *stats. Heap NULL is the

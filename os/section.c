@@ -52,9 +52,9 @@ static struct stripe stripes[STRIPES - STRIPES_EARLY]; /* the others */
 
 /* State of the thread; its signal handlers read and write it, too. */
 static HAK_TLS struct {
-    struct stripe *stripe;
     uint32_t depth;
     uint32_t forks;     /* its own freezes under way */
+    int32_t stripe;     /* bytes from `sections` to it, half a pointer; 0: none yet */
     uint8_t place;      /* enum place */
     uint8_t in_handler; /* a handler forks while the thread is inside */
     uint8_t suspended;  /* its count is taken back meanwhile */
@@ -79,12 +79,12 @@ static struct stripe *stripe_at(unsigned index)
 
 static struct stripe *own_stripe(void)
 {
-    if (hak_unlikely(mine.stripe == NULL)) {
+    if (hak_unlikely(mine.stripe == 0)) {
         /* seq_cst: ordered before is_frozen; pairs with the load in stripes_used */
         uint64_t turn = __atomic_fetch_add(&sections.next_stripe, 1, __ATOMIC_SEQ_CST);
-        mine.stripe = stripe_at(turn % STRIPES);
+        mine.stripe = (int32_t)((intptr_t)stripe_at(turn % STRIPES) - (intptr_t)&sections);
     }
-    return mine.stripe;
+    return (struct stripe *)((intptr_t)&sections + mine.stripe);
 }
 
 static unsigned stripes_used(void)
@@ -173,7 +173,7 @@ void hak_section_leave(void)
         return;
     }
     be(LEAVING);
-    count_out(mine.stripe);
+    count_out(own_stripe());
     be(OUTSIDE);
     mine.depth = 0;
     if (hak_unlikely(mine.intrudes)) {
@@ -232,7 +232,7 @@ static bool all_stripes_empty(void)
     unsigned used = stripes_used();
     for (unsigned index = 0; index < used; index++) {
         const struct stripe *stripe = stripe_at(index);
-        uint32_t own = is_between && stripe == mine.stripe;
+        uint32_t own = is_between && stripe == own_stripe();
         all &= stripe_empties(stripe, own, began);
     }
     return all;
@@ -248,7 +248,7 @@ static void suspend(void)
     /* seq_cst: ordered before the count: a child sees one or the other */
     __atomic_fetch_add(&sections.suspended, 1, __ATOMIC_SEQ_CST);
     be(LEAVING);
-    count_out(mine.stripe);
+    count_out(own_stripe());
     be(LENT);
 }
 
@@ -283,10 +283,10 @@ static void resume(void)
 {
     uint64_t deadline = hak_os_now_ns() + RESUME_NS;
     for (;;) {
-        count_in(mine.stripe);
+        count_in(own_stripe());
         if (!is_frozen())
             return;
-        count_out(mine.stripe);
+        count_out(own_stripe());
         if (hak_os_now_ns() > deadline)
             break;
         nap(NAP_NS);
@@ -295,7 +295,7 @@ static void resume(void)
     if (!mine.intrudes)
         __atomic_fetch_add(&sections.intruders, 1, __ATOMIC_SEQ_CST);
     mine.intrudes = 1;
-    count_in(mine.stripe);
+    count_in(own_stripe());
 }
 
 void hak_section_thaw(void)
@@ -344,7 +344,7 @@ void hak_section_start_child(void)
     for (unsigned index = 0; index < stripes_used(); index++)
         stripe_at(index)->inside = 0;
     if (mine.place == INSIDE)
-        mine.stripe->inside = 1;
+        own_stripe()->inside = 1;
 }
 
 bool hak_section_is_estranged(void)
@@ -367,7 +367,7 @@ bool hak_section_wait_suspended(void)
     if (mine.nested != 0)
         __atomic_fetch_add(&sections.lenders, 1, __ATOMIC_SEQ_CST);
     be(LEAVING);
-    count_out(mine.stripe);
+    count_out(own_stripe());
     be(LENT);
     while (__atomic_load_n(&sections.suspended, __ATOMIC_SEQ_CST) != 0 &&
            hak_os_now_ns() < deadline)

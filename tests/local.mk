@@ -33,6 +33,7 @@ unit_tests = \
 	%D%/unit/heap/beside \
 	%D%/unit/heap/own_heap \
 	%D%/unit/heap/own_shard \
+	%D%/unit/heap/own_front \
 	%D%/unit/front/front_cpu_answers \
 	%D%/unit/shard/found \
 	%D%/unit/front/front_shared \
@@ -54,6 +55,7 @@ unit_tests = \
 	%D%/unit/heap/reclaim \
 	%D%/unit/heap/tick \
 	%D%/unit/os/rseq \
+	%D%/unit/os/fence \
 	%D%/unit/os/signals \
 	%D%/unit/os/inject \
 	%D%/unit/learn/audit \
@@ -247,6 +249,7 @@ conform_tests = \
 	%D%/conform/inform.modes \
 	%D%/conform/placement.modes \
 	%D%/conform/heaps.modes \
+	%D%/conform/heap_fronts.modes \
 	%D%/conform/control.modes \
 	%D%/conform/rseq.modes \
 	%D%/conform/vfork.modes \
@@ -305,6 +308,8 @@ EXTRA_DIST += $(conform_scripts) %D%/conform/learn.jsonl %D%/conform/profile_est
 %C%_conform_inform_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_heaps_modes_SOURCES = %D%/conform/heaps.c
 %C%_conform_heaps_modes_LDADD = %D%/lib/libtest.la -lpthread
+%C%_conform_heap_fronts_modes_SOURCES = %D%/conform/heap_fronts.c
+%C%_conform_heap_fronts_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_placement_modes_SOURCES = %D%/conform/placement.c
 %C%_conform_placement_modes_LDADD = %D%/lib/libtest.la -lpthread
 %C%_conform_control_modes_SOURCES = %D%/conform/control.c

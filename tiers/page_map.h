@@ -65,6 +65,7 @@ enum hak_page_kind {
     HAK_PAGE_OWN_SLAB = 64,  /* and pages back to the slab's first: 64 .. 71 */
     HAK_PAGE_OWN_ALONE = 72, /* first page of an object with a mapping of its own */
     HAK_PAGE_OWN_LARGE = 73, /* inside a large segment */
+    HAK_PAGE_OWN_TINY = 128, /* and the class: a slab of one page with objects up to 1 KiB */
 };
 
 struct hak_page {
@@ -139,6 +140,13 @@ static inline struct hak_page hak_page_find(const void *address)
 static inline bool hak_page_is_own(struct hak_page page)
 {
     return page.class_id == 0 && page.offset >= HAK_PAGE_OWN;
+}
+
+/* The same, and whether it is of a slab. */
+static inline bool hak_page_is_own_slab(struct hak_page page)
+{
+    return hak_page_is_own(page) &&
+           (page.offset < HAK_PAGE_OWN_ALONE || page.offset >= HAK_PAGE_OWN_TINY);
 }
 
 /* The leaf of an address that is ours, for callers that look up many addresses of the same 4 GiB.

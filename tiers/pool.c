@@ -216,6 +216,16 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
     return taken;
 }
 
+/* A tiny slab of one page names its class there, so that fronts need not look further. */
+static void set_own(const struct hak_pool *pool, const void *base, unsigned class_id)
+{
+    unsigned pages = hak_classes[class_id].slab_pages;
+    if (pages == 1 && class_id <= HAK_CLASS_TINY_LAST)
+        hak_page_map_set_kind(base, 1, HAK_PAGE_OWN_TINY + class_id, pool->source->home);
+    else
+        hak_page_map_set_own_slab(base, pages, pool->source->home);
+}
+
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
                              struct hak_chain *chain)
 {
@@ -229,7 +239,7 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
     struct hak_slab *slab = &hak_region_of(base)->slabs[first];
     hak_slab_build(slab, base, class_id);
     if (hak_unlikely(is_own(pool)))
-        hak_page_map_set_own_slab(base, pages, pool->source->home);
+        set_own(pool, base, class_id);
     else
         hak_page_map_set_slab(base, pages, class_id, pool->source->home);
     hak_count(pool->source->counters, HAK_COUNTER_SLABS_MADE, 1);

@@ -202,9 +202,10 @@ static inline bool hak_slab_begins(const void *object, struct hak_page page)
  * class 0 for any other page. */
 static inline struct hak_page hak_slab_own_page(const void *object, struct hak_page page)
 {
-    if (page.class_id != HAK_CLASS_NONE || page.offset < HAK_PAGE_OWN_SLAB ||
-        page.offset >= HAK_PAGE_OWN_ALONE || hak_region_of(object) == NULL)
+    if (!hak_page_is_own_slab(page) || hak_region_of(object) == NULL)
         return (struct hak_page){0, 0, 0};
+    if (page.offset >= HAK_PAGE_OWN_TINY)
+        return (struct hak_page){(uint8_t)(page.offset - HAK_PAGE_OWN_TINY), 0, page.home};
     page.offset -= HAK_PAGE_OWN_SLAB;
     /* relaxed: constant while the program holds an object of the slab */
     page.class_id = __atomic_load_n(&hak_slab_of(object, page)->class_id, __ATOMIC_RELAXED);

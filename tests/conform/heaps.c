@@ -420,7 +420,7 @@ static void test_bad_input(void)
     wanted = options(), wanted.sharding = (enum hakmem_heap_sharding)4, expect_refused(&wanted);
     wanted = options(), wanted.placement = (enum hakmem_heap_placement)5, expect_refused(&wanted);
     wanted = options(), wanted.pages = (enum hakmem_heap_pages)4, expect_refused(&wanted);
-    wanted = options(), wanted.flags = 4, expect_refused(&wanted);
+    wanted = options(), wanted.flags = 8, expect_refused(&wanted);
     wanted = options(), wanted.limit = REGION - 1, expect_refused(&wanted);
     wanted = options(), wanted.soft_limit = REGION, expect_refused(&wanted);
     wanted = options(), wanted.nodes = 1, expect_refused(&wanted);

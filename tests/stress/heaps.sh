@@ -28,5 +28,9 @@ run "the process stays as large" 1 "creating and destroying"
 run "eight threads free while a ninth destroys and creates" 30 "eight threads"
 run "calls while heaps are destroyed" 30 "calls on a heap"
 run "forks" 10 "heaps go on"
+heaps=$(dirname "$HAKMEM_TEST_LIBRARY")/../tests/conform/heap_fronts.modes
+run "the process stays as large, with fronts" 1 "heaps and threads"
+run "eight threads with fronts while a ninth ends and creates" 30 "eight threads"
+run "calls on fronts while heaps end" 10 "calls on a heap"
 echo "1..$count"
 exit $status

@@ -18,7 +18,7 @@ static const struct hak_terms unlimited = {.is_dumped = 1};
 static void *take(struct hak_own_heap *heap, size_t size)
 {
     bool must_tell = false;
-    struct hak_own_request request = {size, 1, HAK_CLASS_NONE, HAK_ZERO_NO};
+    struct hak_own_request request = {size, 1, HAK_CLASS_NONE, HAK_ZERO_NO, NULL};
     if (size <= HAK_MID_MAX)
         request.class_id = hak_size_class(size);
     return hak_own_heap_take(heap, &request, &must_tell);
@@ -69,7 +69,7 @@ static void any_shard_serves(void)
         hak_own_heap_make(&terms, &hak_settings_default, map->domains, HAK_NODE_ANY, NULL);
     REQUIRE(heap != NULL);
     /* Another shard than the caller's has taken it. */
-    struct hak_own_request request = {100, 1, hak_size_class(100), HAK_ZERO_NO};
+    struct hak_own_request request = {100, 1, hak_size_class(100), HAK_ZERO_NO, NULL};
     unsigned own = hak_domains_shard_of(map->domains, hak_os_cpu(), 0);
     void *first = hak_own_shard_take(heap->shards[(own + 3) % 8], &request);
     REQUIRE(first != NULL);

@@ -32,7 +32,7 @@ static void end_shard(struct hak_own_shard *shard)
 static struct hak_own_request request_for(size_t size, size_t alignment)
 {
     unsigned class_id = hak_size_class_aligned(size, alignment);
-    return (struct hak_own_request){size, alignment, class_id, HAK_ZERO_NO};
+    return (struct hak_own_request){size, alignment, class_id, HAK_ZERO_NO, NULL};
 }
 
 static void *take(struct hak_own_shard *shard, size_t size, size_t alignment)

@@ -54,7 +54,7 @@ static void purges_stop(void)
     struct hak_heap *heap = world_start();
     hak_heap_trim(heap);
     for (unsigned i = 0; i < HEAPS; i++) {
-        const struct hak_own_request request = {4 * MIB, 1, HAK_CLASS_NONE, HAK_ZERO_NO};
+        const struct hak_own_request request = {4 * MIB, 1, HAK_CLASS_NONE, HAK_ZERO_NO, NULL};
         bool must_tell = false;
         heaps[i] = hak_own_heap_make(&unlimited, &hak_settings_default, NULL, HAK_NODE_ANY, NULL);
         REQUIRE(heaps[i] != NULL);
