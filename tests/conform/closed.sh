@@ -6,12 +6,15 @@
 # linked with it): it has a destructor of its own for threads that it knows.
 
 archive=${HAKMEM_TEST_ARCHIVE:?is to name the built libhakmem.a}
+. "$(dirname "$0")/../lib/tap.sh"
+
 if [ -n "$HAKMEM_TEST_SANITIZE" ] || [ ! -e "$archive" ]; then
-    echo "1..0 # SKIP no archive that could be linked"
-    exit 0
+    skip_all "no archive that could be linked"
 fi
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+# shellcheck disable=SC2034  # tap.sh shows it
+tap_details=$work/log
 cat >"$work/plugin.c" <<'END'
 #include <stddef.h>
 void *hakmem_malloc(size_t size);
@@ -76,20 +79,9 @@ END
         -Wl,--exclude-libs,ALL -pthread -lurcu-bp -lurcu-common -ldl &&
         ${CC:-cc} -o "$work/program" "$work/program.c" -Wl,--no-as-needed -lurcu-bp -pthread -ldl
 } >"$work/log" 2>&1
-built=$?
-echo "1..1"
-if [ $built -ne 0 ]; then
-    echo "not ok 1 - a plugin with the archive in it can be built"
-    sed 's/^/# /' "$work/log"
-    exit 1
-fi
+report $? "a plugin with the archive in it can be built"
 timeout 60 env -u LD_PRELOAD "$work/program" "$work/plugin.so" >"$work/log" 2>&1
 status=$?
-if [ $status -eq 0 ]; then
-    echo "ok 1 - threads outlive a plugin that has the archive in it"
-else
-    echo "not ok 1 - threads outlive a plugin that has the archive in it"
-    echo "# status $status"
-    sed 's/^/# /' "$work/log"
-    exit 1
-fi
+echo "status $status" >>"$work/log"
+report $status "threads outlive a plugin that has the archive in it"
+tap_end

@@ -10,34 +10,14 @@ tool=${HAKMEM_TEST_TOOL:?is to name the built program hakmem}
 publisher=$(dirname "$0")/publisher
 [ -x "$publisher" ] || publisher=./tests/conform/publisher
 source=$HAKMEM_TEST_SOURCE
-count=0
-bad=0
+. "$(dirname "$0")/../lib/tap.sh"
 
-report() # STATUS NAME
-{
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/err" | head -n 20
-        bad=1
-    fi
-}
-
-skip() # NAME WHY
-{
-    count=$((count + 1))
-    echo "ok $count - $1 # SKIP $2"
-}
-
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
+skip_all_in_sanitizer_build
 work=$(mktemp -d) || exit 99
 trap 'exec 8>&- 9>&-; wait; rm -rf "$work"' EXIT
 : >"$work/err"
+# shellcheck disable=SC2034  # tap.sh shows it
+tap_details=$work/err
 python=$(command -v python3)
 
 # start WHAT [NAME=VALUE...]: a publisher, whose number is $process until `stop`. Its standard input is
@@ -73,8 +53,7 @@ preload=$library
 start work HAKMEM_PUBLISH=1 HAKMEM_SHARD=4
 if ! "$tool" stat "$process" >"$work/out" 2>"$work/err" && grep -q memfd "$work/its"; then
     stop
-    echo "1..0 # SKIP no memfd here: $(cat "$work/its")"
-    exit 0
+    skip_all "no memfd here: $(cat "$work/its")"
 fi
 grep -q '^process: .* live, ' "$work/out" && grep -q '^shard 3: ' "$work/out" &&
     [ ! -s "$work/err" ]
@@ -196,5 +175,4 @@ for number in 0 1 2 3 4 5 6 7 8 9 10 11; do
     stop
 done
 
-echo "1..$count"
-exit $bad
+tap_end

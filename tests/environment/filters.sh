@@ -3,9 +3,9 @@
 # filters.modes in the modes that a filter may find in force; `auto` reads least at start. TAP.
 #
 # A build that injects delays yields and sleeps, which malloc's calls have no part in.
+. "$(dirname "$0")/../lib/tap.sh"
 if grep -q '^#define HAK_INJECT 1$' "$(dirname "$HAKMEM_TEST_LINKED")/../../config.h"; then
-    echo "1..0 # SKIP a build that injects delays makes system calls of its own"
-    exit 0
+    skip_all "a build that injects delays makes system calls of its own"
 fi
 HAKMEM_TEST_MODES=${HAKMEM_TEST_MODES:-reference auto single node cpu 64}
 export HAKMEM_TEST_MODES

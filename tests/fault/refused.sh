@@ -8,44 +8,30 @@
 # HAKMEM_TEST_MODES: if the person asks for some modes only, one kind of front and one error are
 # enough for the whole list. HAKMEM_CHECK_LONG: each of the four ways for all.
 
-# The same was run by another part of the check.
-if [ -n "$HAKMEM_CHECK_QUICK" ]; then
-    echo "1..0 # SKIP long, and run by the part of the check that runs all"
-    exit 0
-fi
+. "$(dirname "$0")/../lib/tap.sh"
 
+skip_all_in_quick_check
 : "${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}"
-if [ -n "${HAKMEM_TEST_SANITIZE:-}" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
+skip_all_in_sanitizer_build
 tests=$(dirname "$HAKMEM_TEST_LINKED")/..
 refuse=$tests/fault/refuse
 "$refuse" EPERM mbind -- true
-if [ $? -eq 77 ]; then
-    echo "1..0 # SKIP no seccomp filter may be set here"
-    exit 0
-fi
+[ $? -ne 77 ] || skip_all "no seccomp filter may be set here"
 ways="cpu-cpu node-thread"
 [ -z "$HAKMEM_TEST_MODES" ] || ways=cpu-cpu
-count=0
-failed=0
 output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
+# shellcheck disable=SC2034  # tap.sh shows it
+tap_details=$output
 
-# verdict NAME COMMAND...: the command passes. What it skips, it says.
-verdict() {
-    count=$((count + 1))
+# passes NAME COMMAND...: the command passes. Its skips become comments.
+passes() {
     name=$1
     shift
-    if timeout -k 5 600 "$@" >"$output" 2>&1; then
-        echo "ok $count - $name"
-        sed -n 's/^ok [0-9]* - \(.*# SKIP .*\)/#   \1/p' "$output"
-    else
-        echo "not ok $count - $name"
-        sed 's/^/# /' "$output"
-        failed=1
-    fi
+    timeout -k 5 600 "$@" >"$output" 2>&1
+    status=$?
+    report $status "$name"
+    [ $status -ne 0 ] || sed -n 's/^ok [0-9]* - \(.*# SKIP .*\)/#   \1/p' "$output"
 }
 
 under() { # MODE FRONT: sets settings, of the program alone
@@ -55,22 +41,16 @@ under() { # MODE FRONT: sets settings, of the program alone
 one() { # ERROR CALL MODE FRONT PROGRAM
     under "$3" "$4"
     # shellcheck disable=SC2086  # several words
-    verdict "$5 in mode $3, $4 fronts, $2 refused by $1" \
+    passes "$5 in mode $3, $4 fronts, $2 refused by $1" \
         "$refuse" "$1" "$2" -- env $settings "$tests/conform/$5"
 }
 
-# What is in force is told, and why it is not more.
+# hakmem_mode() names the front in force and the reason.
 told() { # ERROR CALL WORDS
-    count=$((count + 1))
-    if "$refuse" "$1" "$2" -- env HAKMEM_FRONT=cpu HAKMEM_VERBOSE=1 \
+    "$refuse" "$1" "$2" -- env HAKMEM_FRONT=cpu HAKMEM_VERBOSE=1 \
         LD_PRELOAD="$HAKMEM_TEST_LIBRARY" true 2>"$output" &&
-        grep -q " front=$3 remote=" "$output"; then
-        echo "ok $count - front=$3 is told of, $2 refused by $1"
-    else
-        echo "not ok $count - front=$3 is told of, $2 refused by $1"
-        sed 's/^/# /' "$output"
-        failed=1
-    fi
+        grep -q " front=$3 remote=" "$output"
+    report $? "the mode says front=$3, $2 refused by $1"
 }
 if env HAKMEM_FRONT=cpu HAKMEM_VERBOSE=1 LD_PRELOAD="$HAKMEM_TEST_LIBRARY" true 2>&1 |
     grep -q " front=cpu "; then
@@ -111,7 +91,7 @@ for call in munmap madvise mremap; do
     [ $call = mremap ] || one ENOMEM $call node auto realloc.modes
     under auto auto
     # shellcheck disable=SC2086  # several words
-    verdict "whales and runs come and go in flat address space, $call refused" \
+    passes "whales and runs come and go in flat address space, $call refused" \
         "$refuse" ENOMEM $call -- env $settings "$tests/environment/limits" inside churn
 done
 
@@ -124,9 +104,8 @@ for program in "$tests"/conform/*.modes; do
     for way in $others; do
         under "${way%-*}" "${way#*-}"
         # shellcheck disable=SC2086  # several words
-        verdict "${program##*/} in mode ${way%-*}, ${way#*-} fronts, in 1 GiB of address space" \
+        passes "${program##*/} in mode ${way%-*}, ${way#*-} fronts, in 1 GiB of address space" \
             sh -c 'ulimit -v 1048576 && exec "$@"' limited env $settings "$program"
     done
 done
-echo "1..$count"
-exit $failed
+tap_end

@@ -23,16 +23,14 @@ folder=${HAKMEM_TEST_SOURCE:-.}/tests/golden
 program=${HAKMEM_TEST_PAIRS:-tests/golden/pairs}
 compiler=${CC:-gcc}
 if [ ! -e "$library" ]; then
-    echo "1..1"
-    echo "not ok 1 - $library has been built"
+    echo "Bail out! $library has not been built"
     exit 1
 fi
 # What a front of the thread serves, and what one of the CPU.
 names="hakmem_malloc hakmem_free malloc_again/cpu free_again/cpu"
 pair_limit=48
 counted_limit=52
-number=0
-failed=0
+. "$(dirname "$0")/../lib/tap.sh"
 
 architecture=$(uname -m)
 golden=$folder/$architecture.golden
@@ -42,13 +40,6 @@ trap 'rm -rf "$scratch"' EXIT
 # What the build has that a release has not.
 variant=$(sed -n 's/^#define HAK_\(DEBUG\|INJECT\) 1$/\1/p' "$(dirname "$library")/../config.h" \
     2>/dev/null | tr '\n' ' ')
-
-result() # ok|not ok TEXT
-{
-    number=$((number + 1))
-    [ "$1" = ok ] || failed=1
-    echo "$1 $number - $2"
-}
 
 # Why the machine code may not be compared; nothing where it may.
 reason_to_skip() {
@@ -86,21 +77,18 @@ check_code() {
     reason=$(reason_to_skip)
     for name in $names; do
         if [ -n "$reason" ]; then
-            result ok "the fast way of $name # SKIP $reason"
+            skip "the fast way of $name" "$reason"
             continue
         elif [ ! -e "$golden" ]; then
-            result ok "the fast way of $name # SKIP no $architecture.golden"
+            skip "the fast way of $name" "no $architecture.golden"
             continue
         fi
         was=$(grep "^$name " "$golden")
         is=$(grep "^$name " "$scratch/code")
         echo "# $is"
-        if [ "$was" = "$is" ]; then
-            result ok "the fast way of $name is as it was"
-        else
-            echo "# was: $was"
-            result "not ok" "the fast way of $name is as it was (make golden, review the diff)"
-        fi
+        [ "$was" = "$is" ] || echo "# was: $was (make golden, review the diff)"
+        [ "$was" = "$is" ]
+        report $? "the fast way of $name is as it was"
     done
 }
 
@@ -132,27 +120,24 @@ instructions() {
 check_run() { # LIMIT PROFILE WHEN
     what="a malloc and a free of 32 bytes execute at most $1 instructions$3"
     if ! command -v valgrind >/dev/null; then
-        result ok "$what # SKIP valgrind is missing"
+        skip "$what" "valgrind is missing"
         return
     elif [ -n "$variant" ]; then
-        result ok "$what # SKIP a build with $variant"
+        skip "$what" "a build with $variant"
         return
     fi
     short=$(instructions 10000 "$2")
     long=$(instructions 110000 "$2")
     if [ -z "$short" ] || [ -z "$long" ]; then
         sed 's/^/# /' "$scratch/log"
-        result "not ok" "$what: callgrind did not run"
+        report 1 "$what: callgrind did not run"
         return
     fi
     hundredths=$(((long - short) / 1000))
     echo "# $((hundredths / 100)).$(printf %02d $((hundredths % 100))) instructions a pair"
     # None at all: the program was served by somebody else.
-    if [ "$hundredths" -gt 0 ] && [ "$hundredths" -le $(($1 * 100)) ]; then
-        result ok "$what"
-    else
-        result "not ok" "$what"
-    fi
+    [ "$hundredths" -gt 0 ] && [ "$hundredths" -le $(($1 * 100)) ]
+    report $? "$what"
 }
 
 if [ "$1" = --rewrite ]; then
@@ -167,18 +152,15 @@ if [ "$1" = --rewrite ]; then
     cat "$golden"
     exit 0
 fi
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build nothing is as in a release"
-    exit 0
-fi
+[ -z "$HAKMEM_TEST_SANITIZE" ] ||
+    skip_all "in a $HAKMEM_TEST_SANITIZE build nothing is as in a release"
 count_code >"$scratch/code"
-echo "1..6"
 check_code
 check_run $pair_limit 0 ""
 # At a rate that has no samples in so few bytes. (Elsewhere malloc has no page of its own.)
 if [ "$architecture" = x86_64 ]; then
     check_run $counted_limit 1000000M " while they are counted"
 else
-    result ok "a pair that is counted # SKIP counted mallocs are slow on $architecture"
+    skip "a pair that is counted" "counted mallocs are slow on $architecture"
 fi
-exit $failed
+tap_end

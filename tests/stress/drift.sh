@@ -8,11 +8,8 @@
 # HAKMEM_TEST_MODES       which modes                  HAKMEM_TEST_DRIFT   the program
 # HAKMEM_TEST_LIBRARY, HAKMEM_TEST_SANITIZE, HAKMEM_TEST_SOURCE: see tests/lib/modes.sh, tests/local.mk
 
-# The same was run by another part of the check.
-if [ -n "$HAKMEM_CHECK_QUICK" ]; then
-    echo "1..0 # SKIP long, and run by the part of the check that runs all"
-    exit 0
-fi
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_quick_check
 
 HAKMEM_TEST_MODES=${HAKMEM_TEST_MODES:-auto single node cpu 64}
 [ -z "$HAKMEM_CHECK_LONG" ] || HAKMEM_TEST_TIMEOUT=${HAKMEM_TEST_TIMEOUT:-1200}

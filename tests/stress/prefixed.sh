@@ -10,8 +10,7 @@
 
 program=${HAKMEM_TEST_PREFIXED:-tests/stress/prefixed}
 seconds=${HAKMEM_STRESS_SECONDS:-2}
-number=0
-failed=0
+. "$(dirname "$0")/../lib/tap.sh"
 output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
 
@@ -20,29 +19,23 @@ run() {
     name=$1
     in_force=$2
     shift 2
-    number=$((number + 1))
     timeout -k 5 300 env HAKMEM_VERBOSE=1 "$@" "$program" --seconds "$seconds" >"$output" 2>&1
     status=$?
     grep -q "^hakmem: .*$in_force" "$output" || status="$status, not $in_force"
     grep -v ': no such option$' "$output" | sed 's/^#* */# /'
-    if [ "$status" = 0 ]; then
-        echo "ok $number - $name"
-    else
-        echo "not ok $number - $name: ended with status $status"
-        failed=1
-    fi
+    [ "$status" = 0 ] || echo "# ended with status $status"
+    [ "$status" = 0 ]
+    report $? "$name"
 }
 
 if [ -z "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..1"
     run "by the names with a prefix" by=
-    exit $failed
+    tap_end
 fi
-echo "1..5"
 run single by=single HAKMEM_SHARD=single
 run node by=node HAKMEM_SHARD=node
 run cpu by=cpu HAKMEM_SHARD=cpu
 run 4 "shards=4 by=count" HAKMEM_SHARD=4
 run "cpu, what was freed elsewhere goes home" "by=cpu .*remote=home" \
     HAKMEM_SHARD=cpu HAKMEM_REMOTE=home
-exit $failed
+tap_end

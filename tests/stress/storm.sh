@@ -12,10 +12,9 @@
 # HAKMEM_TEST_LIBRARY     the library, absolute        HAKMEM_TEST_STORM   the program
 # HAKMEM_TEST_SANITIZE    not empty: the sanitizer owns malloc, so there is nothing to preload
 
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
+. "$(dirname "$0")/../lib/tap.sh"
+
+skip_all_in_sanitizer_build
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 program=${HAKMEM_TEST_STORM:-tests/stress/storm}
 seconds=4
@@ -23,8 +22,6 @@ seconds=4
 seconds=${HAKMEM_STRESS_SECONDS:-$seconds}
 refuse=$(dirname "$program")/../fault/refuse
 under=    # what the program is run by, in words
-number=0
-failed=0
 output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
 
@@ -39,29 +36,22 @@ storm() {
         shift
     done
     shift
-    number=$((number + 1))
     # shellcheck disable=SC2086  # several words
     timeout -k 5 $((seconds * 4 + 150)) env $settings HAKMEM_TEST_LIBRARY="$library" \
         LD_PRELOAD="$library" $under "$program" \
         --threads 16 --seconds "$seconds" --front "$front" "$@" >"$output" 2>&1
     status=$?
     sed 's/^#* */# /' "$output"
-    if [ $status -eq 0 ]; then
-        echo "ok $number - $name"
-    else
-        echo "not ok $number - $name: ended with status $status"
-        failed=1
-    fi
+    [ $status -eq 0 ] || echo "# ended with status $status"
+    report $status "$name"
 }
 
 if [ "$1" = --long ]; then
-    echo "1..4"
     for build in this inject; do
         [ $build = this ] || library=$HAKMEM_TEST_INJECT
         if [ ! -e "$library" ]; then
             for name in "in motion" "across 1,000 re-shardings"; do
-                number=$((number + 1))
-                echo "ok $number - $build: CPU fronts $name # SKIP no library with injected delays"
+                skip "$build: CPU fronts $name" "no library with injected delays"
             done
             continue
         fi
@@ -71,10 +61,9 @@ if [ "$1" = --long ]; then
         storm "$build: CPU fronts across 1,000 re-shardings" cpu \
             HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50 --reshard 1000
     done
-    exit $failed
+    tap_end
 fi
 
-echo "1..7"
 storm "CPU fronts, a shard for each CPU: moved, signalled, trimmed" cpu \
     HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50
 storm "CPU fronts that are closed and emptied a thousand times a second" cpu \
@@ -94,6 +83,6 @@ if "$refuse" EPERM membarrier -- true; then
     storm "CPU fronts that cannot be emptied, for want of membarrier" cpu \
         HAKMEM_SHARD=cpu -- --move yes --signals 1000 --trim 50
 else
-    echo "ok $((number + 1)) - CPU fronts that cannot be emptied # SKIP no filter may be set here"
+    skip "CPU fronts that cannot be emptied" "no filter may be set here"
 fi
-exit $failed
+tap_end

@@ -5,15 +5,10 @@
 folder=$(dirname "$0")
 program=${HAKMEM_TEST_PLACEMENT:?is to name the built tests/vm/placement}
 : "${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}"
-if [ -n "${HAKMEM_TEST_SANITIZE:-}" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_sanitizer_build
 reason=$("$folder/guest" --ready 2>&1)
-if [ $? -eq 77 ]; then
-    echo "1..0 # SKIP $reason"
-    exit 0
-fi
+[ $? -ne 77 ] || skip_all "$reason"
 
 output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
