@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Prints the mode in force and all that malloc_stats_print tells, by the options of the second
- * argument; writes a profile to the file of the first, if that is not empty, before. */
+/* Prints the mode in force and the whole text of malloc_stats_print with the options of the second
+ * argument; before that writes a profile to the file of the first, unless that is empty. */
 #include <stdio.h>
 
 #include "compat/jemalloc.h"

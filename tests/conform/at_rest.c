@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * at_rest.c - what stays resident when the last free has returned, and nobody calls any more; and
- * what the library has touched before the first call.
+/* at_rest.c - the memory that stays resident after the last free, when no more calls come; and the
+ * pages that the library has touched before the first call.
  *
- * The program executes itself anew with HAKMEM_DECAY=0 or the default, so that nothing from before
- * is there. No time is measured. On glibc nothing is claimed.
- */
+ * The program executes itself again with HAKMEM_DECAY=0 or the default, so that it starts with an
+ * empty heap. No time is measured. glibc is not held to these bounds. */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
@@ -21,11 +19,12 @@ enum {
     KIB = 1024,
     MIB = 1024 * KIB,
     OBJECTS_MAX = 100000,
-    BURSTS = 4,       /* the learner has an opinion by then */
+    BURSTS = 4,       /* enough rounds for the learner to decide */
     SLACK = 3 * MIB,  /* headers, tables, stacks */
-    HELD = 12 * MIB,  /* what was freed after the front's last look, 64 slow calls before */
-    FIRST = 16 * MIB, /* what the default keeps though nothing was asked for again */
-    CALLS = 4 * 64,   /* of a class whose magazines hold two or so: 64 slow ones among them */
+    HELD = 12 * MIB,  /* freed since the front's last look at the clock, 64 slow calls before */
+    FIRST = 16 * MIB, /* what the default keeps after a single burst */
+    CALLS = 4 * 64,   /* of a class whose magazines hold about two objects: 64 slow calls among
+                         them */
     PAUSES = 10000,   /* of 1 ms and more: far more than it takes */
 };
 
@@ -58,7 +57,7 @@ struct load {
     const char *name;
     unsigned count;
     size_t size;
-    bool needs_calls; /* before the fronts have given back what they hold */
+    bool needs_calls; /* before the fronts have given back their objects */
 };
 
 static const struct load loads[] = {
@@ -66,7 +65,7 @@ static const struct load loads[] = {
     {"tiny", OBJECTS_MAX, 800, true}, {"mid", 4000, 30 * KIB, true},
 };
 
-/* What another CPU has at hand would wait for calls there. */
+/* Objects in another CPU's front would wait for calls there. */
 static bool can_stay_here(void)
 {
     cpu_set_t here;
@@ -75,7 +74,7 @@ static bool can_stay_here(void)
     return sched_setaffinity(0, sizeof here, &here) == 0;
 }
 
-/* The second life of the program. Its status is the verdict. */
+/* The program executed again. Its status is the result. */
 static int live_inside(const char *name, unsigned bursts, size_t allowed)
 {
     const struct load *load = loads;
@@ -145,7 +144,7 @@ static void at_once(void)
         rests(&loads[i], "0", BURSTS, loads[i].needs_calls ? HELD : SLACK);
 }
 
-/* One burst, of which nothing was asked for again. */
+/* One burst, of which no memory is asked for again. */
 static void after_a_burst(void)
 {
     for (unsigned i = 0; i < TAP_COUNT(loads); i++)
@@ -171,7 +170,8 @@ static void beside_light_work(void)
 
 /* ---- before the first call ---- */
 
-/* Kernel pages that the process has written, told without an allocation; 0: the kernel does not. */
+/* Kernel pages that the process has written, read without an allocation; 0: the kernel does not
+ * tell. */
 static unsigned pages_touched(void)
 {
     static char text[4096];
@@ -182,7 +182,7 @@ static unsigned pages_touched(void)
     return (unsigned)(kib * KIB / (size_t)sysconf(_SC_PAGESIZE));
 }
 
-/* The second life of the program: the number, or whether it is within the bound. */
+/* The program executed again: prints the number, or checks it against the bound. */
 static int count_inside(unsigned allowed)
 {
     unsigned touched = pages_touched();
@@ -210,8 +210,8 @@ static int start_anew(const char *shards, unsigned allowed)
     return process_wait(child, 60);
 }
 
-/* A short process pays for each page that its start touches. What is valid as zeros is left alone:
- * of a shard the words that say where it stands. */
+/* A short process pays for each page that its start touches. So data that is valid as zeros is not
+ * written: of a shard only the words that place it. */
 static void few_pages_at_start(void)
 {
     enum { LIBRARY_MOST = 24, SHARD_MOST = 6, SHARDS = 64 };

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * budget.c - what one call may do: counted in operations, never in time.
+/* budget.c - how much work one call may do: counted in operations, never in time.
  *
- * The program executes itself anew with HAKMEM_REMOTE=home, so that what another thread frees comes
- * home through the inbox.
- */
+ * The program executes itself again with HAKMEM_REMOTE=home, so that objects freed by another
+ * thread come home through the inbox. */
 #define _GNU_SOURCE
 #include "tests/lib/tap.h"
 
@@ -26,7 +24,7 @@ static void (*print_stats)(int fd, int format);
 static int (*pin)(unsigned shard);
 static unsigned (*shard_count)(void);
 
-/* Bundles that were taken out of inboxes so far: the first of that name, the sum of all shards. */
+/* Bundles taken out of inboxes so far: the first counter of that name is the sum of all shards. */
 static unsigned long sorted(void)
 {
     static char text[1 << 17];

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * control.c - what a program may tell the library, each with its effect: hakmem_thread_flush,
- * hakmem_topology_refresh, hakmem_topology_print; and cfree, which frees.
+/* control.c - the calls that a program makes to the library, each with its effect:
+ * hakmem_thread_flush, hakmem_topology_refresh, hakmem_topology_print; and cfree, which frees.
  *
- * Threads own what they allocate; the main thread starts one at a time.
- */
+ * Threads own what they allocate; the main thread starts one at a time. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -33,7 +31,7 @@ static int mode_has(const char *words)
     return strstr(mode, words) != NULL;
 }
 
-/* What was printed to a file descriptor, cut to the room of `text`. */
+/* The text that was printed to a file descriptor, cut to the room of `text`. */
 static void read_back(int fd, char *text, size_t room)
 {
     ssize_t length = pread(fd, text, room - 1, 0);
@@ -89,16 +87,16 @@ static void *flush_body(void *argument)
     unsigned long before = count_flushes();
     hakmem_thread_flush();
     unsigned long after = count_flushes();
-    hakmem_thread_flush(); /* has nothing left to do */
+    hakmem_thread_flush(); /* has no objects left to flush */
     unsigned long again = count_flushes();
     tap_note("flushed: %lu magazines, then %lu", after - before, again - after);
     if (mode_has("front=thread")) {
         EXPECT_GE(after - before, 5); /* one of each size */
         EXPECT_EQ(again, after);
     } else {
-        EXPECT_EQ(after, before); /* a CPU's front is not the thread's to empty */
+        EXPECT_EQ(after, before); /* a thread cannot flush a CPU's front */
     }
-    for (unsigned i = 0; i < OBJECTS; i++) { /* the cache fills anew */
+    for (unsigned i = 0; i < OBJECTS; i++) { /* the cache fills again */
         objects[i] = malloc(i + 1);
         if (!EXPECT(objects[i] != NULL))
             return NULL;
@@ -137,7 +135,7 @@ static int bind_process(const cpu_set_t *cpus)
 static void *refresh_body(void *argument)
 {
     cpu_set_t all, one;
-    unsigned *shards = argument; /* at first, bound to one CPU, at last */
+    unsigned *shards = argument; /* at first, and bound to one CPU at the end */
     void *object = malloc(5000);
     if (!EXPECT(object != NULL))
         return NULL;

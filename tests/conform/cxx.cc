@@ -206,7 +206,7 @@ static void test_library_types(void)
     }));
 }
 
-/* Memory of new is memory of malloc to many programs, wrong as that is. */
+/* Many programs free memory of new with free, wrong as that is. */
 static void test_mixed_with_malloc(void)
 {
     for (size_t size = 1; size < 300000; size = size * 2 + 3) {

@@ -87,7 +87,7 @@ static void test_threads_older_than_the_library(void)
         REQUIRE(pthread_create(&threads[i], NULL, wait_then_use_both, NULL) == 0);
     int fine = load(&ours);
     if (!EXPECT(fine))
-        _exit(1); /* the threads have nothing to use */
+        _exit(1); /* the threads have no function to call */
     pthread_barrier_wait(&loaded);
     for (unsigned i = 0; i < TAP_COUNT(threads); i++)
         pthread_join(threads[i], NULL);

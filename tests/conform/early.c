@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * early.c - malloc before anything else: from constructors that run before ours, from the loader,
+/* early.c - malloc before anything else: from constructors that run before ours, from the loader,
  * from inside dlopen, in threads that the loader gives thread-local data.
  *
- * The program executes itself anew with the plugin preloaded before and after the library, so that
- * one of the two constructors runs first whatever the loader's order is, and one of the two is the
- * first to register its fork handlers.
- */
+ * The program executes itself again with the plugin preloaded before and after the library. So one
+ * of the two constructors runs first whatever the loader's order is, and one of the two is the
+ * first to register its fork handlers. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -161,7 +159,7 @@ static void test_dlopen_of_others(void)
     EXPECT_GE(loaded, 6); /* libm and libgcc_s or libresolv are everywhere */
 }
 
-/* In the life that run_preloaded begins: the plugin is one of the preloaded libraries. */
+/* Runs in the process that run_preloaded starts: the plugin is one of the preloaded libraries. */
 static int live_inside(void)
 {
     if (!check_plugin(RTLD_DEFAULT))
@@ -179,7 +177,7 @@ static long number_behind(const char *text, const char *name)
     return found ? strtol(found + strlen(name), NULL, 10) : -1000;
 }
 
-/* How many fronts there are, as the library tells it: made by threads and not given back. */
+/* The number of fronts in the library's statistics: made by threads and not given back. */
 static long fronts_alive(void (*print)(int, int))
 {
     static char text[1 << 16];
@@ -193,7 +191,7 @@ static long fronts_alive(void (*print)(int, int))
     return number_behind(text, "\"threads_started\":") - number_behind(text, "\"threads_exited\":");
 }
 
-/* In the life that run_preloaded begins: the plugin's constructor has started a thread. */
+/* Runs in the process that run_preloaded starts: the plugin's constructor has started a thread. */
 static int live_threaded(void)
 {
     void (*print)(int, int) = (void (*)(int, int))dlsym(RTLD_DEFAULT, "hakmem_stats_print");
@@ -249,7 +247,8 @@ static void *fork_and_wait(void *unused)
     return unused;
 }
 
-/* In the life that run_preloaded begins: the plugin's fork handlers allocate, and so do threads. */
+/* Runs in the process that run_preloaded starts: the plugin's fork handlers allocate, and so do
+ * threads. */
 static int live_forking(void)
 {
     enum { FORKS = 10, BUSY = 3 };

@@ -123,7 +123,7 @@ static void print_resident(const char *label)
     printf("%s=%zu\n", label, process_resident() >> 10);
 }
 
-/* What gives memory back does so when the library is busy anyway: refills and flushes, and time. */
+/* Memory is given back when the library is busy anyway: at refills and flushes, after some time. */
 static void stir(void)
 {
     enum { ROUNDS = 50, COUNT = 4096 };
@@ -139,7 +139,7 @@ static void stir(void)
     print_resident("stirred_kib");
 }
 
-/* Nothing is allocated or freed meanwhile. */
+/* Allocates and frees nothing meanwhile. */
 static void idle(void)
 {
     const struct timespec pause = {0, 20 * 1000 * 1000};
@@ -177,7 +177,8 @@ int main(int argc, char **argv)
     hakmem_stats_print(STDOUT_FILENO, HAKMEM_JSON);
     free(large);
     if (strcmp(what, "twice") == 0) {
-        void *volatile object = malloc(LARGE_SIZE); /* volatile: the compiler is not to know */
+        void *volatile object = malloc(LARGE_SIZE); /* volatile: hides the value from the
+                                                       compiler */
         void *again = object;
         free(object);
         free(again);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * fork.c - parent and child go on allocating after a fork, in what state soever the other threads
- * were; objects of before the fork belong to both.
- */
+/* fork.c - parent and child go on allocating after a fork, whatever the other threads were doing;
+ * objects from before the fork belong to both. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -64,7 +62,7 @@ static int is_intact(void)
     return 1;
 }
 
-/* Everything that a child may want: the old objects, new ones, threads, a child of its own. */
+/* All that a child may do: use the old objects, make new ones, start threads, fork again. */
 static void live_as_child(void)
 {
     if (!is_intact())
@@ -166,8 +164,8 @@ static void *begin_to_allocate(void *unused)
     return unused;
 }
 
-/* A process whose second thread makes the library place its shards forks all the while. Whether all
- * children lived. */
+/* A process whose second thread makes the library place its shards forks again and again meanwhile.
+ * Returns whether all children succeeded. */
 static int live_while_placing(void)
 {
     enum { CHILDREN = 40 };

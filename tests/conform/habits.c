@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * habits.c - a program with a habit of large memory, which learning.sh runs under the learner's
- * options. Prints NAME=VALUE lines: resident KiB at its most, after its memory was freed, and at
+/* habits.c - a program with a habit of large memory, which learning.sh runs under the learner's
+ * options. Prints NAME=VALUE lines: resident KiB at the peak, after the memory was freed, and at
  * the end.
  *
  *   habits burst MIB     takes MIB of memory in objects of 64 KiB to 16 MiB, frees all, is idle
  *   habits churn MIB     holds MIB of memory, replaces it many times
- *   habits swing MIB     holds MIB in small objects, then in very large ones, by turns
+ *   habits swing MIB     holds MIB first in small objects, then in very large ones, and so on
  *   habits waste MIB     takes and frees MIB at a time, and touches none of it again for long
- *   habits purge MIB     as burst, but keeps it in caches and has it given back in measure
- */
+ *   habits purge MIB     as burst, but keeps it in caches and gives it back by hakmem_purge */
 #define _GNU_SOURCE
 #include "tests/lib/prng.h"
 #include "tests/lib/weak.h"

@@ -20,7 +20,7 @@
 #include "tests/lib/threads.h"
 #include "tests/lib/weak.h"
 
-static void *(*volatile allocate)(size_t) = malloc; /* else the compiler knows better */
+static void *(*volatile allocate)(size_t) = malloc; /* otherwise the compiler knows the function */
 static void (*volatile release)(void *) = free;
 static void *(*volatile resize)(void *, size_t) = realloc;
 
@@ -144,7 +144,7 @@ static void test_populated(void)
     void *object = hakmem_heap_malloc(heap, 8 * MIB);
     REQUIRE(object != NULL);
     EXPECT_GE(process_resident(), before + 7 * MIB);
-    /* A trim of all leaves it its pages; by name it gives them back. */
+    /* A trim of the whole process leaves the heap its pages; hakmem_heap_purge gives them back. */
     release(object);
     hakmem_trim();
     EXPECT_GE(process_resident(), before + 7 * MIB);
@@ -214,7 +214,7 @@ enum { MANY = 20000 };
 static void *many[MANY];
 static void *others[MANY];
 
-/* What is freed of one heap is never handed out by another, the default one included. */
+/* No heap, and not the default one either, hands out an object that another heap freed. */
 static void test_apart(void)
 {
     if (has_none())
@@ -257,7 +257,7 @@ static void test_utilisation(void)
     EXPECT_EQ(hakmem_page_utilisation(many[0], &use, sizeof use), 0);
     EXPECT_EQ(use.object_size, 64);
     EXPECT_EQ(use.slab_objects, 1024);
-    /* The first slab empties but for one object: that is the one to be moved. */
+    /* The first slab empties but for one object: that object should move. */
     for (unsigned i = 1; i < 1000; i++)
         release(many[i]);
     EXPECT_EQ(hakmem_page_utilisation(many[0], &use, sizeof use), 1);
@@ -274,7 +274,7 @@ static void test_utilisation(void)
     EXPECT_EQ(hakmem_heap_destroy(heap), 0);
 }
 
-/* Copies of those that the hint names; how many. */
+/* Moves the objects that the hint names. Returns how many. */
 static unsigned move_together(unsigned size)
 {
     unsigned moved = 0;
@@ -338,12 +338,12 @@ static void note_soft_limit(struct hakmem_heap *heap, size_t mapped, void *argum
     calls_of_soft_limit++;
     EXPECT(argument == &calls_of_soft_limit);
     EXPECT_GE(mapped, 4 * MIB);
-    /* Outside all locks: it may allocate. */
+    /* Called outside all locks, so it may allocate. */
     release(hakmem_heap_malloc(heap, 10));
     release(allocate(100));
 }
 
-/* Objects until there is no memory; they are freed. Returns how many there were. */
+/* Takes objects until there is no memory, and frees them. Returns how many there were. */
 static unsigned fill_up(struct hakmem_heap *heap, size_t size)
 {
     unsigned count = 0;
@@ -376,7 +376,7 @@ static void test_limits(void)
     EXPECT_GE(first, 3 * 1900);
     EXPECT_EQ(calls_of_soft_limit, 1);
     EXPECT_EQ(fill_up(heap, 1000), first);
-    /* What one size leaves serves another: nothing is lost to it. */
+    /* Memory freed in one size serves another: none is lost. */
     unsigned runs = fill_up(heap, 300 * KIB);
     EXPECT_GE(runs, 20);
     EXPECT_GE(calls_of_soft_limit, 2);
@@ -566,7 +566,7 @@ static int act(const char *what)
         hakmem_heap_free(heap, object), hakmem_heap_free(heap, object);
     else if (strcmp(what, "twice_untouched") == 0) {
         release(object);
-        memset(object, 0x5a, 100); /* a fault, too, but nobody else writes there now */
+        memset(object, 0x5a, 100); /* also a fault, but no other thread writes there now */
         release(object);
         return holds(object, 100, 0x5a) ? 0 : 1;
     } else if (strcmp(what, "realloc_of_free") == 0)
@@ -640,11 +640,11 @@ enum {
     ROUNDS = 60,
 };
 
-/* A heap that is filled, freed from by others, and ended with what they left. */
+/* A heap: one thread fills it, others free from it, then it is destroyed with the rest. */
 static struct {
     struct hakmem_heap *heap;
     void *slots[SLOTS]; /* taken out by exchange, then freed */
-    int freers;         /* that are at it */
+    int freers;         /* threads that work on it */
     int open;
 } stage[HEAPS];
 
@@ -728,7 +728,7 @@ static void test_threads(void)
     threads_run(FREERS + 1, play_part, ends, sizeof ends[0]);
 }
 
-/* Calls on a heap while another thread ends it: they are served or refused. */
+/* Calls on a heap while another thread destroys it: each is served or refused. */
 static struct hakmem_heap *doomed;
 static unsigned served;
 

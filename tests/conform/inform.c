@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * inform.c - the calls that tell about malloc or tune it: malloc_trim, malloc_stats, malloc_info,
- * mallinfo, mallinfo2, mallopt.
- */
+/* inform.c - the calls that report on malloc or tune it: malloc_trim, malloc_stats, malloc_info,
+ * mallinfo, mallinfo2, mallopt. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -45,7 +43,7 @@ static void test_mallinfo2_counts(void)
 enum {
     SMALL = 1000000,
     SMALL_SIZE = 100,
-    SMALL_KEPT = 100, /* each so-manieth is */
+    SMALL_KEPT = 100, /* one object in this many */
 };
 
 static char *small[SMALL];
@@ -58,7 +56,7 @@ static void *free_all_but_some(void *unused)
     return unused;
 }
 
-/* What is told of objects that are left of many, whoever freed the others. */
+/* The figures of few objects that are left of many, whichever thread freed the others. */
 static void few_of_many(int by_another)
 {
     size_t held = SMALL / SMALL_KEPT * SMALL_SIZE;
@@ -132,7 +130,7 @@ static char *read_info(void)
     return text;
 }
 
-/* Free objects are told by their size: many more after many were freed. */
+/* Free objects are reported by their size: many more after many were freed. */
 static void info_tells_of_free_objects(void)
 {
     enum { COUNT = 20000, SIZE = 208 };
@@ -220,7 +218,8 @@ static void test_malloc_trim(void)
     free(object);
 }
 
-/* One object of fifty lives, in the same places as its like: half of all pages hold none. */
+/* One object of fifty lives, always at the same place in the sequence: half of all pages hold
+ * none. */
 static void test_trim_between_objects(void)
 {
     enum {
@@ -241,7 +240,8 @@ static void test_trim_between_objects(void)
     malloc_trim(0);
     size_t after = process_resident();
     tap_note("resident %zu KiB before, %zu KiB after", at_first / KIB, after / KIB);
-    /* 2,000 pairs of objects, each on one page or two, and what the table and we need. */
+    /* 2,000 pairs of objects, each on one or two pages, and the memory of the table and the
+     * library. */
     EXPECT_LE(after, at_first + 30 * MIB);
     for (unsigned i = 0; i < COUNT; i++)
         if (i % GROUP < 2) {
@@ -270,7 +270,7 @@ static void test_mallopt(void)
     EXPECT(unknown == 0 || unknown == 1);
 }
 
-/* glibc's own answer would tell of a malloc that nobody uses. */
+/* glibc's own answer would describe a malloc that the program does not use. */
 static void test_all_are_ours(void)
 {
     static const char *const names[] = {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * layer.c - a library between the program and its malloc, as checkers and profilers are: it counts
- * what goes by and goes on by glibc's own names. Preloaded before ours. It leaves free to whoever
- * else defines it, so what it hands out must be of the malloc whose free that is.
- */
+/* layer.c - a library between the program and its malloc, like checkers and profilers: it counts
+ * the calls and passes them on by glibc's own names. Preloaded before ours. It does not define
+ * free, so the memory that it hands out must come from the malloc whose free the program calls. */
 #include <stddef.h>
 
 #define EXPORTED __attribute__((visibility("default")))

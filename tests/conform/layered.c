@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * layered.c - a process with a layer before our malloc that goes on by __libc_malloc and its like
- * (layer.c), and those names called as they are.
+/* layered.c - a process with a layer before our malloc that passes calls on by __libc_malloc and
+ * its relatives (layer.c), and direct calls of those names.
  *
- * The program executes itself anew with the layer preloaded before what it was preloaded with.
- */
+ * The program executes itself again with the layer preloaded before the libraries that were
+ * preloaded. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -89,7 +88,7 @@ static void test_layer(void)
     EXPECT_EQ(process_wait(child, 60), 0);
 }
 
-/* Whoever is named first must be of the malloc under test. */
+/* The library that is named first must be of the malloc under test. */
 static void test_names(void)
 {
     static const char *const names[] = {

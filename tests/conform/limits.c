@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * limits.c - a process that starts with little: of address space, of CPUs, of stack, of files.
+/* limits.c - a process that starts with little: of address space, of CPUs, of stack, of files.
  *
- * The program executes itself anew under each limit, with the word `inside`, so that the library
- * meets the limit from its first call on.
- */
+ * The program executes itself again under each limit, with the word `inside`, so that the library
+ * meets the limit from its first call on. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -32,7 +30,7 @@ static void *use_all_tiers(void *unused)
     return unused;
 }
 
-/* The second life of the program. Its status is the verdict. */
+/* The program executed again. Its status is the result. */
 static int live_inside(const char *limit)
 {
     use_all_tiers(NULL);
@@ -83,13 +81,13 @@ static void limit_resource(int resource, rlim_t amount, const char *limit)
         EXPECT_EQ(status, 0);
 }
 
-/* 640 MiB: three threads' stacks and their memory fit in; reservations of gigabytes do not. */
+/* 640 MiB: three threads' stacks and their memory fit; reservations of gigabytes do not. */
 static void test_little_address_space(void)
 {
     limit_resource(RLIMIT_AS, 640 * MIB, "space");
 }
 
-/* Counts what is private and writable, touched or not. */
+/* Counts private and writable memory, touched or not. */
 static void test_little_data(void)
 {
     limit_resource(RLIMIT_DATA, 512 * MIB, "data");

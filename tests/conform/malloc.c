@@ -59,7 +59,8 @@ static void test_many_small_stay_apart(void)
         REQUIRE(objects[i] != NULL);
         bytes_fill(objects[i], i, size);
     }
-    /* Every other one is freed and allocated anew in another size: neighbours must not notice. */
+    /* Frees every other object and allocates another size for it: the neighbours must not
+     * change. */
     for (unsigned i = 0; i < COUNT; i += 2) {
         size_t size = 1 + (i * 7) % 300;
         free(objects[i]);
@@ -141,7 +142,8 @@ static void test_freed_memory_is_used_again(void)
     size_t before = process_resident();
     const size_t sizes[] = {32, 1000, 20000, 100000, MIB, 5 * MIB, 48 * MIB};
     for (unsigned i = 0; i < TAP_COUNT(sizes); i++) {
-        /* 2 GiB of each size go by: were they not used again, the process would show it. */
+        /* 2 GiB of each size pass through: if they were not used again, the process would show
+         * it. */
         unsigned rounds = (unsigned)(2 * GIB / sizes[i] > 200000 ? 200000 : 2 * GIB / sizes[i]);
         for (unsigned j = 0; j < rounds; j++) {
             char *object = malloc(sizes[i]);
@@ -171,7 +173,7 @@ static void test_waste_is_small(void)
     }
 }
 
-/* In a child, because it lowers the address space for good. */
+/* In a child, because it lowers the limit for the rest of the process. */
 static void exhaust(void)
 {
     enum { COUNT = 4096 };
@@ -187,7 +189,7 @@ static void exhaust(void)
     if (count == COUNT || errno != ENOMEM)
         _exit(1);
     if (count < 64)
-        _exit(3); /* half a GiB of data, and not an eighth of it to be had */
+        _exit(3); /* not even an eighth of half a GiB of data could be had */
     for (unsigned i = 0; i < count; i++)
         free(objects[i]);
     void *again = malloc(MIB);
@@ -215,7 +217,7 @@ static void test_recovers_from_exhaustion(void)
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
-        /* first: caches that other cases have filled would hide a failure */
+        /* first: memory that other cases left in caches would hide a failure */
         {"malloc fails with ENOMEM when memory ends, and recovers", test_recovers_from_exhaustion},
         {"objects are aligned to 16 from 16 bytes up", test_alignment},
         {"objects of all tiers keep their contents", test_contents_stay_apart},

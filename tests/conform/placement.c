@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * placement.c - the placement functions of hakmem.h on whatever machine this is, in every mode: what
- * they return is memory, goes to plain free, and their refusals set errno. (Where memory really lies
- * is for machines of several nodes to show: tests/vm/.)
- */
+/* placement.c - the placement functions of hakmem.h on any machine, in every mode: they return
+ * memory that plain free takes, and set errno when they refuse. (tests/vm/ shows on machines of
+ * several nodes where memory really lies.) */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +25,7 @@ static int has_none(void)
     return 1;
 }
 
-/* Memory that holds what is written, and can be asked about; then it is freed. */
+/* Uses memory and asks about it; then frees it. */
 static void use(char *object, size_t size)
 {
     if (!EXPECT(object != NULL))
@@ -97,7 +95,7 @@ static void *pinned(void *argument)
     void **objects = argument;
     unsigned last = hakmem_shard_count() - 1;
     EXPECT_EQ(hakmem_pin_thread(last), 0);
-    /* Small objects may be what a neighbour on the same node had free. */
+    /* Small objects may be free objects of a neighbour on the same node. */
     for (unsigned i = 0; i < OBJECTS; i++) {
         objects[i] = malloc(i % 7 == 0 ? 70000 : i % 700 + 1);
         if (i % 7 == 0)
@@ -160,7 +158,8 @@ static void test_moves(void)
     free(object);
 }
 
-/* ---- CPUs that come later: to be let onto them is the same to us as their being plugged in ---- */
+/* ---- CPUs that come later: for the library, a wider affinity is the same as a new CPU
+ * --------- */
 
 static cpu_set_t all_cpus;
 
@@ -181,7 +180,7 @@ static cpu_set_t nth_cpu(unsigned wanted)
     return one;
 }
 
-/* More than any front holds. */
+/* More objects than any front holds. */
 static void run_empty(void)
 {
     void *objects[512];
@@ -191,7 +190,7 @@ static void run_empty(void)
         free(objects[i]);
 }
 
-/* Slow calls for more than the time between two looks at the clock. */
+/* Slow calls for longer than the time between two looks at the clock. */
 static void run_slowly(void)
 {
     struct timespec start, now;
@@ -207,7 +206,7 @@ static void *start_elsewhere(void *argument)
     const cpu_set_t one = nth_cpu(1);
     (void)argument;
     EXPECT(run_on(&one));
-    run_empty(); /* its CPU's front may have served it until now */
+    run_empty(); /* until now its CPU's front may have served it */
     return NULL;
 }
 
@@ -234,7 +233,7 @@ static int cannot_move(void)
     return 0;
 }
 
-/* Files are opened only for who asks: neither a thread's start nor a trim looks at the machine. */
+/* Files are opened only on request: neither a thread's start nor a trim reads the machine. */
 static void test_new_cpus(void)
 {
     pthread_t thread;

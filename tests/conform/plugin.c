@@ -60,7 +60,8 @@ EXPORTED void plugin_end_thread(void)
     pthread_join(early_thread, NULL);
 }
 
-/* More than lies at hand of each class, runs, a whale: every lock of an allocator is wanted. */
+/* More objects of each class than a front holds, runs, a whale: each lock of an allocator is
+ * taken. */
 static void allocate_in_handler(void)
 {
     static const size_t sizes[] = {40, 500, 5000, 20000, 100000, 3000000, 20000000};

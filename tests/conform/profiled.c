@@ -173,7 +173,7 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     pid_t child = 1;
-    /* What standard output allocates is not to be ours to count. */
+    /* Keeps the memory of standard output out of the counts. */
     setvbuf(stdout, NULL, _IOLBF, 256);
     work();
     if (strcmp(what, "fork") == 0) {

@@ -45,7 +45,7 @@ static void *work(void *unused)
     return unused;
 }
 
-/* So long that the page was written again. */
+/* Works until the page was written again. */
 static void begin(pthread_t *thread)
 {
     struct timespec now, start;
@@ -91,7 +91,7 @@ static int serve_twice(void)
     return waitpid(child, NULL, 0) == child ? 0 : 1;
 }
 
-/* ---- pages that are not as they should be ---------------------------------------------------- */
+/* ---- wrong pages --------------------------------------------------------------------------- */
 
 static size_t spoil(struct hak_published_head *page, unsigned number)
 {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * readers.c - liburcu is inside, and none of its ways may end the process: no memory for a thread
- * that is new, signals of timers, system calls that are forbidden after the start, a program that
- * uses liburcu by itself.
- */
+/* readers.c - liburcu is inside the library, and no situation may end the process: no memory for a
+ * new thread, signals of timers, system calls that are forbidden after the start, a program that
+ * uses liburcu by itself. */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
@@ -36,12 +34,12 @@ static void in_a_child(int (*body)(void))
     EXPECT_EQ(process_wait(child, 60), 0);
 }
 
-/* ---- no memory for those that are new -------------------------------------------------------- */
+/* ---- no memory for new threads -------------------------------------------------------------- */
 
 static void *allocate_first(void *argument)
 {
     pthread_barrier_wait(&barrier);
-    void *object = malloc(100); /* or NULL: that may be */
+    void *object = malloc(100); /* or NULL, which is allowed */
     pthread_barrier_wait(&barrier);
     free(object);
     return argument;
@@ -103,7 +101,7 @@ static void timers_tick(void)
 
 /* ---- membarrier kills ------------------------------------------------------------------------ */
 
-/* The one that liburcu's grace periods are made of; fronts of CPUs have another, of rseq. */
+/* liburcu's grace periods use this command; fronts of CPUs use another, for rseq. */
 static int forbid_membarrier(void)
 {
     enum { PRIVATE_EXPEDITED = 8 };

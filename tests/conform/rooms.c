@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * rooms.c - malloc in rooms that belong to others: in threads that are cancelled, on stacks that are
- * small or change, in handlers, while the process ends, without files, at limits.
+/* rooms.c - malloc in unusual places: in threads that are cancelled, on stacks that are small or
+ * change, in handlers, while the process ends, without files, at limits.
  *
- * Each room is a child, for most of them are not left alive. What it does there is to allocate in
- * each tier; whether that went well is its exit status.
- */
+ * Each place is a child process, since most of them end. It allocates in each tier; its exit status
+ * tells whether that succeeded. */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
@@ -29,7 +27,7 @@ enum {
     FIBERS = 8,
     FIBER_STACK = 64 * KIB,
     OBJECTS = 200,
-    SECONDS = 120, /* for a child; each takes less than one where the machine is free */
+    SECONDS = 120, /* seconds for a child; each takes less than one on a free machine */
     NOBODY = 65534,
 };
 
@@ -37,7 +35,7 @@ static const size_t sizes[] = {16, 200, 1500, 9000, 30 * KIB, 100 * KIB, 700 * K
 static int is_over; /* the crowd ends */
 static pthread_t crowd[CROWD];
 
-/* An object of each tier, taken, moved and given back; 0, or 1 when its contents were lost. */
+/* Takes, resizes and gives back an object of each tier; 0, or 1 if its contents were lost. */
 static int visit_tiers(void)
 {
     for (size_t i = 0; i < TAP_COUNT(sizes); i++) {
@@ -66,7 +64,7 @@ static void *one_of_crowd(void *argument)
 {
     (void)argument;
     void *objects[64] = {0};
-    /* relaxed: a flag, and nothing else is read by it */
+    /* relaxed: a flag that orders nothing else */
     for (unsigned i = 0; !__atomic_load_n(&is_over, __ATOMIC_RELAXED); i++) {
         free(objects[i % 64]);
         objects[i % 64] = malloc(16 + i * 37 % 5000);
@@ -92,7 +90,7 @@ static void crowd_goes(void)
         pthread_join(crowd[i], NULL);
 }
 
-/* True in the child that goes into the room; in the test when it has come back, well or not. */
+/* True in the child that runs the case; in the test after the child has ended. */
 static bool is_inside(void)
 {
     pid_t child = process_fork();
@@ -159,7 +157,7 @@ static void *cancelled_before(void *is_through)
     return NULL;
 }
 
-/* malloc is no cancellation point: a cancellation that waits is not obeyed in it. */
+/* malloc is no cancellation point: it does not act on a pending cancellation. */
 static void cancellation_waits(void)
 {
     if (!is_inside())
@@ -286,7 +284,7 @@ static void signals_on_their_stack(void)
     _exit(0);
 }
 
-/* The fault and the abort are the program's own, outside of malloc: its handlers may allocate. */
+/* The program causes the fault and the abort, outside of malloc: its handlers may allocate. */
 static void faults_and_aborts(void)
 {
     if (!is_inside())

@@ -26,7 +26,7 @@ enum {
 
 static void *objects[FULL];
 
-/* What is stepped through stands between two stops. */
+/* The instructions between two stops are stepped through. */
 static void pairs_of(size_t size)
 {
     raise(SIGSTOP);
@@ -61,7 +61,8 @@ static int wait_for_stop(pid_t child)
     return WIFSTOPPED(status) ? WSTOPSIG(status) : -1;
 }
 
-/* Steps until the child stops by itself; how many steps, at most STEPS_MOST; -1: it ended. */
+/* Steps until the child stops by itself. Returns the number of steps, at most STEPS_MOST; -1: it
+ * ended. */
 static long count_steps(pid_t child)
 {
     for (long steps = 0; steps < STEPS_MOST; steps++) {

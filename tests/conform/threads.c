@@ -57,7 +57,7 @@ static void *unpack_body(void *parcel)
 static pthread_key_t key;
 static unsigned destructor_calls; /* any thread adds */
 
-/* Runs when the thread is nearly gone, and again after each time it sets the key anew: our own
+/* Runs when the thread is nearly gone, and again after each time that it sets the key: our own
  * destructor may have run before any of these calls. */
 static void destroy(void *value)
 {
@@ -129,7 +129,8 @@ static void *fill_load(void *argument)
     return NULL;
 }
 
-/* This thread never calls malloc: it has no reason to own a cache, and yet all must go home. */
+/* This thread never calls malloc: it has no reason to own a cache, but all its frees must come
+ * home. */
 static void *free_load(void *argument)
 {
     struct load *load = argument;

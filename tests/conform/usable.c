@@ -31,7 +31,7 @@ static void test_at_least_what_was_asked(void)
     }
 }
 
-/* All that it promises is there. */
+/* Writes every byte that it promises. */
 static void test_good_size(void)
 {
     if (tap_is_reference()) {
@@ -54,7 +54,7 @@ static void test_good_size(void)
     EXPECT_EQ(hakmem_good_size((size_t)PTRDIFF_MAX + 1), 0);
 }
 
-/* Fills many objects to the last usable byte: were too much promised, neighbours would clash. */
+/* Fills many objects to the last usable byte: if it promised too much, neighbours would clash. */
 static void test_all_of_it_can_be_written(void)
 {
     enum { COUNT = 3000 };

@@ -39,9 +39,9 @@ static unsigned children(void)
     return quick != NULL && *quick != '\0' ? 60 : 300;
 }
 
-static int over; /* the churners are to end. Relaxed: nothing is read through it */
+static int over; /* tells the churners to end. Relaxed: it orders nothing else */
 
-/* Nonzero when an object was not what it was left as. */
+/* Nonzero if an object was changed. */
 static int churn(unsigned turns, uint64_t seed)
 {
     uintptr_t *objects[OBJECTS] = {0};
@@ -79,7 +79,7 @@ static int status_of(pid_t child)
     return status;
 }
 
-/* Waits for the child of a vfork, whose verdict is its exit status. */
+/* Waits for the child of a vfork, whose exit status is the result. */
 static void expect_good_child(pid_t child)
 {
     if (EXPECT(child > 0))
@@ -123,7 +123,7 @@ static void test_child_allocates(void)
     end_churners();
 }
 
-/* A child's malloc and free leave nothing behind, nor does the way in and out. */
+/* A child's malloc and free leave nothing behind, nor do vfork and its return. */
 static void test_flat(void)
 {
     vfork_and_churn(WARM_UP);
@@ -163,7 +163,7 @@ static void test_nested(void)
     end_churners();
 }
 
-/* What the parent allocates is the child's to free, and the other way round. */
+/* The child frees objects of the parent, and the parent objects of the child. */
 static void test_exec(void)
 {
     for (unsigned i = 0; i < WARM_UP; i++) {
@@ -204,7 +204,7 @@ static void test_signals(void)
     EXPECT_GE(ticks, 1);
 }
 
-/* In a process of its own, which becomes an ordinary user that may have no process more. */
+/* In a process of its own, which becomes an ordinary user that may start no further process. */
 static int refused_verdict(void)
 {
     static const struct rlimit none = {0, 0};

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * addresses.c - how much of its address space a process may give to us: nearly all of what a limit
- * leaves, also of one that it sets itself after it started; little is mapped beside what is asked
- * for, so that it can be locked.
+/* addresses.c - how much of its address space a process can get from the library: nearly all that a
+ * limit leaves, also of a limit that it sets after its start. Little is mapped beside the requested
+ * memory, so that a process can lock all of it.
  *
- * What counts as little is stated by the bounds below; glibc stands them all (mode `reference`).
- */
+ * The bounds below say what counts as little; glibc keeps them all (mode `reference`). */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -19,12 +17,12 @@
 
 enum {
     CANNOT = 77,
-    SLACK_MIB = 64, /* of address space, beside what was asked for */
+    SLACK_MIB = 64, /* of address space, beside the requested memory */
     PAGE_TABLES_KIB = 1024,
     LOCKED_MIB = 64, /* the usual limit of an ordinary user */
 };
 
-/* A figure of /proc/self/status in KiB; -1 when it is not told. */
+/* A figure of /proc/self/status in KiB; -1: there is none. */
 static long status_kib(const char *name)
 {
     char line[256];
@@ -45,7 +43,7 @@ static int limit(int resource, size_t bytes)
     return setrlimit((__rlimit_resource_t)resource, &value) == 0;
 }
 
-/* Objects of 1 MiB that can be had, which stay. */
+/* Takes objects of 1 MiB until there is no memory, and keeps them. Returns how many. */
 static size_t count_mib(void)
 {
     size_t count = 0;
@@ -54,7 +52,7 @@ static size_t count_mib(void)
     return count;
 }
 
-/* Runs a body in a child: its status is the verdict. */
+/* Runs a body in a child: its status is the result. */
 static void in_child(int (*body)(void))
 {
     fflush(stdout);
@@ -75,7 +73,7 @@ static int all_of(size_t limit_mib)
     size_t before = (size_t)status_kib("VmSize:") / 1024;
     if (before >= limit_mib)
         return 1;
-    /* Where the system itself gives less (strict overcommit), nothing can be shown. */
+    /* If the system itself gives less (strict overcommit), the case shows nothing. */
     size_t left = (limit_mib - before) * MIB;
     void *whole = mmap(NULL, left / 64 * 63, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -128,7 +126,8 @@ static void test_little_is_mapped(void)
     EXPECT_LE(kib, SLACK_MIB * 1024);
 }
 
-/* An ordinary user is refused what is above the limit, root is not: what was locked is counted. */
+/* The kernel refuses an ordinary user locked memory above the limit, but not root: so locked memory
+ * is counted. */
 static int locked(void)
 {
     struct rlimit allowed;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * apart.c - what lies behind an object: nothing that steers malloc, and not the same in each run.
+/* apart.c - the memory behind an object: it holds no data that steers malloc, and differs from run
+ * to run.
  *
- * Places are chosen at the start, so the program executes itself anew.
- */
+ * The library chooses places at its start, so the program executes itself again. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -76,7 +75,8 @@ static struct distances start(const char *option)
     return found;
 }
 
-/* Of so many starts few are alike in the distance: 1 in 2048, if all places are as likely. */
+/* Among this many starts few have the same distance: 1 in 2048, if all places are equally
+ * likely. */
 static unsigned most_alike(const long *distances, size_t stride)
 {
     unsigned most = 0;
@@ -127,14 +127,14 @@ static void and_do_not_if_asked(void)
 static char *attackers;
 static volatile sig_atomic_t is_overflowing;
 
-/* No memory there: as good as it can be. Later, malloc has followed what was written. */
+/* No memory there: the best answer. Later malloc has followed the overwritten data. */
 static void met_nothing(int number)
 {
     (void)number;
     _exit(is_overflowing ? 0 : 4);
 }
 
-/* Writes the attacker's address over whatever lies behind the end; a signal may end it. */
+/* Writes the attacker's address over the memory behind the end; a signal may end it. */
 static void overflow(char *object, size_t size)
 {
     uint64_t word = (uint64_t)(uintptr_t)(attackers + 4096);
@@ -151,7 +151,7 @@ static int is_attackers(const void *object)
     return at < BEYOND || (uintptr_t)object % 16 != 0;
 }
 
-/* 3: malloc was steered. 0: nothing came of it, or it met no memory. */
+/* 3: malloc was steered. 0: it had no effect, or there was no memory. */
 static int overflow_from(size_t size, unsigned which)
 {
     static char *objects[OBJECTS];

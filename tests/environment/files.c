@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * files.c - what the library writes harms nobody: a file that an option names is a regular one,
- * written for its user alone and replaced as a whole; no link, pipe or device is written through,
- * no signal of ours kills the program, and standard error is written to only where there was one,
- * however full it is.
+/* files.c - files and lines that the library writes do no harm. A file that an option names is a
+ * regular one, written for its user alone and replaced as a whole. The library writes through no
+ * link, pipe or device. No signal of ours kills the program. It writes to standard error only if
+ * the process has one, however full that is.
  *
- * The options are read at the start, so the program executes itself anew.
- */
+ * The options are read at the start, so the program executes itself again. */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
@@ -37,7 +35,7 @@ static int has_none(void)
 
 /* ---- the program inside ------------------------------------------------------------------------ */
 
-/* Enough of freed runs that there is something to be learned; `lines` misused pointers. */
+/* Frees enough runs that the learner learns; `lines` misused pointers. */
 static int live(unsigned lines)
 {
     for (unsigned i = 0; i < 64; i++) {
@@ -55,7 +53,7 @@ static int live(unsigned lines)
     return 0;
 }
 
-/* A data file of the program's gets the number of a closed standard error. */
+/* A data file of the program gets the number of a closed standard error. */
 static int open_second(const char *name)
 {
     int data = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -94,7 +92,7 @@ static pid_t start(const struct how *how)
     _exit(77);
 }
 
-/* Its status; what it told is in `told`. */
+/* Its status; `told` gets its standard error. */
 static int run(const struct how *wanted)
 {
     struct how how = *wanted;
@@ -222,7 +220,7 @@ static void test_others(void)
     }
 }
 
-/* What was learned once is not lost to a disk that is full, or a limit. */
+/* A full disk, or a limit, does not destroy learned results. */
 static void test_kept(void)
 {
     if (has_none())
@@ -266,7 +264,7 @@ static void test_no_reader(void)
     }
 }
 
-/* Many lines into a pipe that is full and read by nobody: they are lost, not waited for. */
+/* Writes many lines into a full pipe without a reader: they are lost, and nothing waits. */
 static void test_full(void)
 {
     if (has_none())

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * filters.c - a process that forbids itself system calls after its start, as browsers, sshd and
- * runtimes of containers do: it allocates, frees, starts and ends threads and trims as before.
+/* filters.c - a process that forbids itself system calls after its start, as browsers, sshd and
+ * container runtimes do: it allocates, frees, starts and ends threads and trims as before.
  *
- * The program executes itself anew for each case. Its second life sets a filter that lets through
- * what glibc's malloc makes, and what a thread's start and end and an exit are made of; everything
- * else ends the process, or is refused. Its status is the verdict. What the filter met is told by a
- * third life, whose filter only reports.
- */
+ * The program executes itself again for each case, and then sets a filter. The filter lets through
+ * the system calls of glibc's malloc, of a thread's start and end, and of an exit; all others end
+ * the process, or are refused. The status is the result. To name a call that the filter met, the
+ * program runs a third time with a filter that only reports. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -28,14 +26,14 @@
 enum {
     CALLS_MAX = 32,
     THREADS = 4,
-    MANY_PER_CPU = 17, /* more than have fronts of their own */
+    MANY_PER_CPU = 17, /* more threads than may have fronts of their own */
     THREADS_MAX = 128,
     ROUNDS = 3,
     SLOTS = 64,
     HELD = 48,                /* MiB: more than the heap maps before limits of memory matter */
     TICKS_NS = 300000000,     /* some ticks of decay, and looks at the headroom */
-    TOLD = 40,                /* status: a call was met that is not allowed */
-    TRIM_ASKS_MEMBARRIER = 0, /* by liburcu, whose wait it is; 0: a trim waits by itself */
+    TOLD = 40,                /* status: a forbidden call was made */
+    TRIM_ASKS_MEMBARRIER = 0, /* by liburcu, which waits this way; 0: a trim waits by itself */
 };
 
 /* ---- the filter ----------------------------------------------------------------------------- */
@@ -78,7 +76,8 @@ static void let_through(unsigned number)
     add(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
-/* What is not let through meets `otherwise`. 0, or -1: no filter may be set here. */
+/* Calls that the filter does not let through get `otherwise`. 0, or -1: no filter may be set
+ * here. */
 static int install(uint32_t otherwise, int with_membarrier)
 {
     add(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
@@ -101,7 +100,7 @@ static void tell_call(int signal, siginfo_t *info, void *context)
     _exit(TOLD);
 }
 
-/* ---- the second life ------------------------------------------------------------------------ */
+/* ---- the process with the filter ------------------------------------------------------------- */
 
 struct worker {
     void *slots[SLOTS]; /* what it leaves to the next one to free */
@@ -212,8 +211,8 @@ static void live_filtered(int trims)
     require(figures.arena != 0, 10);
 }
 
-/* Fronts per CPU are emptied by a trim behind a membarrier: who asks for them asks for that. Mode
- * cpu places its shards at start, so it may be asked for its mode before the filter. */
+/* A trim empties fronts per CPU by membarrier, so a user of these fronts allows it. Mode cpu places
+ * its shards at the start, so the case can ask for the mode before the filter. */
 static int needs_membarrier(void)
 {
     char mode[256] = "";
@@ -265,7 +264,7 @@ static int live_inside(const char *action, const char *what)
     return 0;
 }
 
-/* ---- the first life ------------------------------------------------------------------------- */
+/* ---- the process that starts it -------------------------------------------------------------- */
 
 static int restart(const char *action, const char *what)
 {
@@ -330,8 +329,8 @@ static void test_refused(void)
     }
 }
 
-/* Started on one CPU and let onto all before the filter: threads run where the start did not see
- * a CPU. */
+/* Starts on one CPU and may use all of them before the filter: threads run on CPUs that the start
+ * did not see. */
 static void test_widened(void)
 {
     cpu_set_t all, one;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * forks.c - forks at the worst moments: other libraries' handlers that wait for threads which
- * allocate, streams, handlers of signals, thousands of them, five hundred threads. No process
- * hangs, none grows, and a child pays only for what it does.
+/* forks.c - forks at the worst moments: other libraries' handlers that wait for threads which
+ * allocate, streams, handlers of signals, thousands of forks, five hundred threads. No process
+ * hangs, none grows, and a child pays only for its own work.
  *
- * HAKMEM_STRESS_FORKS  how many forks are to leave no trace (10000: ten minutes on a busy machine)
- */
+ * HAKMEM_STRESS_FORKS  how many forks must leave no trace (10000: ten minutes on a busy machine) */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/process.h"
@@ -37,7 +35,8 @@ static void set_stop(unsigned value)
     __atomic_store_n(&stop, value, __ATOMIC_RELAXED);
 }
 
-/* More than lies at hand of small sizes, a run, a whale. Whether each byte that was written is there. */
+/* More small objects of each size than a front holds, a run, a whale. Returns whether each written
+ * byte is there. */
 static int use_every_tier(unsigned seed)
 {
     static const size_t sizes[] = {24, 700, 5000, 30000, 100000, 3000000, 20000000};
@@ -91,8 +90,8 @@ static void *end_when_told(void *unused)
     return use_every_tier(1) ? unused : NULL;
 }
 
-/* Runs after the library's own, for it is registered before: by a constructor, which runs before
- * the first allocation of a second thread, and in most modes before any. */
+/* Runs after the library's own handler, since it is registered earlier: by a constructor, which
+ * runs before the first allocation of a second thread, and in most modes before any. */
 static void join_it(void)
 {
     if (!joins)
@@ -175,7 +174,7 @@ static int body_of_foreign_lock(void)
     return !good;
 }
 
-/* A body in a process of its own: one that hangs is killed and told. */
+/* Runs a body in a process of its own; kills and reports one that hangs. */
 static void run_apart(int (*body)(void))
 {
     fflush(stdout);
@@ -390,15 +389,15 @@ static void handlers_of_one_thread(void)
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* What is kept for the next allocation depends on the time that a round took. */
+/* The time of a round decides how much is kept for the next allocation. */
 static size_t resident_without_caches(void)
 {
     malloc_trim(0);
     return process_resident();
 }
 
-/* So many forks beside a thread that uses every tier; what is resident when that has ended. 0: a fork
- * failed. */
+/* Forks this often beside a thread that uses every tier; returns the resident memory at the end. 0:
+ * a fork failed. */
 static size_t resident_after(unsigned forks)
 {
     pthread_t busy;
@@ -442,7 +441,7 @@ static void many_forks(void)
     run_apart(body_of_many);
 }
 
-/* Holds one object at a time, for what a thread holds is lost to children, whatever allocates. */
+/* Holds one object at a time: children lose what a thread holds, whatever the allocator. */
 static void *use_lightly(void *unused)
 {
     static const size_t sizes[] = {24, 700, 5000, 30000, 100000};
@@ -458,7 +457,7 @@ static void *use_lightly(void *unused)
     return unused;
 }
 
-/* Each generation has threads, frees what its parents made, and forks the next. */
+/* Each generation starts threads, frees its parents' objects, and forks the next. */
 static int body_of_generations(void)
 {
     enum {
@@ -534,7 +533,7 @@ static long minor_faults(void)
 
 static long *told; /* shared with children */
 
-/* Faults of a child that does nothing but a few allocations. */
+/* Faults of a child that only makes a few allocations. */
 static long faults_of_child(int allocates)
 {
     *told = -1;
@@ -571,7 +570,7 @@ static void children_of_500_threads(void)
     long working = faults_of_child(10);
     tap_note("faults of a child: %ld alone, %ld with %d threads, %ld if it allocates", before,
              after, HOLDERS, working);
-    /* libc touches each thread's descriptor; a front that were touched would be a fault more. */
+    /* libc touches each thread's descriptor; touching the fronts would be a fault more for each. */
     EXPECT_LE(after, before + HOLDERS + 60);
     EXPECT_LE(working, before + HOLDERS + 150);
     set_stop(1);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * limits.c - memory that the kernel refuses to a program which has run for a while: what was freed in
- * one size serves every other, refused releases lose nothing, and decay goes on whatever is called.
+/* limits.c - memory that the kernel refuses to a program which has run for a while: memory freed in
+ * one size serves every other, refused releases lose nothing, and decay goes on whichever functions
+ * are called.
  *
- * Each case runs in a life of its own (`limits inside NAME`), whose status is the line of the
- * expectation that failed, or 0: there a message might want memory.
- */
+ * Each case runs in a process of its own (`limits inside NAME`), whose status is the line of the
+ * failed expectation, or 0: there a message might need memory. */
 #define _GNU_SOURCE
 #include "tests/lib/process.h"
 #include "tests/lib/tap.h"
@@ -57,7 +56,7 @@ static size_t statm(int field)
     return pages[field] * PAGE;
 }
 
-/* Objects until there are no more, linked through their first word; MiB. */
+/* Takes objects until there are no more, linked through their first word; MiB. */
 static void **chain;
 
 static size_t fill(size_t size)
@@ -132,7 +131,7 @@ static int with_sleepers(void)
     return 0;
 }
 
-/* What other threads freed, who then ended or sleep. */
+/* Memory that other threads freed, which then ended or sleep. */
 static void *fill_a_lot(void *unused)
 {
     enum { COUNT = 100 * 1000 };
@@ -191,7 +190,7 @@ static int every_function(void)
     return 0;
 }
 
-/* Every other run is live, so no segment can go: free ones serve small objects all the same. */
+/* Every other run lives, so no segment can go: the free ones serve small objects nevertheless. */
 static int small_ones_between_large(void)
 {
     limit(RLIMIT_DATA, (size_t)DATA_MIB * MIB);
@@ -222,7 +221,7 @@ static int small_ones_between_large(void)
     return 0;
 }
 
-/* When memory is really gone, a refused call costs no walk of everything. */
+/* When memory is really gone, a refused call does not walk through everything. */
 static int gone_is_gone(void)
 {
     struct rusage before, after;
@@ -305,7 +304,7 @@ static int no_more_mappings(void)
     if (most < 1000 || most > 1000 * 1000)
         return SKIPPED;
     size_t first = statm(0);
-    /* Of one kind the kernel joins them to one mapping, from which none can be cut out later. */
+    /* The kernel joins mappings of one kind, and no part can be cut out of them later. */
     for (unsigned i = 0; i < WHALES; i++)
         MUST((whales[i] = malloc(WHALE)) != NULL);
     size_t pages = 2 * (size_t)most + 10;
@@ -326,7 +325,7 @@ static int no_more_mappings(void)
     }
     MUST(statm(0) <= mapped + 64 * MIB);
     MUST(statm(1) <= resident + 64 * MIB);
-    /* Mappings can be had again: all that was kept goes. */
+    /* Mappings can be had again: all kept ranges go. */
     munmap(filler, pages * PAGE);
     for (unsigned i = 0; i < WHALES; i += 2)
         free(whales[i]);
@@ -365,8 +364,8 @@ static int growth_without_mappings(void)
     return 0;
 }
 
-/* Whales, runs and slabs that come and go, more than is cached of any: address space stays flat even
- * where each munmap, madvise or mremap is refused (tests/fault/refused.sh). */
+/* Whales, runs and slabs that come and go, more than any cache holds: address space stays flat even
+ * if each munmap, madvise or mremap is refused (tests/fault/refused.sh). */
 static int come_and_go(void)
 {
     static char *whales[12];
@@ -391,7 +390,7 @@ static int come_and_go(void)
         if (round == 10)
             mapped = statm(0);
     }
-    /* Where nothing can be unmapped, what is kept lies in pieces; 30 rounds map 4 GiB. */
+    /* Where nothing can be unmapped, kept ranges lie in pieces; 30 rounds map 4 GiB. */
     MUST(statm(0) <= mapped + 256 * MIB);
     return 0;
 }
@@ -431,8 +430,8 @@ static void touched_and_freed(size_t bytes, size_t size)
     empty();
 }
 
-/* HAKMEM_DECAY=0, HAKMEM_LEARN=off: nothing stays, though only large calls, or calls that a front
- * serves, are made from then on. */
+/* HAKMEM_DECAY=0, HAKMEM_LEARN=off: no memory stays, though the program makes only large calls from
+ * then on, or calls that a front serves. */
 static int decay_by_large_calls(void)
 {
     free(malloc(100));
@@ -477,8 +476,8 @@ static long faults_of_bursts(size_t size)
     return after.ru_minflt - before.ru_minflt;
 }
 
-/* Written where the other life of the comparison reads it. On one CPU: with a shard for each, what a
- * burst left behind on another would be a matter of chance. */
+/* The other process of the comparison reads it. On one CPU: with a shard for each CPU, chance would
+ * decide how much a burst left behind on another. */
 static int bursts(void)
 {
     cpu_set_t here;
@@ -489,7 +488,7 @@ static int bursts(void)
     return write(STDOUT_FILENO, &faults, sizeof faults) == sizeof faults ? 0 : 1;
 }
 
-/* ---- lives ------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static const struct life {
     const char *name;
@@ -511,7 +510,7 @@ static const struct life {
     {"bursts", bursts},
 };
 
-/* Starts a life; its end of the pipe, if there is one, is its output. */
+/* Starts a process; its end of the pipe, if there is one, is its output. */
 static pid_t start(const char *name, const char *decay, const char *background, int output)
 {
     char *const arguments[] = {(char *)"limits", (char *)"inside", (char *)name, NULL};
@@ -609,9 +608,9 @@ static long faults_with(const char *background)
     return faults;
 }
 
-/* The same program costs no more faults with the background thread, but for a little. On a machine so
- * busy that bursts come a second apart and more, what was freed has decayed, in the one life or the
- * other: such a pair says nothing, and another one is asked. */
+/* The same program has about as many faults with the background thread as without. On a machine so
+ * busy that bursts come a second apart, freed memory has decayed in one of the two processes: such
+ * a pair proves nothing, and the test runs another. */
 static void test_background(void)
 {
     enum { PAIRS = 5 };

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * many_threads.c - many threads that sleep keep little, and do what few may do: fork, vfork, end,
- * free in their last destructors, be pinned to a shard.
+/* many_threads.c - many threads that sleep keep little memory, and can do all that few can: fork,
+ * vfork, end, free in their last destructors, be pinned to a shard.
  *
- * The program executes itself anew for each case, with restartable sequences and without: its
- * second life's status is the verdict. There, sleepers take the fronts that are to be had first.
- */
+ * The program executes itself again for each case, with restartable sequences and without; its
+ * status is the result. In that process, sleeping threads take the fronts first. */
 #define _GNU_SOURCE
 #include "tests/conform/sizes.h"
 #include "tests/lib/prng.h"
@@ -21,7 +19,7 @@
 #include <stdio.h>
 
 enum {
-    SLEEPERS_PER_CPU = 17, /* more than have fronts of their own */
+    SLEEPERS_PER_CPU = 17, /* more threads than have fronts of their own */
     SLEEPERS_MAX = 2000,
     WORKERS = 8,
     HELD = 64,
@@ -47,7 +45,7 @@ static void require(int holds, int status)
 
 /* ---- what a thread does --------------------------------------------------------------------- */
 
-/* A mix as in a server; one in 16 that is left then is kept. */
+/* A mix as in a server; one in 16 of the remaining objects is kept. */
 static void work_as_server(unsigned seed)
 {
     struct prng prng = {seed + 1};
@@ -100,7 +98,7 @@ static void *sleeper(void *argument)
     return NULL;
 }
 
-/* One after the other, so that no more lives than is left by those that sleep. */
+/* One after the other, so that only the objects of sleeping threads are left. */
 static void start_sleepers(unsigned count)
 {
     pthread_attr_t attributes;
@@ -133,7 +131,7 @@ static void run_workers(void *(*body)(void *))
         pthread_join(workers[i], NULL);
 }
 
-/* ---- second lives --------------------------------------------------------------------------- */
+/* ---- the processes ------------------------------------------------------------------------- */
 
 static void live_asleep(unsigned count)
 {
@@ -301,7 +299,7 @@ static int live_again(const char *name)
     return 76;
 }
 
-/* ---- the first life ------------------------------------------------------------------------- */
+/* ---- the process that starts them ---------------------------------------------------------- */
 
 static int restart(const char *name, int without_rseq)
 {

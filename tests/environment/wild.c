@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * wild.c - pointers that nobody ever allocated: any 64 bits given to free and its sisters are told
- * as misuse, and forgiven where HAKMEM_MISUSE says so. None of them is followed.
+/* wild.c - pointers that no call ever returned: any 64 bits given to free and its relatives are
+ * reported as misuse, and ignored if HAKMEM_MISUSE says so. The library follows none of them.
  *
- * The options are read at the start, so the program executes itself anew.
- */
+ * The options are read at the start, so the program executes itself again. */
 #define _GNU_SOURCE
 #include "tests/lib/prng.h"
 #include "tests/lib/process.h"
@@ -22,7 +20,7 @@
 
 enum { RANDOM_COUNT = 20000 };
 
-/* No function of libc, whose declarations the compiler knows, may judge the pointers. */
+/* Hides the functions from the compiler, which knows libc's declarations. */
 static void *wild(uint64_t bits)
 {
     void *pointer = (void *)(uintptr_t)bits;
@@ -30,7 +28,7 @@ static void *wild(uint64_t bits)
     return pointer;
 }
 
-/* 0 if all of the calls leave the pointer alone and say so. */
+/* 0 if all of the calls ignore the pointer and report it. */
 static int touch(uint64_t bits)
 {
     void *pointer = wild(bits);
@@ -46,8 +44,8 @@ static int touch(uint64_t bits)
     return bad;
 }
 
-/* What the kernel does not map by itself: beyond user space, or its lower half, less the first
- * pages of it (NULL means something). */
+/* Addresses that the kernel does not map by itself: beyond user space, or its lower half, less the
+ * first pages of it (NULL has a meaning). */
 static uint64_t unmapped(uint64_t bits)
 {
     if (bits >> 48 == 0)
@@ -65,7 +63,8 @@ static int touch_all(void)
             bad |= touch(unmapped(~((uint64_t)1 << bit) + (uint64_t)near));
         }
     }
-    /* Live objects, seen from beyond user space: bits that are dropped would lead to them. */
+    /* Addresses of live objects with bits set beyond user space: code that drops these bits would
+     * find the objects. */
     static void *objects[4];
     static const size_t sizes[] = {24, 3000, 100000, 9 << 20};
     for (unsigned i = 0; i < 4; i++) {

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * refuse.c - `refuse ERROR CALL... -- PROGRAM ARG...` runs a program whose kernel refuses some calls,
- * as the filters of containers do.
+/* refuse.c - `refuse ERROR CALL... -- PROGRAM ARG...` runs a program whose kernel refuses some
+ * calls, as the filters of containers do.
  *
- * ERROR is EPERM, ENOSYS or ENOMEM; a CALL one of the table below, or `all`, which are those above the
- * line: the others are refused by name alone. Status 77: no filter may be set
- * here. One thread; the filter outlives exec and is inherited.
- */
+ * ERROR is EPERM, ENOSYS or ENOMEM; a CALL one of the table below, or `all`, which are those above
+ * the line: the others are refused only by name. Status 77: no filter may be set here. One thread;
+ * the filter outlives exec and is inherited. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -34,7 +32,7 @@ static const struct call {
     {"rseq", SYS_rseq},
     {"sched_setaffinity", SYS_sched_setaffinity},
     {"sched_getaffinity", SYS_sched_getaffinity},
-    /* ---- what gives memory back, as at the limit of mappings ---- */
+    /* ---- calls that give memory back, as at the limit of mappings ---- */
     {"munmap", SYS_munmap},
     {"madvise", SYS_madvise},
     {"mremap", SYS_mremap},

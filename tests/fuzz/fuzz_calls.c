@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls of the malloc family: any order, on two threads at once, which free each other's objects.
- * The shadow model tells when two live objects overlap, or when one does not keep its bytes.
+ * The shadow model finds live objects that overlap, and objects that do not keep their bytes.
  *
- * The first half of the input is one thread's, the second the other's; three bytes are a call: what,
- * which object, how many bytes. */
+ * The first half of the input is one thread's, the second the other's; three bytes are a call:
+ * which function, which object, how many bytes. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ struct worker {
     struct shadow_object objects[OBJECTS];
 };
 
-/* What one thread leaves for the other to free; NULL: nothing. Atomic. */
+/* The object that one thread leaves for the other to free; NULL: none. Atomic. */
 static struct shadow_object *letters[LETTERS];
 
 /* 0, all small sizes, and then fewer and fewer up to beyond what slabs and segments hold. */
@@ -64,7 +64,7 @@ static void resize(struct shadow_object *object, size_t size)
     shadow_enter_resized(object, &old, address, size, hakmem_usable_size(address));
 }
 
-/* The object goes to whoever looks there next, and what lay there is freed here. */
+/* The object goes to the thread that looks there next; the one that lay there is freed here. */
 static void post(struct shadow_object *object, unsigned letter)
 {
     struct shadow_object *sent = NULL;

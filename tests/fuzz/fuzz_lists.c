@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of CPUs, requests for domains, the notation of machines: any text. What is written of a list
- * reads as the same list. */
+/* Lists of CPUs, requests for domains, the notation of machines: any text. A written list reads as
+ * the same list. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

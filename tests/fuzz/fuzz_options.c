@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The environment: any strings. The first byte chooses an option, a zero byte ends its value; what is
- * complained of holds nothing that a terminal obeys. */
+/* The environment: any strings. The first byte selects an option, a zero byte ends its value.
+ * Messages contain no byte that a terminal obeys. */
 #include <stdlib.h>
 #include <string.h>
 

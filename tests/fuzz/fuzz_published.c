@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A published page: any bytes over a sound one, and any length; what passes is rendered. The input:
- * how much of the page is there (4 bytes), then pieces {offset:4, count:1, bytes}. */
+/* A published page: any bytes over a sound one, and any length; a page that passes is rendered. The
+ * input: how much of the page is there (4 bytes), then pieces {offset:4, count:1, bytes}. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-enum { SHARDS = 16 }; /* copied at most: a page with more is refused like one without memory */
+enum {
+    SHARDS = 16
+}; /* at most this much is copied: a larger page is refused like one without
+                         memory */
 
 static struct hak_published_head *page;
 static size_t length;
@@ -38,7 +41,7 @@ static void make_page(size_t used)
     hak_published_regions_of(page)->region[0].shard = 1;
 }
 
-/* A piece that would go to the rooms for more goes to the regions. */
+/* A piece for the room of further shards goes to the regions. */
 static size_t place_of(uint32_t offset, size_t used)
 {
     size_t regions = (size_t)((char *)hak_published_regions_of(page) - (char *)page);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The /sys of another machine: any texts in the files that are read, 0xff between them. What is
- * understood is a machine in bounds. */
+/* The /sys of another machine: any texts in the files that are read, 0xff between them. A machine
+ * that is accepted is within bounds. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

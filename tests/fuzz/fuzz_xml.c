@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A recorded machine: any bytes. What was written anew is accepted once more, and stays as it is. */
+/* A recorded machine: any bytes. A text that was written again is accepted once more, and stays as
+ * it is. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * pairs.c - so many pairs of malloc and free of one size, for tests/golden/check.sh, which counts
- * instructions.
+/* pairs.c - a number of pairs of malloc and free of one size, for tests/golden/check.sh, which
+ * counts instructions.
  *
  *   pairs COUNT [BYTES]
  *
- * One thread. Two calls through the procedure linkage table a turn, and nothing else.
- */
+ * One thread. Each turn makes two calls through the procedure linkage table, and nothing else. */
 #include <stdlib.h>
 
 int main(int argc, char **argv)

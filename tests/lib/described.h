@@ -50,7 +50,7 @@ static inline void described_put_topology(struct hak_writer *out,
     }
 }
 
-/* Which shard each CPU id falls to, strangers too. */
+/* The shard of each CPU id, including ids that do not exist. */
 static inline void described_put_map(struct hak_writer *out, const struct hak_domains *domains)
 {
     hak_put(out, "  map");
@@ -93,7 +93,7 @@ static inline void described_put_domains(struct hak_writer *out,
     hak_domains_free(domains);
 }
 
-/* Compares what we understand of the machine with what is expected of it. */
+/* Compares our description of the machine with the expected one. */
 static inline void described_compare(const char *name, const struct hak_topology *topology)
 {
     static const char *const wishes[] = {"auto", "single", "node", "l3", "package", "cpu", "3"};

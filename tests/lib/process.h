@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * process.h - what a test asks of its own process: memory in use, a child's verdict.
+/* process.h - questions of a test about its own process: memory in use, the result of a child.
  *
- * Nothing in here allocates.
- */
+ * Nothing in here allocates. */
 #ifndef HAK_TESTS_PROCESS_H
 #define HAK_TESTS_PROCESS_H
 
@@ -52,8 +50,9 @@ static inline pid_t process_fork(void)
     return child;
 }
 
-/* Waits for a child at most `seconds`, then kills it. Its exit status; 128 + signal when it was
- * killed; 124 when it had to be killed for lateness (a child that hangs in malloc after fork). */
+/* Waits for a child at most `seconds`, then kills it. Its exit status; 128 + signal if a signal
+ * killed it; 124 if it had to be killed because it was late (a child that hangs in malloc after
+ * fork). */
 static inline int process_wait(pid_t child, int seconds)
 {
     const struct timespec pause = {0, 1000000};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What /proc/self/smaps tells of the mapping in which an address lies. Any thread. */
+/* Values of /proc/self/smaps for the mapping in which an address lies. Any thread. */
 #ifndef HAK_TESTS_LIB_SMAPS_H
 #define HAK_TESTS_LIB_SMAPS_H
 
@@ -26,14 +26,14 @@ static inline int smaps_find(const void *address, const char *name, char *rest, 
     return found;
 }
 
-/* Whether it has a flag, as in " hg"; -1 when that is not told. */
+/* Whether it has a flag, as in " hg"; -1: unknown. */
 static inline int smaps_has_flag(const void *address, const char *flag)
 {
     char flags[256];
     return smaps_find(address, "VmFlags:", flags, sizeof flags) ? strstr(flags, flag) != NULL : -1;
 }
 
-/* A figure, as of "Rss:", in KiB; -1 when it is not told. */
+/* A figure, as of "Rss:", in KiB; -1: unknown. */
 static inline long smaps_kib(const void *address, const char *name)
 {
     char text[64];

@@ -130,7 +130,7 @@ int tap_is_ours(const void *function)
     return strcmp(found, expected) == 0;
 }
 
-/* Says which file malloc came from, and whether it is the one that the test is about. */
+/* Prints which file malloc came from, and checks that it is the one under test. */
 static int check_origin(enum tap_origin origin)
 {
     char file[PATH_MAX];

@@ -19,16 +19,16 @@ extern "C" {
 #endif
 
 struct tap_case {
-    const char *name;  /* what holds when the case passes */
+    const char *name;  /* the statement that holds when the case passes */
     void (*run)(void); /* states expectations, or skips */
 };
 
-/* How the program is expected to have come by its malloc; the first line of output proves it. */
+/* Where the program must have its malloc from; the first line of output proves it. */
 enum tap_origin {
     TAP_PRELOADED, /* from $HAKMEM_TEST_LIBRARY by LD_PRELOAD; from libc in the mode `reference` */
     TAP_LINKED,    /* from $HAKMEM_TEST_LIBRARY because the program was linked with it */
     TAP_STATIC,    /* from the program itself */
-    TAP_ELSEWHERE, /* from libc: the program fetches our malloc by itself */
+    TAP_ELSEWHERE, /* from libc: the program loads our malloc itself */
     TAP_ANY,       /* from anywhere: the program calls ours by names of its own */
 };
 
@@ -48,7 +48,7 @@ void tap_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Marks the running case as skipped, and says why. The case returns after it. */
 void tap_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The backs of the macros below; each returns whether the expectation held. */
+/* The functions behind the macros below; each returns whether the expectation held. */
 int tap_expect(int holds, const char *file, int line, const char *text);
 int tap_expect_order(intmax_t left, const char *relation, intmax_t right, const char *file,
                      int line, const char *text);

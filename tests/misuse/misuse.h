@@ -26,8 +26,8 @@ extern const size_t misuse_case_count;
 /* The attacker's memory: writable, 16-aligned, and no malloc's. */
 extern unsigned char *misuse_target;
 
-/* Set while the case itself writes where it must not: a fault there is no fault of malloc's, but a
- * page that stops the program in time. */
+/* Set while the case itself writes where it must not: a fault there is not malloc's, but a page
+ * that stops the program in time. */
 extern volatile int misuse_is_writing;
 
 /* An object that the case owns to the end: nobody else may get its bytes. */

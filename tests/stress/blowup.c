@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * blowup.c - how much memory a program takes for what it holds, where memory changes hands.
+/* blowup.c - how much memory a program takes for its live memory, where memory changes hands.
  *
  *   blowup walk|hand_on|queue|remote [--live MIB] [--stops N] [--turnovers N]
  *                                    [--seconds N] [--settle N]
@@ -9,14 +8,13 @@
  *               times at each stop
  *     hand_on   the same, but each stop is a new thread, which inherits the live set and hands it on
  *     queue     two threads make objects, two free them, a bounded queue between them
- *     remote    one thread makes a live set, a thread that never allocates frees it; at each stop
+ *     remote    at each stop one thread makes a live set, and a thread that never allocates frees it
  *
  * Prints one line of figures for blowup.sh, which compares them; no time is measured. An allocator
  * with caches by CPU, by thread or by shard must not leave a copy of the working set in each
  * (Berger et al., "Hoard", ASPLOS 2000, on blow-up).
  *
- * The live set belongs to the one thread that has it at the moment; the queue is under its lock.
- */
+ * The live set belongs to the one thread that has it at the moment; the queue is under its lock. */
 #define _GNU_SOURCE
 #include "tests/lib/prng.h"
 
@@ -56,7 +54,7 @@ static unsigned stops = 4, turnovers = 2, seconds = 5, settle = 1;
 static struct {
     void **table; /* mapped, not from malloc; all `count` places hold objects */
     size_t places, count;
-    size_t live, live_most; /* bytes asked for */
+    size_t live, live_most; /* requested bytes */
     struct prng prng;
 } set;
 
@@ -124,7 +122,7 @@ static void fill_set(void)
         add_object(set.count);
 }
 
-/* Places are drawn anew each time, so what is replaced lies scattered over the slabs. */
+/* Each step draws random places, so the replaced objects lie scattered over the slabs. */
 static void replace_set(void)
 {
     for (size_t i = 0; i < set.count * turnovers; i++) {
@@ -140,7 +138,7 @@ static void empty_set(void)
         drop_object(--set.count);
 }
 
-/* What was resident at the most, the program itself included, less the table. */
+/* The peak of resident memory, including the program itself, less the table. */
 static void print_peak(void)
 {
     size_t table = set.count * sizeof(*set.table) >> 10;
@@ -214,7 +212,7 @@ static void remote(void)
 
 /* ---- queue ---------------------------------------------------------------------------------- */
 
-/* What went through so far. */
+/* Bytes that went through so far. */
 struct passed {
     int was_full;
     size_t objects, bytes;
@@ -305,8 +303,8 @@ static void pause_until(uint64_t deadline)
     nanosleep(&pause, NULL);
 }
 
-/* The most that was resident, in KiB, within so many seconds, and while so much went through as a
- * window is to see: on a busy machine that may take longer. *bytes is what did. */
+/* The peak of resident memory in KiB within this many seconds, or longer on a busy machine: until
+ * the bytes of a window went through, which *bytes gets. */
 static size_t watch(unsigned for_seconds, size_t *bytes)
 {
     struct passed begin = read_passed();

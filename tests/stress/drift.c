@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * drift.c - memory whose sizes and lifetimes change from round to round, and never gets more.
+/* drift.c - memory whose sizes and lifetimes change from round to round must not grow.
  *
  *   drift [CASE]        HAKMEM_CHECK_LONG: not empty: eight times the rounds
  *
- * Each profile keeps about as many live bytes in every round of a cycle, in another shape each time:
- * what one shape leaves behind must serve the next. Address space, resident pages and mappings are
- * read at the end of each cycle, when the same shapes are live; in the last third of the cycles they
- * are no more than in the second, and a margin, and resident pages are bounded by what was live.
- * Memory only: no time is measured. Programs whose memory grew without end had such lives: caches
- * whose entries change their size, servers whose requests do.
+ * Each profile keeps about as many live bytes in every round of a cycle, each time in another
+ * shape: memory that one shape leaves must serve the next. The end of each cycle, when the same
+ * shapes are live, reads address space, resident pages and mappings. In the last third of the
+ * cycles they may be no more than in the second, plus a margin, and live memory bounds resident
+ * pages. Memory only: no time is measured. Programs whose memory grew without end lived like this:
+ * caches whose entries change their size, servers whose requests do.
  *
- * A thread owns its slots. Where there are several, each begins a round with its neighbour's: they
- * change hands at a barrier, so that most objects are freed by another thread than the one that made
- * them.
- */
+ * A thread owns its slots. If there are several threads, each begins a round with its neighbour's
+ * slots: they change hands at a barrier, so that most objects are freed by another thread than the
+ * one that made them. */
 #define _GNU_SOURCE
 #include "tests/lib/prng.h"
 #include "tests/lib/tap.h"
@@ -39,7 +37,7 @@ enum {
 };
 
 /* One kind of object in a round: sizes from `least` on, over `spread` bytes; both move by `step`
- * from round to round, `steps` times, and start anew: a cycle. */
+ * from round to round, `steps` times, and then start again: a cycle. */
 struct shape {
     unsigned slots;    /* live for long, replaced at random */
     unsigned replaced; /* in each round */
@@ -54,7 +52,7 @@ struct profile {
     unsigned steps; /* rounds of a cycle */
     unsigned cycles;
     unsigned threads;
-    size_t kept; /* bytes that the options allow to be kept unused, and caches */
+    size_t kept; /* bytes that the options allow to keep unused, and caches */
     struct shape shape;
 };
 
@@ -160,7 +158,7 @@ static void run_burst(const struct shape *shape, unsigned owner, struct prng *pr
         drift.burst_most[owner] = bytes;
 }
 
-/* Slots of the thread to the right in each round further: they change hands. */
+/* Takes over the slots of the thread that is one further to the right in each round. */
 static void run_round(unsigned thread, unsigned step, unsigned turn, struct prng *prng)
 {
     const struct profile *profile = drift.profile;
@@ -210,7 +208,7 @@ static void *run_thread(void *argument)
 
 /* ---- what must hold ------------------------------------------------------------------------- */
 
-/* The most of the cycles first .. last - 1. */
+/* The maximum over the cycles first .. last - 1. */
 static struct figures most(unsigned first, unsigned last)
 {
     struct figures top = {0};
@@ -229,19 +227,19 @@ static int expect_flat(void)
     unsigned third = drift.cycles / 3;
     struct figures second = most(third, 2 * third);
     struct figures last = most(2 * third, drift.cycles);
-    size_t margin = profile->kept / 8 + 8 * MIB; /* a whale more or less, at that moment */
+    size_t margin = profile->kept / 8 + 8 * MIB; /* a whale more or less at that moment */
     int good = 1;
     tap_note("MiB: live %zu; mapped %zu, then %zu; resident %zu, then %zu; mappings %u, then %u",
              drift.live_most / MIB, second.mapped / MIB, last.mapped / MIB, second.resident / MIB,
              last.resident / MIB, second.maps, last.maps);
-    /* What is unused decays by the clock: how much of it is seen depends on the moment. */
+    /* Unused memory decays by the clock: how much of it is seen depends on the moment. */
     good &= EXPECT_LE(last.resident, second.resident + second.resident / 20 + margin);
     /* A thread that moves between many shards finds its way to a steady state of addresses slowly:
      * more of them without memory is no drift yet. The long run tells. */
     size_t addresses = second.mapped / (drift.is_long ? 20 : 4);
     good &= EXPECT_LE(last.mapped, second.mapped + addresses + 2 * margin);
     good &= EXPECT_LE(last.maps, second.maps + second.maps / 10 + 16);
-    /* A shape leaves a few of its objects in most of its slabs, which its successors cannot have. */
+    /* A shape leaves a few of its objects in most of its slabs, which later shapes cannot use. */
     good &= EXPECT_LE(last.resident, 3 * drift.live_most + profile->kept);
     good &= EXPECT_LE(last.mapped, 5 * drift.live_most + profile->kept);
     return good;
@@ -265,7 +263,7 @@ static int run_here(const struct profile *profile)
     return expect_flat();
 }
 
-/* In a process of its own: what other profiles have left is not its matter. */
+/* In a process of its own, apart from the memory that other profiles left. */
 static void run(const struct profile *profile)
 {
     int status;

@@ -184,7 +184,7 @@ static int is_over(void)
     return __atomic_load_n(&stop, __ATOMIC_RELAXED); /* relaxed: only the wish to stop */
 }
 
-/* relaxed: whoever disturbs a thread that has just ended disturbs nobody */
+/* relaxed: if the thread has just ended, the disturbance has no effect */
 static void set_thread(struct slot *slot, pid_t thread)
 {
     __atomic_store_n(&slot->thread, thread, __ATOMIC_RELAXED);
@@ -266,7 +266,7 @@ void engine_run(const struct engine *engine, unsigned threads, int (*still_busy)
 {
     const struct timespec pause = {0, 10000000};
     struct timespec now;
-    /* sanitizers and loaded machines are slow; a dead lock is for ever */
+    /* sanitizers and loaded machines are slow; a deadlock never ends */
     alarm(engine->seconds * 4 + 120);
     slot_count = threads;
     budget = engine->budget;

@@ -34,11 +34,11 @@ int engine_take_option(struct engine *engine, const char *name, const char *valu
 /* Once: a seed if none was given, the model, the key. 0, or -1. */
 int engine_start(struct engine *engine);
 
-/* Runs `threads` slots for the seconds, and then as long as somebody is still busy (may be NULL);
- * states the expectations. What is wrong with the heap aborts the process. */
+/* Runs `threads` slots for the given seconds, and then as long as busy() is true (it may be NULL);
+ * states the expectations. A fault of the heap aborts the process. */
 void engine_run(const struct engine *engine, unsigned threads, int (*still_busy)(void));
 
-/* Usable bytes of all live objects, a moment ago: each thread counts an object just after it came,
+/* Usable bytes of all live objects, slightly old: each thread counts an object just after it came,
  * and just before it goes. */
 size_t engine_live_bytes(void);
 

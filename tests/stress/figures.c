@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * figures.c - what the statistics tell agrees with the shadow model.
+/* figures.c - the statistics agree with the shadow model.
  *
- * At rest `live` is exact. While threads run, what is told lies between what the model knew before
- * and after the report was made, but for what moved meanwhile: an object that moves from one place
- * to another while they are looked at one after the other is seen twice or not at all. BOUND is half
- * of what may be live here: some bundles of 64 KiB and some of the objects of up to 8 MiB of each
- * thread that are on their way. A report that was interrupted for long may be farther off: one of
- * the next is not.
- */
+ * At rest `live` is exact. While threads run, the reported value lies between the model's values
+ * before and after the report, except for objects that moved meanwhile: an object that moves from
+ * one place to another while they are read one after the other is counted twice or not at all.
+ * BOUND is half of what may be live here: some bundles of 64 KiB and some of the objects of up to 8
+ * MiB of each thread that are on their way. A report that was interrupted for long may be farther
+ * off; one of the next is not. */
 #define _GNU_SOURCE
 #include "tests/stress/engine.h"
 
@@ -30,7 +28,7 @@ enum {
     TEXT_BYTES = 4 << 20,
     OBJECTS = 4000,
     KIB = 1024,
-    REST_BOUND = 16 * KIB, /* what libc keeps of threads */
+    REST_BOUND = 16 * KIB, /* bytes that libc keeps for threads */
     TRIES = 16,
     BOUND = 32 * 1024 * KIB,
 };
@@ -84,7 +82,7 @@ static void *make(void *argument)
     return NULL;
 }
 
-/* Of another's, two of three. */
+/* Frees two of three objects of another thread. */
 static void *drop(void *argument)
 {
     unsigned thread = (*(unsigned *)argument + 1) % THREADS;
@@ -113,7 +111,8 @@ static void exact_at_rest(void)
         tap_skip("glibc tells of itself");
         return;
     }
-    threads_run(THREADS, make, numbers, sizeof numbers[0]); /* so that libc has its own */
+    threads_run(THREADS, make, numbers, sizeof numbers[0]); /* so that libc has its memory
+                                                               already */
     threads_run(THREADS, drop, numbers, sizeof numbers[0]);
     long long before = live_of(report()) - (long long)held();
     for (unsigned thread = 0; thread < THREADS; thread++)
@@ -140,7 +139,7 @@ static long long live_before;
 static long long farthest;
 static long long counted;
 
-/* How far what is told is from what the model knew before and after. */
+/* The distance of the reported value from the model's values before and after. */
 static long long distance(void)
 {
     long long low = (long long)engine_live_bytes();

@@ -47,7 +47,8 @@ static unsigned wants_recut;
 static const char *wanted_front;
 
 static unsigned calm; /* set by main: the disturbers end */
-/* What was done: each written by one disturber, `handled` by all workers; read when they ended. */
+/* Counts of what was done: each written by one disturber, `handled` by all workers; read after they
+ * ended. */
 static unsigned long moves, signals_sent, handled, reshards, trims, refreshes;
 static size_t trimmed_bytes;
 static unsigned fewest_shards, most_shards; /* seen after a refresh */
@@ -102,7 +103,7 @@ static void *move_workers(void *argument)
     return NULL;
 }
 
-/* In the worker's own stack, in the middle of whatever it does; malloc is not for handlers. */
+/* Runs on the worker's own stack, anywhere in its code; handlers must not call malloc. */
 static void on_signal(int number)
 {
     volatile uint64_t state = (uint64_t)number;
@@ -118,7 +119,7 @@ static void *send_signals(void *argument)
     unsigned slot = 0;
     (void)argument;
     while (!is_calm()) {
-        /* What a late wake-up missed is made up for: the rate holds on a busy machine too. */
+        /* Makes up for late wake-ups: the rate holds on a busy machine, too. */
         for (uint64_t now = now_ns(); next <= now; next += period) {
             pid_t thread = engine_thread(slot);
             slot = (slot + 1) % engine.threads;
@@ -178,7 +179,7 @@ static void *survey_often(void *argument)
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
-/* Whoever changes the machine outside goes on until we end, however slow it all is. relaxed, all:
+/* The script that changes the machine goes on until we end, however slow it all is. relaxed, all:
  * counts */
 static int still_busy(void)
 {
@@ -189,8 +190,8 @@ static int still_busy(void)
                __atomic_load_n(&fewest_shards, __ATOMIC_RELAXED);
 }
 
-/* Whether the C library has registered its threads for restartable sequences: by itself, so that a
- * library that only believes that there are none is found out. */
+/* Whether the C library has registered its threads for restartable sequences. Asked independently,
+ * so that a library that wrongly believes that there are none is found out. */
 static int sequences_exist(void)
 {
     const unsigned *size = dlsym(RTLD_DEFAULT, "__rseq_size");

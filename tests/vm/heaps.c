@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * heaps.c - heaps on a machine of several nodes: partitions lie where their threads run, named nodes
- * are obeyed, interleaving is even or by weights; and a node that has memory but no CPUs is not used
- * unasked, nor by what spills.
+/* heaps.c - heaps on a machine of several nodes: partitions lie where their threads run, named
+ * nodes are obeyed, interleaving is even or by weights. A node that has memory but no CPUs is used
+ * only by name, not for memory that spills.
  *
- * Run in the guest (tests/vm/guest) under LD_PRELOAD. The kernel is asked where a page lies.
- */
+ * Run in the guest (tests/vm/guest) under LD_PRELOAD. The kernel is asked where a page lies. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -148,7 +146,7 @@ static void test_partitions(void)
     EXPECT_EQ(hakmem_heap_destroy(heap), 0);
 }
 
-/* A heap on each node that has memory, whoever asks, and however much or little. */
+/* A heap on each node that has memory, whichever thread asks, with much memory or little. */
 static void test_named_nodes(void)
 {
     static const enum hakmem_heap_placement placements[] = {HAKMEM_HEAP_PREFER, HAKMEM_HEAP_BIND};
@@ -175,7 +173,7 @@ static void test_named_nodes(void)
         }
 }
 
-/* A bound heap ends with ENOMEM, and nobody is killed. */
+/* A bound heap ends with ENOMEM, and the kernel kills no process. */
 static void test_full(void)
 {
     int node = machine.count - 1;
@@ -254,7 +252,8 @@ static void *fill_near(void *argument)
     static char *held[2000];
     unsigned count = 0;
     size_t astray = 0, spilled = 0;
-    /* Of those, the nearest: where the kernel by itself goes on with the node of memory alone. */
+    /* The nearest of those nodes: there the kernel by itself would go on with the node of memory
+     * alone. */
     while (near != 0 && (machine.cpu[near] < 0 || !has_memory(near)))
         near--;
     cpu_set_t set;
@@ -302,7 +301,7 @@ static void test_memory_alone(void)
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, fill_near, &far) == 0);
     pthread_join(thread, NULL);
-    /* By name it serves. */
+    /* The node serves a request by name. */
     object = hakmem_malloc_on_node(MIB, far);
     REQUIRE(object != NULL);
     touch(object, MIB);

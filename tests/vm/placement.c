@@ -98,7 +98,7 @@ static int has_memory(int node)
     return node >= 0 && node < machine.count && machine.bytes[node] != 0;
 }
 
-/* Used unasked: not a node of memory alone. */
+/* Whether a node is used without being named: not a node of memory alone. */
 static int is_near(int node)
 {
     return has_memory(node) && machine.cpu[node] >= 0;
@@ -124,8 +124,8 @@ static void touch(char *object, size_t bytes)
     object[bytes - 1] = 1;
 }
 
-/* The node where a thread's memory ought to lie: its own, or the library's choice for a node that
- * has none. */
+/* The node where a thread's memory should lie: its own, or the library's choice for a node without
+ * memory. */
 static int wanted_node(int node, const void *object)
 {
     if (has_memory(node))
@@ -365,7 +365,7 @@ static void test_on_node(void)
     EXPECT(hakmem_malloc_on_node(100, 4000) == NULL);
 }
 
-/* Nothing may be bound: there is memory all the same, and the mode says why it lies anywhere. */
+/* Binding is refused: there is memory nevertheless, and the mode says why it lies anywhere. */
 static void test_refused(void)
 {
     char mode[160];
@@ -566,7 +566,7 @@ static void *fill_here(void *argument)
     return NULL;
 }
 
-/* More than the node has: what is free there is not all that it can give, for files are cached too. */
+/* More than the node has free: the kernel can drop cached files to give more. */
 static struct filling fill(void)
 {
     int first, last;
@@ -581,7 +581,7 @@ static struct filling fill(void)
     return filling;
 }
 
-/* By the kernel's table; 0 for what is no node. */
+/* From the kernel's table; 0: no such node. */
 static unsigned distance(int from, int to)
 {
     char path[96];
@@ -596,7 +596,8 @@ static unsigned distance(int from, int to)
     return node == to + 1 ? distance : 0;
 }
 
-/* What the full node could not take lies on the nearest that has memory, which has room enough. */
+/* Memory for which the full node had no room lies on the nearest node with memory, which has enough
+ * room. */
 static void check_spilled_to_nearest(const struct filling *filling)
 {
     unsigned nearest = (unsigned)-1, near = 0, far = 0;
