@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A small world for the tests of shards: the library's start without api/, and machines by hand.
- * Chains are popped and pushed here as an owner of the chain may. For the main thread but where
- * said. */
+ * The tests pop and push chains here as their owner may. For the main thread unless said
+ * otherwise. */
 #ifndef HAK_TESTS_UNIT_WORLD_H
 #define HAK_TESTS_UNIT_WORLD_H
 
@@ -56,7 +56,7 @@ static inline struct hak_topology *world_topology(const struct world_machine *ma
     return topology;
 }
 
-/* The default heap with its first shard; as often as one likes. */
+/* The default heap with its first shard; any number of calls. */
 static inline struct hak_heap *world_start(void)
 {
     struct hak_heap *heap = hak_heap_default();
@@ -82,7 +82,7 @@ static inline const struct hak_shard_map *world_place(const struct world_machine
     return good ? heap->map : NULL;
 }
 
-/* `shards` shards on one CPU: threads get them by turns, however they wander. */
+/* `shards` shards on one CPU: threads get them one after another, wherever they run. */
 static inline const struct hak_shard_map *world_by_turns(const char *shards)
 {
     const struct world_machine machine = {1, 1, 1, shards};
@@ -159,7 +159,7 @@ static inline int64_t world_objects_out(void)
                      world_sum(HAK_COUNTER_FOREIGN_FLUSHED));
 }
 
-/* Nobody holds an object any more: a trim leaves no slab, so none was lost on the way; each went
+/* No thread holds an object any more: a trim leaves no slab. So no object was lost, and each went
  * into the slab that it was cut from, or that one could not have been released. */
 static inline void world_expect_nothing_lost(void)
 {

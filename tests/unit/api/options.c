@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* api/options.c: every row's default, its limits and nonsense; what is said of nonsense. */
+/* api/options.c: every row's default, limits and nonsense; the messages about nonsense. */
 #include "api/options.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 static struct hak_options options;
 static char said[4096];
 
-/* Reads an environment of up to three entries; what is complained of stands in `said`. */
+/* Reads an environment of up to three entries; `said` gets the messages. */
 static void read_entries(char *first, char *second, char *third)
 {
     char *environment[] = {first, second, third, NULL};
@@ -40,7 +40,7 @@ static void expect_silence(const char *entry)
         tap_note("%s: %s", entry, said);
 }
 
-/* One line, and all options as if nothing had been said. */
+/* One line, and all options at their defaults. */
 static void expect_refusal(const char *entry)
 {
     struct hak_options defaults;
@@ -80,7 +80,7 @@ static void test_no_environment(void)
     EXPECT_EQ(options.retain_bytes, 256u << 20);
 }
 
-/* What each default says is a value that the row itself allows. */
+/* Each row allows its own default. */
 static void test_rows_allow_their_defaults(void)
 {
     for (unsigned i = 0; i < HAK_OPTION_COUNT_OF_ROWS; i++) {
@@ -257,7 +257,7 @@ static void test_durations(void)
     }
     expect_silence("HAKMEM_DECAY=never");
     EXPECT(options.decay_ns == HAK_DURATION_NEVER);
-    expect_refusal("HAKMEM_DECAY=10"); /* of what? */
+    expect_refusal("HAKMEM_DECAY=10"); /* no unit */
     expect_refusal("HAKMEM_DECAY=25h");
     expect_refusal("HAKMEM_DECAY=1d");
     expect_refusal("HAKMEM_DECAY=s");
@@ -294,7 +294,7 @@ static void test_the_first_of_a_name_counts(void)
 static void test_unknown_names(void)
 {
     read_entries("HAKMEM_SHRAD=cpu", "HAKMEM_STAT=1", NULL);
-    EXPECT_EQ(lines_said(), 0); /* not unless asked */
+    EXPECT_EQ(lines_said(), 0); /* not without VERBOSE */
     read_entries("HAKMEM_SHRAD=cpu", "HAKMEM_VERBOSE=1", NULL);
     EXPECT(strcmp(said, "hakmem: HAKMEM_SHRAD: no such option; did you mean HAKMEM_SHARD?\n") == 0);
     read_entries("HAKMEM_XYZZY=1", "HAKMEM_VERBOSE=1", "HAKMEM_=");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* front/exchange.c: what fronts and shards exchange, and the way home. Several shards stand on one CPU of the
- * test's machine, so that threads get them by turns wherever they run. */
+/* front/exchange.c: the exchange between fronts and shards, and the way home. Several shards stand
+ * on one CPU of the test's machine, so that threads get them one after another wherever they
+ * run. */
 #include "front/front.h"
 
 #include <stdlib.h>
@@ -162,7 +163,7 @@ static int is_signed(const void *object, size_t size)
     return first == ~last;
 }
 
-/* Objects change hands in a table: whoever finds one there frees it. */
+/* Objects change hands in a table: the thread that finds one there frees it. */
 static void *pass_on(void *argument)
 {
     struct worker *worker = argument;
@@ -217,7 +218,8 @@ static void pass_on_between(const char *shards, enum hak_remote remote)
     for (unsigned i = 0; i < THREADS; i++)
         workers[i].number = i;
     shaker_run(THREADS, pass_on, workers, sizeof workers[0]);
-    unsigned long given = 0; /* by all: on a busy machine one may come too late for any */
+    unsigned long given = 0; /* started together: on a busy machine one may come too late for the
+                                others */
     for (unsigned i = 0; i < THREADS; i++) {
         EXPECT_EQ(workers[i].faults, 0);
         given += workers[i].given;
@@ -258,7 +260,7 @@ static void threads_that_adopt(void)
     pass_on_between("5", HAK_REMOTE_ADOPT);
 }
 
-/* Some take and give while others drain, purge and unmap under them. */
+/* Some threads take and give while others drain, purge and unmap memory. */
 static void *trim_or_pass_on(void *argument)
 {
     struct worker *worker = argument;
@@ -284,8 +286,8 @@ static void trimmed_meanwhile(void)
     world_expect_nothing_lost();
 }
 
-/* What lies at hand is found in any of the three magazines, what is out is not. A broken link ends
- * the search. */
+/* The objects in any of the three magazines are found; objects that are out are not. A broken link
+ * ends the search. */
 static void holds(void)
 {
     world_start();

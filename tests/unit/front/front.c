@@ -81,9 +81,8 @@ static void magazines_are_stacks(void)
     world_expect_nothing_lost();
 }
 
-/* Of each class: an object is taken once, in an empty magazine and in one that is nearly full.
- * Addresses that are no multiples of the size's lowest 1 are refused, and the magazine stays as it
- * is. */
+/* For each class: an object is taken once, in an empty magazine and in one that is nearly full.
+ * Addresses where no object of the class can begin are refused, and the magazine stays as it is. */
 static void a_magazine_refuses_what_cannot_be(void)
 {
     world_start();

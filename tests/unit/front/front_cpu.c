@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* front/front_cpu.c and the sequences under it: what is pushed on a CPU is popped once, though
- * threads are moved and interrupted; what is full, foreign or closed is told; draining empties. */
+/* front/front_cpu.c and its sequences: an object pushed on a CPU is popped once, though threads are
+ * moved and interrupted; full, foreign and closed magazines are reported; draining empties. */
 #define _GNU_SOURCE
 #include "front/front_cpu.h"
 
@@ -27,7 +27,7 @@ enum {
     HELD = 48, /* objects of a thread */
     STEPS = 200000,
     CPU_IDS = 1024,
-    MARK = 2, /* word of an object that says who holds it */
+    MARK = 2, /* word of an object that tells which thread holds it */
 };
 
 static int opened;
@@ -123,8 +123,8 @@ static void give(unsigned class_id, void *object)
         visit_and_overflow(class_id, object);
 }
 
-/* What is loaded goes back two ticks after its last use, but of the one class that is popped between
- * the ticks. */
+/* Loaded objects go back two ticks after their last use, except those of the one class that is
+ * popped between the ticks. */
 static void go_back(void)
 {
     enum { TICKS = 6 };
@@ -175,7 +175,8 @@ static void give_foreign(unsigned class_id, void *object)
     hak_front_give_foreign(HAK_FRONT_OF_CPU, class_id, object);
 }
 
-/* A CPU that only frees looks at the clock, too: what it keeps of others must not wait for a refill. */
+/* A CPU that only frees looks at the clock, too: objects of others that it keeps must not wait for
+ * a refill. */
 static void tick_by_frees(void)
 {
     struct hak_front *front = front_here();
@@ -213,7 +214,8 @@ static int is_empty(void)
     return hak_chain_is_empty(front_here()->loaded[CLASS]);
 }
 
-/* Nobody else reaches what lies there: it goes when memory was out, and when CPUs may have gone. */
+/* No other thread reaches these objects: they go when memory was out, and when CPUs may have
+ * gone. */
 static void drain(void)
 {
     static const struct world_machine machine = {1, 1, 1, "single"};
@@ -244,7 +246,7 @@ static void drained_when_needed(void)
     on_one_cpu(drain);
 }
 
-/* As the child of a fork does that came when the starting thread was about to be done. */
+/* As in the child of a fork that came when the starting thread was almost done. */
 static void opened_again(void)
 {
     if (!open_fronts())
@@ -264,13 +266,14 @@ static void not_yet_opened(void)
     EXPECT(!hak_cpu_fronts_exist());
 }
 
-/* By the child of a fork, for fronts are opened once in a process. 0: all held. */
+/* Runs in the child of a fork, since fronts are opened once in a process. 0: all expectations
+ * held. */
 static int open_late(void)
 {
     enum { LOOKS = 2000 };
     int refused = hak_cpu_fronts_open_late(CPU_IDS, hak_heap_map(hak_heap_default()));
     if (refused != -EAGAIN)
-        return refused == -EOPNOTSUPP ? 1 : 2; /* before the look at what is there, none */
+        return refused == -EOPNOTSUPP ? 1 : 2; /* before the look at the fronts, none */
     for (unsigned look = 0; look < LOOKS && refused == -EAGAIN; look++) {
         hak_cpu_fronts_watch();
         usleep(look % 100 == 0 ? 1000 : 0);
@@ -307,7 +310,7 @@ static void opened_late(void)
         world_start();
         hak_cpu_fronts_prepare();
         int status = open_late();
-        hak_heap_trim(hak_heap_default()); /* without a fence: a wish */
+        hak_heap_trim(hak_heap_default()); /* without a fence this is only a request */
         size_t kept = hak_cpu_fronts_bytes();
         hak_heap_visit(hak_heap_default(), HAK_FRONT_OF_CPU);
         status = status == 0 && kept == 0 ? 7 : status;
@@ -322,7 +325,7 @@ static unsigned done; /* workers that have ended */
 static unsigned lost_or_doubled;
 static pthread_t workers[THREADS];
 
-/* Objects in hand carry a mark; one that is handed out twice carries it already. */
+/* Objects that a worker holds carry a mark; an object that is handed out twice has it already. */
 static void *work(void *argument)
 {
     struct prng prng = {(uintptr_t)argument + 1};
@@ -351,7 +354,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Moves the workers about, and drains under them. */
+/* Moves the workers about, and drains meanwhile. */
 static void *shake(void *unused)
 {
     (void)unused;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * front_cpu_answers.c - what the five sequences say where there is nothing to be had: fronts
- * closed, magazines empty or full, another home. A compiler has lost these answers (front_cpu.h),
- * so every call stands in a function in which both ways out of the sequence meet.
+/* front_cpu_answers.c - the answers of the five sequences when they cannot serve: fronts closed,
+ * magazines empty or full, another home. A compiler has lost these answers (front_cpu.h), so every
+ * call stands in a function in which both ways out of the sequence meet.
  *
- * One thread; the fronts are the test's own.
- */
+ * One thread; the fronts are the test's own. */
 #include "front/front_cpu.h"
 
 #include <sys/mman.h>
@@ -149,7 +147,7 @@ static void what_there_is_is_served(void)
     EXPECT_EQ(install(hak_slot_loaded(CLASS), hak_chain_make(object, ROOM - 1)), 1);
 }
 
-/* The magazine stays as it is, for who takes it apart. */
+/* The magazine stays as it is, for the thread that takes it apart. */
 static void broken_links_give_nothing(void)
 {
     uint64_t object[8];

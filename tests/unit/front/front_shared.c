@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* front/front_shared.c: each has one holder at a time, nobody waits, what lies in them comes back. */
+/* front/front_shared.c: each front has one holder at a time, no thread waits, and the objects in
+ * them come back. */
 #include "front/front_shared.h"
 
 #include "os/section.h"
@@ -60,7 +61,7 @@ static void flushed_but_for_what_is_held(void)
     world_expect_nothing_lost();
 }
 
-/* An object belongs to whom it was handed out: its number stands in it. */
+/* An object belongs to the thread that got it, whose number it holds. */
 static void *use(void *argument)
 {
     unsigned number = *(unsigned *)argument;

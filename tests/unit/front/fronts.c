@@ -76,7 +76,7 @@ static void fronts_come_and_go(void)
     EXPECT_EQ(world_sum(HAK_COUNTER_BAD_FREES), 0);
 }
 
-/* Shards are placed anew below a living front: at its next slow path it follows. */
+/* Shards are placed again while a front lives: at its next slow path it follows. */
 static void fronts_follow_their_cpus(void)
 {
     world_by_turns("1");
@@ -106,7 +106,8 @@ static void make_tick(struct hak_front *front)
     EXPECT_LE(1, front->last_tick_ns);
 }
 
-/* The bytes behind the loaded magazines are limited; what was not missed shrinks at the ticks. */
+/* The bytes behind the loaded magazines are limited; magazines that were not missed shrink at
+ * ticks. */
 static void spares_are_bounded(void)
 {
     world_by_turns("1");
@@ -140,8 +141,8 @@ static unsigned held(const struct hak_front *front, unsigned class_id)
     return world_length(front->loaded[class_id]) + world_length(front->spare[class_id]);
 }
 
-/* What is loaded goes back two ticks after its last use, whatever the class; what is used stays, also
- * where it is never missed. */
+/* Loaded objects go back two ticks after their last use, whatever the class; used ones stay, even
+ * if they are never missed. */
 static void unused_classes_go_back(void)
 {
     enum { TICKS = 6 };
@@ -196,8 +197,8 @@ static void ticks_are_seldom(void)
     hak_front_destroy(front);
 }
 
-/* As the child of a fork does it: nothing of another thread's is touched at once, and all of it comes
- * back by and by; the survivor's front stays. */
+/* As in the child of a fork: another thread's front is not touched at once, but all its objects
+ * come back little by little; the surviving thread's front stays. */
 static void a_child_inherits(void)
 {
     world_by_turns("2");
@@ -230,8 +231,8 @@ static void a_child_inherits(void)
     hak_front_destroy(theirs);
 }
 
-/* Threads that end give back their fronts without a look at the list. Births find them there, a few
- * at a time, and so do ticks; the child of a fork does not find them twice. */
+/* Threads that end give back their fronts without a look at the list. New threads find them there,
+ * a few at a time, and so do ticks; the child of a fork does not find them twice. */
 static void ended_together(void)
 {
     enum {
@@ -270,7 +271,8 @@ static void ended_together(void)
     EXPECT_EQ(process_wait(child, 20), 0);
 }
 
-/* Threads that end without giving their fronts back, or while the heap is frozen: found by the next. */
+/* Threads that end without giving their fronts back, or while the heap is frozen: the next thread
+ * finds their fronts. */
 static void *end_without_a_word(void *leaves)
 {
     struct hak_front *front = world_front();

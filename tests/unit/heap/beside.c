@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/beside.c: side objects do not overlap, their pages come back, and what was put off is given
- * back in portions. */
+/* heap/beside.c: side objects do not overlap, their pages come back, and deferred frees are done in
+ * portions. */
 #include "heap/beside.h"
 
 #include <string.h>

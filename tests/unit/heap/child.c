@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/child.c: a child of a fork has a heap that works, whatever the parent was about. */
+/* heap/child.c: a child of a fork has a heap that works, whatever the parent was doing. */
 #include "heap/child.h"
 
 #include <unistd.h>

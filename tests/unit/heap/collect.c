@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/collect.c: a sheet agrees with what was taken, wherever it lies; portions make the same
+/* heap/collect.c: a sheet agrees with the objects taken, wherever they lie; portions make the same
  * sheet as one step; counters never go back. */
 #include "heap/collect.h"
 
@@ -41,8 +41,8 @@ static uint64_t of_class(unsigned class_id, enum hak_class_figure figure)
     return total.classes[class_id][figure];
 }
 
-/* An object in the program's hands, one in a front, a bundle in a transfer cache, one in an inbox:
- * each is told where it is. */
+/* An object that the program holds, one in a front, a bundle in a transfer cache, one in an inbox:
+ * each is counted where it is. */
 static void tells_where(void)
 {
     const struct hak_shard_map *map = world_by_turns("3");
@@ -110,7 +110,7 @@ static void tells_of_holes(void)
              (unsigned long)total.figures[HAK_FIGURE_SLABS]);
     EXPECT_GE(holes, 4096);
     EXPECT_EQ(of_class(BIG, HAK_CLASS_FIGURE_RESIDENT) + holes, total.figures[HAK_FIGURE_SLABS]);
-    /* Taken again, and the rest: no hole is left behind in the count. */
+    /* Takes them again, and the rest: no hole is left in the count. */
     word = world_chain(map->shards[0], BIG, hak_classes[BIG].capacity - 1u);
     fill_in();
     EXPECT_EQ(of_class(BIG, HAK_CLASS_FIGURE_HOLES), 0);
@@ -150,7 +150,7 @@ static void room_is_a_bound(void)
     EXPECT_EQ(sheet->head.shard_count, 2);
 }
 
-/* Threads and shards come and go; what was counted stays. */
+/* Threads and shards come and go; the counts stay. */
 static void counters_never_go_back(void)
 {
     static const char *const requests[] = {"3", "9", "1", "3"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/own_heap.c: shards by CPU, memory of any shard before there is none, ends, descriptors that
- * serve again. */
+/* heap/own_heap.c: shards by CPU, memory of any shard before a refusal, ends, descriptors that are
+ * used again. */
 #include "heap/own_heap.h"
 
 #include <sched.h>
@@ -58,7 +58,7 @@ static void shards_as_the_domains_say(void)
     EXPECT_EQ(hak_own_heap_end(again), HAK_OWN_ENDED);
 }
 
-/* The limit lets one region be mapped: whichever shard has it serves all. */
+/* The limit lets one region be mapped: the shard that has it serves all. */
 static void any_shard_serves(void)
 {
     const struct world_machine machine = {8, 4, 8, "cpu"};
@@ -78,7 +78,7 @@ static void any_shard_serves(void)
     EXPECT(take(heap, 5000) == NULL);
     give(first);
     give(second);
-    /* What is unused of one size is given back for another. */
+    /* Unused memory of one size is given back for another. */
     void *third = take(heap, 5000);
     EXPECT(third != NULL);
     EXPECT_EQ(hak_terms_mapped(&heap->terms), REGION);
@@ -155,7 +155,7 @@ static void *free_for_others(void *unused)
     return unused;
 }
 
-/* What nobody has freed goes with the heap. */
+/* Objects that no thread has freed go with the heap. */
 static void make_and_end(void)
 {
     struct hak_own_heap *heap =
@@ -220,7 +220,7 @@ static void upkeep_reaches_all(void)
         EXPECT_EQ(hak_own_heap_end(heaps[i]), HAK_OWN_ENDED);
 }
 
-/* What a call that the limit refused has to know before it gives up. */
+/* The facts that a call needs before it gives up at a limit. */
 static void others_are_seen(void)
 {
     world_start();

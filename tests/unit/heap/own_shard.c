@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/own_shard.c: objects in and out, what a pointer is, numbers that serve again, callers that
- * come late. */
+/* heap/own_shard.c: objects in and out, kinds of pointers, numbers that are used again, callers
+ * that come late. */
 #include "heap/own_shard.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/place.c: which shard serves whom, and machines that change. */
+/* heap/place.c: which shard serves which CPU, and machines that change. */
 #define _GNU_SOURCE
 #include "heap/place.h"
 
@@ -45,8 +45,8 @@ static void threads_by_turns(void)
                map->shards[sequence % 5]);
 }
 
-/* A refresh that finds the machine as it was changes nothing; one of another machine places anew, and
- * so does the old machine thereafter. */
+/* A refresh that finds the machine unchanged changes nothing; one of another machine places again,
+ * and so does the old machine after that. */
 static void refreshes(void)
 {
     static const struct world_machine machine = {2, 1, 1, "node"};
@@ -90,7 +90,7 @@ static const struct hak_shard_map *look_at(const char *root, const char *wish)
     return hak_heap_default()->map;
 }
 
-/* A CPU that was off when the machine was looked at is news, once; then it is known. */
+/* A CPU that was off when the machine was read is reported once; then it is known. */
 static void strangers_are_met(void)
 {
     struct hak_heap *heap = world_start();
@@ -102,7 +102,7 @@ static void strangers_are_met(void)
     EXPECT_EQ(before->count, 4);
     for (unsigned cpu = 0; cpu < 8; cpu++)
         if (cpu != 2 && cpu != 3 && cpu != 6)
-            hak_heap_meet_cpu(heap, cpu); /* 5 is known, though others serve it */
+            hak_heap_meet_cpu(heap, cpu); /* CPU 5 is known, though other shards serve it */
     hak_heap_meet_cpu(heap, HAK_TOPOLOGY_MAX_CPUS);
     hak_heap_meet_cpu(heap, UINT32_MAX);
     EXPECT_EQ(hak_heap_take_new_cpus(heap, &met), 0);
@@ -113,7 +113,8 @@ static void strangers_are_met(void)
     EXPECT(hak_cpu_set_has(&met, 5) && hak_cpu_set_has(&met, 6) && hak_cpu_set_has(&met, 4095));
     EXPECT_EQ(hak_heap_take_new_cpus(heap, &met), 0);
     hak_heap_meet_cpu(heap, 6);
-    EXPECT_EQ(hak_heap_take_new_cpus(heap, &met), 0); /* no look has found it: nobody tries again */
+    EXPECT_EQ(hak_heap_take_new_cpus(heap, &met), 0); /* no look has found it: no call tries
+                                                         again */
 
     machine_write(root, "cpu/online", "0-1,4-7");
     const struct hak_shard_map *after = look_at(root, "cpu:0-4,6-7");
@@ -121,13 +122,14 @@ static void strangers_are_met(void)
     EXPECT_EQ(after->count, 5);
     hak_heap_meet_cpu(heap, 6);
     EXPECT_EQ(hak_heap_take_new_cpus(heap, &met), 0);
-    hak_heap_meet_cpu(heap, 4095); /* another placement: it may be found now */
+    hak_heap_meet_cpu(heap, 4095); /* another shard map: the CPU may be found now */
     EXPECT_EQ(hak_heap_take_new_cpus(heap, &met), 1);
     EXPECT_EQ(look_at(root, "cpu:0-4,6-7") == after, 1);
     machine_close(root);
 }
 
-/* However often CPUs go and come again, a machine that was there before is not built again. */
+/* However often CPUs go and come back, domains of a machine that was there before are not built
+ * again. */
 static void plugging_piles_up_nothing(void)
 {
     struct hak_heap *heap = world_start();
@@ -149,7 +151,8 @@ static void plugging_piles_up_nothing(void)
         EXPECT(hak_shard_map_at(hak_heap_map(heap), 7, 0)->index == 7);
     }
     EXPECT_EQ(placements_of(heap), built);
-    /* What was built for another request may be wrong by now, and is not taken unseen. */
+    /* Domains that were built for another request may be wrong by now, and are not reused
+     * unchecked. */
     machine_write(root, "cpu/online", "0-1");
     look_at(root, "cpu");
     const struct hak_shard_map *one_package = look_at(root, "package");

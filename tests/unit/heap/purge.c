@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/purge.c: what trims give back; reaped while poppers look. */
+/* heap/purge.c: what trims give back, and regions that go while threads pop. */
 #include "heap/purge.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 
 enum { CLASS = 30, LARGE = 300 * 1024, WHALE = 20 * 1024 * 1024 };
 
-/* A trim tells of every byte it gave back, if slabs kept for later are all that there was. */
+/* A trim returns every byte that it gave back, if there were only slabs kept for later. */
 static void trims_tell(void)
 {
     struct hak_heap *heap = world_start();
@@ -22,7 +22,7 @@ static void trims_tell(void)
     EXPECT_GE(hak_heap_trim(heap), hak_classes[CLASS].slab_pages * HAK_PAGE_SIZE);
 }
 
-/* What another thread's front holds goes at its next slow call, once. */
+/* The objects in another thread's front go at its next slow call, once. */
 static void trims_reach_fronts(void)
 {
     struct hak_heap *heap = world_start();
@@ -45,7 +45,7 @@ static void trims_reach_fronts(void)
     world_expect_nothing_lost();
 }
 
-/* Heaps of the program are purged one after another, until it is enough or too late. */
+/* Heaps of the program are purged one after another, until the bytes or the time are reached. */
 static void purges_stop(void)
 {
     enum { HEAPS = 3, MIB = 1024 * 1024 };

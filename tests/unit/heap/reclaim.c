@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/reclaim.c: before ENOMEM everybody gives back, in steps, and not again and again in vain. */
+/* heap/reclaim.c: before ENOMEM all threads give back, in steps, and not again and again in
+ * vain. */
 #include "heap/reclaim.h"
 
 #include <string.h>
@@ -38,7 +39,7 @@ static void give_run(struct hak_heap *heap, struct hak_shard *shard)
         EXPECT_EQ(hak_large_give(run, heap->settings), 1);
 }
 
-/* A whale that is cached is enough for the first try; runs and slabs stay what they are. */
+/* A cached whale is enough for the first try; runs and slabs stay. */
 static void the_first_step_is_the_smallest(void)
 {
     struct hak_heap *heap = world_start();
@@ -58,7 +59,8 @@ static void the_first_step_is_the_smallest(void)
     EXPECT(!hak_reclaim(heap, &call));
 }
 
-/* What lies in the caller's front, in caches and in slabs of all shards goes back with its regions. */
+/* The objects in the caller's front, in caches and in slabs of all shards go back with their
+ * regions. */
 static void everything_goes(void)
 {
     struct hak_heap *heap = world_start();
@@ -101,7 +103,7 @@ static void others_are_asked(void)
     world_expect_nothing_lost();
 }
 
-/* Reclaims in vain end at once, so many times; not after somebody has given something. */
+/* Reclaims in vain end at once, a bounded number of times, until some memory was given back. */
 static void in_vain_it_pauses(void)
 {
     struct hak_heap *heap = world_start();
@@ -117,7 +119,7 @@ static void in_vain_it_pauses(void)
     EXPECT_EQ(hak_large_bytes(&hak_shard_of_id(1)->large).mapped, 0);
 }
 
-/* Free units of a segment that is in use serve, also for small objects, whosever they are. */
+/* Free units of a segment in use serve, also for small objects, whichever shard they belong to. */
 static void free_runs_serve(void)
 {
     struct hak_heap *heap = world_start();
@@ -166,7 +168,7 @@ static void *run_out(void *argument)
     return NULL;
 }
 
-/* Many at once: each waits for another's walk once, and takes three steps at the most. */
+/* Many threads at once: each waits for another's walk once, and takes at most three steps. */
 static void threads_wait_for_each_other(void)
 {
     world_start();

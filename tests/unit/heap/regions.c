@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* heap/regions.c: a walk tells of the regions of all shards, in portions, and begins anew. */
+/* heap/regions.c: a walk reports the regions of all shards, in portions, and starts again. */
 #include "heap/regions.h"
 
 #include <stdlib.h>

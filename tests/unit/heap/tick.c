@@ -42,7 +42,7 @@ static void nothing_is_kept_without_decay(void)
     world_expect_nothing_lost();
 }
 
-/* Whatever the learner found to pay. */
+/* Whatever the learner has found out. */
 static void nor_by_a_learner(void)
 {
     struct hak_heap *heap = world_start();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/audit.c: every line is JSON with its evidence; the ring keeps the newest; the file grows by
- * what is flushed and no further than it may. */
+/* learn/audit.c: every line is JSON with its evidence; the ring keeps the newest; the file grows
+ * only by flushed records, up to its bound. */
 #include "learn/audit.h"
 
 #include <errno.h>
@@ -70,7 +70,7 @@ static const char *read_value(const char *at)
     }
 }
 
-/* Lines, all of which must be objects. */
+/* Checks that all lines are objects. */
 static unsigned count_lines(const char *lines)
 {
     unsigned count = 0;
@@ -283,11 +283,11 @@ static void bounded(void)
     new_folder();
     EXPECT_EQ(hak_audit_open(&audit, path, &hak_settings_default), 0);
     size_t first = read_log();
-    audit.written = HAK_AUDIT_FILE_MAX; /* as if so much had been written */
+    audit.written = HAK_AUDIT_FILE_MAX; /* as if this much had been written */
     put(100);
     hak_audit_flush(&audit);
     EXPECT_EQ(read_log(), first);
-    EXPECT_EQ(hak_audit_waiting(&audit), 0); /* dropped: nobody is to try again and again */
+    EXPECT_EQ(hak_audit_waiting(&audit), 0); /* dropped: no later call tries again */
     end_folder();
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/cost.c: what arms cost agrees with sums worked out by hand, however time is cut up; and
- * what was measured takes the place of what was guessed. */
+/* learn/cost.c: the costs of arms agree with sums worked out by hand, however time is divided; and
+ * measurements replace guesses. */
 #include "learn/cost.h"
 
 #include "tests/lib/prng.h"
@@ -164,8 +164,8 @@ static void preemption_is_no_measurement(void)
     EXPECT(hak_cost_hold(&cost, HAK_ARM_BATCH) < 3 * 5e6);
 }
 
-/* A fault that cost nothing once (a clock that stood still) is not free for ever; and a mean rises by
- * less than a sixteenth of a nanosecond, too. */
+/* A fault that once cost nothing (a clock that stood still) is not free for ever; a mean also rises
+ * in steps below a sixteenth of a nanosecond. */
 static void nothing_is_free_for_ever(void)
 {
     struct hak_cost cost = known_cost();
@@ -183,7 +183,7 @@ static void nothing_is_free_for_ever(void)
     EXPECT(is_about(cost.act_ns[HAK_ARM_KEEP], 80));
     hak_cost_saw_faults(&cost, 1, UINT64_MAX);
     for (unsigned i = 0; i < 100; i++)
-        hak_cost_saw_faults(&cost, 1, UINT64_MAX); /* no measurement: only not beyond the type */
+        hak_cost_saw_faults(&cost, 1, UINT64_MAX); /* no measurement: only the type bounds it */
     EXPECT(hak_cost_fault_ns(&cost) > 1000);
 }
 

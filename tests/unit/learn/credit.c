@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/credit.c: caches that claim of one number, are refused, give back and yield. */
+/* learn/credit.c: caches that claim from one number, are refused, give back and yield. */
 #include "learn/credit.h"
 
 #include "learn/learner.h"
@@ -110,8 +110,8 @@ static void holders_count_for_a_while(void)
     EXPECT_EQ(credit.claimed, 0);
 }
 
-/* The first is there once, however many caches there are; what each was granted comes on top, and is
- * gone when that is. */
+/* The first bytes exist once, however many caches there are; claims that were granted come on top,
+ * and end with their reason. */
 static void more_where_it_was_asked_for(void)
 {
     start(HAK_LEARN_ON);
@@ -140,7 +140,7 @@ static void unbounded_without_a_credit(void)
     EXPECT_EQ(claims[0].bytes, MIB);
 }
 
-/* Who has all of it ends with a part, where another goes on being refused. */
+/* A cache that has everything ends with a part if another is refused again and again. */
 static void refusals_are_heard(void)
 {
     start(HAK_LEARN_OFF);
@@ -157,7 +157,7 @@ static void refusals_are_heard(void)
     }
     EXPECT_GE(claims[0].bytes, MOST / 3);
     EXPECT_GE(claims[1].bytes, MOST / 3);
-    size_t last = hak_credit_fair(&settings, &claims[0]); /* and is left in peace then */
+    size_t last = hak_credit_fair(&settings, &claims[0]); /* and is then left alone */
     EXPECT_EQ(hak_credit_fair(&settings, &claims[0]), claims[0].bytes);
     EXPECT_LE(last, claims[0].bytes);
 }

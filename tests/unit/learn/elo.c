@@ -113,8 +113,8 @@ static void scores(void)
     EXPECT(is_near(hak_elo_score(0, 0), 0.5, 0));
 }
 
-/* Three at once tell expectations of the ratings before the round from any others: were a match to
- * change them, the next one would be expected otherwise, by whole points. */
+/* Three players at once show that expectations come from the ratings before the round: if a match
+ * changed them, the next expectation would differ by whole points. */
 static void a_round_by_hand(void)
 {
     double two[2] = {HAK_ELO_START, HAK_ELO_START};
@@ -132,7 +132,7 @@ static void a_round_by_hand(void)
     EXPECT(is_near(three[2], 1400 + 100 * of_third, 1e-5));
 }
 
-/* Among so many rounds is one whose winner nobody expected to win: that one moves almost by k. */
+/* Among this many rounds is one with an unexpected winner: it moves by almost k. */
 static void moves_are_bounded(void)
 {
     struct prng prng = {1};

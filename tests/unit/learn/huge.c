@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/huge.c: the arm that costs less is chosen, whichever it is, and again when that changes. */
+/* learn/huge.c: the cheaper arm is chosen, whichever it is, and again after a change. */
 #include "learn/huge.h"
 
 #include "tests/lib/tap.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/learner.c: samples begin and end as a cache tells it, never too many; the mode says who
- * chooses; call sites are told apart in a bounded table. */
+/* learn/learner.c: samples begin and end as a cache reports them, never too many; the mode decides
+ * who chooses; call sites are told apart in a bounded table. */
 #include "learn/learner.h"
 
 #include <string.h>
@@ -77,7 +77,7 @@ static void begin_and_end(void)
     EXPECT_EQ(sample_of(1)->given_ns, start_ns);
     EXPECT_EQ(sample_of(1)->purged_ns, 0);
     EXPECT(is_near(sample_of(1)->units, UNITS));
-    hak_learner_reused(&learner, id_of(2), start_ns + ms_ns); /* nobody's */
+    hak_learner_reused(&learner, id_of(2), start_ns + ms_ns); /* belongs to no object */
     hak_learner_purged(&learner, id_of(2), start_ns + ms_ns);
     hak_learner_gone(&learner, id_of(2), start_ns + ms_ns);
     EXPECT_EQ(learner.open, 1);
@@ -105,7 +105,7 @@ static void purged_in_between(void)
     EXPECT_EQ(sample_of(2)->purged_ns, start_ns);
 }
 
-/* No faults for what will never be used again; but the act that took it. */
+/* Memory that is never used again costs no faults, only the act that took it. */
 static void gone(void)
 {
     new_learner(HAK_LEARN_ON);
@@ -133,7 +133,7 @@ static void given_twice(void)
     EXPECT_EQ(learner.open, 0);
 }
 
-/* Samples of many stand for all of them. */
+/* The samples of many runs stand for all of them. */
 static void sampling_is_fair(void)
 {
     for (unsigned gives = 1; gives <= 512; gives *= 2) {
@@ -147,7 +147,7 @@ static void sampling_is_fair(void)
         EXPECT_EQ(learner.keys[KEY].bytes, (uint64_t)gives * UNITS * 4096);
         for (unsigned i = 0; i < learner.fresh; i++)
             units += learner.samples[i].units;
-        /* One that stands for many may be just begun, or just due. */
+        /* A sample that stands for many runs may have just begun, or be just due. */
         double off = units / UNITS - gives;
         EXPECT((off < 0 ? -off : off) <= (gives < 512 ? STANDS_FOR : 0.2 * gives));
     }
@@ -218,7 +218,7 @@ static void modes(void)
         int decides = modes[i].decides;
         EXPECT_EQ(!!hak_learner_watches(&settings), modes[i].watches);
         EXPECT_EQ(!!hak_learner_decides(&settings), decides);
-        for (unsigned turn = 0; turn < 200; turn++) /* of matches nothing is known to try by */
+        for (unsigned turn = 0; turn < 200; turn++) /* no match has shown an alternative yet */
             EXPECT_EQ(hak_learner_choose(&learner, &settings, KEY, UNITS),
                       decides ? HAK_ARM_DONTNEED : HAK_ARM_BATCH);
         EXPECT_EQ(hak_learner_retain(&learner, &settings, 64 * MIB), decides ? 3 * MIB : 64 * MIB);
@@ -233,7 +233,8 @@ static void retains_something_at_first(void)
     EXPECT(first > 0 && first <= 256 * MIB);
 }
 
-/* Tries of 10000 chosen, with two arms known to cost the same but for the excess. */
+/* Counts how many of 10000 choices try the other arm, with two arms known to cost the same but for
+ * the excess. */
 static unsigned tries(enum hak_regime_state state, double excess, double budget)
 {
     struct hak_learn_key *key = &learner.keys[KEY];

@@ -116,7 +116,7 @@ static double cost_of(enum hak_arm arm, uint64_t to, enum hak_cost_end end)
     return UNITS * hak_cost_of(&learner.cost, arm, 0, to, end);
 }
 
-/* What was not played costs what cost.h says; what was, what it took. */
+/* An arm that was not played costs what cost.h says; one that was, the measured time. */
 static void adds_up(void)
 {
     for (unsigned parts = 1; parts <= 5; parts++) {
@@ -161,8 +161,8 @@ static void purged_at_once(void)
     EXPECT(is_near(learner.keys[KEY].paid, 777 + UNITS * hak_cost_fault_ns(&learner.cost)));
 }
 
-/* Kept, then purged after 7 ms for want of room: 7 ms, a purge, and faults if it is used again. The
- * learner looks at 7 ms, too: clocks tick every few ms, so a purge and a look are often at once. */
+/* Kept, then purged after 7 ms for lack of room: 7 ms, a purge, and faults if it is used again. The
+ * learner looks after 7 ms, too: clocks tick every few ms, so a purge and a look often coincide. */
 static void purged_later(unsigned looks, int told_before)
 {
     new_learner();

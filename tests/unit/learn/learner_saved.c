@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/learner_saved.c: what one run of a program learned is what the next one begins with, and of a file
- * that somebody else wrote no more is believed than is understood. */
+/* learn/learner_saved.c: one run of a program begins with the results of the last one; of a file
+ * from elsewhere only what is understood is used. */
 #include "learn/learner_saved.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static void start(struct hak_learner *one, uint32_t id)
     hak_learner_start(one, &hak_settings_default, id);
 }
 
-/* A learner of which something is known of every other bucket. */
+/* A learner that has learned something about every other bucket. */
 static void teach(struct hak_learner *one, uint32_t id)
 {
     start(one, id);
@@ -106,7 +106,7 @@ static void only_what_is_known(void)
     EXPECT_EQ(writer.total, 0);
 }
 
-/* What was recalled and not used meanwhile is worth as much as before. */
+/* Results that were recalled and not used meanwhile are worth as much as before. */
 static void unused_is_not_forgotten(void)
 {
     teach(&learner, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/match.c: what workloads in a time of their own make of the arms and of retention.
- * A cache is played that obeys the learner: it purges as the arm says, keeps for the time of decay,
- * and serves each object again after its idle time. */
+/* learn/match.c: what workloads with a clock of their own make of the arms and of retention. A
+ * simulated cache obeys the learner: it purges as the arm says, keeps for the time of decay, and
+ * uses each object again after its idle time. */
 #include "learn/match.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@ enum {
     BUCKET = 2,   /* of 256 KiB */
     FREED = 4096, /* objects that lie free at once, at most */
     NEVER = 0,    /* idle: never used again */
-    LONG = 200,   /* ms; what is given back meanwhile is cheaper at ten times the price */
+    LONG = 200,   /* ms; memory that is given back meanwhile is cheaper at ten times the price */
     MIB = 1024 * 1024,
     MOST = 256 * MIB,
 };
@@ -81,7 +81,7 @@ static void give(struct world *world, unsigned key, unsigned idle_ms)
     uint64_t hold = (uint64_t)hak_cost_hold(&learner->cost, given.arm);
     uint64_t reuse = world->now_ns + idle_ms * ms_ns;
     if (given.arm == HAK_ARM_BATCH && reuse < world->now_ns + hold)
-        reuse = world->now_ns + hold; /* until then it is nobody's */
+        reuse = world->now_ns + hold; /* until then it is free */
     *place = (struct freed){
         .id = given.id,
         .purge_ns = world->now_ns + hold,
@@ -110,7 +110,7 @@ static void pass_ms(struct world *world)
         hak_learner_tick(&world->learner, &world->settings, MOST, world->now_ns);
 }
 
-/* An object each 5 ms, of the key and the one beside it, each idle for so long. */
+/* An object each 5 ms, of the key and the one beside it, idle for idle_ms and beside_ms. */
 static void run(struct world *world, unsigned ms, unsigned idle_ms, unsigned beside_ms)
 {
     for (unsigned i = 0; i < ms; i++) {
@@ -129,7 +129,7 @@ static enum hak_arm arm_of(const struct world *world, unsigned key)
     return world->learner.keys[key].arm;
 }
 
-/* Objects of which a good part is played by the arm that is in force. */
+/* Plays objects, a good part of which follow the arm in force. */
 static int is_played(struct world *world, enum hak_arm arm, unsigned idle_ms)
 {
     memset(world->played, 0, sizeof world->played);
@@ -291,7 +291,7 @@ static void unknown_arms_are_not_chosen(void)
 
 /* ---- retention ------------------------------------------------------------------------------ */
 
-/* A tick after 50 ms in which so many MiB were evicted, were missed, and were dirty at most. */
+/* A tick after 50 ms in which the given MiB were evicted, were missed, and were dirty at most. */
 static size_t tick(struct world *world, unsigned evicted, unsigned missed, unsigned dirty)
 {
     world->now_ns += 50 * ms_ns;
@@ -314,7 +314,7 @@ static void retention_grows(void)
     }
     EXPECT_EQ(last, MOST);
     new_world(&one, HAK_LEARN_ON, fixed_price);
-    for (unsigned i = 0; i < 200; i++) /* nobody missed what went */
+    for (unsigned i = 0; i < 200; i++) /* no request missed the purged memory */
         EXPECT_EQ(tick(&one, 1000, 0, 32), first);
     new_world(&one, HAK_LEARN_ON, fixed_price);
     for (unsigned i = 0; i < 200; i++) /* keeping more would not have helped */
@@ -324,7 +324,7 @@ static void retention_grows(void)
         EXPECT_EQ(tick(&one, 100, 100, 32), first);
 }
 
-/* There is too much; so many MiB were handed out again, and so few were left at some time. */
+/* There is too much: so many MiB were handed out again, and the lowest level was that low. */
 static int excess(struct world *world, unsigned reused, unsigned least)
 {
     hak_learner_saw(&world->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, reused * 256, 0);
@@ -339,23 +339,23 @@ static void retention_grows_by_use(void)
     EXPECT(!excess(&one, 0, 1));
     EXPECT(excess(&one, 1000, 1));
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + first / 2);
-    EXPECT(!excess(&one, 0, 1)); /* each step is earned anew */
+    EXPECT(!excess(&one, 0, 1)); /* each step must be earned again */
     EXPECT(excess(&one, 1000, 1));
     EXPECT(!excess(&one, 1000, 60)); /* one hot buffer beside what lies there */
     EXPECT(excess(&one, 0, 10));
     size_t last = hak_learner_retain(&one.learner, &one.settings, MOST);
     one.learner.reused = 1000 * 256;
-    for (unsigned i = 0; i < 200; i++) /* there is no excess; and it is forgotten */
+    for (unsigned i = 0; i < 200; i++) /* there is no excess, and the old value is forgotten */
         EXPECT_LE(tick(&one, 0, 0, 256), last);
     EXPECT(!excess(&one, 0, 1));
     new_world(&one, HAK_LEARN_ON, 1000 * fixed_price);
-    EXPECT(!excess(&one, 1000, 1)); /* what is kept is not worth it */
+    EXPECT(!excess(&one, 1000, 1)); /* the kept memory is not worth its price */
     new_world(&one, HAK_LEARN_FROZEN, fixed_price);
     EXPECT(!excess(&one, 1000, 1));
 }
 
-/* Of many caches none reaches its own bound: steps are measured by what it has, and what it found
- * is not forgotten because the bound is far away. */
+/* None of many caches reaches its own bound: steps are in proportion to its memory, and its
+ * findings are not forgotten because the bound is far away. */
 static void retention_grows_in_parts(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
@@ -398,7 +398,8 @@ static void retention_shrinks(void)
     EXPECT_LE(last, first);
 }
 
-/* What was asked for again by the time it was freed, and no longer ago than a time of decay. */
+/* Memory that was asked for again by the time it was freed, and no longer ago than a time of
+ * decay. */
 static void retention_follows_demand(void)
 {
     new_world(&one, HAK_LEARN_ON, fixed_price);
@@ -406,7 +407,7 @@ static void retention_follows_demand(void)
     one.learner.retain_bytes = MOST;
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
     hak_learner_turn(&one.learner, one.now_ns);
-    for (unsigned i = 0; i < 100; i++) { /* a hot run of a MiB: no more than that */
+    for (unsigned i = 0; i < 100; i++) { /* a hot run of a MiB: not more */
         hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 256, 0);
         const struct hak_learn_give give = {.id = 4096, .units = 256, .now_ns = one.now_ns};
         hak_learner_gave(&one.learner, &give);
@@ -414,7 +415,7 @@ static void retention_follows_demand(void)
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 3 * MIB / 2);
     hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 32 * 256, 0);
     hak_learner_turn(&one.learner, one.now_ns += second_ns);
-    hak_learner_turn(&one.learner, one.now_ns - second_ns); /* who comes late is not heard */
+    hak_learner_turn(&one.learner, one.now_ns - second_ns); /* a late caller is ignored */
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 48 * MIB);
     hak_learner_turn(&one.learner, one.now_ns += second_ns);
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);

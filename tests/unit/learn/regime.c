@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* learn/regime.c: what is steady freezes, what is frozen is looked at now and then, and only a loss
- * that stays thaws it. How many matches each takes is the learner's to tune. */
+/* learn/regime.c: a steady key freezes, a frozen key is examined now and then, and only a lasting
+ * loss thaws it. The learner may tune how many matches each step takes. */
 #include "learn/regime.h"
 
 #include <string.h>

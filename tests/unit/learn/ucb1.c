@@ -25,7 +25,6 @@ static double draw(struct prng *prng, unsigned per_mille)
     return prng_below(prng, PER_MILLE) < per_mille;
 }
 
-/* Plays the arms, which pay 1 so often in a thousand, for so many rounds; counts who was played. */
 /* The arm with the greatest mean reward. */
 static unsigned best_of(const struct hak_ucb1 *ucb1)
 {
@@ -39,6 +38,8 @@ static unsigned best_of(const struct hak_ucb1 *ucb1)
     return best;
 }
 
+/* Plays the arms for `rounds` rounds; an arm pays 1 with the chance per_mille[arm]. Counts the plays
+ * of each arm. */
 static void play(struct hak_ucb1 *ucb1, struct prng *prng, const unsigned *per_mille,
                  unsigned rounds, double discount, unsigned *played)
 {
@@ -141,8 +142,8 @@ static void rewards_count(void)
     EXPECT(is_near(ucb1.plays[0], 3, 0));
 }
 
-/* A caller that plays one arm only: the other fades, and is as good as new before its numbers
- * become denormal. */
+/* A caller that plays only one arm: the other fades, and counts as new before its numbers become
+ * denormal. */
 static void fades(void)
 {
     struct hak_ucb1 ucb1;
@@ -186,7 +187,7 @@ static void plays_the_best(void)
     }
 }
 
-/* How often, of the 500 rounds after a change, the arm is played that has become the best. */
+/* How often, in the 500 rounds after a change, the arm is played that has become the best. */
 static unsigned played_after(const unsigned *before, const unsigned *after, unsigned best,
                              unsigned seed, double discount)
 {
@@ -204,8 +205,8 @@ static unsigned played_after(const unsigned *before, const unsigned *after, unsi
     return played[best];
 }
 
-/* Plain UCB1, too, sees an arm rise, of which it knew little. But that the arm which it knows best
- * has fallen behind one that is as it was, it believes only when that has outweighed the past. */
+/* Plain UCB1, too, notices that an arm rises of which it knew little. But only when the new
+ * evidence outweighs the past does it notice that the arm which it knows best has fallen behind. */
 static void follows_a_change(void)
 {
     static const unsigned before[] = {900, 500, 100};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* os/apart.c: places differ from start to start unless they are not to; nothing accessible lies
- * below metadata, wherever it was mapped. */
+/* os/apart.c: places differ from start to start unless the option forbids it; no accessible memory
+ * lies below metadata, wherever that was mapped. */
 #include "os/apart.h"
 
 #include <signal.h>
@@ -93,7 +93,7 @@ static void seed_says_where(void)
         EXPECT_EQ(places[0][i], places[STARTS - 1][i]);
 }
 
-/* What the two kinds get never meets, however much there is. */
+/* Memory of the two kinds never meets, however much there is. */
 static void kinds_are_apart(void)
 {
     enum { GIB = 1 << 30 };

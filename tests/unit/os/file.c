@@ -133,7 +133,7 @@ static void replaced(void)
     EXPECT_EQ(hak_os_close_beside(&beside, descriptor, -ENOSPC), -ENOSPC);
     EXPECT(file_is(path, "old"));
     descriptor = hak_os_open_beside(&again, path);
-    int second = hak_os_open_beside(&beside, path); /* one is left over, by a process killed */
+    int second = hak_os_open_beside(&beside, path); /* a leftover of a process that was killed */
     REQUIRE(descriptor >= 0 && second >= 0);
     EXPECT_EQ(write(second, "new", 3), 3);
     EXPECT_EQ(hak_os_close_beside(&beside, second, 0), 0);

@@ -28,7 +28,7 @@ static void delays(void)
     EXPECT_GE(after.ru_nvcsw - before.ru_nvcsw, CALLS / 4096);
 }
 
-/* What the library calls costs nothing unless it was built to. */
+/* The library's calls cost nothing in a build without injection. */
 static void nothing_otherwise(void)
 {
     struct rusage before, after;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* os/kept.c: what could not be unmapped serves again, zero and whole, and goes when it can. */
+/* os/kept.c: ranges that could not be unmapped are used again, zero and whole, and unmapped when
+ * possible. */
 #include "os/kept.h"
 
 #include <string.h>
@@ -112,7 +113,7 @@ static char *put_apart(int ranges)
     return memory;
 }
 
-/* The work of a call is bounded, and others are looked at the next time. */
+/* The work of a call is bounded; the next call looks at other ranges. */
 static void looks_are_bounded(void)
 {
     enum { RANGES = 3 * HAK_KEPT_TRIES };
@@ -125,7 +126,7 @@ static void looks_are_bounded(void)
     hak_os_unmap(memory, RANGES * 2 * page);
 }
 
-/* What was cut small becomes whole again, and no header is left inside. */
+/* Ranges that were cut into small pieces become whole again, and no header is left inside. */
 static void neighbours_join(void)
 {
     enum { RANGES = 16 };

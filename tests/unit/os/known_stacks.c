@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* os/known_stacks.c: what was learned is found while all return addresses are in place, and no
- * longer. The stack is an array. */
+/* os/known_stacks.c: a stack that was learned is found while all its return addresses are in place,
+ * and no longer. The stack is an array. */
 #include "os/known_stacks.h"
 
 #include <string.h>

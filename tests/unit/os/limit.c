@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* os/limit.c: the limit that counts is found in roots made by hand, and the room below it told. */
+/* os/limit.c: the limit that counts is found in roots made by hand, and the room below it is
+ * right. */
 #define _GNU_SOURCE
 #include "os/limit.h"
 
@@ -170,7 +171,7 @@ static void ancestors(void)
     expect_found(V2 "/a", 30 * mib, -20 * mib);
     group_v2(V2, "20971520", "max", "52428800"); /* as in a container */
     expect_found(V2, 20 * mib, -30 * mib);
-    group_v2("sys/fs", "10485760", "max", "52428800"); /* above the mount is nothing of ours */
+    group_v2("sys/fs", "10485760", "max", "52428800"); /* nothing above the mount belongs to us */
     expect_found(V2, 20 * mib, -30 * mib);
     groups("0::/\n");
     expect_found(V2, 20 * mib, -30 * mib);
@@ -212,7 +213,7 @@ static void hybrid(void)
     put(UNIFIED "/job", "cgroup.procs", "1\n");
     group_v1(V1 "/job", "104857600\n", "41943040\n");
     expect_found(V1 "/job", 100 * mib, 60 * mib);
-    group_v2(UNIFIED "/job", "10485760", "max", "4096"); /* nobody would: but version 1 counts */
+    group_v2(UNIFIED "/job", "10485760", "max", "4096"); /* nobody sets this: version 1 counts */
     expect_found(V1 "/job", 100 * mib, 60 * mib);
     groups("0::/job\n4:memory:/job\n");
     expect_found(V1 "/job", 100 * mib, 60 * mib);
@@ -437,7 +438,7 @@ static void long_lists(void)
     end();
 }
 
-/* A folder that may not be entered is there all the same: what is above it counts. */
+/* A folder that may not be entered exists nevertheless: the files above it count. */
 static void not_entered(void)
 {
     uid_t self = geteuid();
@@ -484,7 +485,8 @@ static void leaves_nothing(void)
     end();
 }
 
-/* A container sees its own group there; who sees the whole machine's has none at the top. */
+/* A container sees its own group there; a process that sees the whole machine has none at the
+ * top. */
 static void at_the_top(void)
 {
     struct hak_os_limit limit;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/lock.c: one holder at a time, and nobody sleeps for ever. */
+/* os/lock.c: one holder at a time, and no thread sleeps for ever. */
 #include "os/lock.h"
 
 #include <sched.h>

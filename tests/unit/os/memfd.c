@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* os/memfd.c: what is written is read through the descriptor; the size stays; a child leaves the
- * parent's, and nobody's file that got the number is closed. */
+/* os/memfd.c: written bytes are read through the descriptor; the size stays; a child leaves its
+ * parent's memfd, and closes no other file that got the number. */
 #define _GNU_SOURCE
 #include "os/memfd.h"
 
@@ -40,7 +40,7 @@ static void is_read_by_others(void)
     EXPECT_EQ(ftruncate(shared.descriptor, 0), -1); /* or a touch would kill the process */
 }
 
-/* In a child: its status tells. */
+/* Runs in a child; its status is the result. */
 static int leaves(int is_reused)
 {
     int descriptor = shared.descriptor;

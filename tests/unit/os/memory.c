@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/memory.c: what is mapped is aligned, zero, writable, and gone when unmapped. */
+/* os/memory.c: mapped memory is aligned, zero, writable, and gone after an unmap. */
 #include "os/memory.h"
 
 #include <errno.h>
@@ -141,7 +141,7 @@ static void purged_ranges(void)
     EXPECT_EQ(hak_os_unmap(memory, size), 0);
 }
 
-/* One that is not mapped is told; whoever comes after it is served. */
+/* A range that is not mapped is reported; ranges after it are purged all the same. */
 static void purged_ranges_refused(void)
 {
     size_t page = hak_os_page_size();
@@ -184,7 +184,7 @@ static void remapped(void)
     EXPECT_EQ(hak_os_unmap(target, 2 * page), 0);
 }
 
-/* A range that advice has cut in two can neither grow nor move, which is told apart. */
+/* A range that advice has cut in two can neither grow nor move, which has an error of its own. */
 static void cut_ranges_are_told(void)
 {
     size_t page = hak_os_page_size();
@@ -197,7 +197,7 @@ static void cut_ranges_are_told(void)
     hak_os_release(memory, 8 * page, HAK_OS_PLAIN);
 }
 
-/* With what there is: tests/unit/tiers/region.c has some set aside. */
+/* With those that there are: tests/unit/tiers/region.c reserves some. */
 static void explicit_huge_pages(void)
 {
     size_t huge = 2048 * 1024;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/numa.c: what the kernel is asked about nodes, on whatever machine this is: node 0 has memory. */
+/* os/numa.c: questions to the kernel about nodes, on any machine: node 0 has memory. */
 #include "os/numa.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "os/memory.h"
 #include "tests/lib/tap.h"
 
-/* A sandbox may forbid them all: then there is nothing to see here. */
+/* A sandbox may forbid them all: then the case proves nothing. */
 static int is_forbidden(int result)
 {
     if (result != -EPERM && result != -ENOSYS)

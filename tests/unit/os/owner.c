@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/owner.c: whose thread ended is told, and only that. */
+/* os/owner.c: owners whose thread has ended are found, and no others. */
 #include "os/owner.h"
 
 #include "os/compiler.h"
@@ -40,7 +40,7 @@ static void who_drops_leaves_nothing(void)
     EXPECT(!hak_owner_bury(&owner));
 }
 
-/* The child's thread is another one for the kernel, and takes anew what was its own. */
+/* The child's thread is another one for the kernel, and becomes the owner again. */
 static void a_child_takes_again(void)
 {
     if (HAK_THREAD_SANITIZER) {

@@ -23,7 +23,7 @@ static void begin(void)
     writer = hak_writer_to_buffer(page, sizeof(page));
 }
 
-/* What has been put since begin(). */
+/* The bytes put since begin(). */
 static void wanted(const char *text)
 {
     hak_writer_flush(&writer);

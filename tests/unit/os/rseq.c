@@ -34,9 +34,9 @@ static void found(void)
     EXPECT(hak_os_read_thread_word(offset + CPU_ID) >= 0);
 }
 
-/* The flag is set in the end, though no sequence begins, and the affinity is as before. That a sequence is restarted meanwhile is
- * tests/unit/front/front_cpu.c's; that CPUs plugged in later are allowed,
- * tests/vm/inside.sh's. */
+/* The flag is set in the end, though no sequence begins, and the affinity is as before.
+ * tests/unit/front/front_cpu.c tests that a sequence is restarted meanwhile, tests/vm/inside.sh
+ * that CPUs plugged in later are allowed. */
 static void disturbed(void)
 {
     cpu_set_t before, after;
@@ -79,7 +79,7 @@ static int patience_of(int policy, bool bound)
     return child < 0 ? 177 : process_wait(child, 20);
 }
 
-/* A real-time thread alone on its CPU is interrupted by nobody: it must not spin and wait for it. */
+/* Nothing interrupts a real-time thread alone on its CPU: it must not spin and wait for that. */
 static void patient(void)
 {
     EXPECT_GE(patience_of(SCHED_OTHER, true), 20);
@@ -123,7 +123,7 @@ static int refuse_membarrier(unsigned error)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* A fence that reached only the CPUs that the caller may run on would be none. */
+/* A fence that reaches only the CPUs that the caller may run on is none. */
 static void refused(void)
 {
     static const unsigned errors[] = {EPERM, ENOSYS};
@@ -140,8 +140,8 @@ static void refused(void)
     }
 }
 
-/* Blocks, and lets others run; while it spins an interrupt may come, which is what later kernels
- * look for. */
+/* Blocks, and lets others run; while it spins an interrupt may come: later kernels check only
+ * then. */
 static bool is_cleared_soon(ptrdiff_t area)
 {
     for (unsigned look = 0; look < 2000 && !hak_os_rseq_is_clear(area); look++) {

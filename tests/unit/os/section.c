@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/section.c: a fork waits for who is inside, lets nobody in, and never waits for itself. */
+/* os/section.c: a fork waits for threads inside, lets no other in, and never waits for itself. */
 #include "os/section.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@ enum {
     PAUSE_NS = 20 * 1000 * 1000,
 };
 
-static unsigned step; /* what a thread has come to; atomic */
+static unsigned step; /* how far a thread has come; atomic */
 
 static void come_to(unsigned number)
 {
@@ -101,7 +101,8 @@ static void *freeze_and_thaw(void *unused)
     return unused;
 }
 
-/* Threads are counted by turns: a fork looks at all counts, however many threads there have been. */
+/* Threads use the counts one after another: a fork looks at all counts, however many threads there
+ * have been. */
 static void every_thread_is_waited_for(void)
 {
     enum { TURNS = 150 };
@@ -217,7 +218,7 @@ static void a_holder_may_fork(void)
     hak_os_sleep_ns(PAUSE_NS); /* the other sleeps for the lock, and is inside */
     uint64_t began = hak_os_now_ns();
     raise(SIGUSR1);
-    /* Ten seconds would be the end of all patience, and an estranged child. */
+    /* Ten seconds would reach the bound, and make an estranged child. */
     EXPECT_LE(hak_os_now_ns() - began, 9000ul * 1000 * 1000);
     EXPECT(!is_at(2));
     hak_lock_release(&lock);
@@ -241,8 +242,8 @@ static void *hold_and_fork(void *unused)
     return unused;
 }
 
-/* Two threads fork from inside at once: neither waits for the other, and the child keeps away from
- * what the other held. */
+/* Two threads fork from inside at once: neither waits for the other, and the child does not touch
+ * the structures that the other held. */
 static void two_at_once(void)
 {
     pthread_t thread;

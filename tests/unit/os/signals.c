@@ -23,7 +23,7 @@ static void whole(void)
     EXPECT_EQ(hak_os_signals(), before);
 }
 
-/* All that may be blocked are, but not those that libc needs to reach a thread by. */
+/* All signals that may be blocked are, but not those by which libc reaches threads. */
 static void blocked(void)
 {
     sigset_t now;

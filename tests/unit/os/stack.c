@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os/stack.c: who called, from the inside out, and what addresses are called. */
+/* os/stack.c: the callers, from the inside out, and the names of addresses. */
 #include "os/stack.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* os/write.c: all is written, or the reason told; signals that a write raises are taken back, and no
- * others; a full descriptor is left, once after a while and then at once. */
+/* os/write.c: all bytes are written, or the reason is returned; signals that a write raises are
+ * taken back, and no others; a full descriptor is given up, once after a while and then at once. */
 #define _GNU_SOURCE
 #include "os/write.h"
 
@@ -55,7 +55,7 @@ static void no_reader(void)
     EXPECT_EQ(hak_os_write(ends[1], "x", 1, HAK_WRITE_WAITS), -EPIPE);
     EXPECT_EQ(raised, 0);
     EXPECT_EQ(hak_os_signals(), before);
-    /* one that the program raised itself, and waits with, is its own */
+    /* a pending signal that the program raised itself stays */
     sigset_t pipe_alone;
     sigemptyset(&pipe_alone);
     sigaddset(&pipe_alone, SIGPIPE);
@@ -117,7 +117,7 @@ static void standard_error(void)
     pid_t child = process_fork();
     if (child == 0) {
         close(2);
-        int known = hak_os_stderr(); /* what was found at start holds */
+        int known = hak_os_stderr(); /* the finding from the start holds */
         hak_os_look_for_stderr();
         _exit(known == 2 && hak_os_stderr() == -1 ? 0 : 1);
     }

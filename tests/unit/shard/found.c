@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shard/found.c: what a program did to freed memory is found wherever a chain is walked, told once,
- * and harms nobody: what is broken is left alone with all that lies behind it. */
+/* shard/found.c: damage that a program did to freed memory is found wherever a chain is walked,
+ * reported once, and does no harm: the broken chain is left alone with all objects behind it. */
 #include "shard/found.h"
 
 #include "tests/lib/tap.h"
@@ -71,7 +71,7 @@ static void each_walk_ends_at_a_broken_link(void)
     }
 }
 
-/* A thread's front hands out what lies above the broken link, and nothing of what lies below. */
+/* A thread's front hands out the objects above the broken link, and none below. */
 static void a_front_goes_on_without_it(void)
 {
     struct hak_front *front = world_front();
@@ -99,7 +99,7 @@ static void a_front_goes_on_without_it(void)
     hak_front_destroy(front);
 }
 
-/* free(p); ...; free(p), with so many other frees between. */
+/* free(p); ...; free(p), with this many other frees between. */
 static void what_is_freed_twice_is_handed_out_once(void)
 {
     struct hak_front *front = world_front();

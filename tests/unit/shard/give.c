@@ -33,7 +33,7 @@ static void accepted(void)
     world_expect_nothing_lost();
 }
 
-/* What is freed and never missed leaves nothing in bundles: slabs fall empty. */
+/* Objects that are freed and never missed leave nothing in bundles: slabs become empty. */
 static void freed_in_vain(void)
 {
     enum { CHAINS = 300 };
@@ -146,7 +146,7 @@ static void many_homes_afar(void)
     world_expect_nothing_lost();
 }
 
-/* Foreign objects that nobody is to keep go to slabs; home, where that may be far. */
+/* Foreign objects that must not be kept go to slabs, or home if that may be far. */
 static void given_up(void)
 {
     static const struct world_machine machine = {4, 2, 2, "cpu"};
@@ -165,8 +165,8 @@ static void given_up(void)
     world_expect_nothing_lost();
 }
 
-/* On several nodes, too, a front keeps what is all of its own; one far object sends the chain the
- * longer way. */
+/* On several nodes, too, a front keeps a chain that is entirely near; one far object sends the
+ * chain the longer way. */
 static void near_foreign_is_kept(void)
 {
     static const struct world_machine machine = {4, 2, 2, "cpu"}; /* as above */
@@ -186,7 +186,8 @@ static void near_foreign_is_kept(void)
     world_expect_nothing_lost();
 }
 
-/* What was freed twice or is no object is left out, counted, and nobody waits for it for ever. */
+/* Objects freed twice and pointers to no object are left out and counted, and no thread waits for
+ * them for ever. */
 static int bad_frees_child(void)
 {
     struct hak_shard *shard = world_by_turns("2")->shards[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* shard/grace.h: a grace period outlasts the sections that had begun, not those that begin later;
- * readers are borrowed and given back, whatever else the thread is to liburcu. */
+ * readers are borrowed and given back, whether or not the thread is registered with liburcu. */
 #define _GNU_SOURCE
 #include "shard/grace.h"
 
@@ -63,7 +63,7 @@ static void outlasts_a_reader(void)
     struct hak_grace_period period;
     hak_grace_start();
     hak_grace_begin(&period);
-    EXPECT(hak_grace_has_passed(&period)); /* nobody is inside */
+    EXPECT(hak_grace_has_passed(&period)); /* no thread is inside */
     pthread_t thread = begin_elsewhere();
     hak_grace_begin(&period);
     for (unsigned i = 0; i < 10; i++)
@@ -73,7 +73,7 @@ static void outlasts_a_reader(void)
     EXPECT_EQ(borrowed(), 0);
 }
 
-/* A slot that is always taken, but by another section each time, holds nobody up. */
+/* A slot that is always taken, but by another section each time, delays no grace period. */
 static void later_sections_do_not_count(void)
 {
     struct hak_grace_period period;
@@ -96,7 +96,7 @@ static void later_sections_do_not_count(void)
     sched_setaffinity(0, sizeof all, &all);
 }
 
-/* To liburcu the thread is in a section meanwhile, by whatever reader it has; then as before. */
+/* Meanwhile liburcu sees the thread in a section, by whichever reader it has; then as before. */
 static void thread_is_what_it_was(void)
 {
     struct hak_grace_section outer = {NULL, NULL}, inner = {NULL, NULL};
@@ -130,7 +130,8 @@ static void *wait_for_liburcu(void *argument)
     return argument;
 }
 
-/* The readers are in liburcu's list: also who waits by liburcu's own means waits for our sections. */
+/* The readers are in liburcu's list: a thread that waits by liburcu's own means waits for our
+ * sections, too. */
 static void liburcu_knows(void)
 {
     pthread_t waiter;
@@ -166,7 +167,7 @@ static void pool_may_be_empty(void)
     hak_grace_leave(&section);
 }
 
-/* Items are taken out of sight, then spoilt after a grace period; no reader sees a spoilt one. */
+/* Items are taken out of reach, then spoilt after a grace period; no reader sees a spoilt one. */
 struct item {
     uint64_t good;
 };
@@ -235,7 +236,7 @@ static unsigned readers_left(void)
     return count;
 }
 
-/* In the child: what the parent's other thread held is free, our own section goes on. */
+/* In the child: readers that the parent's other thread held are free, our own section goes on. */
 static int child_is_right(const struct hak_grace_section *section, unsigned readers)
 {
     struct hak_grace_period period;

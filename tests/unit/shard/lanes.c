@@ -42,7 +42,7 @@ static void each_cpu_has_its_own(void)
     EXPECT_EQ(count_lanes(two()->shards[1]), LANES);
     EXPECT(lane_of(1, LANES) == &two()->shards[1]->large);
     EXPECT(lane_of(1, 1) == lane_of(1, LANES + 1)); /* another shard's CPU, */
-    EXPECT(lane_of(1, 1000000) != NULL);            /* or nobody's */
+    EXPECT(lane_of(1, 1000000) != NULL);            /* or unknown */
     EXPECT_EQ(count_lanes(two()->shards[1]), LANES);
 }
 
@@ -62,7 +62,7 @@ static void *take(unsigned shard, unsigned cpu)
     return hak_shard_take_large(two()->shards[shard], cpu, LARGE, 1, HAK_ZERO_NO);
 }
 
-/* What lies free is used by other CPUs, and by the neighbour's, before memory is fresh. */
+/* Other CPUs, and the neighbour's, use free memory before fresh memory. */
 static void free_runs_are_shared(void)
 {
     const struct hak_settings *settings = hak_heap_default()->settings;
@@ -103,7 +103,7 @@ static void lanes_count_for_themselves(void)
     EXPECT_EQ(hak_counter_read(&shard->counters, HAK_COUNTER_LARGE_GIVES), 0);
 }
 
-/* A tick looks after some lanes; the next ticks after the others. */
+/* A tick handles some lanes; the next ticks the others. */
 static void lanes_decay_by_turns(void)
 {
     struct hak_shard *shard = two()->shards[0];

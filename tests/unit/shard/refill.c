@@ -108,8 +108,8 @@ static void inbox_is_sorted(void)
     world_expect_nothing_lost();
 }
 
-/* A call sorts a portion, whoever's inboxes it asks; the next ones, also a neighbour's, go on where
- * it stopped, in the order in which the bundles came. */
+/* A call sorts a portion, whichever shards' inboxes it asks; the next calls, also a neighbour's, go
+ * on where it stopped, in the order in which the bundles came. */
 static void sorting_has_a_budget(void)
 {
     enum { POSTED = 5 * HAK_PORTION_BUNDLES, OTHER_CLASS = CLASS + 1 };
@@ -145,7 +145,7 @@ static void sorting_has_a_budget(void)
     world_expect_nothing_lost();
 }
 
-/* Who finds another at it takes the inbox for empty. */
+/* If another thread is at it, the inbox counts as empty. */
 static void sorting_is_one_threads(void)
 {
     struct hak_shard *shard = eight()->shards[1];
@@ -175,8 +175,8 @@ static unsigned exhaust(unsigned index, struct hak_chain *chains)
     }
 }
 
-/* Shard 2 asks 3 (its L3), then 0 and 1 (its node), then makes a slab of its own; node 1 is left
- * in peace. Of each, it takes what lies in cache or inbox before it goes to the slab. */
+/* Shard 2 asks 3 (its L3), then 0 and 1 (its node), then makes a slab of its own; it does not ask
+ * node 1. Of each shard it takes the objects in cache or inbox before those in slabs. */
 static void neighbours_are_asked_by_distance(void)
 {
     static struct hak_chain chains[1024];
@@ -209,8 +209,8 @@ static void neighbours_are_asked_by_distance(void)
     world_expect_nothing_lost(); /* the trim finds what lies with node 1 */
 }
 
-/* The partly free slab of a neighbour at rest is better than a fresh one; who is at work keeps
- * his. */
+/* The partly free slab of a neighbour at rest is better than a fresh one; a neighbour at work keeps
+ * its own. */
 static void neighbours_slabs_are_shared(void)
 {
     struct hak_chain near = chain(5, 1);
@@ -231,7 +231,7 @@ static void neighbours_slabs_are_shared(void)
     world_expect_nothing_lost();
 }
 
-/* When the kernel gives no more, whatever is free anywhere serves; then the answer is no. */
+/* When the kernel gives no more, any free memory serves; then the answer is no. */
 static int far_child(void)
 {
     struct hak_chain far = chain(7, 5);
@@ -266,7 +266,7 @@ static void far_memory_is_better_than_none(void)
     child_run(far_child, "an address-space limit");
 }
 
-/* After re-sharding, what lies with retired shards serves their heirs, slabs included. */
+/* After re-sharding, heirs use the memory of retired shards, slabs included. */
 static void heirs_live_off_the_retired(void)
 {
     const struct hak_shard_map *map = world_by_turns("6");
@@ -349,8 +349,8 @@ static void spare_comes_first(void)
     world_expect_nothing_lost();
 }
 
-/* Bundles of mid classes that nobody touched while slabs were made go to slabs, at the shard that
- * needs memory and in turn at others. */
+/* Bundles of mid classes that no thread touched while slabs were made go to slabs: first at the
+ * shard that needs memory, then at others. */
 static void stale_bundles_are_swept(void)
 {
     enum { WANTED = HAK_CLASS_MID_LAST, STALE = WANTED - 3, ROUNDS = 16 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shard/rest.c: who is at work keeps a slab's worth of each class, who rests keeps nothing; and what
- * a thread that wanders over 64 shards leaves behind. */
+/* shard/rest.c: a shard at work keeps a slab's worth of each class, one at rest keeps nothing; and
+ * what a thread that moves over 64 shards leaves behind. */
 #include "shard/rest.h"
 
 #include "tests/lib/prng.h"
@@ -36,7 +36,7 @@ static void rest_begins_with_fresh_memory(void)
     world_expect_nothing_lost();
 }
 
-/* More than a slab is free at a shard that is at work: that is to spare. */
+/* More than a slab is free at a shard that is at work: the rest is to spare. */
 static void a_slab_is_kept(void)
 {
     struct hak_shard *shard = sixty_four()->shards[4];
@@ -55,7 +55,7 @@ static void a_slab_is_kept(void)
     world_expect_nothing_lost();
 }
 
-/* One sweep for each so many bytes of slabs, whoever made them. */
+/* One sweep for each MiB of slabs, whichever shard made them. */
 static void sweeps_are_counted_in_slabs(void)
 {
     size_t last = hak_rest_clock.bytes;
@@ -69,7 +69,7 @@ static void sweeps_are_counted_in_slabs(void)
     EXPECT_EQ(hak_rest_turn(), turn + 1);
 }
 
-/* ---- a thread that wanders ------------------------------------------------------------------- */
+/* ---- a thread that moves over the CPUs ------------------------------------------------------- */
 
 enum { CHAINS = 3000, STOPS = 6 * SHARDS, REPLACED = CHAINS / 10, CLASSES = 20, OBJECTS = 32 };
 
@@ -117,16 +117,17 @@ static void what_a_wanderer_leaves_behind(void)
     }
     tap_note("live %zu KiB, slabs %zu KiB", live_most >> 10, most >> 10);
     EXPECT_GE(live_most, 4 << 20);
-    /* Without rest, that is with all memory for oneself, it is 1.53 times the live set. A set as small
-     * as this one is for 64 shards; of 200 MiB it is 1.1 times (bench/workloads/wander). */
+    /* If no shard were at rest, it would be 1.53 times the live set. The overhead is that high
+     * because the set is small for 64 shards; of 200 MiB it is 1.1 times
+     * (bench/workloads/wander). */
     EXPECT_LE(most, live_most + live_most / 3 + HAK_REST_BYTES);
     for (unsigned i = 0; i < CHAINS; i++)
         hak_shard_give_to_slabs(class_of[i], chains[i]);
     world_expect_nothing_lost();
 }
 
-/* Each CPU's thread may be in want of objects at the same time: so a shard keeps a slab for every two
- * of its CPUs. */
+/* Each CPU's thread may need objects at the same time: so a shard keeps a slab for every two of its
+ * CPUs. */
 static void more_cpus_keep_more(void)
 {
     enum { KEPT = 4 };

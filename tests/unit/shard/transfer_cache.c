@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shard/transfer_cache.c: what is pushed is popped once, whole, and never more than the capacity
- * is in it; ABA is provoked. */
+/* shard/transfer_cache.c: a pushed bundle is popped once, whole, and the cache never exceeds its
+ * capacity; ABA is provoked. */
 #include "shard/transfer_cache.h"
 
 #include <sched.h>
@@ -117,8 +117,8 @@ static int own(struct worker *worker, struct hak_chain chain)
     return 1;
 }
 
-/* A thread that finds no reader to borrow takes all; what the bin has no room for any more is the
- * thread's, too. */
+/* A thread that finds no reader to borrow takes all bundles; those for which the bin has no room
+ * any more are the thread's, too. */
 static int pop(struct worker *worker)
 {
     struct hak_bundles_left left;
@@ -141,7 +141,7 @@ static int push(struct worker *worker, unsigned which)
         return 1;
     worker->faults += __atomic_fetch_add(&owners[number], 1, __ATOMIC_RELAXED) != 0;
     worker->held[worker->count++] = number;
-    /* Those who hold all that they may only push: room must not go because of that. */
+    /* Threads that hold their full number only push: room must not shrink because of that. */
     __atomic_store_n(&cache.bins[CLASS].refused, 0, __ATOMIC_RELAXED);
     return 0;
 }
@@ -160,8 +160,8 @@ static void *play(void *argument)
     return NULL;
 }
 
-/* The classic: pops one, pops the one below, pushes the first again. Whoever slept over that must
- * not put the second on top. */
+/* The classic: pops one, pops the one below, pushes the first again. A thread that slept meanwhile
+ * must not put the second on top. */
 static void *provoke(void *argument)
 {
     struct worker *worker = argument;
@@ -270,8 +270,8 @@ static unsigned fill_and_empty(void)
     return held;
 }
 
-/* What was refused and then missed has room the next time, up to a bound; what was refused alone
- * has not, nor has what was missed alone; and a bin that is left alone begins anew. */
+/* A bundle that was refused and then missed has room the next time, up to a bound; not one that was
+ * only refused, or only missed. A bin that is left alone starts again. */
 static void capacity_follows_misses(void)
 {
     start();
@@ -296,7 +296,7 @@ static void capacity_follows_misses(void)
     EXPECT_EQ(fill_and_empty(), first);
 }
 
-/* Both who ask whether a bin was left alone have their own answer. */
+/* Each of the two callers that ask whether a bin was left alone has its own answer. */
 static void left_alone(void)
 {
     start();
@@ -313,7 +313,7 @@ static void left_alone(void)
     EXPECT_EQ(hak_transfer_cache_is_stale(&cache, CLASS), 0); /* empty */
 }
 
-/* A bin that refuses and refuses has room for ever less, until somebody misses a bundle. */
+/* A bin that refuses again and again has ever less room, until a thread misses a bundle. */
 static void refused_in_vain(void)
 {
     enum { ENOUGH = 200 };
@@ -324,7 +324,7 @@ static void refused_in_vain(void)
     for (unsigned i = 0; i < first; i++)
         EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
     EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 0);
-    hak_transfer_cache_note_demand(&cache, CLASS, true); /* not in vain, so far */
+    hak_transfer_cache_note_demand(&cache, CLASS, true); /* not in vain yet */
     for (unsigned i = 1; i < first; i++)
         EXPECT_EQ(hak_transfer_cache_push(&cache, CLASS, chain_of(first)), 0);
     EXPECT_EQ(hak_transfer_cache_is_over(&cache, CLASS), 0);
@@ -348,7 +348,7 @@ static void none_lost_or_doubled(void)
     account(100);
 }
 
-/* As for a thread that finds no reader to borrow: all are borrowed. */
+/* As for a thread that finds no reader to borrow: all readers are borrowed. */
 static void borrow_all(uintptr_t borrower)
 {
     for (unsigned i = 0; i < HAK_GRACE_READERS; i++)
@@ -366,7 +366,7 @@ static void none_lost_without_readers(void)
     account(40);
 }
 
-/* Of a mid class no bundle is looked at that is not one's own: the others go back as they came. */
+/* Of a mid class a thread reads only its own bundle: the others go back as they came. */
 static void taken_all_and_put_back(void)
 {
     enum { MID = HAK_CLASS_TINY_LAST + 1 };

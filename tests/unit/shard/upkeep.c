@@ -77,8 +77,8 @@ static void decay_has_a_budget(void)
     world_expect_nothing_lost();
 }
 
-/* The inbox of who was away for long: a tick sorts a portion and the next ones the rest, also before
- * the next decay is due; a drain sorts all of it. */
+/* The inbox of a shard that was idle for long: a tick sorts a portion and the next ones the rest,
+ * also before the next decay is due; a drain sorts all of it. */
 static void inbox_has_a_budget(void)
 {
     enum { CLASS = 3, POSTED = 10 * HAK_PORTION_BUNDLES };
@@ -140,7 +140,7 @@ static void *pop_and_give(void *argument)
     return NULL;
 }
 
-/* Offers a few bundles, then takes the region away from under whoever looks at them. */
+/* Offers a few bundles, then unmaps the region while other threads look at them. */
 static void *offer_and_reap(void *argument)
 {
     (void)argument;
@@ -180,8 +180,8 @@ static void expect_mapped(const void *object)
     EXPECT_EQ(mincore((void *)((uintptr_t)object & ~(uintptr_t)4095), 4096, &resident), 0);
 }
 
-/* As long as anybody who may have seen an object is inside, its region stays mapped; and nobody
- * waits for that. One of a mid class goes at once, for nobody peeks there. */
+/* As long as a thread that may have seen an object is inside, its region stays mapped, and no call
+ * waits for that. A region of a mid class goes at once, since no thread peeks there. */
 static void reaping_leaves_the_rest(void)
 {
     struct hak_grace_section section = {NULL, NULL};
@@ -199,7 +199,7 @@ static void reaping_leaves_the_rest(void)
         expect_mapped(object);
         EXPECT_EQ(world_count(shard, HAK_COUNTER_REGIONS_UNMAPPED), 1);
     }
-    /* What becomes empty meanwhile stays with its pool. */
+    /* Slabs that become empty meanwhile stay with their pool. */
     chain = world_chain(shard, CLASS, 1);
     hak_shard_give_to_slabs(CLASS, chain);
     hak_shard_purge(shard);

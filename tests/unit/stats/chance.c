@@ -54,7 +54,7 @@ static void distances(void)
     EXPECT(fabs(squares / DRAWS - mean * mean - 1) < 4 * sqrt(8. / DRAWS));
 }
 
-/* What the library does: each draw has a state of its own, made of a number that counts on. */
+/* As the library does it: each draw has a state of its own, made from a number that counts up. */
 static void draws_of_neighbours(void)
 {
     enum { DRAWS = 200000 };

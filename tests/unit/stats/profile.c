@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stats/profile.c: rows by stack and shard, samples that live, what has no room, what others wrote. */
+/* stats/profile.c: rows by stack and shard, live samples, samples without room, pages that others
+ * wrote. */
 #include "stats/profile.h"
 
 #include <stdio.h>
@@ -70,7 +71,7 @@ static void what_has_no_room_is_lost_and_told(void)
     begin();
     for (uintptr_t i = 1; i <= HAK_PROFILE_SAMPLES + 10; i++)
         add(i << 12, 1, 1, here, 1);
-    EXPECT_EQ(profile.header->lost, 11); /* entry 0 is nobody's */
+    EXPECT_EQ(profile.header->lost, 11); /* entry 0 is never used */
     for (uintptr_t i = 1; i <= HAK_PROFILE_SAMPLES + 10; i++)
         hak_profile_remove(&profile, (void *)(i << 12));
     EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 0);
@@ -86,7 +87,7 @@ static void what_has_no_room_is_lost_and_told(void)
     EXPECT_EQ(profile.header->lost, 100);
 }
 
-/* While it is resized nobody finds it; then it is where it was, or gone. */
+/* While an object is resized no look-up finds it; then it is where it was, or gone. */
 static void taken_and_put_back(void)
 {
     begin();
@@ -218,7 +219,7 @@ static void is_written_as_gperftools_does(void)
               0);
 }
 
-/* Whatever another process published: an answer, and no access beyond what was mapped. */
+/* Whatever another process published: there is an answer, and no access beyond the mapping. */
 static void nothing_published_is_trusted(void)
 {
     struct hak_profile seen;

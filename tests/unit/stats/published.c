@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stats/published.c: what is published is read as it is; truncated, foreign, older, newer and
+/* stats/published.c: a published page is read as it is; truncated, foreign, older, newer and
  * hostile pages are told apart, or at least do no harm. */
 #include "stats/published.h"
 
@@ -47,7 +47,7 @@ static void make_page(void)
     }
 }
 
-/* NULL, or what is wrong, by both halves of the reader. */
+/* NULL, or the fault, by both halves of the reader. */
 static const char *read_it(struct hak_published_copy *copy)
 {
     size_t shards;
@@ -166,7 +166,7 @@ static void texts_are_harmless(void)
     EXPECT_EQ(strlen(copy.sheet->shards[0].cpus), sizeof sheet->shards[0].cpus - 1);
 }
 
-/* Bytes changed at random: an answer each time, and what passes can be used. */
+/* Bytes changed at random: an answer each time, and a page that passes can be used. */
 static void damage_does_no_harm(void)
 {
     struct prng prng = {.state = 4711};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stats/render_text.c: what people read. */
+/* stats/render_text.c: the text for people. */
 #include "stats/render_text.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stats/sheet.c: what follows from other figures; sums; sequences; rows of the table; and the table
+/* stats/sheet.c: figures that follow from others; sums; sequences; rows of the table; and the table
  * of peers of stats/traffic.h. */
 #include "stats/sheet.h"
 
@@ -39,7 +39,7 @@ static void live_follows(void)
     EXPECT_EQ(first->figures[HAK_FIGURE_LIVE], 70 * 16 + 40 * 1024);
     EXPECT_EQ(first->figures[HAK_FIGURE_FREE], 3996 * 16);
     EXPECT_EQ(first->figures[HAK_FIGURE_RESIDENT], 61440 + 65536);
-    /* What it has of another's is not below zero. */
+    /* A shard that holds another's objects is not below zero. */
     EXPECT_EQ(second->classes[1][HAK_CLASS_FIGURE_LIVE], 0);
     EXPECT_EQ(second->figures[HAK_FIGURE_LIVE], 40 * 1024 + 40960);
     EXPECT_EQ(second->figures[HAK_FIGURE_RESIDENT], 65536 + 40960 + 8192);
@@ -97,7 +97,8 @@ static void *exchange(void *argument)
     return NULL;
 }
 
-/* More peers than there is room for, from all sides: nothing is lost, and nobody has two entries. */
+/* More peers than there is room for, from many threads: no count is lost, and no peer has two
+ * entries. */
 static void peers_have_bounds(void)
 {
     unsigned first[4] = {0, 20, 0, 40};

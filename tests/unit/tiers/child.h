@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A part of a test in a child of its own: with limits set, or with state that would be in the way
- * of the cases that follow. The child states expectations as usual and its verdict is the parent's.
- * For the main thread. */
+/* A part of a test in a child of its own: with limits set, or with state that would disturb the
+ * cases that follow. The child states expectations as usual and its result is the parent's. For the
+ * main thread. */
 #ifndef HAK_TESTS_UNIT_TIERS_CHILD_H
 #define HAK_TESTS_UNIT_TIERS_CHILD_H
 
@@ -14,7 +14,7 @@
 enum {
     CHILD_HELD = 0,
     CHILD_FAILED = 1,
-    CHILD_CANNOT = 77, /* the machine (or a sanitizer) does not let us set the stage */
+    CHILD_CANNOT = 77, /* the machine (or a sanitizer) does not allow the preparations */
     CHILD_SECONDS = 60,
 };
 
@@ -32,7 +32,7 @@ static inline void child_run(int (*body)(void), const char *what)
         EXPECT_EQ(status, CHILD_HELD);
 }
 
-/* Limits what the kernel gives; whether small mappings still can be had. */
+/* Limits the memory that the kernel gives; returns whether small mappings still can be had. */
 static inline int child_limit(int resource, size_t bytes)
 {
     struct rlimit limit = {bytes, bytes};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/empty.c: objects are distinct, nobody may access them, and what is not live is refused. */
+/* tiers/empty.c: objects are distinct, they have no accessible memory, and pointers to no live
+ * object are refused. */
 #include "tiers/empty.h"
 
 #include <stdint.h>
@@ -13,7 +14,7 @@ enum { THREADS = 4, MANY = 2000, ALL = 65536 };
 
 static void *objects[ALL + 1];
 
-/* Whether the kernel can read there for us. */
+/* Whether the kernel can read at this address. */
 static bool is_readable(const void *object)
 {
     int ends[2];
@@ -77,7 +78,7 @@ static void *take_and_give(void *argument)
     return NULL;
 }
 
-/* All from the same words: one that two threads got would be refused to the second. */
+/* All search from the same words: the second thread could not give back an object that two got. */
 static void no_two_threads_get_one(void)
 {
     struct worker workers[THREADS] = {{100, 0}, {100, 0}, {101, 0}, {102, 0}};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/header.c: headers are zero, lie apart from each other, and are used again; what is given
- * back has no pages. */
+/* tiers/header.c: headers are zero, lie apart from each other, and are used again; given back, they
+ * have no pages. */
 #include "tiers/header.h"
 
 #include <stdint.h>
@@ -81,7 +81,7 @@ static size_t resident(const struct header *header)
     return resident_pages(header->memory, hak_align_up(HAK_HEADER_SLOT, hak_os_page_size()));
 }
 
-/* Nothing more is mapped for as many again, and what was given has no pages meanwhile. */
+/* Taking as many again maps nothing more, and given headers have no pages meanwhile. */
 static void addresses_serve_again(void)
 {
     static struct header headers[MANY];

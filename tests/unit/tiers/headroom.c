@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/headroom.c: a limit that an option says, the reserve, and what is taken and given between
- * two looks. (What a cgroup says is os/limit.c's test.) */
+/* tiers/headroom.c: a limit from an option, the reserve, and memory taken and given between two
+ * looks. (os/limit.c's test covers cgroups.) */
 #include "tiers/headroom.h"
 
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static void what_is_resident_counts(void)
     free(memory);
 }
 
-/* A group's limit, or none: no call may fail, whatever this machine says. */
+/* A group's limit, or none: no call may fail, whatever this machine has. */
 static void by_cgroup(void)
 {
     hak_headroom_start(HAK_HEADROOM_WATCH, 0);
@@ -88,7 +88,7 @@ static void by_cgroup(void)
     EXPECT_EQ(hak_headroom_shortfall(), 0);
 }
 
-/* What the group says is heard at start, and never again. */
+/* The group is read at the start, and never again. */
 static void once_by(enum hak_headroom_mode mode)
 {
     hak_headroom_start(mode, 0);

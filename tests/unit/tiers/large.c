@@ -30,7 +30,7 @@ static struct hak_counters counters;
 static const struct hak_region_source source = {.counters = &counters, .node = -1, .home = 0};
 static struct hak_learner learner;
 
-/* What a test believes of one allocation. */
+/* A test's description of one allocation. */
 struct slot {
     unsigned char *object;
     size_t size;
@@ -45,7 +45,7 @@ static struct hak_large_cache *new_cache(void)
     return cache;
 }
 
-/* Every object given back: nothing may be left in the kernel's books or ours. */
+/* Gives every object back: nothing may be left in the kernel's accounts or ours. */
 static void end_cache(struct hak_large_cache *cache)
 {
     EXPECT_EQ(hak_large_bytes(cache).used, 0);
@@ -315,7 +315,7 @@ static void decay_purges(void)
     hak_large_tick(cache, settings, 10 * second_ns + second_ns / 2);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 2 * MIB);
     EXPECT_EQ(resident_pages(object, 2 * MIB), 2 * MIB / hak_os_page_size());
-    /* Two whole times of decay, however they fall. */
+    /* Two whole times of decay, whenever they begin. */
     for (int i = 1; i <= 30; i++)
         hak_large_tick(cache, settings, 10 * second_ns + (uint64_t)i * second_ns / 10);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
@@ -450,7 +450,8 @@ static void huge_pages_are_tried(void)
 
 int main(int argc, char **argv)
 {
-    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    /* The test asks which pages are resident: in units of 4 KiB, whatever the system does by
+     * itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
         {"neighbours merge into one run", neighbours_merge},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/large_purge.c: batches are released for every reason they may be, what is in them is
- * nobody's and not lost, and the learner is told what becomes of what it watches. */
+/* tiers/large_purge.c: batches are released for every reason, runs in them cannot be taken and are
+ * not lost, and the learner is told about the samples that it watches. */
 #include "tiers/large_purge.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static void new_cache(enum hak_learn_mode mode, enum hak_arm arm)
     hak_large_init(cache, &source, &learner);
 }
 
-/* Nothing may be left in the kernel's books or ours. */
+/* Nothing may be left in the kernel's accounts or ours. */
 static void end_cache(void)
 {
     EXPECT_EQ(hak_large_bytes(cache).used, 0);
@@ -108,7 +108,7 @@ static void end_walls(unsigned char **walls)
     end_cache();
 }
 
-/* What an arm gives back at once of 7 MiB. */
+/* How much of 7 MiB an arm gives back at once. */
 static size_t given_back_at_once(enum hak_os_huge huge, enum hak_arm arm)
 {
     unsigned char *walls[2];
@@ -281,7 +281,7 @@ static void by_trim(void)
     end_runs(runs);
 }
 
-/* Whoever asks for such a run meanwhile gets another one; whoever frees it again is refused. */
+/* A thread that asks for such a run meanwhile gets another one; a second free is refused. */
 static void nobodys_but_not_lost(void)
 {
     unsigned char *runs[RUNS];
@@ -317,7 +317,7 @@ static void nobodys_but_not_lost(void)
     end_runs(runs);
 }
 
-/* Those that lie side by side are one run afterwards, in whatever order they came. */
+/* Neighbours are one run afterwards, in whatever order they came. */
 static void neighbours_of_a_batch_merge(void)
 {
     static const unsigned orders[][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {0, 2, 1, 3}};
@@ -345,7 +345,7 @@ static void neighbours_of_a_batch_merge(void)
     }
 }
 
-/* ---- what the learner is told --------------------------------------------------------------- */
+/* ---- events for the learner ---------------------------------------------------------------- */
 
 static struct hak_learn_sample *sample_of(void *object)
 {
@@ -370,7 +370,7 @@ static void told_reused(void)
     give(one);
     give(two);
     EXPECT_EQ(learner.open, 2);
-    EXPECT(take(2 * RUN) == one); /* what they have become is handed out */
+    EXPECT(take(2 * RUN) == one); /* the merged run is handed out */
     EXPECT_EQ(learner.open, 0);
     give(one);
     void *half = take(RUN); /* the second half lies there still, but nothing watched begins there */
@@ -396,7 +396,7 @@ static void told_purged(void)
     EXPECT_EQ(resident_pages(run, RUN), 0);
     REQUIRE(sample_of(run) != NULL);
     EXPECT(sample_of(run)->purged_ns != 0);
-    EXPECT_EQ(learner.missed, 0); /* a trim was the program's wish */
+    EXPECT_EQ(learner.missed, 0); /* a trim is the program's request */
     learner.evicted += 1000 * RUN / HAK_LARGE_UNIT;
     EXPECT(take(RUN) == run);
     EXPECT(sample_of(run) == NULL);
@@ -477,7 +477,7 @@ static void retention_is_learned(void)
     size_t first = hak_learner_retain(&learner, &settings, settings.large_retain_bytes);
     EXPECT(first < settings.large_retain_bytes);
     settings.pinned[hak_learn_bucket(MIB)] = HAK_ARM_KEEP + 1;
-    for (unsigned i = 0; i < 40; i++) { /* what went is missed each time */
+    for (unsigned i = 0; i < 40; i++) { /* purged memory is missed each time */
         burst(settings.large_retain_bytes * 3 / 4);
         hak_large_tick(cache, &settings, now += 50 * ms_ns);
         EXPECT_LE(hak_large_bytes(cache).dirty, settings.large_retain_bytes + RUN);
@@ -486,14 +486,15 @@ static void retention_is_learned(void)
     EXPECT_LE(hak_learner_retain(&learner, &settings, settings.large_retain_bytes),
               settings.large_retain_bytes);
     EXPECT_GE(hak_large_bytes(cache).dirty, 2 * first);
-    for (unsigned i = 0; i < 100; i++) /* then nobody needs anything, for three times of decay */
+    for (unsigned i = 0; i < 100; i++) /* then no request needs anything, for three times of
+                                          decay */
         hak_large_tick(cache, &settings, now += settings.decay_ns * 3 / 100);
     EXPECT_EQ(hak_large_bytes(cache).dirty, 0);
     give(fence);
     end_cache();
 }
 
-/* To keep more for once is not to have found that nothing can be purged. */
+/* Keeping more once does not mean that nothing can be purged. */
 static void what_may_stay_may_go_later(void)
 {
     new_cache(HAK_LEARN_ON, HAK_ARM_KEEP);
@@ -526,7 +527,8 @@ static void no_decay_keeps_nothing(void)
     }
 }
 
-/* Two caches of a heap: what one holds the other may not, until it is not needed any more. */
+/* Two caches of a heap: the one may not hold what the other holds, until it is not needed any
+ * more. */
 static void what_is_kept_is_claimed(void)
 {
     struct hak_credit credit = {.most = 64 * MIB};
@@ -554,8 +556,8 @@ static void what_is_kept_is_claimed(void)
     end_cache();
 }
 
-/* Others hold all that is allowed at first. What this one misses is allowed in addition, however
- * little that is beside the bound of a cache, and no longer than it is asked for. */
+/* Others hold all that is allowed at first. Memory that this cache misses is allowed in addition,
+ * however little that is beside its bound, and no longer than it is asked for. */
 static void a_small_part_grows(void)
 {
     struct hak_credit credit = {.most = 256 * MIB, .claimed = HAK_CREDIT_FIRST, .holders = 1};

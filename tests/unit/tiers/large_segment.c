@@ -36,7 +36,7 @@ static void end(struct hak_large_segment *segment)
     hak_large_segment_end(segment);
 }
 
-/* Whoever writes all of a segment, and beyond, meets no header. */
+/* A write over all of a segment, and beyond, meets no header. */
 static void header_is_apart(void)
 {
     for (size_t size = SIZE; size <= HAK_LARGE_SEGMENT_MAX; size *= 2) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/meta.c: pieces are zero, aligned, apart from each other, and the kernel's no is told. */
+/* tiers/meta.c: pieces are zero, aligned, apart from each other, and a refusal of the kernel is
+ * reported. */
 #include "tiers/meta.h"
 
 #include <string.h>

@@ -48,7 +48,7 @@ static void chains_are_stacks(void)
     free(memory);
 }
 
-/* A chain and its bundle tell of the same objects: the length of one is the count of the other. */
+/* A chain and its bundle describe the same objects: the length of one is the count of the other. */
 static void bundles_are_chains(void)
 {
     uint64_t object[8];
@@ -70,12 +70,12 @@ static void bundles_link_by_the_second_word(void)
     hak_bundle_set_next(object, (struct hak_bundle){2});
     EXPECT_EQ(hak_link_read(object).word, 1);
     EXPECT_EQ(hak_bundle_next(object).word, 2);
-    EXPECT(object[0] != 1 && object[1] != 2); /* neither is there to be read */
+    EXPECT(object[0] != 1 && object[1] != 2); /* neither can be read there */
     uint64_t elsewhere[2] = {object[0], object[1]};
     EXPECT(hak_bundle_next(elsewhere).word != 2);
 }
 
-/* Of what a program may write over a link, all but one word in a million is told from a link. */
+/* Of the words that a program may write over a link, all but one in a million are recognised. */
 static void what_is_no_link_is_not_sound(void)
 {
     enum { WORDS = 1 << 20, ROOM = 20 };
@@ -88,7 +88,8 @@ static void what_is_no_link_is_not_sound(void)
         hak_link_write(object, hak_chain_make(object, room));
         EXPECT_EQ(hak_link_is_sound(word, hak_link_read(object)), room == ROOM + 1);
         object[0] =
-            hak_chain_make(object, room).word; /* the right one, by who does not know the secret */
+            hak_chain_make(object, room).word; /* the right one, by code that does not know the
+                                                  secret */
         EXPECT(!hak_link_is_sound(word, hak_link_read(object)) || room != ROOM + 1);
     }
     for (unsigned off = 1; off < 16; off++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/page_map.c: leaves come once for all threads, the map answers for every address, and what
- * is refused is told. Limits are set in children. */
+/* tiers/page_map.c: leaves come once for all threads, the map answers for every address, and
+ * refusals are reported. Limits are set in children. */
 #include "tiers/page_map.h"
 
 #include <errno.h>
@@ -165,13 +165,13 @@ static void run_race(uintptr_t first)
     EXPECT_EQ(race.failed, 0);
 }
 
-/* Whoever comes second gives its leaf back: no more addresses than leaves, and none the second
- * time. The first race is for the stacks, which libc keeps. */
+/* The second thread gives its leaf back: there are no more addresses than leaves, and none the
+ * second time. The first race is for the stacks, which libc keeps. */
 static void threads_map_each_leaf_once(void)
 {
     const long page = (long)hak_os_page_size();
     const long leaf_pages = ((long)sizeof(struct hak_page_leaf) + page - 1) / page;
-    const long others = LEAVES / 8 * leaf_pages; /* what a sanitizer maps meanwhile */
+    const long others = LEAVES / 8 * leaf_pages; /* mapped by a sanitizer meanwhile */
     run_race(FIRST_LEAF);
     long before = pages_mapped();
     run_race(FIRST_LEAF + LEAVES);
@@ -210,7 +210,7 @@ static void refused(void)
     child_run(refused_child, "an address-space limit");
 }
 
-/* Under limits that forbid what a reservation for all of user space would take. */
+/* Under limits that forbid a reservation for all of user space. */
 static int limited(int resource, size_t bytes)
 {
     if (!child_limit(resource, bytes))
@@ -256,7 +256,7 @@ static void entries_keep_their_parts(void)
             }
 }
 
-/* What the fast paths read is what hak_page_find says, wherever they look. */
+/* The fast paths read what hak_page_find says, wherever they look. */
 static void fast_look_agrees(void)
 {
     char *region = hak_os_map(REGION, REGION);
@@ -276,7 +276,7 @@ static void fast_look_agrees(void)
     }
 }
 
-/* Of one region, of many, over the edge of a leaf; strangers' entries lead to none. */
+/* Of one region, of many, over the edge of a leaf; entries outside the heap lead to none. */
 static void headers_are_found(void)
 {
     static char one, many;

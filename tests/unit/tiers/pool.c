@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/pool.c: nobody else has what is taken, everything given is had again, and what is free goes
- * back to the kernel. */
+/* tiers/pool.c: a taken object belongs to one taker, every given one can be taken again, and free
+ * memory goes back to the kernel. */
 #define _GNU_SOURCE
 #include "tiers/pool.h"
 
@@ -76,7 +76,7 @@ static void give(unsigned class_id, void *object, const struct hak_settings *set
     EXPECT(hak_chain_top(word) == NULL);
 }
 
-/* Everything has been given: the pool lets go of all, down to the last region. */
+/* After all objects were given, the pool gives up everything, down to the last region. */
 static void expect_empty(struct hak_pool *pool)
 {
     for (unsigned class_id = pool->first_class; class_id <= pool->last_class; class_id++)
@@ -114,7 +114,8 @@ static int by_address(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Takes objects of a class over several slabs: apart, in the page map, and all of the slabs'. */
+/* Takes objects of a class over several slabs: they are apart, in the page map, and fill the
+ * slabs. */
 static void take_many(unsigned class_id, uintptr_t *objects, unsigned count)
 {
     const struct hak_class *class = &hak_classes[class_id];
@@ -284,7 +285,7 @@ static void chains_over_slabs(void)
     expect_all_empty();
 }
 
-/* ---- what is kept, and for how long ----------------------------------------------------- */
+/* ---- how much is kept, and for how long ----------------------------------------------------- */
 
 /* Takes `slabs` slabs of the class and gives all back. */
 static void fill_and_give(unsigned class_id, unsigned slabs, const struct hak_settings *settings)
@@ -327,7 +328,7 @@ static void kept_as_told(void)
     expect_all_empty();
 }
 
-/* A slab with few free objects is taken from before one with many, wherever they stand. */
+/* Objects come from a slab with few free objects before one with many, wherever they stand. */
 static void fullest_slab_first(void)
 {
     enum { SLABS = 4 };
@@ -341,7 +342,7 @@ static void fullest_slab_first(void)
     for (unsigned slab = 0; slab < SLABS; slab++)
         for (unsigned i = 0; i < free_part[slab]; i++)
             give(class_id, (void *)objects[slab * capacity + i], &keep_all);
-    const unsigned order[SLABS] = {1, 3, 0, 2}; /* of two that are alike the first to be so */
+    const unsigned order[SLABS] = {1, 3, 0, 2}; /* of two alike, the first one */
     for (unsigned turn = 0; turn < SLABS; turn++)
         for (unsigned i = 0; i < free_part[order[turn]]; i++) {
             struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
@@ -356,7 +357,7 @@ static void fullest_slab_first(void)
     expect_all_empty();
 }
 
-/* Regions that are to stay huge pages lose all free pages or none; a purge of all spares nothing. */
+/* Regions of huge pages lose all free pages or none; a purge of all spares nothing. */
 static void huge_regions_are_spared(void)
 {
     start();
@@ -381,7 +382,7 @@ static void huge_regions_are_spared(void)
     hak_region_set_huge(HAK_HUGE_DEFAULT);
 }
 
-/* Pages that were free and dirty and are in use again are no longer to be purged. */
+/* Pages that were free and dirty and are in use again are not purged. */
 static void purges_spare_the_living(void)
 {
     enum { CLASS = HAK_CLASS_LAST - 1 };
@@ -406,7 +407,7 @@ static void purges_spare_the_living(void)
     expect_all_empty();
 }
 
-/* Live memory that stays as much but changes from one class to another and back: the pages that one
+/* Live memory of constant size that changes from one class to another and back: the pages that one
  * gives up must serve the other, wherever their regions stand. */
 static void classes_use_each_others_pages(void)
 {
@@ -476,8 +477,8 @@ struct worker {
     uint64_t failures;
 };
 
-/* An object in a thread's hands says so in its first and last words; had it been handed out
- * twice, the second owner's words would be found. */
+/* An object that a thread holds has its number in the first and last words: if it was handed out
+ * twice, the second owner's words would be there. */
 static void sign(unsigned class_id, uint64_t *object)
 {
     /* relaxed: only has to be a new number */
@@ -491,7 +492,8 @@ static int is_signed(unsigned class_id, const uint64_t *object)
     return object[hak_classes[class_id].size / 8 - 1] == ~object[0];
 }
 
-/* Puts new objects into the table and gives back what was there before, whoever took it. */
+/* Puts new objects into the table and gives back those that were there, whichever thread took
+ * them. */
 static void *work(void *argument)
 {
     struct worker *worker = argument;
@@ -519,7 +521,7 @@ static void *work(void *argument)
         worker->failures += hak_pool_give(pool_of(class_id), class_id, &back, settings) != returned;
         if (step % 1000 == 0)
             hak_pool_purge(pool_of(class_id));
-        /* Whatever was free at the last look goes, inside slabs too. */
+        /* All memory that was free at the last look goes, also inside slabs. */
         hak_pool_tick(pool_of(class_id), &keep_nothing, hak_os_now_ns());
     }
     return NULL;
@@ -546,7 +548,8 @@ static void many_threads(void)
 
 int main(int argc, char **argv)
 {
-    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    /* The test asks which pages are resident: in units of 4 KiB, whatever the system does by
+     * itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
         {"refused memory is reported, and nothing is lost", refused},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/pool_holes.c: exactly the kernel pages without an object go back, once, in counted portions;
- * what the kernel refuses stays, and what is to stay a huge page. */
+/* tiers/pool_holes.c: exactly the kernel pages without an object go back, once, in counted
+ * portions; refused pages and huge pages stay. */
 #define _GNU_SOURCE
 #include "tiers/pool_holes.h"
 
@@ -80,7 +80,7 @@ static void free_object(unsigned slab, unsigned index)
     objects[slab][index] = NULL;
 }
 
-/* Nine of ten at random: no slab is left without. */
+/* Nine of ten objects at random: each slab keeps some. */
 static void free_most(unsigned first_slab)
 {
     struct prng prng = {11};
@@ -203,7 +203,7 @@ static void decay_is_counted(void)
     finish();
 }
 
-/* Long runs end a portion by their pages. */
+/* The pages of long runs end a portion. */
 static void portions_are_bounded_by_pages(void)
 {
     start(SIZE);
@@ -219,7 +219,7 @@ static void portions_are_bounded_by_pages(void)
     finish();
 }
 
-/* A slab from which something was taken after the last look begins anew. */
+/* A slab from which objects were taken after the last look starts again. */
 static void taken_from_is_spared(void)
 {
     start(SIZE);
@@ -282,7 +282,7 @@ static void refusals_change_nothing(void)
     finish();
 }
 
-/* Where huge pages were asked for. */
+/* With huge pages. */
 static void huge_pages_are_spared(void)
 {
     unsigned pages = HAK_PAGE_SIZE / (unsigned)hak_os_page_size();
@@ -309,7 +309,8 @@ static void huge_pages_are_spared(void)
     hak_region_set_huge(HAK_HUGE_DEFAULT);
 }
 
-/* With less left than the reserve nothing has to be idle, and what is filled again counts. */
+/* With less room than the reserve no page must be idle first, and holes that are filled again
+ * count. */
 static int near_the_limit_child(void)
 {
     start(SIZE);
@@ -339,7 +340,8 @@ static void near_the_limit(void)
 
 int main(int argc, char **argv)
 {
-    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    /* The test asks which pages are resident: in units of 4 KiB, whatever the system does by
+     * itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
         {"near the limit of memory all free pages go", near_the_limit},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/pool_space.c: the tightest fit is found wherever it stands, a region is mapped only when
- * there is none, and what goes back to the kernel goes in portions that are counted here. */
+/* tiers/pool_space.c: the tightest fit is found wherever it stands, a region is mapped only if none
+ * has room, and memory goes back to the kernel in portions that are counted here. */
 #define _GNU_SOURCE
 #include "tiers/pool_space.h"
 
@@ -43,7 +43,7 @@ static unsigned index_of(const void *page)
     return (unsigned)((uintptr_t)page >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;
 }
 
-/* As the pool does it: from a region that there is, or a new one. */
+/* As the pool does it: from an existing region, or a new one. */
 static char *take(unsigned count)
 {
     char *pages = hak_pool_space_take(&space, count);
@@ -94,7 +94,7 @@ static unsigned list_length(const struct hak_region_list *list, enum hak_region_
     return length;
 }
 
-/* Everything that the lists, bits and sums say holds of every region. */
+/* All statements of the lists, bits and sums hold of every region. */
 static void expect_sound(void)
 {
     size_t dirty = 0;
@@ -123,7 +123,7 @@ static void expect_sound(void)
     EXPECT_EQ(open, 0);
 }
 
-/* All pages that are still taken are given; the space lets go of every region. */
+/* Gives all pages that are still taken; the space gives up every region. */
 static void finish(void)
 {
     for (struct hak_region *region = space.all.first; region != NULL;
@@ -191,8 +191,8 @@ static void runs_are_chosen(void)
 
 /* ---- fits ------------------------------------------------------------------------------- */
 
-/* One region of many has room: it is found, wherever it stands. This is what a search that
- * gives up never does. */
+/* One region of many has room: it is found, wherever it stands. A search that gives up early would
+ * miss it. */
 static void room_is_found_among_many(void)
 {
     start();
@@ -224,8 +224,8 @@ static void tightest_fit_first(void)
     finish();
 }
 
-/* What is live stays as much, its shape changes: there are never more regions than it needs at the
- * worst, whatever was there before. */
+/* Live memory keeps its size and changes its shape: there are never more regions than the worst
+ * shape needs. */
 static void regions_do_not_pile_up(void)
 {
     enum { ROUNDS = 60, PAGES_LIVE = 40 * FREE_PAGES };
@@ -261,7 +261,8 @@ static void regions_do_not_pile_up(void)
 
 /* ---- purges ----------------------------------------------------------------------------- */
 
-/* Regions that are in use, or clean, are not walked; dirty ones go in portions, in their turn. */
+/* The walk leaves out regions that are in use or clean; dirty ones are purged in portions, one
+ * after another. */
 static void ticks_purge_in_portions(void)
 {
     start();
@@ -304,8 +305,8 @@ static void portions_are_bounded_by_pages(void)
     finish();
 }
 
-/* A page that is free for twice the decay time goes, also where others around it come and go; one
- * that was just given does not. */
+/* A page that is free for twice the decay time goes, even if others around it come and go; one that
+ * was just given does not. */
 static void decay_is_by_page(void)
 {
     start();
@@ -326,7 +327,7 @@ static void decay_is_by_page(void)
     finish();
 }
 
-/* What is kept never exceeds what may be kept, in few calls a give, and the oldest goes first. */
+/* Kept memory never exceeds its bound, in few calls a give, and the oldest goes first. */
 static void gives_obey_the_limit(void)
 {
     start();
@@ -351,7 +352,7 @@ static void gives_obey_the_limit(void)
     finish();
 }
 
-/* Takes `count` pages, writes to them and gives them back; what is dirty then. */
+/* Takes `count` pages, writes to them and gives them back; returns the dirty bytes. */
 static size_t take_and_give(char **pages, unsigned count, const struct hak_settings *settings)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -365,22 +366,23 @@ static size_t take_and_give(char **pages, unsigned count, const struct hak_setti
 
 static struct hak_credit credit;
 
-/* Keeps the first bytes, and what is found to be taken again. */
+/* Keeps the first bytes, and memory that was found to be taken again. */
 static struct hak_settings with_credit(size_t most)
 {
     credit = (struct hak_credit){.most = most};
     return (struct hak_settings){.slab_retain_bytes = most, .decay_ns = DECAY, .credit = &credit};
 }
 
-/* Whether so many bytes are dirty: about, since a purge takes what is dirty of a region. */
+/* Whether about this many bytes are dirty: a purge takes all dirty pages of a region. */
 static bool keeps(size_t bytes)
 {
     size_t region = FREE_PAGES * (size_t)HAK_PAGE_SIZE;
     return EXPECT_LE(space.dirty_bytes, bytes) && EXPECT_GE(space.dirty_bytes + region, bytes);
 }
 
-/* What was in slabs once goes when it is given back, but for the first bytes; what is taken again
- * stays, up to the most; forgotten when it was not taken for two times of decay. */
+/* Memory that was in slabs once goes when it is given back, but for the first bytes. Memory that is
+ * taken again stays, up to a bound, and is forgotten when it was not taken for two times of
+ * decay. */
 static void taken_again_is_kept(void)
 {
     enum { PAGES = 600, MOST = 500, FIRST = HAK_SPACE_FIRST / HAK_PAGE_SIZE };
@@ -411,8 +413,8 @@ static void taken_again_is_kept(void)
     finish();
 }
 
-/* A loop over one page asks for that page, however often; and an eighth of what is in slabs may stay
- * beside what is claimed. */
+/* A loop over one page asks for that page, however often; and an eighth of the bytes in slabs may
+ * stay beside the claimed ones. */
 static void depth_not_sum(void)
 {
     enum { USED = 800, SPARE = 700, LEAST = HAK_SPACE_FIRST / HAK_PAGE_SIZE };
@@ -440,7 +442,7 @@ static void depth_not_sum(void)
     finish();
 }
 
-/* Of two spaces that claim of one credit none has more than the other left. */
+/* Of two spaces that claim from one credit, each gets at most what the other left. */
 static void claimed_once(void)
 {
     enum { FIRST = HAK_CREDIT_FIRST / HAK_PAGE_SIZE, TURNS = FIRST + 40, TAKEN = 96 };
@@ -458,15 +460,17 @@ static void claimed_once(void)
     keeps(FIRST * page);
     EXPECT(!hak_credit_claim(&settings, &other, page, HAK_CREDIT_FIRST));
 
-    /* It was refused: at its next tick the space gives up some of what it has more than its part. */
+    /* The other was refused: at its next tick the space gives up some of its surplus over its
+     * part. */
     hak_pool_space_tick(&space, &settings, hak_os_coarse_now_ns());
     EXPECT_LE(space.claim.bytes, (FIRST - FIRST / 2 / 4) * page);
     EXPECT(hak_credit_claim(&settings, &other, page, HAK_CREDIT_FIRST));
     finish();
 }
 
-/* What is no more dirty is claimed no more, though nothing is given any more; and who keeps all, as
- * a purge of everything does, claims nothing, of which the credit would not know. */
+/* Memory that is no longer dirty is not claimed, even if nothing is given any more. A space that
+ * keeps all, as during a purge of everything, claims nothing, since the credit would not know of
+ * it. */
 static void claims_come_back(void)
 {
     enum { TURNS = HAK_CREDIT_FIRST / HAK_PAGE_SIZE + 40 };
@@ -495,7 +499,7 @@ static int lock_memory(void *memory, size_t bytes)
     return (int)syscall(SYS_mlock, memory, bytes);
 }
 
-/* Locked pages cannot be purged: they stay dirty, are told, and are not tried in a loop. */
+/* Locked pages cannot be purged: they stay dirty, are reported, and are not tried in a loop. */
 static void refusals_are_looked_at(void)
 {
     start();
@@ -530,7 +534,7 @@ static void refusals_are_looked_at(void)
     finish();
 }
 
-/* Of many regions only those wholly free are touched: by the list alone. */
+/* Of many regions only the wholly free ones are touched: through the list alone. */
 static void collects_what_is_free(void)
 {
     start();
@@ -552,7 +556,7 @@ static void collects_what_is_free(void)
     finish();
 }
 
-/* Every region is looked at once; where nothing is bound, none changes its node. */
+/* Every region is visited once; where nothing is bound, none changes its node. */
 static void settles_all(void)
 {
     start();
@@ -567,7 +571,8 @@ static void settles_all(void)
 
 int main(int argc, char **argv)
 {
-    /* Which pages are resident is looked at: by 4 KiB, whatever the system does by itself. */
+    /* The test asks which pages are resident: in units of 4 KiB, whatever the system does by
+     * itself. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     static const struct tap_case cases[] = {
         {"the longest run agrees with a count", runs_are_measured},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/pool_view.c: slabs are where they are and as full as they are; looks go on where the last
- * ended, also when the region there is gone. */
+/* tiers/pool_view.c: slabs are reported with their place and fill; a walk continues where the last
+ * step ended, even if the region there is gone. */
 #include "tiers/pool_view.h"
 
 #include "tests/unit/world.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/region.c: aligned, zero, covered, counted; and gone after unmapping. Of explicit huge pages,
- * which large segments and whales share, here is all that there is to test. */
+/* tiers/region.c: aligned, zero, covered, counted; and gone after unmapping. This test also covers
+ * explicit huge pages, which large segments and whales share. */
 #define _GNU_SOURCE
 #include "tiers/region.h"
 
@@ -184,7 +184,7 @@ static void huge_whales(void)
     hak_region_set_hugetlb(false);
 }
 
-/* Of a run that begins a huge page and ends within another the kernel would purge a part. */
+/* If a run begins a huge page and ends within another, the kernel would purge a part. */
 static void huge_runs_by(enum hak_arm arm)
 {
     static const size_t size = 2560 * KIB;
@@ -268,7 +268,7 @@ static void plain_instead(void)
     hak_region_set_hugetlb(false);
 }
 
-/* Nobody asks for them. */
+/* No call asks for them. */
 static void none_unasked(void)
 {
     uint64_t tries = count_of(HAK_COUNTER_HUGETLB_MAPS) + count_of(HAK_COUNTER_HUGETLB_FALLBACKS);

@@ -8,9 +8,9 @@
 
 enum { PARTS = HAK_CLASSES_PER_DOUBLING, LINE = 64 };
 
-/* The rule of the header, written down once more: one for each step at first, then so many for each
- * doubling, at last a line longer; then the powers of two. It holds for other numbers than those of
- * the header, too. */
+/* The rule of the header, written a second time: first a class for each step, then a number for
+ * each doubling, above that a line longer; then the powers of two. It also holds for other numbers
+ * than those of the header. */
 static unsigned list_sizes(unsigned sizes[HAK_CLASS_COUNT])
 {
     unsigned count = 0;

@@ -33,7 +33,7 @@ static void build(unsigned class_id)
     taken_count = 0;
 }
 
-/* The lowest object that the model has free: one that has its pages, if there is one. */
+/* The lowest free object of the model: one that has its pages, if there is one. */
 static unsigned lowest_free(void)
 {
     unsigned index = 0;
@@ -94,7 +94,8 @@ static void take(unsigned count)
         taken[index] = 1;
         taken_count++;
         word = hak_link_read(object);
-        memset(object, 0xcc, slab.size); /* ours now: nothing of the slab may hang on it */
+        memset(object, 0xcc, slab.size); /* the chain is the test's now: nothing of the slab may
+                                            depend on it */
     }
     EXPECT_EQ(word.word, below.word);
 }
@@ -129,7 +130,7 @@ static void give(unsigned index)
     taken[index] = 0;
 }
 
-/* The slab's own books agree with the model's. */
+/* The slab's own accounts agree with the model's. */
 static void agree(void)
 {
     EXPECT_EQ(slab.free_count, slab.capacity - taken_count);
@@ -199,7 +200,7 @@ static void whole_slab(void)
     }
 }
 
-/* Pages whose objects are all free, by the model. */
+/* Pages whose objects are all free, in the model. */
 static bool is_free_by_model(unsigned page)
 {
     for (unsigned index = 0; index < slab.capacity; index++) {
@@ -211,7 +212,7 @@ static bool is_free_by_model(unsigned page)
     return !is_hole(page);
 }
 
-/* Makes holes of some of the free pages, which are those that the model finds. */
+/* Makes holes of some of the free pages; the model finds the same pages. */
 static void make_holes(struct prng *prng)
 {
     struct hak_slab_pages pages;
@@ -230,8 +231,9 @@ static void make_holes(struct prng *prng)
     look_at_holes();
 }
 
-/* Waves of taking and giving, with holes made in between: takes prefer what has its pages, and fill
- * holes when there is nothing else; an object in a hole is free, so given again it is refused. */
+/* Waves of taking and giving, with holes made in between: takes prefer objects that have their
+ * pages, and fill holes when there is nothing else. An object in a hole is free, so a second give
+ * is refused. */
 static void play_with_holes(unsigned class_id)
 {
     struct prng prng = {class_id};
@@ -259,7 +261,7 @@ static void holes_in_every_class(void)
         play_with_holes(class_id);
 }
 
-/* Only what nobody has taken for a while is idle. */
+/* Only pages from which no object was taken for a while are idle. */
 static void takes_end_idleness(void)
 {
     build(16);

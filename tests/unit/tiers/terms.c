@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/terms.c: a limit that no number of threads exceeds, what comes back, the soft limit told
- * once, pages as they were asked for. */
+/* tiers/terms.c: a limit that no number of threads exceeds, memory that comes back, the soft limit
+ * reported once, pages as requested. */
 #include "tiers/terms.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ static void limit_is_exact(void)
     EXPECT_EQ(hak_terms_mapped(&terms), 0);
 }
 
-/* What the kernel refuses does not count. */
+/* Refused memory does not count. */
 static void refused_by_the_kernel(void)
 {
     struct hak_terms terms = {.is_dumped = 1};

@@ -102,7 +102,7 @@ static size_t mapped(void)
     return hak_counter_read(&counters, HAK_COUNTER_BYTES_MAPPED);
 }
 
-/* What is cut off serves others, and knows that it is nobody's. */
+/* The part that is cut off serves others, and counts as free. */
 static void a_longer_one_is_cut(void)
 {
     struct hak_whales *whales = new_whales();
@@ -131,7 +131,7 @@ static void a_longer_one_is_cut(void)
     end_whales(whales);
 }
 
-/* Its pages move: what is had beyond them is all that is new. */
+/* Its pages move: only the pages beyond them are new. */
 static void a_shorter_one_is_lengthened(void)
 {
     struct hak_whales *whales = new_whales();
@@ -199,7 +199,7 @@ static void any_alignment(void)
     for (size_t alignment = 16; alignment <= (size_t)1 << 32; alignment *= 4) {
         char *whale = hak_whale_take(whales, &source, 100, alignment, HAK_ZERO_YES, settings);
         if (whale == NULL && alignment > (size_t)1 << 30)
-            continue; /* more than the machine lends */
+            continue; /* more than the machine has */
         REQUIRE(whale != NULL);
         EXPECT_EQ((uintptr_t)whale % alignment, 0);
         EXPECT_EQ(hak_whale_size(whales, whale), 2 * HAK_PAGE_SIZE);
@@ -279,7 +279,7 @@ static int free_range(void *address, size_t size)
     return was_mapped;
 }
 
-/* What a program has split by mprotect cannot move; nothing is left where it would have gone. */
+/* A mapping that a program has split by mprotect cannot move; nothing is left at the target. */
 static void a_refused_move_changes_nothing(void)
 {
     struct hak_whales *whales = new_whales();
@@ -310,8 +310,8 @@ static size_t address_space(void)
     return pages * hak_os_page_size();
 }
 
-/* A program's advice on a part of a whale cuts its mapping in two: it can then neither grow nor move,
- * and no addresses are lost by trying. It shrinks, all the same. */
+/* A program's advice on a part of a whale cuts its mapping in two: it can then neither grow nor
+ * move, and trying loses no addresses. It still shrinks. */
 static void cut_by_advice(void)
 {
     struct hak_whales *whales = new_whales();
@@ -331,7 +331,7 @@ static void cut_by_advice(void)
     end_whales(whales);
 }
 
-/* A time of decay of nothing keeps nothing. */
+/* A decay of 0 keeps nothing. */
 static void no_decay_keeps_nothing(void)
 {
     struct hak_whales *whales = new_whales();
@@ -404,7 +404,7 @@ static void huge_pages_are_asked_for(void)
         REQUIRE(whale != NULL);
         EXPECT_EQ(smaps_has_flag(whale, wishes[i].flag), 1);
         EXPECT_EQ(smaps_has_flag(whale + 9 * MIB - 1, wishes[i].flag), 1);
-        /* One that was mapped before anything was set asks when it grows. */
+        /* A whale that was mapped before anything was set asks when it grows. */
         early = hak_whale_resize(whales, early, (20 + 10 * i) * MIB, HAK_MOVE_ALLOWED);
         REQUIRE(early != NULL);
         EXPECT_EQ(smaps_has_flag(early, wishes[i].flag), 1);
@@ -443,7 +443,7 @@ static void given_back_at_once(void)
     EXPECT_EQ(hak_counter_read(&counters, HAK_COUNTER_BYTES_UNMAPPED), unmapped + 16 * MIB);
     EXPECT_EQ(learner->open, 1);
     EXPECT_EQ(learner->keys[bucket].bytes, 16 * MIB);
-    /* Another of its size would have been served by it: that ends the sample. */
+    /* It would have served another of its size: that ends the sample. */
     whale = hak_whale_take(whales, &source, 16 * MIB, 16, HAK_ZERO_NO, &settings);
     EXPECT_EQ(learner->open, 0);
     EXPECT(learner->keys[bucket].paid > 0);
@@ -469,11 +469,11 @@ static void pins_are_obeyed(void)
     EXPECT_EQ(hak_whale_bytes(whales).cached, 0);
     EXPECT_EQ(hak_whale_give(whales, other, &settings), 1);
     EXPECT_EQ(hak_whale_bytes(whales).cached, 17 * MIB);
-    EXPECT_EQ(whales->learner.open, 0); /* nobody watches */
+    EXPECT_EQ(whales->learner.open, 0); /* no learner watches */
     end_whales(whales);
 }
 
-/* Two that come and go by turns, and of which at first one can be kept. */
+/* Two whales that come and go alternately, of which only one can be kept at first. */
 static void misses_make_room(void)
 {
     struct hak_settings settings;

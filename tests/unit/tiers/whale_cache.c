@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tiers/whale_cache.c: which freed whale serves, in what order they go, and what they claim. The
- * whales are made up: nothing here looks at their memory. */
+/* tiers/whale_cache.c: which freed whale is used, in what order they go, and what they claim. The
+ * whales are made up: the cache does not look at their memory. */
 #include "tiers/whale_cache.h"
 
 #include <string.h>
@@ -84,7 +84,7 @@ static void the_oldest_go(void)
     start();
     struct hak_whale *third = freed(10 * MIB, 30, &here);
     struct hak_whale *first = freed(10 * MIB, 10, &here);
-    struct hak_whale *second = freed(10 * MIB, 10, &here); /* of equal ones, who came first */
+    struct hak_whale *second = freed(10 * MIB, 10, &here); /* of equal ones, the first */
     EXPECT(whales.oldest == first && first->next == second && second->next == third);
     whales.now = 20;
     hak_whale_cache_push(&whales, &made[made_count++]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* topology/allowed.c: what the kernel allows is kept, a stranger's set is not believed. */
+/* topology/allowed.c: the kernel's CPUs are kept, a set of another machine is ignored. */
 #define _GNU_SOURCE
 #include "topology/allowed.h"
 

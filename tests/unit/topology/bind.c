@@ -55,7 +55,7 @@ static void nothing_to_choose(void)
     EXPECT(!hak_bind_has_memory(0));
     EXPECT(!hak_bind_is_strict() && !hak_bind_places_shards());
     EXPECT_EQ(hak_bind_spread(page, hak_os_page_size(), NULL), HAK_BIND_LEFT);
-    int node = hak_os_page_node(page); /* and it was not touched, as far as one may know */
+    int node = hak_os_page_node(page); /* and it was not touched, as far as one can tell */
     EXPECT(node == -ENOENT || node == -EPERM || node == -ENOSYS);
     hak_os_unmap(page, hak_os_page_size());
 }

@@ -50,7 +50,7 @@ static void nowhere(void)
     hak_topology_unmap(topology);
 }
 
-/* What cannot be had is told, and there is an answer all the same. */
+/* A request that cannot be granted is reported, and there is an answer nevertheless. */
 static void wishes(void)
 {
     struct hak_discover_request request = {.wish = {HAK_WAY_XML, "/nonexistent"}};
@@ -71,7 +71,7 @@ static void wishes(void)
     hak_topology_unmap(topology);
 }
 
-/* What is asked of the kernel is what sysfs says, as far as it goes. */
+/* The kernel's answers agree with sysfs, as far as they go. */
 static void asked_here(void)
 {
     struct hak_discovered asked;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* topology/domains.c: every CPU id has a shard, every shard has every other for a sibling, the near
- * ones first. Machines are made up here; from_sysfs.c beside this cuts recorded ones. */
+/* topology/domains.c: every CPU id has a shard, every shard has every other as a sibling, near ones
+ * first. Machines are made up here; from_sysfs.c beside this divides recorded ones. */
 #include "topology/domains.h"
 
 #include <errno.h>
@@ -103,7 +103,7 @@ static void check_map(const struct hak_topology *topology, const struct hak_doma
     EXPECT_EQ(cpus, domains->threads_share != 0 ? domains->shards : topology->allowed);
 }
 
-/* Builds, checks all that must always hold, and says how many shards there are. */
+/* Builds, checks all that must always hold, and returns how many shards there are. */
 static unsigned count_shards(const struct hak_topology *topology, const char *wish)
 {
     struct hak_domain_request request;
@@ -188,7 +188,7 @@ static void strangers(void)
     hak_topology_unmap(topology);
 }
 
-/* Within one L3 the first to be asked differ, so that no shard is everybody's first victim. */
+/* Within one L3 the first shards to be asked differ, so that not all ask the same one. */
 static void spread(void)
 {
     struct hak_topology *topology = make_up(2, 2, 8, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* topology/hwloc_text.c: a notation is in bounds or not; of XML what is needed is written anew, and
- * what contradicts itself is refused. */
+/* topology/hwloc_text.c: a notation is within bounds or not; the needed part of an XML is written
+ * again, and contradictions are refused. */
 #include "topology/hwloc_text.h"
 
 #include <errno.h>
@@ -81,7 +81,7 @@ static void written_anew(void)
     for (; (end = strstr(end, "type=\"PU\"")) != NULL; end++)
         units++;
     EXPECT_EQ(units, 2);
-    EXPECT(strstr(cleaned, "complete_cpuset=\"0x2\"") != NULL); /* what hwloc takes for granted */
+    EXPECT(strstr(cleaned, "complete_cpuset=\"0x2\"") != NULL); /* values that hwloc relies on */
 }
 
 static void contradictions(void)
@@ -126,12 +126,12 @@ static void bounds(void)
         length += (size_t)snprintf(text + length, sizeof text - length,
                                    "<object type=\"Group\"" SETS("0x3", "0x1") ">");
     EXPECT_EQ(clean(text), -E2BIG);
-    /* more than the writer has room for is no machine, cut or not */
+    /* text for which the writer has no room is no machine, cut or not */
     char room[64];
     struct hak_writer small = hak_writer_to_buffer(room, sizeof room);
     const char *right = OPENED NUMA_0 PU_0 PU_1 CLOSED;
     EXPECT_EQ(hak_hwloc_clean_xml(right, strlen(right), &small), -E2BIG);
-    /* each cut of a right text is refused, and read no further than it goes */
+    /* each cut of a right text is refused, and read only up to the cut */
     for (size_t cut = 0; cut < strlen(right); cut++) {
         struct hak_writer writer = hak_writer_to_buffer(cleaned, sizeof cleaned);
         EXPECT_EQ(hak_hwloc_clean_xml(right, cut, &writer), -EINVAL);

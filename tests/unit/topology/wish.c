@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* topology/wish.c: what is a wish, and what is none. */
+/* topology/wish.c: values of HAKMEM_TOPOLOGY, right and wrong ones. */
 #include "topology/wish.h"
 
 #include <errno.h>
