@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The workloads, and what runs and compares them. A new workload: bench/workloads/NAME.c, and
-# `make tables`, which writes bench/workloads.mk anew.
+# `make tables`, which writes bench/workloads.mk again.
 #
 #     make bench                         a short comparison with the allocators that are installed
 #     make bench BENCHFLAGS='--hakmem HAKMEM_SHARD=cpu larson mesh'

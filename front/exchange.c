@@ -124,7 +124,7 @@ static bool may_keep_spare(const struct hak_front *hints, unsigned class_id)
     return bytes + (int32_t)hak_magazine_bytes(class_id) <= HAK_FRONT_SPARE_BYTES;
 }
 
-/* Bytes in spare magazines. Threads of one CPU may lose each other's; each shrink counts anew. */
+/* Bytes in spare magazines. Threads of one CPU may lose each other's; each shrink counts again. */
 static void add_spare_bytes(struct hak_front *hints, uint32_t bytes)
 {
     bytes += __atomic_load_n(&hints->spare_bytes, __ATOMIC_RELAXED);
@@ -455,9 +455,9 @@ void hak_front_flush_cpus(void)
     hak_cpu_fronts_reopen();
 }
 
-/* Whether the class's loaded magazine, or what waits in its place, has not changed for so many
- * ticks that it goes back. A class that is popped and pushed in turn may look unused, and is then
- * refilled: once in HAK_FRONT_IDLE_TICKS. (A paused class counts its calls.) */
+/* Whether the class's loaded magazine has not changed for enough ticks that it goes back. A class
+ * whose pops and pushes alternate may look unused, and is then refilled: once in
+ * HAK_FRONT_IDLE_TICKS. */
 static bool is_unused(struct hak_front *hints, unsigned class_id)
 {
     uint64_t now = __atomic_load_n(&hints->loaded[class_id].word, __ATOMIC_RELAXED);

@@ -60,8 +60,8 @@ struct hak_front {
     struct hak_front *previous;
     struct hak_front *ended_next; /* given back by their threads, in the list still */
     uint32_t generation;          /* number of forks before its thread; under the lock */
-    uint32_t left;                /* its thread has left it in the list, or given it back:
-                                             enum hak_front_left; atomic */
+    uint32_t left;                /* its thread has left it in the list, or given it back: enum
+                                     hak_front_left; atomic */
     uint32_t taken_apart;         /* classes taken apart, once it has no thread */
     struct hak_owner owner;
     struct hak_chain seen[HAK_CLASS_COUNT] /* `loaded` at the last tick, */
@@ -99,8 +99,8 @@ static inline void *hak_front_pop(struct hak_front *front, unsigned class_id)
 }
 
 /* The shard that the front is attached to, and its id. Written by the front's thread, and by the
- * thread that places shards anew. They may differ for a moment: the id only selects the magazine of
- * an object. */
+ * thread that places shards. They may differ for a moment: the id only selects the magazine of an
+ * object. */
 static inline struct hak_shard *hak_front_shard(const struct hak_front *front)
 {
     /* acquire: pairs with the release in hak_front_attach; the shard is built when seen */

@@ -48,7 +48,7 @@ static struct hak_front *front_at(char *base, unsigned cpu)
 
 /* A sequence that is disturbed must be restarted. The disturbance interrupts us and only then
  * sets the flag, so a sequence that sees the flag was not restarted when it had to be. All tests
- * together spin for so many milliseconds at the most. */
+ * together spin for this many milliseconds at the most. */
 static bool sequences_restart(const struct hak_cpu_fronts *fronts, unsigned patience_ms)
 {
     uint64_t turns = (uint64_t)patience_ms * TURNS_PER_MS;

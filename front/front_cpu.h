@@ -23,7 +23,7 @@
  *     install(slot, w)          if (object(magazine)) return false;
  *                               COMMIT magazine = w; return true
  *
- * Each makes so many tries and then answers as if there were no front. A debugger that steps
+ * Each makes a few tries and then answers as if there were no front. A debugger that steps
  * restarts every one of them, so every slow path ends without one that succeeds: it goes by the
  * slabs. malloc and free themselves make a single try, which costs them no counter; the slow paths
  * behind them make more.
@@ -52,8 +52,8 @@ struct hak_cpu_fronts {
     uint32_t limit; /* CPU ids served; 0: closed. First; read inside each sequence */
     uint32_t ids;   /* what limit is while they are open */
     char *base;     /* constant once limit was above 0 */
-    ptrdiff_t rseq; /* from the thread pointer to the thread's rseq area; constant,
-                                    and 0 where fronts were never opened */
+    ptrdiff_t rseq; /* from the thread pointer to the thread's rseq area; constant, and 0 where
+                       fronts were never opened */
 };
 
 extern HAK_HIDDEN struct hak_cpu_fronts hak_cpu_fronts;

@@ -19,7 +19,7 @@ enum {
     HAK_SHARED_FRONTS_PER_CPU = 2, /* the holder of one may be preempted */
 };
 
-/* Makes them, for so many CPUs; does nothing if they are made. Without memory there are none, and
+/* Makes them, for this many CPUs; does nothing if they are made. Without memory there are none, and
  * the next call tries again. */
 void hak_shared_fronts_start(unsigned cpus, const struct hak_shard_map *map);
 

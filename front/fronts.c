@@ -26,7 +26,7 @@ static struct {
     struct hak_front *idle;  /* without a thread; linked by `next`, as the following */
     struct hak_front *apart; /* being taken apart */
     struct hak_front *ended; /* empty, but still among the active ones: linked by `ended_next`;
-                                  atomic, pushed without the lock */
+                                atomic, pushed without the lock */
     struct hak_front *ended_before; /* of these, what was collected; under the lock */
     struct hak_front *cursor;       /* the active one that is looked at next; NULL: the first */
     uint32_t count;                 /* active ones that have not ended: atomic */

@@ -46,7 +46,7 @@ void hak_front_pin(struct hak_front *front, struct hak_shard *shard,
  * corrected within a bundle, and obeys hak_front_wishes. By its own thread. */
 void hak_front_follow(struct hak_front *front, const struct hak_shard_map *map);
 
-/* Attaches all fronts anew, by turns; after shards were placed, by the thread that placed them. */
+/* Attaches all fronts again, one after another. The thread that placed the shards calls this. */
 void hak_front_attach_all(const struct hak_shard_map *map);
 
 /* Looks for fronts whose threads are gone (left, lost to a fork, or ended without notice because

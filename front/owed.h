@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What threads leave to whoever enters the heap next: one word of flags. Any thread. */
+/* Work that threads leave to the next thread that enters the heap: one word of flags. Any
+ * thread. */
 #ifndef HAK_FRONT_OWED_H
 #define HAK_FRONT_OWED_H
 

@@ -2,9 +2,9 @@
 /* Memory beside the shards. Any thread, also while the heap is frozen; see beside.h.
  *
  * A side page's state is one word {bytes used:32 | held:1 | live objects:31}: held while the page
- * is in one of the slots that allocations come from. Whoever takes away the last of both frees the
- * page. No thread takes an object from a page that is not held, so a stale pointer to a page does
- * no harm: only the word decides. */
+ * is in one of the slots that allocations come from. The thread that takes away the last of both
+ * frees the page. No thread takes an object from a page that is not held, so an old pointer to a
+ * page does no harm: only the word decides. */
 #include "heap/beside.h"
 
 #include "front/fronts.h"
@@ -45,7 +45,7 @@ _Static_assert(sizeof(struct header) == HEADER, "a header is as long as objects 
 struct region {
     uint64_t words[REGION_PAGES]; /* of the pages; atomic */
     uint64_t next[REGION_PAGES];  /* while a page is in the list: the next one's number, KEPT or
-                                        not; relaxed */
+                                     not; relaxed */
 };
 
 static struct {
@@ -166,7 +166,7 @@ static uint64_t release_hold(uint64_t word)
     return (word & LIVE_MASK) != 0 ? word : 0;
 }
 
-/* A held page whose last object is freed begins anew. */
+/* A held page whose last object is freed starts again. */
 static uint64_t release_object(uint64_t word)
 {
     word--;
@@ -181,7 +181,7 @@ static bool replace(struct hak_shard *shard, uintptr_t *slot, uintptr_t old)
         page = map_region(shard);
     if (page == 0)
         return false;
-    /* relaxed: published by the exchange; nobody takes from a page that is not held */
+    /* relaxed: published by the exchange; no thread takes from a page that is not held */
     __atomic_store_n(word_of(page), HELD, __ATOMIC_RELAXED);
     /* release: pairs with the acquire in take_small */
     bool is_ours =
@@ -240,7 +240,7 @@ static uintptr_t cut(uintptr_t page, size_t size, size_t alignment)
         if ((old & HELD) == 0 || used > HAK_PAGE_SIZE)
             return 0;
         uint64_t new = used << USED_SHIFT | ((uint32_t)old + 1);
-        /* acquire: pairs with the release in `change`, which may have begun the page anew */
+        /* acquire: pairs with the release in `change`, which may have started the page again */
         if (__atomic_compare_exchange_n(word, &old, new, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             return object;
     }

@@ -4,7 +4,7 @@
  * child of a fork finds it whole at any moment.
  *
  *     objects up to 32 KiB    out of side pages of 64 KiB, one after the other; a page whose last
- *                             object is freed begins anew or serves elsewhere
+ *                             object is freed starts again or serves elsewhere
  *     larger ones             a mapping of their own, gone when freed
  *     frees of slab objects   posted to the shard's inbox
  *     frees of runs, whales   deferred: linked through their own first word; each later entry into

@@ -45,11 +45,11 @@ struct hak_collect {
     size_t in_cpu_fronts;
 };
 
-/* Bytes of the rows for so many shards: what their objects in fronts are counted in. */
+/* Bytes of the rows for this many shards, in which the objects of fronts are counted. */
 size_t hak_collect_rows_size(unsigned shards);
 
-/* For a sheet of zeroes with room for so many shards; rows: zero memory of hak_collect_rows_size.
- * Enters what does not change: classes, names. */
+/* For a sheet of zeroes with room for this many shards; rows: zero memory of hak_collect_rows_size.
+ * Enters the constant parts: classes, names. */
 void hak_collect_start(struct hak_collect *collect, struct hak_sheet *sheet, uint32_t *rows,
                        unsigned room);
 

@@ -11,8 +11,8 @@ struct hak_heap_totals {
     size_t mapped;       /* address space from the kernel */
     size_t in_use_slabs; /* bytes in slabs, free objects in them included */
     size_t holes;        /* of these given back to the kernel */
-    size_t in_use_small; /* of these what the program holds: not what lies free in slabs,
-                                 fronts, transfer caches and inboxes */
+    size_t in_use_small; /* of these what the program holds: not what lies free in slabs, fronts,
+                            transfer caches and inboxes */
     size_t in_use_large;
     size_t in_use_whales;
     size_t whales;    /* how many of those */

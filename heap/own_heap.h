@@ -33,8 +33,8 @@ struct hak_own_heap {
     uint32_t room;             /* shards that it has room for: a power of two */
     uint32_t probe;            /* where others are asked next; relaxed */
     struct hak_own_alarm alarm;
-    uint32_t telling; /* 1: a caller is about to call the alarm, or does: the
-                                              heap does not end meanwhile; atomic */
+    uint32_t telling; /* 1: a caller is about to call the alarm, or does: the heap does not end
+                         meanwhile; atomic */
     uint32_t purged;  /* purges of shards, ever; relaxed */
     int32_t slot;     /* of its fronts in each thread (own_front.h); below 0: it has no fronts;
                          relaxed: callers may come late */
@@ -100,8 +100,8 @@ size_t hak_own_heap_purge(struct hak_own_heap *heap);
 size_t hak_own_heaps_purge_shard(unsigned number);
 size_t hak_own_heaps_purge(void);
 
-/* What a call that the limit refuses remembers of the heap from before: what other calls were about
- * to map or unmap meanwhile was in nobody's hands, and counted against the limit. */
+/* What a refused call remembers from before, to judge a limit: memory that other calls were mapping
+ * or unmapping meanwhile could not serve, but counted against the limit. */
 struct hak_own_mark {
     bool is_busy;    /* other calls were under way */
     uint32_t claims; /* as in struct hak_terms */

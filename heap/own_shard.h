@@ -139,7 +139,7 @@ static inline struct hak_own_shard *hak_own_shard_enter_of(const void *object,
     return NULL;
 }
 
-/* What is asked for. */
+/* A request for memory. */
 struct hak_own_request {
     size_t size;                 /* at least 1, at most PTRDIFF_MAX */
     size_t alignment;            /* a power of two */
@@ -161,7 +161,7 @@ unsigned hak_own_shard_refill(struct hak_own_shard *shard, unsigned class_id, un
 unsigned hak_own_shard_give_chain(struct hak_own_shard *shard, unsigned class_id,
                                   struct hak_chain *chain);
 
-/* What a pointer that a program gives back turned out to be. */
+/* What kind of pointer a program has given back. */
 enum hak_own_object {
     HAK_OWN_LIVE,
     HAK_OWN_FREE,      /* already */

@@ -53,11 +53,11 @@ void hak_heap_flush_if_refused(struct hak_heap *heap)
     hak_front_flush_cpus();
 }
 
-/* ---- regions that nobody owns --------------------------------------------------------------- */
+/* ---- regions without an owner -------------------------------------------------------------- */
 
-/* Regions of tiny pools that nobody owns any more, until the grace period is over: a thread that
- * pops from a transfer cache may be reading an object there. One batch at a time: a region that
- * becomes empty meanwhile stays with its pool, which may use it again. */
+/* Regions of tiny pools that belong to no pool any more, until the grace period is over: a thread
+ * that pops from a transfer cache may be reading an object there. One batch at a time: a region
+ * that becomes empty meanwhile stays with its pool, which may use it again. */
 static struct {
     struct hak_lock lock; /* only ever tried */
     struct hak_region *regions;
@@ -95,7 +95,7 @@ void hak_heap_reap(void)
         return; /* another thread does it */
     reap_tiny();
     hak_lock_release_over(&leaving.lock);
-    struct hak_region *regions = NULL; /* that nobody peeks into: see transfer_cache.h */
+    struct hak_region *regions = NULL; /* that no thread peeks into: see transfer_cache.h */
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         regions = hak_shard_collect_empty(&hak_shard_of_id(id)->mid, regions);
     unmap_regions(&regions);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Giving back: purges that somebody asked for, regions that nobody owns, room near a limit. */
+/* Giving back: purges on request, regions without an owner, room near a limit. */
 #ifndef HAK_HEAP_PURGE_H
 #define HAK_HEAP_PURGE_H
 
@@ -12,7 +12,7 @@
 /* What a purge gives back, and of which shard. */
 struct hak_heap_purge {
     unsigned id;          /* of the shard; 0: all, and whales and CPU fronts */
-    size_t bytes;         /* it may stop after so many */
+    size_t bytes;         /* it may stop after this many */
     uint64_t deadline_ns; /* by hak_os_now_ns; UINT64_MAX: none */
 };
 

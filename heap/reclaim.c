@@ -20,8 +20,7 @@ enum {
 static struct {
     struct hak_lock lock; /* held by whoever walks; taken before any other lock of the heap */
     uint32_t ended;       /* walks; atomic */
-    uint32_t pause;       /* refused calls that still end at once; under the lock, as the
-                                 next */
+    uint32_t pause;       /* refused calls that still end at once; under the lock, as the next */
     uint64_t given_then;  /* given() when a walk was in vain */
 } reclaim;
 

@@ -13,7 +13,7 @@
 
 struct hak_regions_walk {
     struct hak_published_regions *regions;
-    unsigned id;      /* of the shard that is looked at; 0: begin anew */
+    unsigned id;      /* of the shard that the walk has reached; 0: start again */
     unsigned pool;    /* 0: tiny, 1: mid */
     uint64_t written; /* regions in this walk */
     uint64_t left_out;

@@ -15,8 +15,8 @@
 
 enum {
     CALLS_PER_LOOK = 64,             /* slow calls of a front */
-    LARGE_CALL = CALLS_PER_LOOK / 4, /* a call of a large tier counts as so many: it takes
-                                             longer than a look at the coarse clock */
+    LARGE_CALL = CALLS_PER_LOOK / 4, /* a call of a large tier counts as this many: it takes longer
+                                        than a look at the coarse clock */
 };
 
 struct hak_tick_watch hak_tick_watch;

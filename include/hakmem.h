@@ -292,14 +292,14 @@ enum hakmem_heap_pages {
 enum {
     HAKMEM_HEAP_NO_DUMP = 1,  /* not in core dumps */
     HAKMEM_HEAP_POPULATE = 2, /* memory is present from when it is mapped, and kept until
-                                    hakmem_heap_purge, the heap's end, or a call that would
-                                    exceed its limit */
+                                 hakmem_heap_purge, the heap's end, or a call that would exceed its
+                                 limit */
     HAKMEM_HEAP_FRONTS = 4    /* each thread keeps a stock of free objects up to 1 KiB, at most 190
-                              KiB of them, for hakmem_heap_malloc, _calloc and _free: as fast as
-                              hakmem_malloc; a second free, and a free to another heap, may be
-                              found late or not at all. At most eight heaps a thread; none where
-                              membarrier(2) is refused, with HAKMEM_MISUSE=check or with a
-                              profile (HAKMEM_PROFILE) */
+                                 KiB of them, for hakmem_heap_malloc, _calloc and _free: as fast as
+                                 hakmem_malloc; a second free, and a free to another heap, may be
+                                 found late or not at all. At most eight heaps a thread; none where
+                                 membarrier(2) is refused, with HAKMEM_MISUSE=check or with a
+                                 profile (HAKMEM_PROFILE) */
 };
 
 struct hakmem_heap;

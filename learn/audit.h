@@ -14,7 +14,7 @@
 
 enum {
     HAK_AUDIT_RECORDS = 512,
-    HAK_AUDIT_MANY = 64,                   /* so many waiting records are worth a flush */
+    HAK_AUDIT_MANY = 64,                   /* this many waiting records are worth a flush */
     HAK_AUDIT_FILE_MAX = 64 * 1024 * 1024, /* bytes of the file; more is dropped */
 };
 

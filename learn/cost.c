@@ -13,7 +13,7 @@ enum {
     MEAN_SHARE = 8,  /* a measurement's weight is 1/8 */
     FAULT_SHIFT = 8, /* fault_ns256 */
     LEAST_NS = 1,    /* least mean for telling outliers: 0 would stay 0 */
-    OUTLIER = 8,     /* caps a measurement at so many means: preemption */
+    OUTLIER = 8,     /* caps a measurement at this many means: preemption */
 };
 
 void hak_cost_start(struct hak_cost *cost, uint64_t price_ns, uint64_t decay_ns)

@@ -21,7 +21,7 @@ static uint32_t read_count(const uint32_t *count)
 }
 
 /* What is allowed before anything is known. Of a machine of 64 CPUs at work each has a lane, which
- * would get a quarter of a MiB of the first 16 MiB, and fault in anew what it gave back. */
+ * would get a quarter of a MiB of the first 16 MiB, and fault in again what it gave back. */
 static size_t first_bytes(const struct hak_credit *credit, size_t more)
 {
     size_t holders = read_count(&credit->holders) + more;

@@ -42,13 +42,13 @@ struct hak_claim {
     uint32_t refused; /* refusals that it has seen */
 };
 
-/* Claims so many bytes more, all or none: 1 or 0. Settings without a credit allow all. retain:
+/* Claims this many bytes more, all or none: 1 or 0. Settings without a credit allow all. retain:
  * what the cache's learner would let it keep. */
 int hak_credit_claim(const struct hak_settings *settings, struct hak_claim *claim, size_t bytes,
                      size_t retain);
 
-/* Gives back what exceeds so many bytes, and notes for the others what the learner lets this cache
- * keep. */
+/* Gives back the claims above this many bytes, and notes for the others what the learner lets this
+ * cache keep. */
 void hak_credit_give_back(const struct hak_settings *settings, struct hak_claim *claim,
                           size_t bytes, size_t retain);
 

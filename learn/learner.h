@@ -36,7 +36,8 @@ enum {
     HAK_LEARN_SAMPLES = 256,
     HAK_LEARN_HEADS = 128,
     HAK_LEARN_WHOLE = 8,  /* samples of a key between two ticks, then one give in */
-    HAK_LEARN_SHARE = 64, /* so many: a sample costs some 150 ns, a give must not cost 30 */
+    HAK_LEARN_SHARE = 64, /* one give in this many: a sample costs some 150 ns, a give must not cost
+                             30 */
     HAK_LEARN_CLOCK = 8,  /* gives, in which the clock is read for the tick's sake */
 };
 
@@ -45,11 +46,11 @@ enum hak_learn_event {
     HAK_LEARN_EXCESS, /* units were purged because there were too many */
     HAK_LEARN_DECAY,  /* units were purged because no thread needed them */
     HAK_LEARN_PURGES, /* number of reasons for a purge */
-    HAK_LEARN_ACT,    /* purging so many units in the arm's way took so long */
-    HAK_LEARN_BATCH,  /* a batch was released that had been collecting for so long */
+    HAK_LEARN_ACT,    /* purging these units in the arm's way took this long */
+    HAK_LEARN_BATCH,  /* a batch was released that had been collecting for this long */
     HAK_LEARN_REUSED, /* units were handed out with their pages */
     HAK_LEARN_MISSED, /* units were handed out without */
-    HAK_LEARN_DIRTY,  /* so many dirty units lie free now */
+    HAK_LEARN_DIRTY,  /* this many dirty units lie free now */
 };
 
 _Static_assert(HAK_LEARN_KEYS <= 32, "a key is a bit of `active`");
@@ -103,10 +104,10 @@ struct hak_learner {
     double missed;                   /* units handed out without pages, of those evicted */
     double reused;                   /* units handed out with theirs, lately */
     size_t retain_bytes;             /* the cache may keep; 0: not yet said */
-    size_t refused_bytes;            /* of these, what the heap's credit had no room for when it
-                                         was last asked; the cache writes */
-    size_t drawn_units;              /* of what was kept or missed, the most that was in use at
-                                         once since drawn_ns, */
+    size_t refused_bytes;            /* of these, what the heap's credit had no room for when it was
+                                        last asked; the cache writes */
+    size_t drawn_units;              /* of what was kept or missed, the most that was in use at once
+                                        since drawn_ns, */
     size_t drawn_before;             /* and in as long a time before */
     size_t out_units;                /* of that, what is in use */
     size_t gone_units;               /* purged since there were too many, and not missed so far */
@@ -149,7 +150,7 @@ static inline int hak_learner_decides(const struct hak_settings *settings)
  * bucket when that is full. */
 unsigned hak_learner_site_key(struct hak_learner *learner, uint32_t site, unsigned bucket);
 
-/* The arm for a run of so many units that is being freed. */
+/* The arm for a run of this many units that is being freed. */
 enum hak_arm hak_learner_choose(struct hak_learner *learner, const struct hak_settings *settings,
                                 unsigned key, uint32_t units);
 
@@ -261,7 +262,7 @@ void hak_learner_saw_huge(struct hak_learner *learner, const struct hak_huge_sam
 /* Whether a segment that is about to be mapped should ask for huge pages. */
 bool hak_learner_asks_huge(const struct hak_learner *learner);
 
-/* ns that purging so many units in the arm's way takes. */
+/* ns that purging this many units in the arm's way takes. */
 uint64_t hak_learner_act_ns(const struct hak_learner *learner, enum hak_arm arm, uint32_t units);
 
 /* Units that are kept though keeping lost: they may go. */

@@ -12,7 +12,7 @@
 #include "os/compiler.h"
 
 enum {
-    MATCH_SAMPLES = 4, /* a match has begun so many, or is so old */
+    MATCH_SAMPLES = 4, /* a match has begun this many, or is so old */
     FIRST_MATCHES = 5,
     STAKE_SHARE = 16, /* of the running mean of stakes */
     UNIT_COST_SHARE = 8,

@@ -6,9 +6,9 @@ enum {
     SETTLED_MATCHES = 30, /* same arm best for so long: freeze */
     FROZEN_MATCHES = 200, /* then canary */
     CANARY_MATCHES = 20,
-    LOSS_MATCHES = 25, /* thaw after losing so many matches' usual cost */
+    LOSS_MATCHES = 25, /* thaw after losing this many matches' usual cost */
     USUAL_SHARE = 32,
-    USUAL_MOST = 2, /* caps a match at so many usual costs */
+    USUAL_MOST = 2, /* caps a match at this many usual costs */
 };
 
 static const double MARGIN = 1.10; /* a smaller advantage of an arm is no loss */

@@ -13,7 +13,7 @@
  * (docs/decisions/022-what-lost.md). */
 enum hak_arm {
     HAK_ARM_KEEP,     /* stay mapped and dirty until no thread has needed them for a time of
-                            decay */
+                         decay */
     HAK_ARM_DONTNEED, /* MADV_DONTNEED at once */
     HAK_ARM_BATCH,    /* collected for some milliseconds, released many at a time */
     HAK_ARM_COUNT,
@@ -50,7 +50,7 @@ struct hak_arm_row {
     const char *name;
     enum hak_hold hold;
     unsigned first_ns; /* what purging a unit takes, until that was measured: never 0, or the arm
-                             would win every match */
+                          would win every match */
     enum hak_act act;
 };
 

@@ -5,7 +5,7 @@
  *   HAK_OS_ADDRESS_BITS              bits of the addresses that the kernel hands out unless the
  *                                    caller asks for higher ones
  *   hak_syscall3, hak_syscall6       a system call without libc: a value or -errno
- *   hak_os_read_thread_word          the int at an offset from the thread pointer, loaded anew
+ *   hak_os_read_thread_word          the int at an offset from the thread pointer, loaded again
  *                                    each time (the kernel writes it)
  *   hak_os_pause                     tells the core that this is a spin loop
  *   hak_os_barrier_after_exchange    makes a seq_cst exchange just before it a full barrier for

@@ -114,7 +114,7 @@ static struct {
     uintptr_t victim;   /* thread id */
     uint64_t allowed[MASK_WORDS];
     uint64_t elsewhere[MASK_WORDS]; /* allowed without the victim's CPU; or the same if it is the
-                                          only one */
+                                       only one */
     uint64_t signals;               /* the caller's mask */
     void *stack;
     uint32_t over;  /* the victim only waits for the task to end */

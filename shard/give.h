@@ -26,7 +26,7 @@ bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct
  * only those of other nodes, which go to one shard of each node; this shard adopts the others. */
 void hak_shard_take_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 
-/* Takes foreign objects that nobody is to keep: to their slabs, or home if that may be on another
+/* Takes foreign objects that must not be kept: to their slabs, or home if that may be on another
  * node. */
 void hak_shard_give_up_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 

@@ -30,10 +30,10 @@ enum {
      * set. To ask takes three loads of lines that seldom change: a heap that only grows pays 10 %
      * for 255 neighbours, 45 % for 1023. */
     PROBES_MAX = 256,
-    /* Up to so many shards take from each other's slabs even if these are at work: with two,
+    /* Up to this many shards take from each other's slabs even if these are at work: with two,
      * larson was 14 % slower when they did not, because it used more memory. */
     SHARING_ALL = 4,
-    /* Neighbours that are asked whether they keep so many more unused pages than the shard. */
+    /* Neighbours that are asked whether they keep this many more unused pages than the shard. */
     FAR_MORE_BYTES = 4 * 1024 * 1024,
     FAR_MORE_PROBES = 64,
 };
@@ -193,7 +193,7 @@ static size_t unused_bytes(struct hak_shard *shard, unsigned class_id)
     return hak_pool_dirty_bytes(hak_shard_pool(shard, class_id));
 }
 
-/* The first of some neighbours with more than so many bytes of unused pages; NULL: none. */
+/* The first of some neighbours with more than this many bytes of unused pages; NULL: none. */
 static struct hak_shard *neighbour_with(struct hak_shard *shard, const struct hak_shard_map *map,
                                         unsigned class_id, size_t bytes, unsigned probes)
 {
@@ -210,7 +210,7 @@ static struct hak_shard *neighbour_with(struct hak_shard *shard, const struct ha
  * while a neighbour on the node keeps unused pages. Otherwise a thread that moves between shards
  * would leave on each what each may keep (1.11 times the live set became 1.29). Also one that keeps
  * far more: threads that all moved to another CPU left 63 MiB, of what the heap may keep, to a
- * shard of which they seldom took, and purged as much as they took anew. */
+ * shard of which they seldom took, and purged as much as they took again. */
 static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);

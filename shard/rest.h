@@ -36,7 +36,7 @@ struct hak_rest_clock {
 
 extern struct hak_rest_clock hak_rest_clock;
 
-/* A slab of so many bytes was made. */
+/* A slab of this many bytes was made. */
 static inline void hak_rest_advance(size_t bytes)
 {
     /* relaxed: a hint */
@@ -60,8 +60,8 @@ static inline bool hak_rest_is_resting(const struct hak_shard *shard)
            HAK_REST_BYTES;
 }
 
-/* Whether it is time to sweep: so many bytes of slabs were made since *last, which is then the
- * present. A heap in which slabs neither come nor go has nothing to sweep for. */
+/* Whether it is time to sweep: enough slabs were made since *last, which then becomes the present.
+ * A heap in which slabs neither come nor go has nothing to sweep for. */
 static inline bool hak_rest_claims_sweep(size_t *last)
 {
     /* relaxed, all: hints; of two threads at once, both may sweep */
@@ -72,7 +72,7 @@ static inline bool hak_rest_claims_sweep(size_t *last)
     return true;
 }
 
-/* Numbers the sweeps: a turn for those whom nobody else sweeps. */
+/* Numbers the sweeps: a turn for shards that no thread of theirs sweeps. */
 static inline size_t hak_rest_turn(void)
 {
     /* relaxed: as above */

@@ -59,7 +59,7 @@ struct hak_shard {
     struct hak_backlog backlog;            /* bundles that wait to be sorted */
     struct hak_lock decaying;              /* only tried: one thread at a time decays */
     uint32_t decay_class;                  /* the class that decays next, 0: none; written under
-                                               `decaying`, read relaxed */
+                                              `decaying`, read relaxed */
     uint32_t decay_left;                   /* bundles of that class still to go; likewise */
 };
 

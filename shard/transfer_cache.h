@@ -15,7 +15,7 @@
  * at least. A bin that is found empty after it had to refuse bundles doubles, up to a MiB. One that
  * goes on refusing while nobody takes any loses one for each: what is freed in a burst goes back
  * to its slabs, which can then fall empty, while what comes and goes stays in bundles. A bin that
- * is left alone for a time of decay begins anew.
+ * is left alone for a time of decay starts again.
  *
  * Synchronization (any thread against any thread):
  *

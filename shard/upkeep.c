@@ -10,7 +10,7 @@
 #include "shard/lanes.h"
 #include "shard/refill.h"
 
-/* At most so many bundles, so that it ends although other threads push more. */
+/* At most this many bundles, so that it ends although other threads push more. */
 static void drain_bin(struct hak_shard *shard, unsigned class_id, unsigned bundles)
 {
     for (; bundles != 0; bundles--) {

@@ -114,7 +114,7 @@ struct hak_sheet {
     struct hak_sheet_shard shards[];
 };
 
-/* Bytes of a sheet for so many shards. */
+/* Bytes of a sheet for this many shards. */
 static inline size_t hak_sheet_size(size_t shards)
 {
     return sizeof(struct hak_sheet) + shards * sizeof(struct hak_sheet_shard);

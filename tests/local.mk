@@ -186,7 +186,7 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += %D%/unit/tiers/child.h %D%/unit/shaker.h %D%/unit/world.h
 # Topologies are machines: a .sysfs is unpacked by tests/lib/machine.h, a .synthetic or .xml is read
-# by hwloc. HAKMEM_TEST_RECORD=1 writes the .expect of each anew.
+# by hwloc. HAKMEM_TEST_RECORD=1 writes the .expect of each again.
 topology_machines = \
 	%D%/topologies/1cpu.expect \
 	%D%/topologies/1cpu.sysfs \
@@ -566,7 +566,7 @@ EXTRA_DIST += %D%/golden/check.sh %D%/golden/ways.awk %D%/golden/x86_64.golden
 %C%_golden_pairs_LDADD =
 %D%/golden/check.log: %D%/golden/pairs
 
-# What the fast paths are made of, written anew: for when they were changed on purpose.
+# What the fast paths are made of, written again: for when they were changed on purpose.
 .PHONY: golden
 golden: libhakmem.la
 	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(srcdir)/%D%/golden/check.sh --rewrite

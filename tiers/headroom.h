@@ -22,14 +22,14 @@ enum hak_headroom_mode {
     HAK_HEADROOM_CONTAINER,
     HAK_HEADROOM_CGROUP,
     HAK_HEADROOM_WATCH,
-    HAK_HEADROOM_BYTES, /* a limit of so many resident bytes */
+    HAK_HEADROOM_BYTES, /* a limit of this many resident bytes */
 };
 
 /* Called by the starting thread. CONTAINER and CGROUP open files here. */
 void hak_headroom_start(enum hak_headroom_mode mode, size_t bytes);
 
-/* Notes that the heap mapped so many more bytes. WATCH and BYTES open files from 32 MiB on, so the
- * caller must hold no lock. */
+/* Notes that the heap mapped this many more bytes. WATCH and BYTES open files from 32 MiB on, so
+ * the caller must hold no lock. */
 void hak_headroom_grow(size_t bytes);
 
 /* WATCH and BYTES: asks the kernel again if 50 ms have passed. The caller must hold no lock. */

@@ -68,10 +68,10 @@ struct hak_large_cache {
     size_t mapped_bytes;            /* written under the lock, read relaxed by grow */
     size_t used_units;              /* in used and busy runs */
     size_t dirty_units;             /* in free runs that can be purged, without slivers;
-                                                neighbours read it without the lock */
+                                       neighbours read it without the lock */
     size_t least_dirty;             /* the minimum of dirty_units in this window */
     size_t futile[2];               /* by enum thorough: a purge that gave back nothing is
-                                                not repeated up to so many dirty units */
+                                       not repeated up to this many dirty units */
     size_t most_kept;               /* the maximum beyond used_share in this window */
     struct hak_claim claim;         /* of the unused bytes that the heap may keep */
     struct hak_large_counts counts; /* written under the lock, read relaxed */

@@ -13,7 +13,7 @@ enum {
     CLAIM_STEP = 1024 * 1024,       /* bytes */
     PURGE_STEP = 64,                /* units; the smallest part of a run that is purged */
     PURGES_AT_ONCE = 16,            /* runs, so that no call takes long */
-    DECAY_STEPS = 8,                /* decay purges in so many steps */
+    DECAY_STEPS = 8,                /* decay purges in this many steps */
     BATCH_BYTES = 16 * 1024 * 1024, /* of a full batch */
     FIXED_SHARE = 2,                /* 1/2 of the used units may be dirty beside the retention, */
     LEARNT_SHARE = 8,               /* or 1/8 where the learner decides */

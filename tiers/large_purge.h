@@ -32,8 +32,8 @@ struct hak_unit *hak_large_file_merged(struct hak_large_cache *cache,
                                        struct hak_large_segment *segment, uint32_t index,
                                        uint32_t units, uint32_t dirty);
 
-/* Makes a used or BUSY run free, with so many dirty units. If its segment is then entirely free and
- * clean, and not the cache's only one, it is unmapped. May release the lock. */
+/* Makes a used or BUSY run free, with this many dirty units. If its segment is then entirely free
+ * and clean, and not the cache's only one, it is unmapped. May release the lock. */
 void hak_large_file_given(struct hak_large_cache *cache, struct hak_large_segment *segment,
                           struct hak_unit *run, uint32_t dirty);
 

@@ -84,8 +84,7 @@ struct hak_large_segment {
     uint32_t units;
     bool is_hugetlb;   /* consists of explicit huge pages; constant */
     bool asks_huge;    /* asked for transparent huge pages; constant */
-    int node;          /* that it is bound to; written under the lock, read
-                                           relaxed without it */
+    int node;          /* that it is bound to; written under the lock, read relaxed without it */
     uint64_t *dirty;   /* one bit a unit */
     uint64_t *watched; /* one bit a unit */
     struct hak_unit unit[];
@@ -147,7 +146,7 @@ static inline uint32_t hak_large_segment_index(const struct hak_large_segment *s
     return (uint32_t)(run - segment->unit);
 }
 
-/* Whether a free run of so many units is the whole segment. */
+/* Whether a free run of this many units is the whole segment. */
 static inline bool hak_large_segment_is_whole(const struct hak_large_segment *segment,
                                               uint32_t units)
 {

@@ -68,8 +68,8 @@ struct hak_region {
         struct hak_region *next;
         struct hak_region *previous;
     } links[HAK_REGION_ROLES];
-    int node;             /* that it is bound to, or HAK_NODE_ANY; written under the lock,
-                                    read relaxed without it */
+    int node;             /* that it is bound to, or HAK_NODE_ANY; written under the lock, read
+                             relaxed without it */
     uint32_t free_pages;  /* bit p: page p belongs to no slab; bit 0, the gap, is 0 */
     uint32_t dirty_pages; /* free pages that the kernel still backs */
     uint32_t known_pages; /* pages that were in slabs some time */
@@ -113,7 +113,7 @@ struct hak_pool_space {
     size_t most_kept;       /* bytes that needed it in this time of decay */
 };
 
-/* What may be claimed before any of it was taken again: so many bytes, and a share of those in
+/* What may be claimed before any of it was taken again: this many bytes, and a share of those in
  * slabs, up to HAK_CREDIT_FIRST. What a burst leaves stays until somebody looks at the clock, which
  * may be never; if another burst comes, the first one costs as many faults more. */
 static inline size_t hak_pool_space_first(size_t used_bytes)

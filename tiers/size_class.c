@@ -30,15 +30,16 @@ enum {
 };
 _Static_assert(ALL_POWERS, "the numbers that classes are made of are powers of two");
 _Static_assert(HAK_CLASS_LINEAR_MAX / HAK_CLASSES_PER_DOUBLING >= HAK_CLASS_STEP,
-               "the first doubling's classes are multiples of HAK_CLASS_STEP: so many for each "
+               "the first doubling's classes are multiples of HAK_CLASS_STEP: that many for each "
                "doubling need a larger HAK_CLASS_LINEAR_MAX");
 _Static_assert(HAK_CLASS_LINEAR_MAX <= HAK_TINY_MAX && HAK_TINY_MAX < HAK_CLASS_SPREAD_MIN &&
                    HAK_CLASS_SPREAD_MIN <= HAK_MID_MAX,
                "HAK_TINY_MAX is a class of its own: classes are linear below it, spread above it");
-_Static_assert(HAK_CLASS_SPREAD_MIN / 2 / HAK_CLASSES_PER_DOUBLING % HAK_CACHE_LINE == 0 &&
-                   HAK_CLASS_SPREAD_MIN / HAK_CLASSES_PER_DOUBLING % (2 * HAK_CACHE_LINE) == 0,
-               "a spread class and one cache line are an odd number of lines: so many classes for "
-               "each doubling need a larger HAK_CLASS_SPREAD_MIN");
+_Static_assert(
+    HAK_CLASS_SPREAD_MIN / 2 / HAK_CLASSES_PER_DOUBLING % HAK_CACHE_LINE == 0 &&
+        HAK_CLASS_SPREAD_MIN / HAK_CLASSES_PER_DOUBLING % (2 * HAK_CACHE_LINE) == 0,
+    "a spread class and one cache line are an odd number of lines: that many classes for "
+    "each doubling need a larger HAK_CLASS_SPREAD_MIN");
 _Static_assert(HAK_CLASS_LAST <= UINT8_MAX, "the page map and the table have 8 bits for a class");
 _Static_assert(SLAB_PAGES_MAX *HAK_PAGE_SIZE / (HAK_MID_MAX + HAK_CACHE_LINE) >= SLAB_OBJECTS_MIN,
                "the longest slab holds enough of the largest objects");

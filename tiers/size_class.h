@@ -52,7 +52,7 @@ struct hak_class {
     uint16_t capacity;   /* objects in a slab */
     uint16_t slab_pages; /* pages of 64 KiB in a slab */
     uint16_t misplaced;  /* bits of an address that are 0 where an object begins: those of the page
-                             below the lowest 1 of the size, since slabs begin at pages */
+                            below the lowest 1 of the size, since slabs begin at pages */
 };
 
 extern HAK_HIDDEN struct hak_class hak_classes[HAK_CLASS_COUNT];

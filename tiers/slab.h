@@ -45,8 +45,8 @@ struct hak_slab {
     struct hak_slab *previous;
     uint64_t words[HAK_SLAB_WORDS];
     struct hak_slab_pages holes;
-    struct hak_slab_pages idle;    /* pages free at the last search; none if an object was
-                                         taken since */
+    struct hak_slab_pages idle;    /* pages free at the last search; none if an object was taken
+                                      since */
     struct hak_slab *next_waiting; /* the bin's list of waiting slabs */
     struct hak_slab *previous_waiting;
     uint64_t looked_ns;

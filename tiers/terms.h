@@ -46,7 +46,7 @@ struct hak_terms_memory {
 struct hak_terms_memory hak_terms_map(struct hak_terms *terms, int node, size_t size,
                                       enum hak_terms_huge huge);
 
-/* Notes that so many bytes are no longer mapped. */
+/* Notes that this many bytes are no longer mapped. */
 void hak_terms_give_back(struct hak_terms *terms, size_t size);
 
 /* Bytes mapped, a moment ago. */

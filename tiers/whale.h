@@ -40,8 +40,8 @@ struct hak_whale {
     void *address;                          /* NULL: the descriptor is not in use */
     size_t size;                            /* bytes mapped, all usable */
     const struct hak_region_source *source; /* of the shard that it counts for */
-    struct hak_whale *next;                 /* in the list of unused descriptors, or in the
-                                                cache, from old to young */
+    struct hak_whale *next;                 /* in the list of unused descriptors, or in the cache,
+                                               from old to young */
     uint32_t number;                        /* constant */
     uint32_t freed;                         /* the tick at which it entered the cache */
     bool is_live;                           /* the program holds it */
@@ -69,7 +69,7 @@ struct hak_whale_bytes {
     size_t cached;
 };
 
-/* Begins to learn anew, by the settings. No other thread may use the whales. */
+/* Begins to learn again, by the settings. No other thread may use the whales. */
 void hak_whale_start(struct hak_whales *whales, const struct hak_settings *settings);
 
 /* size: up to PTRDIFF_MAX; alignment: any power of two (2 MiB is always given). NULL: out of

@@ -40,8 +40,8 @@ struct hak_whale *hak_whale_cache_find_other(struct hak_whales *whales, size_t s
  * list. */
 struct hak_whale *hak_whale_cache_evict(struct hak_whales *whales, size_t bytes, unsigned count);
 
-/* Claims so many bytes of the heap's credit. Returns how many the cache may hold. retain: the bound
- * of the learner. */
+/* Claims this many bytes of the heap's credit. Returns how many the cache may hold. retain: the
+ * bound of the learner. */
 size_t hak_whale_cache_claim(struct hak_whales *whales, const struct hak_settings *settings,
                              size_t bytes, size_t retain);
 

@@ -192,7 +192,7 @@ def view(now, before, process):
 
 
 def letters_of(line, width):
-    """The line cut to so many visible letters."""
+    """The line cut to this many visible letters."""
     shown, out, place = 0, [], 0
     while place < len(line):
         if line[place] == "\x1b":

@@ -93,7 +93,7 @@ enum hak_bind_manner {
     HAK_BIND_MANNER_ONLY,       /* there, or nowhere */
     HAK_BIND_MANNER_INTERLEAVE, /* page by page over all of them */
     HAK_BIND_MANNER_WEIGHTED,   /* by the weights that the administrator set; equal ones before
-                                      Linux 6.9 */
+                                   Linux 6.9 */
 };
 
 /* Binds untouched memory to these nodes whatever the policy, because the program asked for it.

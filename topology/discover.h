@@ -13,7 +13,7 @@ struct hak_discover_request {
     const struct hak_cpu_set *also; /* CPUs that the process may use but the calling thread's
                                        affinity excludes; NULL: none */
     struct hak_wish wish;           /* all but AUTO and SYSFS use hwloc: from_hwloc.h says what the
-                                      caller must ensure */
+                                       caller must ensure */
 };
 
 /* Returns a finished, immutable description in mapped memory (hak_topology_unmap); NULL only

@@ -30,7 +30,7 @@ enum {
 /* clang-format off */
 #define PARAMETERS(row)                                                                          \
     row(cores, 64)        /* of the machine */                                                   \
-    row(use, 0)           /* threads are put on the first so many of them; 0: all */             \
+    row(use, 0)           /* threads are put on the first this many of them; 0: all */             \
     row(l3, 8)            /* cores with an L3 in common */                                       \
     row(node, 16)         /* cores of a node */                                                  \
     row(lead, 100)        /* how far a clock may run ahead of the others' */                     \

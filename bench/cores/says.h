@@ -9,10 +9,10 @@ enum {
     SAYS_BEGIN = 1, /* here is the machine; said once, by the only thread */
     SAYS_COUNT,     /* what this thread does is counted, */
     SAYS_REST,      /* not, */
-    SAYS_DONE,      /* or no longer: it was so many operations */
-    SAYS_BARRIER,   /* waits for so many threads, which go on at the time of the last; two
+    SAYS_DONE,      /* or no longer: it was this many operations */
+    SAYS_BARRIER,   /* waits for this many threads, which go on at the time of the last; two
                         * barriers at a time are of different sizes */
-    SAYS_WAIT,      /* so many cycles pass */
+    SAYS_WAIT,      /* this many cycles pass */
 };
 
 #endif

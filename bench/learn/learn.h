@@ -26,7 +26,7 @@ struct learn_options {
     const char *scenario; /* NULL: all of them, which only --smoke allows */
     double seconds;       /* length of the schedule */
     double phase_seconds; /* phases: time between two changes */
-    double speed;         /* trace: so many times faster than recorded */
+    double speed;         /* trace: how many times faster than recorded */
     double gap_seconds;   /* trace: no pause is longer, after that */
     double price_ns;      /* of a MiB held for a second */
     uint64_t window_ns;   /* the meter's lines; 0: none */

@@ -99,7 +99,7 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* Opened anew each time: the program may close files that it does not know. */
+/* Opened again each time: the program may close files that it does not know. */
 static void flush_text(void)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);

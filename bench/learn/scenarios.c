@@ -13,7 +13,7 @@ static unsigned fewer_in_smoke(const struct stage *stage, unsigned count)
     return stage->options->smoke ? (count + 15) / 16 : count;
 }
 
-/* Loops of about so many seconds, of which a whole number fills the time. */
+/* Loops of about this many seconds, of which a whole number fills the time. */
 static unsigned whole_cycles(const struct stage *stage, double seconds, double cycle_seconds)
 {
     unsigned cycles = (unsigned)(seconds / cycle_seconds);

@@ -24,7 +24,7 @@ enum {
 struct base {
     unsigned char *memory;
     size_t size;
-    size_t used; /* taken for the first time up to here; begins anew at the end */
+    size_t used; /* taken for the first time up to here; starts again at the end */
     unsigned count[CLASSES];
     void *given[CLASSES][DEPTH];
 };

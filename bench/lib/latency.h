@@ -35,7 +35,7 @@ enum {
     BENCH_LONG_NS = 4000,
     BENCH_LOOK_NS = 1000000,
     BENCH_LATENCY_EXACT = 64,   /* nanoseconds up to here are counted one by one */
-    BENCH_LATENCY_STEPS = 32,   /* above: so many steps from a power of two to the next, 3 % */
+    BENCH_LATENCY_STEPS = 32,   /* above: this many steps from a power of two to the next, 3 % */
     BENCH_LATENCY_OCTAVES = 34, /* up to 2^40 ns, 18 minutes */
     BENCH_LATENCY_BUCKETS = BENCH_LATENCY_EXACT + BENCH_LATENCY_STEPS * BENCH_LATENCY_OCTAVES,
 };
@@ -76,7 +76,7 @@ void bench_meter_end_long(struct bench_meter *meter, struct bench_latency *into)
 void bench_latency_count(struct bench_latency *into, uint64_t ns);
 void bench_latency_add(struct bench_latency *into, const struct bench_latency *from);
 
-/* The least time that so many of a million calls did not exceed, to 3 %; never above max_ns. */
+/* The least time that this many of a million calls did not exceed, to 3 %; never above max_ns. */
 uint64_t bench_latency_at(const struct bench_latency *of, uint64_t millionths);
 
 static inline uint64_t bench_ticks(void)

@@ -12,10 +12,10 @@
 
 struct bench_proof {
     char library[1024];  /* path of the mapped file that malloc lies in */
-    char allocator[256]; /* its last part; "mixed" when free and the rest lie elsewhere,
-                              "disputed" when the two witnesses differ */
+    char allocator[256]; /* its last part; "mixed" when free and the rest lie elsewhere, "disputed"
+                            when the two witnesses differ */
     bool is_hakmem;      /* the process has hakmem_stats_print(), */
-    uint64_t refilled;   /* and by its statistics so many objects were handed to fronts */
+    uint64_t refilled;   /* and by its statistics this many objects were handed to fronts */
 };
 
 void bench_prove(struct bench_proof *proof);

@@ -94,7 +94,7 @@ verdict "a line that is not understood is named" \
 
 { echo "hakmem-learned 1" && echo "1 256K keep 1500 1500 1500 1500"; } >"$work/older"
 habits "HAKMEM_LEARN_FILE=$work/older" -- churn 64
-verdict "a file of the older form is refused by a line, and written anew" \
+verdict "a file of the older form is refused by a line, and written again" \
     "$status == 0 && $(matches 'LEARN_FILE=.*line 1$' "$work/err") == 1 && \
      $(matches '^hakmem-learned 2$' "$work/older") == 1"
 

@@ -321,7 +321,7 @@ static void expect_lives(unsigned index)
     for (int without_rseq = 0; without_rseq < 2; without_rseq++) {
         int status = restart(lives[index].name, without_rseq);
         if (status == 77)
-            tap_skip("so many threads cannot be had here");
+            tap_skip("this many threads cannot be had here");
         else
             EXPECT_EQ(status, 0);
     }

@@ -15,8 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum {
     SHARDS = 16
-}; /* at most this much is copied: a larger page is refused like one without
-                         memory */
+}; /* at most this much is copied: a larger page is refused like one without memory */
 
 static struct hak_published_head *page;
 static size_t length;

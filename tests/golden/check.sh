@@ -92,7 +92,7 @@ check_code() {
     done
 }
 
-# instructions COUNT PROFILE: those that the library executed in a run of so many pairs, by the cost
+# instructions COUNT PROFILE: those that the library executed in a run of this many pairs, by the cost
 # lines of its object in callgrind's output; what a call costs inclusively stands behind "calls=".
 instructions() {
     HAKMEM_SHARD=single HAKMEM_FRONT=thread HAKMEM_PROFILE=$2 LD_PRELOAD=$library \

@@ -2,7 +2,7 @@
 /*
  * described.h - a topology as text, with the shards that each mode cuts from it and whom they ask;
  * and the comparison of that text with tests/topologies/NAME.expect. With HAKMEM_TEST_RECORD=1 the
- * .expect files are written anew, for review.
+ * .expect files are written again, for review.
  *
  * For the main thread. Uses the C library freely: the code under test is below malloc.
  */
@@ -23,7 +23,7 @@
 
 enum {
     DESCRIBED_BYTES = 64 * 1024,
-    DESCRIBED_SHARDS = 16 /* of more than so many only some tell whom they ask */
+    DESCRIBED_SHARDS = 16 /* of more than this many only some tell whom they ask */
 };
 
 static inline void described_put_topology(struct hak_writer *out,

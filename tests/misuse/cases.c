@@ -81,7 +81,7 @@ static void in_thread(void (*run)(void *))
 
 /* ---- freed twice ------------------------------------------------------------------------------- */
 
-/* With so many others freed between. */
+/* With this many others freed between. */
 static void twice(size_t size, unsigned between)
 {
     void *object = get(size);
@@ -93,7 +93,7 @@ static void twice(size_t size, unsigned between)
     put(object);
 }
 
-/* With so many allocations of another size between. */
+/* With this many allocations of another size between. */
 static void twice_after_others(size_t size, unsigned others)
 {
     void *object = get(size);

@@ -5,7 +5,7 @@
  *   storm [--threads N] [--seconds N] [--budget MIB] [--seed N] [--front cpu|thread]
  *         [--signals HZ] [--reshard N] [--move yes] [--trim HZ] [--refresh HZ] [--recut yes]
  *
- *     mover      binds one worker after another to a CPU drawn anew   --move
+ *     mover      binds one worker after another to a CPU chosen each time --move
  *     pulse      a real-time signal to one worker after another       --signals
  *     cutter     hakmem_reshard, from mode to mode, N times           --reshard
  *     trimmer    hakmem_trim, which empties CPU fronts under load     --trim

@@ -271,7 +271,7 @@ static void flushes(void)
         hak_audit_flush(&audit);
         EXPECT_EQ(read_log(), audit.written);
     }
-    memset(&audit, 0, sizeof audit); /* the next run begins anew */
+    memset(&audit, 0, sizeof audit); /* the next run starts again */
     EXPECT_EQ(hak_audit_open(&audit, path, &settings), 0);
     read_log();
     EXPECT_EQ(count_lines(text), 1);

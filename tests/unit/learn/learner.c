@@ -162,7 +162,7 @@ static void never_too_many(void)
         begun += (unsigned)give(i, i % HAK_LEARN_BUCKETS, HAK_ARM_KEEP, start_ns + i);
         EXPECT_LE(learner.open, HAK_LEARN_SAMPLES);
         EXPECT_EQ(learner.open, begun);
-        if (i % 1000 == 0) /* gives are counted anew after each tick */
+        if (i % 1000 == 0) /* gives are counted again after each tick */
             hak_learner_tick(&learner, &settings, 64 * MIB, start_ns + i);
     }
     for (unsigned i = 0; i < 20000; i++)

@@ -324,7 +324,7 @@ static void retention_grows(void)
         EXPECT_EQ(tick(&one, 100, 100, 32), first);
 }
 
-/* There is too much: so many MiB were handed out again, and the lowest level was that low. */
+/* There is too much: this many MiB were handed out again, and the lowest level was that low. */
 static int excess(struct world *world, unsigned reused, unsigned least)
 {
     hak_learner_saw(&world->learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, reused * 256, 0);
