@@ -128,9 +128,9 @@ HAKMEM_API void hakmem_stats_print(int fd, enum hakmem_format format);
  * handler; allocates nothing. Since 0.1. */
 HAKMEM_API int hakmem_profile_dump(int fd);
 
-/* Builds the shards of the running process anew; `mode` is a value of HAKMEM_SHARD. Objects keep
- * their addresses and stay valid; the other shards take over what is freed of shards that serve no
- * CPU any more. Threads switch at their next refill; fronts stay per thread or per CPU. 0, or -1
+/* Builds other shards for the running process; `mode` is a value of HAKMEM_SHARD. Objects keep
+ * their addresses and stay valid. If a shard serves no CPU any more, another one takes over its
+ * freed objects. Threads switch at their next refill; fronts stay per thread or per CPU. 0, or -1
  * with errno: EINVAL (not a mode), ENOMEM (nothing has changed). Any thread; opens files of /sys,
  * may take milliseconds. Since 0.1. */
 HAKMEM_API int hakmem_reshard(const char *mode);

@@ -305,7 +305,7 @@ int qemu_plugin_install(uint64_t id, const void *machine, int count, char **argu
     cores_count = (int)parameters[PARAMETER_cores];
     if (cores_count < 1 || cores_count > CORES_MAX || parameters[PARAMETER_use] > cores_count ||
         parameters[PARAMETER_l3] < 1 || parameters[PARAMETER_node] < parameters[PARAMETER_l3])
-        fail("a machine has 1 to 128 cores, at most this many in use, and an L3 is part of a node");
+        fail("a machine has 1 to 128 cores, at most as many in use, and an L3 is part of a node");
     lines_begin();
     qemu_plugin_register_vcpu_init_cb(id, on_thread);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
