@@ -16,6 +16,7 @@
 #include "api/malloc_slow.h"
 #include "api/misuse.h"
 #include "api/own_objects.h"
+#include "api/profiler.h"
 #include "api/quick.h"
 #include "api/wake.h"
 #include "hakmem.h"
@@ -142,7 +143,9 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
         if (resized != NULL)
             return resized;
     }
-    if (hak_fits(usable, size))
+    size_t usual =
+        hak_unlikely(hak_profiler_is_on()) ? hak_profiler_usual_size(object, usable) : usable;
+    if (hak_fits(usual, size))
         return object;
     void *moved = move(object, usable, size);
     /* Memory that was given back meanwhile may let the object grow in place. */

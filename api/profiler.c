@@ -232,6 +232,16 @@ bool hak_profiler_note_free(const void *object)
     return freed != HAK_PROFILE_OF_HEAP;
 }
 
+size_t hak_profiler_usual_size(const void *object, size_t usable)
+{
+    if (usable > HAK_MID_MAX || !hak_profile_may_hold(object))
+        return usable;
+    lock();
+    size_t size = are_ours() ? hak_profile_small_size(object) : 0;
+    unlock();
+    return size != 0 && size < usable ? size : usable;
+}
+
 uint32_t hak_profiler_take(const void *object)
 {
     lock();

@@ -135,9 +135,14 @@ struct live {
     uint64_t objects; /* what it added to its row, 0: it rests; */
     uint64_t bytes;
     uint16_t row;
-    uint16_t home; /* the shard whose next sample may have its memory, 0: none */
-    uint32_t next; /* in its bucket, or among the unused */
+    uint16_t home;       /* the shard whose next sample may have its memory, 0: none */
+    uint32_t next : 18;  /* in its bucket, or among the unused */
+    uint32_t units : 12; /* of 16 bytes, 0: more than fit */
 };
+
+enum { UNIT = 16, UNITS_MOST = (1 << 12) - 1 };
+
+_Static_assert(HAK_PROFILE_SAMPLES <= 1 << 18, "an entry's number fits its field");
 
 _Static_assert(HAK_PROFILE_ROWS <= UINT16_MAX + 1, "a row's number fits its field");
 
@@ -230,6 +235,7 @@ static void fill(struct live *live, struct hak_profile *profile, struct hak_prof
     live->objects = (uint64_t)(sample->scale * HAK_PROFILE_FRACTION + 0.5);
     live->bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5);
     live->row = (uint16_t)(row - profile->rows);
+    live->units = sample->size / UNIT <= UNITS_MOST ? (uint32_t)(sample->size / UNIT) : 0;
     live->home = sample->may_rest ? (uint16_t)sample->shard : 0;
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
@@ -276,18 +282,47 @@ bool hak_profile_may_hold(const void *object)
     return __atomic_load_n(bucket_of(object), __ATOMIC_RELAXED) != 0; /* relaxed: as stored */
 }
 
+/* The entry of an object, 0: none. */
+static uint32_t find(const void *object)
+{
+    uint32_t entry = tables.buckets != NULL ? *bucket_of(object) : 0;
+    while (entry != 0 && tables.live[entry].object != object)
+        entry = tables.live[entry].next;
+    return entry;
+}
+
+/* Takes an entry out of its bucket; false: it is in none. */
+static bool unlink_entry(uint32_t entry)
+{
+    const struct live *live = &tables.live[entry];
+    uint32_t *bucket = bucket_of(live->object);
+    uint32_t before = *bucket;
+    if (before == entry) {
+        __atomic_store_n(bucket, live->next, __ATOMIC_RELAXED); /* relaxed: as in put */
+        return true;
+    }
+    while (before != 0 && tables.live[before].next != entry)
+        before = tables.live[before].next;
+    if (before == 0)
+        return false;
+    tables.live[before].next = live->next;
+    return true;
+}
+
+size_t hak_profile_small_size(const void *object)
+{
+    uint32_t entry = find(object);
+    return entry != 0 && tables.live[entry].objects != 0 ? tables.live[entry].units * UNIT : 0;
+}
+
 uint32_t hak_profile_take(const void *object)
 {
     if (tables.buckets == NULL)
         return 0;
-    uint32_t *link = bucket_of(object);
-    while (*link != 0 && tables.live[*link].object != object)
-        link = &tables.live[*link].next;
-    uint32_t entry = *link;
+    uint32_t entry = find(object);
     if (entry == 0 || tables.live[entry].objects == 0)
         return 0;
-    /* relaxed: as in hak_profile_add */
-    __atomic_store_n(link, tables.live[entry].next, __ATOMIC_RELAXED);
+    unlink_entry(entry);
     return entry;
 }
 
@@ -316,23 +351,10 @@ void hak_profile_drop_heap(struct hak_profile *profile, unsigned heap)
         const struct live *live = &tables.live[entry];
         if (live->object == NULL || live->objects == 0 || profile->rows[live->row].heap != heap)
             continue;
-        uint32_t *link = bucket_of(live->object);
-        while (*link != 0 && *link != entry)
-            link = &tables.live[*link].next;
-        if (*link == 0)
-            continue; /* taken out: a thread is about to drop it */
-        __atomic_store_n(link, live->next, __ATOMIC_RELAXED); /* relaxed: as in put */
-        hak_profile_drop(profile, entry);
+        /* What is taken out a thread is about to drop. */
+        if (unlink_entry(entry))
+            hak_profile_drop(profile, entry);
     }
-}
-
-/* The entry of an object, 0: none. */
-static uint32_t find(const void *object)
-{
-    uint32_t entry = tables.buckets != NULL ? *bucket_of(object) : 0;
-    while (entry != 0 && tables.live[entry].object != object)
-        entry = tables.live[entry].next;
-    return entry;
 }
 
 enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const void *object)

@@ -135,17 +135,48 @@ __attribute__((noinline)) void at_places(int turns)
     }
 }
 
+enum { STEP = 208, STEPS_MOST = 3328 };
+
+/* Each grows in small steps, as the nodes of a list that is pushed to; half of them stay. */
+__attribute__((noinline)) void in_small_steps(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        char *text = NULL;
+        for (size_t size = STEP; size <= STEPS_MOST; size += STEP)
+            text = realloc(text, size);
+        if (i % 2 == 0)
+            keep(text);
+        else
+            free(text);
+    }
+}
+
+/* An object moves when its class is too small. */
+static void print_small_steps(int turns)
+{
+    size_t held = 0;
+    printf("in_small_steps ");
+    for (size_t size = STEP; size <= STEPS_MOST; size += STEP)
+        if (size > held) {
+            printf("%s%zu*%d", held != 0 ? "+" : "", hakmem_good_size(size), turns);
+            held = hakmem_good_size(size);
+        }
+    printf(" %zu*%d\n", held, turns / 2);
+}
+
 /* That need the library. */
 static void work_with_hakmem(void)
 {
-    enum { NAMES = 20000, HEAPS = 20000, PLACES = 20000 };
+    enum { NAMES = 20000, HEAPS = 20000, PLACES = 20000, STEPS = 5000 };
     if (hakmem_heap_create == NULL)
         return;
     by_other_names(NAMES);
     of_own_heaps(HEAPS);
     at_places(PLACES);
+    in_small_steps(STEPS);
     printf("by_other_names 192*%d+160*%d+16*%d 192*%d\n", 3 * NAMES, NAMES, NAMES, NAMES / 2);
     printf("of_own_heaps 208*%d+100000*1 208*%d\n", 2 * HEAPS, HEAPS / 2);
+    print_small_steps(STEPS);
     printf("at_places 208*%d+100000*%d\n", 2 * PLACES, (PLACES + 63) / 64);
 }
 
