@@ -267,17 +267,16 @@ enum hakmem_heap_sharding {
 /* On which nodes memory lies. If the kernel does not let memory be bound (hakmem_mode() tells), or
  * there is one node, it lies where it is touched first. */
 enum hakmem_heap_placement {
-    HAKMEM_HEAP_LOCAL,      /* each shard on its CPUs' node, by the rules of HAKMEM_BIND; the
-                                  only shard of HAKMEM_HEAP_ONE where it is touched first */
-    HAKMEM_HEAP_PREFER,     /* on `nodes`, the shard's own first if it is one of them; if they
-                                  are full, elsewhere */
-    HAKMEM_HEAP_BIND,       /* on `nodes` only: ENOMEM if they are full. Memory is present from
-                                  when it is mapped, and stays until the heap is purged */
-    HAKMEM_HEAP_INTERLEAVE, /* page by page over `nodes`, 0: over all that have
-                                  memory and CPUs */
+    HAKMEM_HEAP_LOCAL,      /* each shard on its CPUs' node, by the rules of HAKMEM_BIND; the only
+                               shard of HAKMEM_HEAP_ONE where it is touched first */
+    HAKMEM_HEAP_PREFER,     /* on `nodes`, the shard's own first if it is one of them; if they are
+                               full, elsewhere */
+    HAKMEM_HEAP_BIND,       /* on `nodes` only: ENOMEM if they are full. Memory is present from when
+                               it is mapped, and stays until the heap is purged */
+    HAKMEM_HEAP_INTERLEAVE, /* page by page over `nodes`, 0: over all that have memory and CPUs */
     HAKMEM_HEAP_WEIGHTED    /* the same by the weights that the administrator has set in
-                                  /sys/kernel/mm/mempolicy/weighted_interleave; before Linux 6.9
-                                  as HAKMEM_HEAP_INTERLEAVE */
+                               /sys/kernel/mm/mempolicy/weighted_interleave; before Linux 6.9 as
+                               HAKMEM_HEAP_INTERLEAVE */
 };
 
 enum hakmem_heap_pages {
@@ -312,10 +311,10 @@ struct hakmem_heap_options {
     enum hakmem_heap_pages pages;
     unsigned flags;    /* HAKMEM_HEAP_NO_DUMP, HAKMEM_HEAP_POPULATE, HAKMEM_HEAP_FRONTS */
     uint64_t nodes;    /* bit n: node n by the kernel's id, for `placement` */
-    size_t limit;      /* bytes that the heap may map, in units of 2 MiB; what
-                                                would exceed it is ENOMEM. 0: no limit */
-    size_t soft_limit; /* mapped bytes from which soft_limit_reached is
-                                                called, once until there are fewer. 0: never */
+    size_t limit;      /* bytes that the heap may map, in units of 2 MiB; what would exceed it is
+                          ENOMEM. 0: no limit */
+    size_t soft_limit; /* mapped bytes from which soft_limit_reached is called, once until there are
+                          fewer. 0: never */
     /* Called by the thread whose call reached the limit, at the end of that call, outside all
      * locks: it may call any function, also on this heap, but not destroy it. */
     void (*soft_limit_reached)(struct hakmem_heap *heap, size_t mapped, void *argument);

@@ -8,7 +8,7 @@
  * systems", ECRTS 2004). There are two sets of bins. One is for runs with dirty pages: last in,
  * first out, and always searched before clean memory, since a clean page costs a fault and makes
  * the process larger. Dirty runs are also linked by the time of freeing: the oldest are purged when
- * there are too many dirty pages, or when so many were not needed for a time.
+ * there are too many dirty pages, or when some were not needed for a time.
  *
  * A freed run is merged with free neighbours at once. Each unit has its own dirty bit, so merging a
  * dirty run with a clean one loses nothing, and calloc clears only what it must.
