@@ -322,18 +322,44 @@ static void write_to_stderr(void *opaque, const char *text)
     }
 }
 
-/* A text as JSON wants it: quoted, with escapes. What does not fit is cut. */
+/* Bytes of the character of UTF-8 that the text, not empty, begins with; 0: it begins with none.
+ * Overlong forms, surrogates and what lies above U+10FFFF are none. */
+static size_t utf8_length(const char *text)
+{
+    const unsigned char *byte = (const unsigned char *)text;
+    size_t length = byte[0] < 0x80    ? 1
+                    : byte[0] < 0xc2  ? 0
+                    : byte[0] < 0xe0  ? 2
+                    : byte[0] < 0xf0  ? 3
+                    : byte[0] <= 0xf4 ? 4
+                                      : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((byte[i] & 0xc0) != 0x80)
+            return 0;
+    bool is_out = (byte[0] == 0xe0 && byte[1] < 0xa0) || (byte[0] == 0xed && byte[1] >= 0xa0) ||
+                  (byte[0] == 0xf0 && byte[1] < 0x90) || (byte[0] == 0xf4 && byte[1] >= 0x90);
+    return is_out ? 0 : length;
+}
+
+/* A text as JSON wants it: quoted, with escapes; a byte that is not UTF-8 becomes U+FFFD. What does
+ * not fit is cut. */
 static void put_json_text(char *buffer, size_t size, const char *text)
 {
     enum { ESCAPED = 6 }; /* bytes of the longest */
     size_t length = 0;
     buffer[length++] = '"';
-    for (; *text != '\0' && length + ESCAPED + sizeof "\"" <= size; text++) {
+    while (*text != '\0' && length + ESCAPED + sizeof "\"" <= size) {
         unsigned char byte = (unsigned char)*text;
-        if (byte < ' ' || byte == '"' || byte == '\\')
-            length += (size_t)snprintf(buffer + length, size - length, "\\u%04x", byte);
-        else
-            buffer[length++] = *text;
+        size_t bytes = utf8_length(text);
+        if (bytes == 0 || byte < ' ' || byte == '"' || byte == '\\') {
+            length += (size_t)snprintf(buffer + length, size - length, "\\u%04x",
+                                       bytes == 0 ? 0xfffdu : byte);
+            text++;
+            continue;
+        }
+        memcpy(buffer + length, text, bytes);
+        length += bytes;
+        text += bytes;
     }
     buffer[length++] = '"';
     buffer[length] = '\0';

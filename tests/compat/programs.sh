@@ -64,6 +64,12 @@ env MALLOC_CONF='prof_prefix:a"b\c' ./tests/compat/ask '' J >"$work/out" 2>"$wor
 told '"opt.prof_prefix":"a\\u0022b\\u005cc"'
 report $? "a text is escaped in JSON"
 
+# e with an accent stays; a byte alone, half of a surrogate and a cut character do not.
+env MALLOC_CONF="$(printf 'prof_prefix:\303\251\377\355\240\303')" ./tests/compat/ask '' J \
+    >"$work/out" 2>"$work/err"
+told "$(printf '"opt.prof_prefix":"\303\251')"'\\ufffd\\ufffd\\ufffd\\ufffd"'
+report $? "JSON is UTF-8, whatever the text is"
+
 env MALLOC_CONF=prof:true,lg_prof_sample:12 ./tests/compat/ask "$work/profile" >"$work/out" \
     2>"$work/err" && told '^prof.dump=0$' && told '^prof.active: true$' && silent &&
     head -n 1 "$work/profile" | grep -q '^heap profile:'
