@@ -26,12 +26,10 @@
 #include "api/threads.h"
 #include "api/wake.h"
 #include "hakmem.h"
-#include "heap/figures.h"
 #include "heap/heap.h"
 #include "heap/own_heap.h"
 #include "os/bits.h"
 #include "os/section.h"
-#include "tiers/meta.h"
 #include "topology/bind.h"
 
 enum {
@@ -49,19 +47,9 @@ static void *refuse(int error)
     return NULL;
 }
 
-static struct hak_own_heap *inner(struct hakmem_heap *heap)
-{
-    return (struct hak_own_heap *)heap;
-}
-
 static struct hakmem_heap *outer(struct hak_own_heap *heap)
 {
     return (struct hakmem_heap *)heap;
-}
-
-static bool is_live(struct hakmem_heap *heap)
-{
-    return heap != NULL && hak_own_heap_is_live(inner(heap));
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -171,7 +159,7 @@ static struct hak_terms terms_of(const struct hakmem_heap_options *options)
 
 /* A heap learns nothing, and keeps unused what the default heap may keep; with pages made present
  * for good it keeps all. */
-static struct hak_settings policy_of(const struct hakmem_heap_options *options, unsigned shards)
+static struct hak_settings settings_of(const struct hakmem_heap_options *options, unsigned shards)
 {
     enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
     struct hak_settings settings = *hak_heap_default()->settings;
@@ -264,7 +252,7 @@ static struct hak_own_heap *make(const struct hakmem_heap_options *options)
     if (mode != HAK_DOMAIN_SINGLE && (domains = domains_for(mode)) == NULL)
         return NULL;
     struct hak_terms terms = terms_of(options);
-    struct hak_settings settings = policy_of(options, domains != NULL ? domains->shards : 1);
+    struct hak_settings settings = settings_of(options, domains != NULL ? domains->shards : 1);
     bool has_fronts =
         (options->flags & HAKMEM_HEAP_FRONTS) != 0 && hak_thread_heap_fronts_are_possible();
     if (!hak_section_enter_late())
@@ -295,8 +283,9 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_create(const struct hakmem_heap_optio
 
 HAK_PUBLIC int hakmem_heap_destroy(struct hakmem_heap *heap)
 {
-    unsigned number = heap != NULL ? inner(heap)->number : 0;
-    enum hak_own_end end = heap != NULL ? hak_own_heap_end(inner(heap)) : HAK_OWN_NOT_LIVE;
+    unsigned number = heap != NULL ? hak_heaps_inner(heap)->number : 0;
+    enum hak_own_end end =
+        heap != NULL ? hak_own_heap_end(hak_heaps_inner(heap)) : HAK_OWN_NOT_LIVE;
     if (end == HAK_OWN_ENDED) {
         if (hak_unlikely(hak_profiler_is_on()))
             hak_profiler_forget_heap(number);
@@ -320,11 +309,6 @@ static bool take_once(struct hak_own_heap *heap, const struct hak_own_request *r
     return true;
 }
 
-static uint64_t refusals(struct hak_own_heap *heap)
-{
-    return __atomic_load_n(&heap->terms.refused, __ATOMIC_RELAXED); /* relaxed: a figure */
-}
-
 /* Where the kernel refused, and not the limit, others give back what they do not use. Where the
  * limit refused, another thread may be mapping, or giving back, what this one would have used. What
  * the thread's own front has serves other sizes, too. */
@@ -336,11 +320,11 @@ static HAK_COLD void *take_again(struct hak_own_heap *heap, const struct hak_own
     unsigned attempts = 0;
     hak_thread_flush_heap_fronts(heap);
     while (hak_own_heap_is_live(heap)) {
-        uint64_t refused = refusals(heap);
+        uint64_t refused = hak_terms_refused(&heap->terms);
         struct hak_own_mark mark = hak_own_heap_mark(heap);
         if (!take_once(heap, request, must_tell, &object) || object != NULL)
             break;
-        bool is_limit = refusals(heap) != refused;
+        bool is_limit = hak_terms_refused(&heap->terms) != refused;
         if (is_limit ? ++attempts == ATTEMPTS || !hak_own_heap_was_busy(heap, &mark)
                      : !hak_give_back(&call))
             break;
@@ -379,7 +363,7 @@ static HAK_COLD void profile_taken(const struct hak_own_heap *own,
 
 static void *take(struct hakmem_heap *heap, const struct hak_own_request *request)
 {
-    struct hak_own_heap *own = inner(heap);
+    struct hak_own_heap *own = hak_heaps_inner(heap);
     bool must_tell = false;
     void *object;
     bool has_entered = take_once(own, request, &must_tell, &object);
@@ -396,14 +380,14 @@ static void *take(struct hakmem_heap *heap, const struct hak_own_request *reques
 
 static void *take_size(struct hakmem_heap *heap, size_t size, enum hak_zero zero)
 {
-    if (hak_unlikely(!is_live(heap)))
+    if (hak_unlikely(!hak_heaps_is_live(heap)))
         return refuse(EINVAL);
     if (hak_unlikely(size > PTRDIFF_MAX))
         return refuse(ENOMEM);
     unsigned class_id = size <= HAK_MID_MAX ? hak_size_class_known(size) : HAK_CLASS_NONE;
     bool is_tiny = class_id != HAK_CLASS_NONE && class_id <= HAK_CLASS_TINY_LAST;
-    const struct hak_own_request request = {size, 1, class_id, zero,
-                                            is_tiny ? hak_thread_heap_front(inner(heap)) : NULL};
+    const struct hak_own_request request = {
+        size, 1, class_id, zero, is_tiny ? hak_thread_heap_front(hak_heaps_inner(heap)) : NULL};
     void *object = take(heap, &request);
     hak_misuse_tell();
     return object;
@@ -411,8 +395,9 @@ static void *take_size(struct hakmem_heap *heap, size_t size, enum hak_zero zero
 
 HAK_PUBLIC void *hakmem_heap_malloc(struct hakmem_heap *heap, size_t size)
 {
-    void *object =
-        size <= HAK_TINY_MAX ? hak_own_quick_take(hak_thread_seat, inner(heap), size) : NULL;
+    void *object = size <= HAK_TINY_MAX
+                       ? hak_own_quick_take(hak_thread_seat, hak_heaps_inner(heap), size)
+                       : NULL;
     return hak_likely(object != NULL) ? object : take_size(heap, size, HAK_ZERO_NO);
 }
 
@@ -423,7 +408,7 @@ HAK_PUBLIC void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size
         return refuse(ENOMEM);
     void *object = NULL;
     if (total <= HAK_TINY_MAX)
-        object = hak_own_quick_take(hak_thread_seat, inner(heap), total);
+        object = hak_own_quick_take(hak_thread_seat, hak_heaps_inner(heap), total);
     if (object == NULL)
         object = take_size(heap, total, HAK_ZERO_YES);
     if (object != NULL && total <= HAK_MID_MAX)
@@ -433,7 +418,7 @@ HAK_PUBLIC void *hakmem_heap_calloc(struct hakmem_heap *heap, size_t count, size
 
 HAK_PUBLIC void *hakmem_heap_aligned_alloc(struct hakmem_heap *heap, size_t alignment, size_t size)
 {
-    if (hak_unlikely(!is_live(heap) || !hak_is_power_of_two(alignment)))
+    if (hak_unlikely(!hak_heaps_is_live(heap) || !hak_is_power_of_two(alignment)))
         return refuse(EINVAL);
     if (hak_unlikely(alignment > PTRDIFF_MAX || size > PTRDIFF_MAX - alignment))
         return refuse(ENOMEM);
@@ -450,7 +435,7 @@ static HAK_COLD void free_slow(struct hakmem_heap *heap, void *object)
 {
     if (object == NULL)
         return;
-    enum hak_own_object what = hak_owned_give(inner(heap), object);
+    enum hak_own_object what = hak_owned_give(hak_heaps_inner(heap), object);
     hak_misuse_tell();
     if (hak_likely(what == HAK_OWN_LIVE))
         return;
@@ -553,76 +538,17 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_of(const void *object)
     return refuse(hak_usable_size(object) != 0 ? ENOENT : EINVAL);
 }
 
-static void tell(const struct hakmem_heap_stats *told, struct hakmem_heap_stats *stats, size_t size)
-{
-    memcpy(stats, told, size < sizeof *told ? size : sizeof *told);
-}
-
-static int default_heap_stats(struct hakmem_heap_stats *stats, size_t size)
-{
-    struct hak_heap_totals totals;
-    hak_start();
-    if (!hak_section_enter_late()) {
-        errno = EINVAL;
-        return -1;
-    }
-    hak_heap_totals(hak_heap_default(), &totals);
-    hak_section_leave();
-    struct hakmem_heap_stats told = {
-        .mapped = totals.mapped,
-        .used = totals.in_use_small + totals.in_use_large + totals.in_use_whales,
-        .used_small = totals.in_use_small,
-        .slabs = totals.in_use_slabs,
-        .cached = totals.cached,
-        .shards = hakmem_shard_count(),
-        .metadata = hak_meta_bytes(),
-        .holes = totals.holes,
-    };
-    tell(&told, stats, size);
-    return 0;
-}
-
-HAK_PUBLIC int hakmem_heap_stats(struct hakmem_heap *heap, struct hakmem_heap_stats *stats,
-                                 size_t size)
-{
-    if (heap == NULL)
-        return default_heap_stats(stats, size);
-    if (!is_live(heap) || !hak_owned_enter()) {
-        errno = EINVAL;
-        return -1;
-    }
-    struct hak_own_heap *own = inner(heap);
-    struct hak_own_bytes bytes = hak_own_heap_bytes(own);
-    hak_section_leave();
-    struct hakmem_heap_stats told = {
-        .mapped = hak_terms_mapped(&own->terms),
-        .peak = __atomic_load_n(&own->terms.peak, __ATOMIC_RELAXED), /* relaxed: a figure */
-        .used = bytes.small + bytes.runs + bytes.alone,
-        .used_small = bytes.small,
-        .slabs = bytes.slabs,
-        .cached = bytes.cached,
-        .limit = own->terms.limit,
-        .soft_limit = own->terms.soft_limit,
-        .refused = refusals(own),
-        .shards = own->count,
-        .holes = bytes.holes,
-        .fronts = bytes.fronts,
-    };
-    tell(&told, stats, size);
-    return 0;
-}
-
 HAK_PUBLIC size_t hakmem_heap_purge(struct hakmem_heap *heap)
 {
     size_t bytes = 0;
-    if (!is_live(heap)) {
+    if (!hak_heaps_is_live(heap)) {
         errno = EINVAL;
         return 0;
     }
-    hak_thread_flush_heap_fronts(inner(heap));
+    hak_thread_flush_heap_fronts(hak_heaps_inner(heap));
     /* A section for each shard: a fork waits for one only. */
-    for (unsigned index = 0; index < inner(heap)->count && hak_owned_enter(); index++) {
-        bytes += hak_own_heap_purge_shard(inner(heap), index);
+    for (unsigned index = 0; index < hak_heaps_inner(heap)->count && hak_owned_enter(); index++) {
+        bytes += hak_own_heap_purge_shard(hak_heaps_inner(heap), index);
         hak_section_leave();
     }
     return bytes;

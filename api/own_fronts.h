@@ -13,8 +13,8 @@
 extern HAK_HIDDEN HAK_TLS struct hak_own_seat *hak_thread_seat;
 
 /* Whether heaps may have fronts: all threads can be kept out of them, and given them back; and no
- * call must be checked or counted for a profile, which the fronts would serve first. Called before a
- * heap with fronts is made. */
+ * call must be checked or counted for a profile, which the fronts would serve first. Called before
+ * a heap with fronts is made. */
 bool hak_thread_heap_fronts_are_possible(void);
 
 /* The thread's front of a heap that may have any, made now if necessary; it is the next one that

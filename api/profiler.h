@@ -122,8 +122,8 @@ static inline bool hak_profiler_wants(size_t size)
            hak_profiler_reached(&hak_profiler_left, size);
 }
 
-/* Usable bytes as they would be if the object had not been sampled: it is to move when others of its
- * size do, or samples of objects that grow would stay while theirs go. */
+/* Usable bytes as they would be if the object had not been sampled: it is to move when others of
+ * its size do, or samples of objects that grow would stay while theirs go. */
 HAK_COLD size_t hak_profiler_usual_size(const void *object, size_t usable);
 
 static inline bool hak_profiler_keeps(const void *object)

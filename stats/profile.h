@@ -117,8 +117,8 @@ enum hak_profile_freed {
 /* The object is freed. Under the caller's lock, as the following. */
 enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const void *object);
 
-/* The size that a small object was sampled with; 0: it was not, or is larger than 64 KiB. Its memory
- * may have room for more. */
+/* The size that a small object was sampled with; 0: it was not, or is larger than 64 KiB. Its
+ * memory may have room for more. */
 size_t hak_profile_small_size(const void *object);
 
 /* Removes a sample from those that can be found, while its object may move; 0: it was not sampled,

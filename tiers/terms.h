@@ -55,6 +55,12 @@ static inline size_t hak_terms_mapped(const struct hak_terms *terms)
     return __atomic_load_n(&terms->mapped, __ATOMIC_RELAXED); /* relaxed: a figure */
 }
 
+/* Mappings that the limit refused, a moment ago. */
+static inline uint64_t hak_terms_refused(const struct hak_terms *terms)
+{
+    return __atomic_load_n(&terms->refused, __ATOMIC_RELAXED); /* relaxed: a figure */
+}
+
 /* Whether the soft limit is exceeded and no caller was told, a moment ago. relaxed: a hint */
 static inline bool hak_terms_seem_exceeded(const struct hak_terms *terms)
 {

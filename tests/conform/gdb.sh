@@ -88,7 +88,7 @@ report $? "hakmem of ADDRESS"
 name="hakmem of ADDRESS in a core dump"
 debug "break stop_here" run "print held->live" "generate-core-file $work/core"
 if [ -s "$work/core" ]; then
-    address=$(sed -n 's/^\$1 = .*\(0x[0-9a-f]*\).*/\1/p' "$work/out")
+    address=$(sed -n 's/^[$]1 = .*\(0x[0-9a-f]*\).*/\1/p' "$work/out")
     timeout 120 gdb -q -batch -nx -iex "set auto-load off" -iex "set debuginfod enabled off" \
         -ex "source $source/tools/hakmem-gdb.py" -ex "hakmem of $address + 5" -ex "hakmem heap" \
         "$program" "$work/core" </dev/null >"$work/out" 2>&1
