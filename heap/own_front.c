@@ -16,11 +16,11 @@ static struct {
     struct hak_own_thread *unused_threads;
     uint32_t count; /* of fronts in use */
     uint32_t forks; /* between the first process and this one */
-} fronts;
+} own_fronts;
 
 /* What seat.heap is where no heap is: no heap has its address, and it is not NULL, which a program
  * may pass. */
-#define NO_HEAP ((const struct hak_own_heap *)(const void *)&fronts)
+#define NO_HEAP ((const struct hak_own_heap *)(const void *)&own_fronts)
 
 /* They know no address, so a free looks into the page map. */
 struct hak_own_seat hak_own_nobody[HAK_OWN_FRONT_NOBODIES] = {
@@ -58,11 +58,11 @@ static void build_seat(struct hak_own_seat *seat, struct hak_own_thread *thread)
 
 struct hak_own_thread *hak_own_thread_make(void)
 {
-    hak_lock_acquire(&fronts.lock);
-    struct hak_own_thread *thread = fronts.unused_threads;
+    hak_lock_acquire(&own_fronts.lock);
+    struct hak_own_thread *thread = own_fronts.unused_threads;
     if (thread != NULL)
-        fronts.unused_threads = thread->next;
-    hak_lock_release(&fronts.lock);
+        own_fronts.unused_threads = thread->next;
+    hak_lock_release(&own_fronts.lock);
     if (thread == NULL)
         thread = hak_meta_alloc(sizeof *thread, HAK_CACHE_LINE);
     if (thread == NULL)
@@ -74,20 +74,20 @@ struct hak_own_thread *hak_own_thread_make(void)
 
 static struct hak_own_front *used_or_fresh(void)
 {
-    hak_lock_acquire(&fronts.lock);
-    struct hak_own_front *front = fronts.unused;
-    bool has_room = fronts.count < HAK_OWN_FRONTS_MAX;
-    fronts.count += has_room;
+    hak_lock_acquire(&own_fronts.lock);
+    struct hak_own_front *front = own_fronts.unused;
+    bool has_room = own_fronts.count < HAK_OWN_FRONTS_MAX;
+    own_fronts.count += has_room;
     if (has_room && front != NULL)
-        fronts.unused = front->next;
-    hak_lock_release(&fronts.lock);
+        own_fronts.unused = front->next;
+    hak_lock_release(&own_fronts.lock);
     if (!has_room || front != NULL)
         return has_room ? front : NULL;
     front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
     if (front == NULL) {
-        hak_lock_acquire(&fronts.lock);
-        fronts.count--;
-        hak_lock_release(&fronts.lock);
+        hak_lock_acquire(&own_fronts.lock);
+        own_fronts.count--;
+        hak_lock_release(&own_fronts.lock);
     }
     return front;
 }
@@ -134,8 +134,8 @@ static void join(struct hak_own_front *front, struct hak_own_shard *shard)
     serve(front, shard);
     front->wishes_seen =
         __atomic_load_n(&shard->fronts->wishes, __ATOMIC_RELAXED); /* relaxed: wishes */
-    hak_lock_acquire(&fronts.lock);
-    front->forks = fronts.forks;
+    hak_lock_acquire(&own_fronts.lock);
+    front->forks = own_fronts.forks;
     front->is_orphan = 0;
     front->previous = NULL;
     front->next = list->first;
@@ -144,7 +144,7 @@ static void join(struct hak_own_front *front, struct hak_own_shard *shard)
     list->first = front;
     front->list = list;
     __atomic_store_n(&front->heap, heap, __ATOMIC_RELAXED); /* relaxed: see the header */
-    hak_lock_release(&fronts.lock);
+    hak_lock_release(&own_fronts.lock);
     occupy(front, heap);
 }
 
@@ -166,9 +166,9 @@ static void take_out(struct hak_own_front *front)
 
 static void put_by(struct hak_own_front *front)
 {
-    front->next = fronts.unused;
-    fronts.unused = front;
-    fronts.count--;
+    front->next = own_fronts.unused;
+    own_fronts.unused = front;
+    own_fronts.count--;
 }
 
 /* relaxed: see has_no_thread */
@@ -181,7 +181,7 @@ static bool has_no_thread(const struct hak_own_front *front)
 {
     /* relaxed: its thread marks it without the lock while another forks */
     return __atomic_load_n(&front->is_orphan, __ATOMIC_RELAXED) != 0 ||
-           front->forks != fronts.forks;
+           front->forks != own_fronts.forks;
 }
 
 /* The program wrote to a freed object, so what lies below it is lost. */
@@ -250,18 +250,18 @@ static void end_front(struct hak_own_front *front)
     struct hak_own_shard *shard = enter_shard_of(front);
     if (shard != NULL) {
         empty(front, shard);
-        hak_lock_acquire(&fronts.lock);
+        hak_lock_acquire(&own_fronts.lock);
         take_out(front);
-        hak_lock_release(&fronts.lock);
+        hak_lock_release(&own_fronts.lock);
         hak_own_shard_leave(shard);
     }
     hak_inject();
-    hak_lock_acquire(&fronts.lock);
+    hak_lock_acquire(&own_fronts.lock);
     if (front->heap == NULL)
         put_by(front);
     else
         mark_orphan(front);
-    hak_lock_release(&fronts.lock);
+    hak_lock_release(&own_fronts.lock);
 }
 
 void hak_own_thread_end(struct hak_own_thread *thread)
@@ -269,10 +269,10 @@ void hak_own_thread_end(struct hak_own_thread *thread)
     for (unsigned slot = 0; slot < HAK_OWN_FRONT_SLOTS; slot++)
         if (thread->fronts[slot] != NULL)
             end_front(thread->fronts[slot]);
-    hak_lock_acquire(&fronts.lock);
-    thread->next = fronts.unused_threads;
-    fronts.unused_threads = thread;
-    hak_lock_release(&fronts.lock);
+    hak_lock_acquire(&own_fronts.lock);
+    thread->next = own_fronts.unused_threads;
+    own_fronts.unused_threads = thread;
+    hak_lock_release(&own_fronts.lock);
 }
 
 void hak_own_thread_leave(struct hak_own_thread *thread)
@@ -284,13 +284,13 @@ void hak_own_thread_leave(struct hak_own_thread *thread)
 
 static struct hak_own_front *take_orphan(struct hak_own_shard *shard)
 {
-    hak_lock_acquire(&fronts.lock);
+    hak_lock_acquire(&own_fronts.lock);
     struct hak_own_front *front = shard->fronts->first;
     while (front != NULL && !(front->shard == shard && has_no_thread(front)))
         front = front->next;
     if (front != NULL)
         take_out(front);
-    hak_lock_release(&fronts.lock);
+    hak_lock_release(&own_fronts.lock);
     return front;
 }
 
@@ -302,18 +302,18 @@ void hak_own_fronts_adopt(struct hak_own_shard *shard)
         return;
     while ((front = take_orphan(shard)) != NULL) {
         empty(front, shard);
-        hak_lock_acquire(&fronts.lock);
+        hak_lock_acquire(&own_fronts.lock);
         put_by(front);
-        hak_lock_release(&fronts.lock);
+        hak_lock_release(&own_fronts.lock);
     }
 }
 
 void hak_own_fronts_start_child(struct hak_own_thread *mine)
 {
-    fronts.forks++;
+    own_fronts.forks++;
     for (unsigned slot = 0; mine != NULL && slot < HAK_OWN_FRONT_SLOTS; slot++)
         if (mine->fronts[slot] != NULL)
-            mine->fronts[slot]->forks = fronts.forks;
+            mine->fronts[slot]->forks = own_fronts.forks;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -426,10 +426,10 @@ static size_t bytes_of(const struct hak_own_front *front)
 size_t hak_own_fronts_bytes(const struct hak_own_fronts *list)
 {
     size_t bytes = 0;
-    hak_lock_acquire(&fronts.lock);
+    hak_lock_acquire(&own_fronts.lock);
     for (const struct hak_own_front *front = list->first; front != NULL; front = front->next)
         bytes += bytes_of(front);
-    hak_lock_release(&fronts.lock);
+    hak_lock_release(&own_fronts.lock);
     return bytes;
 }
 
@@ -459,7 +459,7 @@ bool hak_own_fronts_are_empty(const struct hak_own_fronts *list)
 {
     for (const struct hak_own_front *front = list->first; front != NULL; front = front->next)
         /* acquire: pairs with the release in hak_own_seat_leave */
-        if (front->forks == fronts.forks &&
+        if (front->forks == own_fronts.forks &&
             __atomic_load_n(&front->seat.inside, __ATOMIC_ACQUIRE) != 0)
             return false;
     return true;
@@ -467,7 +467,7 @@ bool hak_own_fronts_are_empty(const struct hak_own_fronts *list)
 
 void hak_own_fronts_end(struct hak_own_fronts *list)
 {
-    hak_lock_acquire(&fronts.lock);
+    hak_lock_acquire(&own_fronts.lock);
     while (list->first != NULL) {
         struct hak_own_front *front = list->first;
         bool is_left = has_no_thread(front);
@@ -475,5 +475,5 @@ void hak_own_fronts_end(struct hak_own_fronts *list)
         if (is_left)
             put_by(front);
     }
-    hak_lock_release(&fronts.lock);
+    hak_lock_release(&own_fronts.lock);
 }
