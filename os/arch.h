@@ -4,6 +4,8 @@
  *
  *   HAK_OS_ADDRESS_BITS              bits of the addresses that the kernel hands out unless the
  *                                    caller asks for higher ones
+ *   HAK_OS_CALL_PUSHES               1 if a call writes the return address just below the caller's
+ *                                    frame, so that a walk tells where it lies; else 0
  *   hak_syscall3, hak_syscall6       a system call without libc: a value or -errno
  *   hak_os_read_thread_word          the int at an offset from the thread pointer, loaded again
  *                                    each time (the kernel writes it)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-enum { HAK_OS_ADDRESS_BITS = 48 };
+enum { HAK_OS_ADDRESS_BITS = 48, HAK_OS_CALL_PUSHES = 0 };
 
 /* Number in x8, arguments in x0 to x5, result in x0. */
 static inline long hak_syscall6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-enum { HAK_OS_ADDRESS_BITS = 47 };
+enum { HAK_OS_ADDRESS_BITS = 47, HAK_OS_CALL_PUSHES = 1 };
 
 /* Number in rax, arguments in rdi rsi rdx r10 r8 r9; the instruction clobbers rcx and r11. */
 static inline long hak_syscall6(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,

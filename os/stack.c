@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <unwind.h>
 
+#include "os/arch.h"
 #include "os/known_stacks.h"
 
 enum { STEP_MOST = 16 * 1024 / sizeof(uint64_t) }; /* words, of a frame that is learned */
@@ -67,7 +68,9 @@ void hak_os_stack_prepare(void)
     dl_iterate_phdr(look_for_own, NULL);
     backtrace(frames, 2);
     find_unwinder();
-    hak_known_stacks_start();
+    /* Elsewhere nothing would ever be found in place, so each sample walks its stack. */
+    if (HAK_OS_CALL_PUSHES)
+        hak_known_stacks_start();
 }
 
 static bool is_own(uintptr_t address)
