@@ -160,9 +160,10 @@ static void put_lanes(struct hak_shard *shard, struct hak_sheet_shard *out)
         dirty + hak_pool_dirty_bytes(&shard->tiny) + hak_pool_dirty_bytes(&shard->mid);
 }
 
-/* Its lanes count runs themselves. */
-static void add_runs(struct hak_shard *shard, struct hak_snapshot *counters)
+/* What is counted elsewhere: runs by lanes, objects by class. */
+static void add_counted_elsewhere(struct hak_shard *shard, struct hak_snapshot *counters)
 {
+    counters->value[HAK_COUNTER_REFILL_OBJECTS] += hak_shard_refilled(shard);
     struct hak_large_counts runs = hak_lanes_counts(shard);
     counters->value[HAK_COUNTER_LARGE_TAKES] += runs.takes;
     counters->value[HAK_COUNTER_LARGE_GIVES] += runs.gives;
@@ -177,7 +178,7 @@ static void collect_shard(struct hak_heap *heap, struct hak_collect *collect, un
     put_place(hak_heap_map(heap), shard, out);
     out->counters = (struct hak_snapshot){{0}};
     hak_snapshot_add(&out->counters, &shard->counters);
-    add_runs(shard, &out->counters);
+    add_counted_elsewhere(shard, &out->counters);
     out->figures[HAK_FIGURE_MAPPED] = less(out->counters.value[HAK_COUNTER_BYTES_MAPPED],
                                            out->counters.value[HAK_COUNTER_BYTES_UNMAPPED]);
     put_classes(shard, collect->rows.objects + (size_t)id * HAK_CLASS_COUNT, out);

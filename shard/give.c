@@ -305,7 +305,6 @@ bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct
     count_flushed(shard, class_id, length);
     count_adopted(shard, class_id, chain);
     hak_count(&shard->counters, HAK_COUNTER_REFILL_FOREIGN, 1);
-    hak_count(&shard->counters, HAK_COUNTER_REFILL_OBJECTS, length);
     hak_count_objects(&shard->classes[class_id].refilled, length);
     return true;
 }

@@ -96,6 +96,16 @@ static inline void hak_shard_set_map(struct hak_shard *shard, const struct hak_s
     __atomic_store_n(&shard->map, map, __ATOMIC_RELEASE);
 }
 
+/* HAK_COUNTER_REFILL_OBJECTS, which is counted by class only: one atomic less for each refill. */
+static inline uint64_t hak_shard_refilled(const struct hak_shard *shard)
+{
+    uint64_t objects = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        /* relaxed: a figure */
+        objects += __atomic_load_n(&shard->classes[class_id].refilled, __ATOMIC_RELAXED);
+    return objects;
+}
+
 static inline int hak_shard_node(const struct hak_shard *shard)
 {
     return hak_region_source_node(&shard->source);

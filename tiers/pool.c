@@ -226,15 +226,11 @@ static void set_own(const struct hak_pool *pool, const void *base, unsigned clas
         hak_page_map_set_own_slab(base, pages, pool->source->home);
 }
 
-unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
-                             struct hak_chain *chain)
+/* Builds a slab at `base` and takes of it. Returns how many objects. */
+static unsigned take_of_new_slab(struct hak_pool *pool, unsigned class_id, char *base,
+                                 unsigned count, struct hak_chain *chain)
 {
     unsigned pages = hak_classes[class_id].slab_pages;
-    char *base = hak_pool_space_take(&pool->space, pages);
-    if (base == NULL)
-        base = take_pages_of_new_region(pool, pages);
-    if (base == NULL)
-        return 0;
     unsigned first = (unsigned)((uintptr_t)base >> HAK_PAGE_SHIFT) % HAK_REGION_PAGES;
     struct hak_slab *slab = &hak_region_of(base)->slabs[first];
     hak_slab_build(slab, base, class_id);
@@ -255,6 +251,23 @@ unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned 
         append_slab(bin, slab, degree_of(slab));
     hak_lock_release(&bin->lock);
     return part;
+}
+
+unsigned hak_pool_take_unused(struct hak_pool *pool, unsigned class_id, unsigned count,
+                              struct hak_chain *chain)
+{
+    char *base = hak_pool_space_take(&pool->space, hak_classes[class_id].slab_pages);
+    return base != NULL ? take_of_new_slab(pool, class_id, base, count, chain) : 0;
+}
+
+unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
+                             struct hak_chain *chain)
+{
+    unsigned pages = hak_classes[class_id].slab_pages;
+    char *base = hak_pool_space_take(&pool->space, pages);
+    if (base == NULL)
+        base = take_pages_of_new_region(pool, pages);
+    return base != NULL ? take_of_new_slab(pool, class_id, base, count, chain) : 0;
 }
 
 /* Puts a slab into its right list after objects came back; `before`: how many were free. */

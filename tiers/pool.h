@@ -125,6 +125,10 @@ static inline size_t hak_pool_hole_pages(const struct hak_pool *pool, unsigned c
 unsigned hak_pool_take_fresh(struct hak_pool *pool, unsigned class_id, unsigned count,
                              struct hak_chain *chain);
 
+/* The same, but maps nothing: 0 if no free pages of the pool are long enough. */
+unsigned hak_pool_take_unused(struct hak_pool *pool, unsigned class_id, unsigned count,
+                              struct hak_chain *chain);
+
 /* Takes back objects from the top of the chain *chain while they belong to this pool's shard, and
  * leaves the rest in *chain. It stops at what is no object (an interior pointer, or a second free)
  * and at a broken link; the caller reports these. Returns how many were taken. */

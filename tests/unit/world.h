@@ -91,6 +91,8 @@ static inline const struct hak_shard_map *world_by_turns(const char *shards)
 
 static inline uint64_t world_count(const struct hak_shard *shard, enum hak_counter counter)
 {
+    if (counter == HAK_COUNTER_REFILL_OBJECTS)
+        return hak_shard_refilled(shard);
     return hak_counter_read(&shard->counters, counter);
 }
 

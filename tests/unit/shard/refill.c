@@ -405,6 +405,59 @@ static void far_more_pages_come_first(void)
     world_expect_nothing_lost();
 }
 
+/* Unused pages of a neighbour in pieces that are too short: it maps nothing for another shard. */
+static void short_pieces_serve_nobody(void)
+{
+    enum { SHORT = HAK_CLASS_TINY_LAST + 1, LONG = HAK_CLASS_MID_LAST };
+    enum { SLABS = HAK_REGION_PAGES - 1 }; /* a page of each region is never used */
+    struct hak_shard *own = eight()->shards[0];
+    struct hak_shard *neighbour = eight()->shards[1];
+    struct hak_chain chains[SLABS];
+    struct hak_settings *settings = (struct hak_settings *)own->settings;
+    size_t retain = hak_settings_bytes(&settings->slab_retain_bytes);
+    REQUIRE(hak_classes[SHORT].slab_pages == 1 && hak_classes[LONG].slab_pages > 1);
+    hak_settings_set_bytes(&settings->slab_retain_bytes, SIZE_MAX); /* nothing is purged */
+    for (unsigned i = 0; i < SLABS; i++)
+        chains[i] = world_chain(neighbour, SHORT, hak_classes[SHORT].capacity);
+    for (unsigned i = 0; i < SLABS; i += 2)
+        hak_shard_give_to_slabs(SHORT, chains[i]);
+    EXPECT_GE(hak_pool_dirty_bytes(&neighbour->mid),
+              (size_t)hak_classes[LONG].slab_pages << HAK_PAGE_SHIFT);
+    uint64_t mapped = world_count(neighbour, HAK_COUNTER_BYTES_MAPPED);
+    struct hak_chain chain = hak_shard_refill(own, LONG, 1);
+    EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, own->id);
+    EXPECT_EQ(world_count(neighbour, HAK_COUNTER_BYTES_MAPPED), mapped);
+    hak_shard_give_to_slabs(LONG, chain);
+    for (unsigned i = 1; i < SLABS; i += 2)
+        hak_shard_give_to_slabs(SHORT, chains[i]);
+    hak_settings_set_bytes(&settings->slab_retain_bytes, retain);
+    world_expect_nothing_lost();
+}
+
+/* A refill touches few pages, however long the bundles of its class are. */
+static void slabs_give_few_pages(void)
+{
+    enum { FEW = 16 * 1024 };
+    struct hak_shard *shard = eight()->shards[0];
+    for (unsigned class_id = 1; class_id <= HAK_CLASS_LAST; class_id++) {
+        const struct hak_class *class = &hak_classes[class_id];
+        bool is_tiny = class_id <= HAK_CLASS_TINY_LAST;
+        unsigned most =
+            is_tiny && class->bundle > FEW / class->size ? FEW / class->size : class->bundle;
+        if (most > class->capacity)
+            most = class->capacity;
+        for (unsigned round = 0; round < 2; round++) { /* fresh, then partly free */
+            struct hak_chain chain = hak_shard_refill(shard, class_id, class->bundle);
+            EXPECT_LE(world_length(chain), most);
+            EXPECT_GE(world_length(chain), 1);
+            if (round == 0)
+                EXPECT_EQ(world_length(chain), most);
+            hak_shard_give_to_slabs(class_id, chain);
+        }
+    }
+    world_expect_nothing_lost();
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -416,6 +469,8 @@ int main(int argc, char **argv)
         {"a resting neighbour's slab is better than a fresh one", neighbours_slabs_are_shared},
         {"stale bundles are swept", stale_bundles_are_swept},
         {"far more unused pages come first", far_more_pages_come_first},
+        {"pages in short pieces serve nobody", short_pieces_serve_nobody},
+        {"slabs give few pages at once", slabs_give_few_pages},
         {"far memory is better than none", far_memory_is_better_than_none},
         {"an heir uses the memory of its retired shard", heirs_live_off_the_retired},
         {"fill grows with misses and shrinks without", fill_grows_and_shrinks},
