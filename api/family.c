@@ -216,9 +216,11 @@ void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size)
     release_sized(object, size);
 }
 
+/* Programs that fill what they get must not grow an object further because it was sampled. */
 size_t hakmem_usable_size(const void *object)
 {
-    return hak_usable_size(object);
+    size_t usable = hak_usable_size(object);
+    return hak_unlikely(hak_profiler_is_on()) ? hak_profiler_usual_size(object, usable) : usable;
 }
 
 size_t hakmem_good_size(size_t size)
@@ -259,7 +261,7 @@ void cfree(void *object)
 
 HAK_PUBLIC size_t malloc_usable_size(void *object)
 {
-    return hak_usable_size(object);
+    return hakmem_usable_size(object);
 }
 
 /* An alignment that is no power of two is rounded up, as glibc does. */
