@@ -234,13 +234,13 @@ bool hak_profiler_note_free(const void *object)
 
 size_t hak_profiler_usual_size(const void *object, size_t usable)
 {
-    size_t most = hak_classes[HAK_CLASS_MID_LAST].size; /* of a class; runs are larger */
-    if (usable > most + HAK_LARGE_UNIT || !hak_profile_may_hold(object))
+    if (usable > HAK_MID_MAX + HAK_LARGE_UNIT || !hak_profile_may_hold(object))
         return usable;
     lock();
     size_t size = are_ours() ? hak_profile_small_size(object) : 0;
     unlock();
-    return size != 0 && size <= most && size < usable ? size : usable;
+    /* What is larger is a run of its own, sampled or not. */
+    return size != 0 && size <= HAK_MID_MAX && size < usable ? size : usable;
 }
 
 uint32_t hak_profiler_take(const void *object)

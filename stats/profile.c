@@ -235,7 +235,8 @@ static void fill(struct live *live, struct hak_profile *profile, struct hak_prof
     live->objects = (uint64_t)(sample->scale * HAK_PROFILE_FRACTION + 0.5);
     live->bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5);
     live->row = (uint16_t)(row - profile->rows);
-    live->units = sample->size / UNIT <= UNITS_MOST ? (uint32_t)(sample->size / UNIT) : 0;
+    size_t units = (sample->size + UNIT - 1) / UNIT;
+    live->units = units <= UNITS_MOST ? (uint32_t)units : 0;
     live->home = sample->may_rest ? (uint16_t)sample->shard : 0;
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
