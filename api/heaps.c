@@ -435,6 +435,8 @@ static HAK_COLD void free_slow(struct hakmem_heap *heap, void *object)
 {
     if (object == NULL)
         return;
+    if (hak_unlikely(hak_thread_seat == &hak_own_nobody[0]))
+        hak_thread_take_seat();
     enum hak_own_object what = hak_owned_give(hak_heaps_inner(heap), object);
     hak_misuse_tell();
     if (hak_likely(what == HAK_OWN_LIVE))
@@ -468,7 +470,9 @@ static struct resized resize_in_place(void *object, size_t size)
     struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
     if (shard != NULL) {
         resized.heap = shard->heap;
-        resized.is_free = hak_own_shard_says_free(shard, object, page);
+        const struct hak_own_front *front = hak_thread_heap_front_for(shard);
+        resized.is_free = hak_own_shard_says_free(shard, object, page) ||
+                          (front != NULL && hak_own_front_has_on_top(front, object, page));
         resized.in_place = page.offset == HAK_PAGE_OWN_LARGE && size > HAK_MID_MAX &&
                            hak_own_shard_resize(shard, object, size);
         hak_own_shard_leave(shard);

@@ -37,6 +37,7 @@
 #include "front/front_cpu.h"
 #include "front/front_shared.h"
 #include "front/fronts.h"
+#include "front/pause.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
 #include "heap/purge.h"
@@ -129,8 +130,10 @@ static void *small(unsigned class_id, size_t size, size_t alignment)
     void *object = small_at_hand(front, class_id);
     if (object != NULL)
         return object;
-    if (hak_unlikely(!hak_heap_enter()))
-        return beside(size, alignment, HAK_ZERO_NO);
+    if (hak_unlikely(!hak_heap_enter())) {
+        object = hak_pause_ends_beside(front, class_id) ? small_at_hand(front, class_id) : NULL;
+        return object != NULL ? object : beside(size, alignment, HAK_ZERO_NO);
+    }
     object = small_from_heap(front, class_id);
     hak_publish_leave_heap();
     if (front == NULL)
@@ -216,11 +219,7 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
     }
     if (hak_chain_is_empty(chain) || shard == NULL)
         return;
-    unsigned count = hak_chain_length(page.class_id, chain);
-    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
-              (uint64_t)count * hak_classes[page.class_id].size);
-    hak_count_objects(&shard->classes[page.class_id].posted, count);
-    hak_inbox_post(&shard->inbox, hak_bundle_of(page.class_id, chain));
+    hak_shard_post_beside(shard, page.class_id, chain);
 }
 
 static void release_small(void *object, struct hak_page page)
@@ -238,7 +237,8 @@ static void release_small(void *object, struct hak_page page)
     if (put_at_hand(front, object, page))
         return;
     if (hak_unlikely(!hak_heap_enter())) {
-        release_small_beside(front, object, page);
+        if (!hak_pause_ends_beside(front, page.class_id) || !put_at_hand(front, object, page))
+            release_small_beside(front, object, page);
         return;
     }
     release_small_to_heap(front, object, page);

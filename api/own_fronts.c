@@ -13,9 +13,7 @@
 #include "os/section.h"
 
 static struct {
-    pthread_key_t key;
-    uint32_t is_ready;  /* the key exists: release, acquire */
-    uint32_t is_tried;  /* 1: a thread makes the key, or has tried; atomic */
+    uint32_t key;       /* of pthread_key_create, + 1; 0: none. Release, acquire */
     uint32_t next_seat; /* relaxed: turns */
 } threads;
 
@@ -46,34 +44,39 @@ static void end_thread(void *argument)
     hak_misuse_tell();
 }
 
-static bool is_ready(void)
+static uint32_t key_number(void)
 {
     /* acquire: pairs with the release in make_key */
-    return __atomic_load_n(&threads.is_ready, __ATOMIC_ACQUIRE) != 0;
+    return __atomic_load_n(&threads.key, __ATOMIC_ACQUIRE);
 }
 
+/* Two threads may make one each: the later one deletes its own. */
 static void make_key(void)
 {
-    /* relaxed: one thread tries; the others have no fronts until it is done */
-    if (__atomic_exchange_n(&threads.is_tried, 1, __ATOMIC_RELAXED) != 0)
+    pthread_key_t key;
+    uint32_t none = 0;
+    if (key_number() != 0 || pthread_key_create(&key, end_thread) != 0)
         return;
-    if (pthread_key_create(&threads.key, end_thread) == 0)
-        __atomic_store_n(&threads.is_ready, 1, __ATOMIC_RELEASE); /* release: as said */
+    /* release: as said. relaxed: else another thread's key is there */
+    if (!__atomic_compare_exchange_n(&threads.key, &none, key + 1, 0, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED))
+        pthread_key_delete(key);
 }
 
 bool hak_thread_heap_fronts_are_possible(void)
 {
-    if (hak_misuse_is_checked() || hak_profiler_is_on() || hak_os_fence_all() != 0)
+    if (hak_misuse_is_checked() || hak_profiler_is_on() || !hak_os_fence_is_possible())
         return false;
     make_key();
-    return is_ready();
+    return key_number() != 0;
 }
 
 void hak_thread_heap_fronts_stop(void)
 {
-    /* acq_rel: pairs with the acquire in is_ready; sees the key as made by make_key */
-    if (__atomic_exchange_n(&threads.is_ready, 0, __ATOMIC_ACQ_REL) != 0)
-        pthread_key_delete(threads.key);
+    /* acq_rel: pairs with the acquire in key_number; sees the key as made by make_key */
+    uint32_t number = __atomic_exchange_n(&threads.key, 0, __ATOMIC_ACQ_REL);
+    if (number != 0)
+        pthread_key_delete(number - 1);
 }
 
 static void end_at_once(struct hak_own_thread *thread)
@@ -88,15 +91,17 @@ static void end_at_once(struct hak_own_thread *thread)
 static struct hak_own_thread *start_thread(void)
 {
     struct hak_own_thread *thread = NULL;
-    if (hak_thread_seat == last_seat() || !is_ready())
+    uint32_t number = key_number();
+    if (hak_thread_seat == last_seat() || number == 0)
         return NULL;
-    if (!enter())
+    /* While another thread forks the call does without: it is to wait once, for its object. */
+    if (!hak_section_enter())
         return NULL;
     thread = hak_own_thread_make();
     hak_section_leave();
     if (thread == NULL)
         return NULL;
-    if (pthread_setspecific(threads.key, thread) != 0) {
+    if (pthread_setspecific(number - 1, thread) != 0) {
         end_at_once(thread);
         return NULL;
     }
@@ -113,7 +118,7 @@ void hak_thread_take_seat(void)
 
 static struct hak_own_front *make_front(struct hak_own_thread *thread, unsigned slot)
 {
-    if (!enter())
+    if (!hak_section_enter()) /* as there */
         return NULL;
     struct hak_own_front *front = hak_own_front_make(thread, slot);
     hak_section_leave();

@@ -35,7 +35,8 @@ static inline struct hak_own_front *hak_thread_heap_front(struct hak_own_heap *h
     return hak_thread_make_heap_front(heap);
 }
 
-/* The same if it exists and serves the shard, which the caller is inside of. */
+/* The same if it exists and serves the shard, which the caller is inside of. The fast path looks at
+ * another one next. */
 static inline struct hak_own_front *hak_thread_heap_front_for(const struct hak_own_shard *shard)
 {
     struct hak_own_thread *thread = hak_thread_seat->thread;
@@ -43,10 +44,7 @@ static inline struct hak_own_front *hak_thread_heap_front_for(const struct hak_o
     if (slot < 0 || thread == NULL)
         return NULL;
     struct hak_own_front *front = thread->fronts[slot];
-    if (front == NULL || !hak_own_front_serves(front, shard))
-        return NULL;
-    hak_thread_seat = &front->seat;
-    return front;
+    return front != NULL && hak_own_front_serves(front, shard) ? front : NULL;
 }
 
 /* Empties the thread's fronts; of the heap, if that is not NULL. */

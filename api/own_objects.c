@@ -30,6 +30,23 @@ static bool goes_with_its_heap(struct hak_page page)
     return heap != NULL && !hak_own_heap_is_live(heap);
 }
 
+/* free looks into the thread's front for what was just freed, but puts nothing there. */
+static enum hak_own_object give_inside(const struct hak_own_heap *heap, struct hak_own_shard *shard,
+                                       void *object, struct hak_page page)
+{
+    struct hak_own_front *front = hak_thread_heap_front_for(shard);
+    if (hak_unlikely(heap != NULL && shard->heap != heap))
+        return HAK_OWN_ELSEWHERE;
+    if (front == NULL)
+        return hak_own_shard_give(shard, object, page);
+    if (hak_own_front_has_on_top(front, object, page))
+        return HAK_OWN_FREE;
+    if (heap == NULL)
+        return hak_own_shard_give(shard, object, page);
+    hak_thread_seat = &front->seat;
+    return hak_own_front_give(front, shard, object, page);
+}
+
 /* If a fork lasts too long, the object stays until the end of its heap. */
 static enum hak_own_object give(struct hak_own_heap *heap, void *object)
 {
@@ -39,13 +56,7 @@ static enum hak_own_object give(struct hak_own_heap *heap, void *object)
         return HAK_OWN_LIVE;
     struct hak_own_shard *shard = hak_own_shard_enter_of(object, &page);
     if (hak_likely(shard != NULL)) {
-        struct hak_own_front *front = heap != NULL ? hak_thread_heap_front_for(shard) : NULL;
-        if (hak_unlikely(heap != NULL && shard->heap != heap))
-            what = HAK_OWN_ELSEWHERE;
-        else if (front != NULL)
-            what = hak_own_front_give(front, shard, object, page);
-        else
-            what = hak_own_shard_give(shard, object, page);
+        what = give_inside(heap, shard, object, page);
         hak_own_shard_visit(shard);
         hak_own_shard_leave(shard);
     } else if (goes_with_its_heap(page)) {

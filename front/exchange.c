@@ -498,10 +498,11 @@ static bool shrink_class(struct hak_front *front, struct hak_front *hints, unsig
     return false;
 }
 
-/* If its objects have room to wait. */
-static void pause_class(struct hak_front *front, unsigned class_id, uint32_t spare_bytes)
+/* If its objects have room to wait: half of what spare magazines may have, so that busy classes
+ * have the rest. front->spare_bytes counts those of all classes here: it is a thread's front. */
+static void pause_class(struct hak_front *front, unsigned class_id)
 {
-    bool has_room = spare_bytes + hak_magazine_bytes(class_id) <= HAK_FRONT_SPARE_BYTES;
+    bool has_room = front->spare_bytes + hak_magazine_bytes(class_id) <= HAK_FRONT_SPARE_BYTES / 2;
     if (hak_front_is_open(front, class_id) && !has(&front->spare[class_id]) &&
         (has_room || !has(&front->loaded[class_id])))
         hak_pause_class(front, class_id);
@@ -516,7 +517,7 @@ static void shrink(struct hak_front *front, bool pauses)
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
         bool in_demand = shrink_class(front, hints, class_id);
         if (pauses && !in_demand)
-            pause_class(front, class_id, spare_bytes);
+            pause_class(front, class_id);
         if (has(&hints->spare[class_id]))
             spare_bytes += hak_magazine_bytes(class_id);
     }

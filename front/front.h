@@ -163,13 +163,16 @@ static inline bool hak_front_is_open(const struct hak_front *front, unsigned cla
     return front->loaded[class_id].word != 0;
 }
 
-/* Whether the object lies on top of the front's magazine: then it was freed just before. */
+/* Whether the object lies on top of a magazine of the front's: of the loaded one if it was freed
+ * just before, of the other one if the class is paused since. */
 static inline bool hak_front_has_on_top(const struct hak_front *front, unsigned class_id,
                                         const void *object)
 {
     /* relaxed: a CPU's front changes meanwhile, but not with an object that is the caller's */
     uint64_t word = __atomic_load_n(&front->loaded[class_id].word, __ATOMIC_RELAXED);
-    return hak_chain_top((struct hak_chain){word}) == object;
+    uint64_t spare = __atomic_load_n(&front->spare[class_id].word, __ATOMIC_RELAXED);
+    return hak_chain_top((struct hak_chain){word}) == object ||
+           hak_chain_top((struct hak_chain){spare}) == object;
 }
 
 /* An object that `loaded` did not take, or that is of another shard (`entry` is its page's):

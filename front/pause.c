@@ -40,3 +40,11 @@ void hak_pause_end(struct hak_front *front, unsigned class_id)
     if (!hak_chain_is_empty(waiting))
         front->spare_bytes -= hak_magazine_bytes(class_id);
 }
+
+bool hak_pause_ends_beside(struct hak_front *front, unsigned class_id)
+{
+    if (front == NULL || !hak_front_is_paused(front, class_id))
+        return false;
+    hak_pause_end(front, class_id);
+    return true;
+}

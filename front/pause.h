@@ -41,4 +41,8 @@ bool hak_pause_goes_on(struct hak_front *front, unsigned class_id);
 /* Opens a paused class: what waited is loaded again. */
 void hak_pause_end(struct hak_front *front, unsigned class_id);
 
+/* While another thread forks, when no clock is looked at: opens the class if it is paused, and
+ * returns whether it was. front: NULL for the CPU's, whose classes never are. */
+HAK_COLD bool hak_pause_ends_beside(struct hak_front *front, unsigned class_id);
+
 #endif

@@ -14,8 +14,11 @@ static struct {
     struct hak_lock lock;
     struct hak_own_front *unused;
     struct hak_own_thread *unused_threads;
-    uint32_t count; /* of fronts in use */
-    uint32_t forks; /* between the first process and this one */
+    struct hak_own_front *all; /* ever made, used or not */
+    struct hak_own_thread *all_threads;
+    uint32_t count;    /* of fronts in use; written under the lock, read relaxed */
+    uint32_t forks;    /* between the first process and this one; atomic */
+    uint32_t has_lost; /* 1: a thread has left something behind; atomic */
 } own_fronts;
 
 /* What seat.heap is where no heap is: no heap has its address, and it is not NULL, which a program
@@ -24,8 +27,10 @@ static struct {
 
 /* They know no address, so a free looks into the page map. */
 struct hak_own_seat hak_own_nobody[HAK_OWN_FRONT_NOBODIES] = {
-    [0 ... HAK_OWN_FRONT_NOBODIES -
-     1] = {.heap = NO_HEAP, .home = HAK_OWN_FRONT_NO_HOME, .near = HAK_OWN_FRONT_NOWHERE},
+    [0 ... HAK_OWN_FRONT_NOBODIES - 1] = {.heap = NO_HEAP,
+                                          .home = HAK_OWN_FRONT_NO_HOME,
+                                          .near = HAK_OWN_FRONT_NOWHERE,
+                                          .leaf = hak_page_map.nothing},
 };
 
 _Static_assert(offsetof(struct hak_own_front, loaded) ==
@@ -56,48 +61,130 @@ static void build_seat(struct hak_own_seat *seat, struct hak_own_thread *thread)
 
 /* ---- coming ---------------------------------------------------------------------------------- */
 
-struct hak_own_thread *hak_own_thread_make(void)
+static uint32_t forks(void)
 {
-    hak_lock_acquire(&own_fronts.lock);
+    return __atomic_load_n(&own_fronts.forks, __ATOMIC_RELAXED); /* relaxed: changes in a child,
+                                                                     which has one thread then */
+}
+
+static bool has_no_thread(const struct hak_own_front *front)
+{
+    /* acquire: pairs with the release in mark_orphan; what the thread did is seen */
+    return __atomic_load_n(&front->is_orphan, __ATOMIC_ACQUIRE) != 0 || front->forks != forks();
+}
+
+/* Under the lock, as the next four. */
+static void put_by(struct hak_own_front *front)
+{
+    front->is_used = 0;
+    front->next = own_fronts.unused;
+    own_fronts.unused = front;
+    __atomic_store_n(&own_fronts.count, own_fronts.count - 1,
+                     __ATOMIC_RELAXED); /* relaxed: a hint */
+}
+
+static void put_thread_by(struct hak_own_thread *thread)
+{
+    thread->is_used = 0;
+    thread->next = own_fronts.unused_threads;
+    own_fronts.unused_threads = thread;
+}
+
+/* Finds what threads have left that could not wait for a lock, or do not exist in the child of a
+ * fork: fronts in no heap's list, and threads. The others are found by the purge or the end of
+ * their heap. The work is bounded by HAK_OWN_FRONTS_MAX, and by the threads there were at once. */
+static HAK_COLD void collect_lost(void)
+{
+    for (struct hak_own_front *front = own_fronts.all; front != NULL; front = front->older)
+        if (front->is_used && front->heap == NULL && has_no_thread(front))
+            put_by(front);
+    for (struct hak_own_thread *thread = own_fronts.all_threads; thread != NULL;
+         thread = thread->older)
+        /* acquire: as in has_no_thread */
+        if (thread->is_used &&
+            (__atomic_load_n(&thread->is_left, __ATOMIC_ACQUIRE) != 0 || thread->forks != forks()))
+            put_thread_by(thread);
+}
+
+static void collect(void)
+{
+    /* acquire: pairs with the release in hak_own_thread_leave */
+    if (hak_unlikely(__atomic_exchange_n(&own_fronts.has_lost, 0, __ATOMIC_ACQUIRE) != 0))
+        collect_lost();
+}
+
+/* Under the lock. NULL: none, or no memory. */
+static struct hak_own_thread *used_or_fresh_thread(void)
+{
     struct hak_own_thread *thread = own_fronts.unused_threads;
-    if (thread != NULL)
+    if (thread != NULL) {
         own_fronts.unused_threads = thread->next;
-    hak_lock_release(&own_fronts.lock);
-    if (thread == NULL)
-        thread = hak_meta_alloc(sizeof *thread, HAK_CACHE_LINE);
-    if (thread == NULL)
-        return NULL;
-    *thread = (struct hak_own_thread){.next = NULL};
-    build_seat(&thread->none, thread);
+        return thread;
+    }
+    thread = hak_meta_alloc(sizeof *thread, HAK_CACHE_LINE);
+    if (thread != NULL) {
+        thread->older = own_fronts.all_threads;
+        own_fronts.all_threads = thread;
+    }
     return thread;
 }
 
-static struct hak_own_front *used_or_fresh(void)
+struct hak_own_thread *hak_own_thread_make(void)
 {
     hak_lock_acquire(&own_fronts.lock);
-    struct hak_own_front *front = own_fronts.unused;
-    bool has_room = own_fronts.count < HAK_OWN_FRONTS_MAX;
-    own_fronts.count += has_room;
-    if (has_room && front != NULL)
-        own_fronts.unused = front->next;
-    hak_lock_release(&own_fronts.lock);
-    if (!has_room || front != NULL)
-        return has_room ? front : NULL;
-    front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
-    if (front == NULL) {
-        hak_lock_acquire(&own_fronts.lock);
-        own_fronts.count--;
-        hak_lock_release(&own_fronts.lock);
+    collect();
+    struct hak_own_thread *thread = used_or_fresh_thread();
+    if (thread != NULL) {
+        *thread = (struct hak_own_thread){.older = thread->older, .forks = forks(), .is_used = 1};
+        build_seat(&thread->none, thread);
     }
+    hak_lock_release(&own_fronts.lock);
+    return thread;
+}
+
+/* Under the lock. NULL: there are too many, or no memory. */
+static struct hak_own_front *used_or_fresh(void)
+{
+    struct hak_own_front *front = own_fronts.unused;
+    if (own_fronts.count >= HAK_OWN_FRONTS_MAX)
+        return NULL;
+    if (front != NULL) {
+        own_fronts.unused = front->next;
+    } else {
+        front = hak_meta_alloc(sizeof *front, HAK_CACHE_LINE);
+        if (front == NULL)
+            return NULL;
+        front->older = own_fronts.all;
+        own_fronts.all = front;
+    }
+    __atomic_store_n(&own_fronts.count, own_fronts.count + 1,
+                     __ATOMIC_RELAXED); /* relaxed: a hint */
+    struct hak_own_front *older = front->older;
+    memset(front, 0, sizeof *front);
+    front->older = older;
+    front->forks = forks();
+    front->is_used = 1;
     return front;
+}
+
+/* Whether it is in vain to ask for a front: without the lock, which all threads would wait for. */
+static bool are_too_many(void)
+{
+    /* relaxed, both: hints */
+    return __atomic_load_n(&own_fronts.count, __ATOMIC_RELAXED) >= HAK_OWN_FRONTS_MAX &&
+           __atomic_load_n(&own_fronts.has_lost, __ATOMIC_RELAXED) == 0;
 }
 
 struct hak_own_front *hak_own_front_make(struct hak_own_thread *thread, unsigned slot)
 {
+    if (are_too_many())
+        return NULL;
+    hak_lock_acquire(&own_fronts.lock);
+    collect();
     struct hak_own_front *front = used_or_fresh();
+    hak_lock_release(&own_fronts.lock);
     if (front == NULL)
         return NULL;
-    memset(front, 0, sizeof *front);
     build_seat(&front->seat, thread);
     for (unsigned class_id = 1; class_id < HAK_OWN_FRONT_CLASSES; class_id++)
         front->refused[class_id] = hak_magazine_refused(class_id);
@@ -135,7 +222,10 @@ static void join(struct hak_own_front *front, struct hak_own_shard *shard)
     front->wishes_seen =
         __atomic_load_n(&shard->fronts->wishes, __ATOMIC_RELAXED); /* relaxed: wishes */
     hak_lock_acquire(&own_fronts.lock);
-    front->forks = own_fronts.forks;
+    /* Again if a handler forks in between: the child counts its forks from its own start. */
+    do
+        front->forks = forks();
+    while (front->forks != forks());
     front->is_orphan = 0;
     front->previous = NULL;
     front->next = list->first;
@@ -150,7 +240,7 @@ static void join(struct hak_own_front *front, struct hak_own_shard *shard)
 
 /* ---- going ----------------------------------------------------------------------------------- */
 
-/* Under the lock, as the next two. */
+/* Under the lock. */
 static void take_out(struct hak_own_front *front)
 {
     struct hak_own_fronts *list = front->list;
@@ -164,24 +254,10 @@ static void take_out(struct hak_own_front *front)
     __atomic_store_n(&front->heap, NULL, __ATOMIC_RELAXED); /* relaxed: see the header */
 }
 
-static void put_by(struct hak_own_front *front)
-{
-    front->next = own_fronts.unused;
-    own_fronts.unused = front;
-    own_fronts.count--;
-}
-
-/* relaxed: see has_no_thread */
 static void mark_orphan(struct hak_own_front *front)
 {
-    __atomic_store_n(&front->is_orphan, 1, __ATOMIC_RELAXED);
-}
-
-static bool has_no_thread(const struct hak_own_front *front)
-{
-    /* relaxed: its thread marks it without the lock while another forks */
-    return __atomic_load_n(&front->is_orphan, __ATOMIC_RELAXED) != 0 ||
-           front->forks != own_fronts.forks;
+    /* release: pairs with the acquire in has_no_thread */
+    __atomic_store_n(&front->is_orphan, 1, __ATOMIC_RELEASE);
 }
 
 /* The program wrote to a freed object, so what lies below it is lost. */
@@ -270,8 +346,7 @@ void hak_own_thread_end(struct hak_own_thread *thread)
         if (thread->fronts[slot] != NULL)
             end_front(thread->fronts[slot]);
     hak_lock_acquire(&own_fronts.lock);
-    thread->next = own_fronts.unused_threads;
-    own_fronts.unused_threads = thread;
+    put_thread_by(thread);
     hak_lock_release(&own_fronts.lock);
 }
 
@@ -280,16 +355,21 @@ void hak_own_thread_leave(struct hak_own_thread *thread)
     for (unsigned slot = 0; slot < HAK_OWN_FRONT_SLOTS; slot++)
         if (thread->fronts[slot] != NULL)
             mark_orphan(thread->fronts[slot]);
+    /* release, both: pair with the acquires in collect_lost and collect */
+    __atomic_store_n(&thread->is_left, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&own_fronts.has_lost, 1, __ATOMIC_RELEASE);
 }
 
 static struct hak_own_front *take_orphan(struct hak_own_shard *shard)
 {
     hak_lock_acquire(&own_fronts.lock);
     struct hak_own_front *front = shard->fronts->first;
-    while (front != NULL && !(front->shard == shard && has_no_thread(front)))
+    while (front != NULL && !(has_no_thread(front) && front->shard == shard))
         front = front->next;
-    if (front != NULL)
+    if (front != NULL) {
         take_out(front);
+        front->is_used = 0; /* the caller's, until it puts it by */
+    }
     hak_lock_release(&own_fronts.lock);
     return front;
 }
@@ -310,10 +390,15 @@ void hak_own_fronts_adopt(struct hak_own_shard *shard)
 
 void hak_own_fronts_start_child(struct hak_own_thread *mine)
 {
-    own_fronts.forks++;
-    for (unsigned slot = 0; mine != NULL && slot < HAK_OWN_FRONT_SLOTS; slot++)
+    uint32_t now = own_fronts.forks + 1;
+    __atomic_store_n(&own_fronts.forks, now, __ATOMIC_RELAXED); /* relaxed: one thread */
+    __atomic_store_n(&own_fronts.has_lost, own_fronts.all_threads != NULL, __ATOMIC_RELAXED);
+    if (mine == NULL)
+        return;
+    mine->forks = now;
+    for (unsigned slot = 0; slot < HAK_OWN_FRONT_SLOTS; slot++)
         if (mine->fronts[slot] != NULL)
-            mine->fronts[slot]->forks = own_fronts.forks;
+            mine->fronts[slot]->forks = now;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -410,6 +495,14 @@ enum hak_own_object hak_own_front_give(struct hak_own_front *front, struct hak_o
                                              : hak_own_shard_give(shard, object, page);
 }
 
+bool hak_own_front_has_on_top(const struct hak_own_front *front, const void *object,
+                              struct hak_page page)
+{
+    struct hak_page own = hak_slab_own_page(object, page);
+    return own.class_id != HAK_CLASS_NONE && own.class_id <= HAK_CLASS_TINY_LAST &&
+           hak_chain_top(front->loaded[own.class_id]) == object;
+}
+
 static size_t bytes_of(const struct hak_own_front *front)
 {
     size_t bytes = 0;
@@ -459,8 +552,7 @@ bool hak_own_fronts_are_empty(const struct hak_own_fronts *list)
 {
     for (const struct hak_own_front *front = list->first; front != NULL; front = front->next)
         /* acquire: pairs with the release in hak_own_seat_leave */
-        if (front->forks == own_fronts.forks &&
-            __atomic_load_n(&front->seat.inside, __ATOMIC_ACQUIRE) != 0)
+        if (front->forks == forks() && __atomic_load_n(&front->seat.inside, __ATOMIC_ACQUIRE) != 0)
             return false;
     return true;
 }

@@ -68,23 +68,29 @@ struct hak_own_seat {
 } __attribute__((aligned(HAK_CACHE_LINE)));
 
 struct hak_own_front {
-    struct hak_own_seat seat;
-    uint32_t refused[HAK_OWN_FRONT_CLASSES];            /* hak_magazine_refused of each class */
-    uint8_t kind_of[HAK_TINY_MAX / HAK_CLASS_STEP + 1]; /* the kind of a size's pages */
-    uint8_t fill[HAK_OWN_FRONT_CLASSES];                /* objects that the next refill takes */
-    uint32_t wishes_seen;                               /* of the heap's */
-    struct hak_own_shard *shard;                        /* that its objects belong to */
-    struct hak_own_heap *heap;   /* in whose list it is; NULL: in none. Under the lock; its thread
-                                  reads it without: atomic */
-    struct hak_own_fronts *list; /* that list */
-    struct hak_own_front *next;  /* in that list, or of the unused; under the lock, as the rest */
-    struct hak_own_front *previous;
-    uint32_t forks; /* number of forks before its thread */
-    uint32_t is_orphan;
-    /* So far behind the front's beginning that the kind of an object's page, HAK_PAGE_OWN_TINY and
-     * its class, is the index from there: that saves the fast path an addition. */
-    struct hak_chain loaded[HAK_OWN_FRONT_CLASSES]
-        __attribute__((aligned(HAK_PAGE_OWN_TINY * sizeof(struct hak_chain))));
+    union {
+        struct {
+            struct hak_own_seat seat;
+            uint32_t refused[HAK_OWN_FRONT_CLASSES]; /* hak_magazine_refused of each class */
+            uint8_t kind_of[HAK_TINY_MAX / HAK_CLASS_STEP + 1]; /* the kind of a size's pages */
+            uint8_t fill[HAK_OWN_FRONT_CLASSES]; /* objects that the next refill takes */
+            uint32_t wishes_seen;                /* of the heap's */
+            struct hak_own_shard *shard;         /* that its objects belong to */
+            /* In whose list it is; NULL: in none. Under the lock; its thread reads it without. */
+            struct hak_own_heap *heap;
+            struct hak_own_fronts *list;
+            struct hak_own_front *next; /* there, or of the unused; under the lock, as the rest */
+            struct hak_own_front *previous;
+            struct hak_own_front *older; /* of all that were ever made; constant */
+            uint32_t forks;              /* number of forks before its thread */
+            uint32_t is_orphan;          /* atomic */
+            uint32_t is_used;            /* 1: by a thread, or an orphan; under the lock */
+        };
+        /* So much that the kind of an object's page, HAK_PAGE_OWN_TINY and its class, is the index
+         * of its magazine from the front's beginning: that saves the fast path an addition. */
+        struct hak_chain before[HAK_PAGE_OWN_TINY];
+    };
+    struct hak_chain loaded[HAK_OWN_FRONT_CLASSES];
 };
 
 /* A front as an array, for that index. */
@@ -97,6 +103,10 @@ struct hak_own_thread {
     struct hak_own_seat none;                          /* the thread's seat while no front is */
     struct hak_own_front *fronts[HAK_OWN_FRONT_SLOTS]; /* by the slot of a heap */
     struct hak_own_thread *next;                       /* of the unused; under the lock */
+    struct hak_own_thread *older;                      /* of all; constant */
+    uint32_t forks;                                    /* as a front's */
+    uint32_t is_left;                                  /* 1: its thread is gone; atomic */
+    uint32_t is_used;                                  /* 1: a thread's; under the lock */
 };
 
 /* Seats of threads without fronts: several, since each fast path writes to its thread's. */
@@ -233,6 +243,10 @@ static inline bool hak_own_front_serves(const struct hak_own_front *front,
 /* Gives an object of the shard that it serves, whose page is `page`. */
 enum hak_own_object hak_own_front_give(struct hak_own_front *front, struct hak_own_shard *shard,
                                        void *object, struct hak_page page);
+
+/* Whether the front, which serves the object's shard, got it by the last free of its class. */
+bool hak_own_front_has_on_top(const struct hak_own_front *front, const void *object,
+                              struct hak_page page);
 
 /* Gives all that the front holds back to the slabs. Outside shards. */
 void hak_own_front_flush(struct hak_own_front *front);

@@ -168,9 +168,11 @@ static bool wait_until_fronts_are_empty(struct hak_own_heap *heap, uint64_t dead
     return true;
 }
 
-static void reopen(struct hak_own_heap *heap)
+/* were_closed: the fronts, too. If not, callers may be inside shards, and change the list. */
+static void reopen(struct hak_own_heap *heap, bool were_closed)
 {
-    hak_own_fronts_open(&heap->fronts);
+    if (were_closed)
+        hak_own_fronts_open(&heap->fronts);
     for (unsigned index = 0; index < heap->count; index++)
         hak_own_shard_open(heap->shards[index]);
     __atomic_store_n(&heap->live, 1, __ATOMIC_RELEASE); /* release: as in hak_own_heap_make */
@@ -216,9 +218,9 @@ enum hak_own_end hak_own_heap_end(struct hak_own_heap *heap)
         hak_own_shard_close(heap->shards[index]);
     hak_inject();
     uint64_t deadline = hak_os_now_ns() + END_WAIT_NS;
-    if (!wait_until_empty(heap, deadline) || !wait_until_fronts_are_empty(heap, deadline) ||
-        !enter_patiently()) {
-        reopen(heap);
+    bool are_empty = wait_until_empty(heap, deadline);
+    if (!are_empty || !wait_until_fronts_are_empty(heap, deadline) || !enter_patiently()) {
+        reopen(heap, are_empty);
         return HAK_OWN_BUSY;
     }
     end_shards(heap);

@@ -75,14 +75,17 @@ static bool claims_turn(struct hak_shard *shard, uint64_t now_ns, uint64_t pause
 
 /* Decays and shrinks, once in hak_decay_pause_ns at most. relaxed, here and below: hints; two
  * threads that tick at once do the same work twice */
-static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct hak_front *hints)
+static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct hak_front *hints,
+                          bool is_watch)
 {
     uint64_t now = hak_os_coarse_now_ns();
-    /* With HAKMEM_DECAY=0 fronts keep nothing either. */
-    if (heap->settings->decay_ns == 0)
+    bool is_due = now - __atomic_load_n(&hints->last_tick_ns, __ATOMIC_RELAXED) >=
+                  hak_decay_pause_ns(heap->settings);
+    /* With HAKMEM_DECAY=0 fronts keep nothing either; what watches the clock empties them once a
+     * tick, not at each call. */
+    if (heap->settings->decay_ns == 0 && (is_due || !is_watch))
         hak_front_flush(front);
-    if (now - __atomic_load_n(&hints->last_tick_ns, __ATOMIC_RELAXED) <
-        hak_decay_pause_ns(heap->settings))
+    if (!is_due)
         return;
     __atomic_store_n(&hints->last_tick_ns, now, __ATOMIC_RELAXED);
     hak_heap_meet_cpu(heap, hak_os_cpu());
@@ -112,7 +115,9 @@ static inline void obey_on_cpu(struct hak_front *hints)
         __atomic_store_n(&hints->wishes_seen, wishes, __ATOMIC_RELAXED);
 }
 
-static inline void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned calls)
+/* is_watch: a call of a paused class, which looks at the clock (front/pause.h). */
+static inline void count_calls(struct hak_heap *heap, struct hak_front *front, unsigned calls,
+                               bool is_watch)
 {
     struct hak_front *hints = front != HAK_FRONT_OF_CPU ? front : hak_cpu_front_here();
     if (front != HAK_FRONT_OF_CPU)
@@ -121,29 +126,29 @@ static inline void count_calls(struct hak_heap *heap, struct hak_front *front, u
         obey_on_cpu(hints);
     /* relaxed, both: a hint; threads of one CPU may lose each other's calls */
     calls += __atomic_load_n(&hints->slow_calls, __ATOMIC_RELAXED);
-    bool is_due = calls >= CALLS_PER_LOOK;
+    bool is_due = is_watch || calls >= CALLS_PER_LOOK;
     __atomic_store_n(&hints->slow_calls, is_due ? 0 : calls, __ATOMIC_RELAXED);
     if (hak_likely(!is_due))
         return;
     if (front != HAK_FRONT_OF_CPU)
         hak_cpu_fronts_watch();
-    tick(heap, front, hints);
+    tick(heap, front, hints, is_watch);
 }
 
 void hak_heap_visit(struct hak_heap *heap, struct hak_front *front)
 {
-    count_calls(heap, front, 1);
+    count_calls(heap, front, 1, false);
 }
 
 void hak_heap_visit_for_class(struct hak_heap *heap, struct hak_front *front, unsigned class_id)
 {
     bool is_paused = front != HAK_FRONT_OF_CPU && hak_front_is_paused(front, class_id);
-    count_calls(heap, front, is_paused ? CALLS_PER_LOOK : 1);
+    count_calls(heap, front, 1, is_paused);
 }
 
 void hak_heap_visit_for_large(struct hak_heap *heap, struct hak_front *front)
 {
-    count_calls(heap, front, LARGE_CALL);
+    count_calls(heap, front, LARGE_CALL, false);
 }
 
 void hak_heap_visit_without_front(struct hak_heap *heap, struct hak_shard *shard)

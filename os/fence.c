@@ -19,3 +19,8 @@ int hak_os_fence_all(void)
         done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
     return (int)done;
 }
+
+bool hak_os_fence_is_possible(void)
+{
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}

@@ -185,6 +185,16 @@ static void post(struct hak_shard *sender, unsigned class_id, const struct desti
     hak_traffic_count(&sender->traffic, HAK_TRAFFIC_POSTED, home->id, count);
 }
 
+void hak_shard_post_beside(struct hak_shard *shard, unsigned class_id, struct hak_chain chain)
+{
+    struct hak_bundle bundle = hak_bundle_of(class_id, chain);
+    unsigned count = hak_bundle_count(bundle);
+    hak_count(&shard->counters, HAK_COUNTER_FOREIGN_BYTES_HOME,
+              (uint64_t)count * hak_classes[class_id].size);
+    hak_count_objects(&shard->classes[class_id].posted, count);
+    hak_inbox_post(&shard->inbox, bundle);
+}
+
 static struct hak_chain *chain_for(struct sorted *sorted, unsigned home)
 {
     if (sorted->aim == NODES && is_on_node_of(sorted->shard, home))

@@ -18,6 +18,10 @@ void hak_shard_accept_part(struct hak_shard *shard, unsigned class_id, struct ha
 /* Sends the objects of a chain home; accepts those whose home is this shard. */
 void hak_shard_send_home(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
 
+/* While another thread forks: posts a chain of objects of any homes to the shard's inbox, which
+ * takes no lock. */
+void hak_shard_post_beside(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);
+
 /* Whether a foreign chain may stay with the front that collected it: then it counts as flushed and
  * refilled. false: the caller gives it to hak_shard_take_foreign. */
 bool hak_shard_leaves_foreign(struct hak_shard *shard, unsigned class_id, struct hak_chain chain);

@@ -347,6 +347,12 @@ static int misuse(const char *what)
     hakmem_heap_free(second, hakmem_heap_malloc(second, 10));
     if (strcmp(what, "twice") == 0)
         hakmem_heap_free(heap, object), hakmem_heap_free(heap, object);
+    else if (strcmp(what, "twice_by_free") == 0)
+        hakmem_heap_free(heap, object), release(object);
+    else if (strcmp(what, "resized_when_free") == 0)
+        hakmem_heap_free(heap, object), object = realloc(object, 200);
+    else if (strcmp(what, "of_no_memory") == 0)
+        hakmem_heap_free(heap, (void *)-1);
     else if (strcmp(what, "twice_with_one_between") == 0)
         hakmem_heap_free(heap, object), hakmem_heap_free(heap, neighbour),
             hakmem_heap_free(heap, object), hakmem_thread_flush();
@@ -385,7 +391,8 @@ static void test_calls_while_it_ends(void)
 static void test_misuse(void)
 {
     static const char *const misuses[] = {
-        "twice", "twice_with_one_between", "interior", "of_another", "written", "after_the_end"};
+        "twice",    "twice_by_free", "resized_when_free", "of_no_memory", "twice_with_one_between",
+        "interior", "of_another",    "written",           "after_the_end"};
     if (has_none() || !are_there_fronts())
         return;
     for (unsigned i = 0; i < TAP_COUNT(misuses); i++) {

@@ -162,6 +162,42 @@ static void ends_of_threads(void)
     EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
 }
 
+/* Also what was in no heap's list: else generations of forks would use all fronts up. */
+static void nothing_is_lost(void)
+{
+    struct hak_own_heap *heap = make_heap();
+    REQUIRE(heap != NULL);
+    for (unsigned turn = 0; turn <= HAK_OWN_FRONTS_MAX / HAK_OWN_FRONT_SLOTS; turn++) {
+        struct hak_own_thread *thread = hak_own_thread_make();
+        REQUIRE(thread != NULL);
+        for (unsigned slot = 0; slot < HAK_OWN_FRONT_SLOTS; slot++)
+            REQUIRE(hak_own_front_make(thread, slot) != NULL);
+        if (turn % 2 == 0)
+            hak_own_fronts_start_child(NULL);
+        else
+            hak_own_thread_leave(thread);
+    }
+    EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
+}
+
+/* No more than the bound; then there are some again. */
+static void too_many(void)
+{
+    enum { THREADS_MOST = HAK_OWN_FRONTS_MAX / HAK_OWN_FRONT_SLOTS };
+    static struct hak_own_thread *made[THREADS_MOST];
+    struct hak_own_thread *more = hak_own_thread_make();
+    REQUIRE(make_heap() != NULL && more != NULL);
+    for (unsigned i = 0; i < THREADS_MOST; i++) {
+        REQUIRE((made[i] = hak_own_thread_make()) != NULL);
+        for (unsigned slot = 0; slot < HAK_OWN_FRONT_SLOTS; slot++)
+            REQUIRE(hak_own_front_make(made[i], slot) != NULL);
+    }
+    EXPECT(hak_own_front_make(more, 0) == NULL);
+    hak_own_thread_end(made[0]);
+    EXPECT(hak_own_front_make(more, 0) != NULL);
+    hak_own_fronts_start_child(NULL);
+}
+
 static void faults_are_found(void)
 {
     const void *object;
@@ -264,6 +300,8 @@ int main(int argc, char **argv)
         {"an end that fails leaves it as it was", ends_that_fail},
         {"what it held comes back when its thread ends, or is none of this process",
          ends_of_threads},
+        {"what threads leave behind, in forks too, is used again", nothing_is_lost},
+        {"there is a bound, and what comes back is used", too_many},
         {"second frees and overwritten objects are found", faults_are_found},
         {"heaps end while threads call", ends_under_way},
     };
