@@ -10,8 +10,10 @@
 #include "front/front_cpu.h"
 #include "heap/beside.h"
 #include "heap/heap.h"
+#include "os/bits.h"
 #include "os/memory.h"
 #include "tiers/object.h"
+#include "tiers/region.h"
 
 enum { WRITTEN_MOST = 1024 * 1024 }; /* bytes: more might touch pages that the program did not */
 
@@ -26,17 +28,24 @@ bool hak_doubt_at_hand(const struct hak_front *front, unsigned class_id, const v
            (hak_link_is_likely(object) && hak_front_holds(front, class_id, object));
 }
 
-/* What is large begins and ends at kernel pages. They go back where the kernel takes them, so the
- * rest of a sparse object gains none: locked memory and huge pages do not. */
+/* Whole kernel pages go back where the kernel takes them, so the rest of a sparse object gains
+ * none: locked memory does not, and explicit huge pages only whole ones. What shares a kernel page
+ * with a neighbour is written. */
 void hak_doubt_clear(void *object, size_t size)
 {
     if (hak_likely(!hak_misuse_is_checked()))
         return;
-    size_t written = size < WRITTEN_MOST ? size : WRITTEN_MOST;
-    char *rest = (char *)object + written;
-    memset(object, 0, written);
-    if (size != written && hak_os_purge(rest, size - written, HAK_PURGE_NOW) != 0)
-        memset(rest, 0, size - written);
+    size_t page = hak_os_page_size();
+    uintptr_t begin = (uintptr_t)object;
+    uintptr_t first = hak_align_up(begin + (size < WRITTEN_MOST ? size : WRITTEN_MOST), page);
+    uintptr_t last = hak_align_down(begin + size, page);
+    if (first >= last || hak_region_wants_hugetlb() ||
+        hak_os_purge((char *)object + (first - begin), last - first, HAK_PURGE_NOW) != 0) {
+        memset(object, 0, size);
+        return;
+    }
+    memset(object, 0, first - begin);
+    memset((char *)object + (last - begin), 0, begin + size - last);
 }
 
 bool hak_doubt_seems_freed(const void *object)

@@ -30,6 +30,7 @@
 #include "heap/own_heap.h"
 #include "os/bits.h"
 #include "os/section.h"
+#include "tiers/empty.h"
 #include "topology/bind.h"
 
 enum {
@@ -539,7 +540,9 @@ HAK_PUBLIC struct hakmem_heap *hakmem_heap_of(const void *object)
     struct hak_page page = hak_page_find(object);
     if (hak_page_is_own(page) && hak_owned_usable_size(object) != 0)
         return outer(hak_own_shards[page.home]->heap);
-    return refuse(hak_usable_size(object) != 0 ? ENOENT : EINVAL);
+    bool is_empty = page.offset == HAK_PAGE_EMPTY && page.class_id == HAK_CLASS_NONE &&
+                    hak_empty_is_live(object);
+    return refuse(is_empty || hak_usable_size(object) != 0 ? ENOENT : EINVAL);
 }
 
 HAK_PUBLIC size_t hakmem_heap_purge(struct hakmem_heap *heap)

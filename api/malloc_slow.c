@@ -217,9 +217,8 @@ static void release_small_beside(struct hak_front *front, void *object, struct h
         chain = full;
         shard = hak_front_shard(front);
     }
-    if (hak_chain_is_empty(chain) || shard == NULL)
-        return;
-    hak_shard_post_beside(shard, page.class_id, chain);
+    if (!hak_chain_is_empty(chain) && shard != NULL)
+        hak_shard_post_beside(shard, page.class_id, chain);
 }
 
 static void release_small(void *object, struct hak_page page)
@@ -571,12 +570,13 @@ void *hak_resize(void *object, size_t new_size)
     struct hak_page page = hak_page_find(object);
     if (page.class_id != HAK_CLASS_NONE)
         return new_size <= hak_classes[page.class_id].size ? object : NULL;
-    if (page.offset == HAK_PAGE_SIDE || hak_unlikely(!hak_heap_enter()))
-        return NULL;
     /* First, since after a move another thread's object may be noted at the old address. */
     uint32_t noted = hak_profiler_hold(object);
-    void *resized = resize_large(object, page, new_size);
-    hak_heap_leave();
+    void *resized = NULL;
+    if (page.offset != HAK_PAGE_SIDE && hak_likely(hak_heap_enter())) {
+        resized = resize_large(object, page, new_size);
+        hak_heap_leave();
+    }
     if (hak_unlikely(hak_profiler_is_on()))
         hak_profiler_resized(noted, resized, new_size, hak_profiler_place_of(shard_here()));
     return resized;

@@ -27,6 +27,7 @@
 #include "os/print.h"
 #include "os/section.h"
 #include "shard/upkeep.h"
+#include "tiers/empty.h"
 #include "topology/bind.h"
 
 enum {
@@ -320,7 +321,8 @@ static struct place place_of(const void *object)
         return (struct place){segment->cache->source->home,
                               __atomic_load_n(&segment->node, __ATOMIC_RELAXED)};
     }
-    if (page.offset == HAK_PAGE_SIDE && hak_beside_size(object) != 0)
+    if ((page.offset == HAK_PAGE_SIDE && hak_beside_size(object) != 0) ||
+        (page.offset == HAK_PAGE_EMPTY && hak_empty_is_live(object)))
         return (struct place){1, HAK_NODE_ANY};
     if (page.offset == HAK_PAGE_WHALE && hak_section_enter_late()) {
         const struct hak_region_source *source =

@@ -39,9 +39,10 @@ static struct {
     const int64_t *holder;      /* its thread's hak_profiler_left; looked at by itself alone */
     struct hak_profile tables;  /* .header is published: release, acquire */
     struct hak_os_memfd shared; /* where they lie; memory NULL: where nobody else can read */
-    uint32_t *mark;             /* 1, and 0 in each copy of the process; NULL: nobody wipes it */
-    const char *path;           /* as the option has it; NULL: none */
-    uint32_t written;           /* files, by signals */
+    uint32_t age;     /* of the tables: how often this process and its parents left some */
+    uint32_t *mark;   /* 1, and 0 in each copy of the process; NULL: nobody wipes it */
+    const char *path; /* as the option has it; NULL: none */
+    uint32_t written; /* files, by signals */
     bool is_child;
     uint64_t seed; /* of draws */
 } profile;
@@ -243,23 +244,32 @@ size_t hak_profiler_usual_size(const void *object, size_t usable)
     return size != 0 && size <= HAK_MID_MAX && size < usable ? size : usable;
 }
 
+/* Entries are numbers of tables that the child of a fork in a handler, which interrupts the caller,
+ * has no more: the upper bits say of which. */
+enum { ENTRY_BITS = 18, AGES = 1 << (32 - ENTRY_BITS) };
+
+_Static_assert(HAK_PROFILE_SAMPLES <= 1 << ENTRY_BITS, "an entry leaves room for the tables' age");
+
 uint32_t hak_profiler_take(const void *object)
 {
     lock();
-    uint32_t noted = are_ours() ? hak_profile_take(object) : 0;
+    uint32_t entry = are_ours() ? hak_profile_take(object) : 0;
+    uint32_t age = profile.age % AGES << ENTRY_BITS;
     unlock();
-    return noted;
+    return entry != 0 ? entry | age : 0;
 }
 
 void hak_profiler_settle(uint32_t noted, bool is_freed)
 {
     if (noted == 0)
         return;
+    uint32_t entry = noted % (1 << ENTRY_BITS);
     lock();
-    if (is_freed)
-        hak_profile_drop(&profile.tables, noted);
-    else
-        hak_profile_put_back(noted);
+    bool is_known = are_ours() && noted >> ENTRY_BITS == profile.age % AGES;
+    if (is_known && is_freed)
+        hak_profile_drop(&profile.tables, entry);
+    else if (is_known)
+        hak_profile_put_back(entry);
     unlock();
 }
 
@@ -473,6 +483,7 @@ void hak_profiler_exit(void)
 static void leave_tables(void)
 {
     hak_profile_forget();
+    profile.age++;
     if (profile.shared.memory != NULL)
         hak_os_memfd_leave(&profile.shared);
     else if (profile.tables.header != NULL)

@@ -377,18 +377,23 @@ enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const voi
     return HAK_PROFILE_RESTS;
 }
 
-static void unmap(void *memory, size_t size)
+static void clear(void *memory, size_t size)
 {
-    if (memory != NULL)
-        hak_os_unmap(memory, size);
+    if (memory != NULL && hak_os_purge(memory, size, HAK_PURGE_NOW) != 0)
+        memset(memory, 0, size);
 }
 
+/* They stay mapped: a handler that forks may have interrupted a look into them. */
 void hak_profile_forget(void)
 {
-    unmap(tables.row_of, SLOTS * sizeof *tables.row_of);
-    unmap(tables.live, HAK_PROFILE_SAMPLES * sizeof *tables.live);
-    unmap(tables.buckets, BUCKETS * sizeof *tables.buckets);
-    memset(&tables, 0, sizeof tables);
+    clear(tables.row_of, SLOTS * sizeof *tables.row_of);
+    clear(tables.live, HAK_PROFILE_SAMPLES * sizeof *tables.live);
+    clear(tables.buckets, BUCKETS * sizeof *tables.buckets);
+    memset(tables.rests, 0, sizeof tables.rests);
+    tables.rows = 0;
+    tables.frames = 0;
+    tables.used = 0;
+    tables.unused = 0;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
