@@ -126,6 +126,8 @@ grep -L slow_leak "$work"/[0-9]*.folded >"$work/children"
 report $? "a child of fork profiles what it allocates itself, into a file of its own"
 HAKMEM_PROFILE_SIGNAL=12 profiled "$work/once" fork >/dev/null 2>"$work/err"
 report $? "and lives, if the file is its parent's alone and the signal comes"
+timeout 120 env LD_PRELOAD="$library" HAKMEM_PROFILE=1 "$program" handler >"$work/err" 2>&1
+report $? "children that a handler forks inside realloc go on"
 HAKMEM_PROFILE_SIGNAL=12 profiled "$work/sig" signal >/dev/null 2>"$work/err"
 has "$work/sig.1" "heap profile:" MAPPED_LIBRARIES
 report $? "the signal that is named writes a file"

@@ -4,7 +4,8 @@
  * NAME SIZE*OBJECTS+... of all it ever allocated, and the same of what lives at exit. Sizes are those
  * of the classes, as the profile tells them. With "wait" it says its process id at its end and
  * sleeps; with "fork" it has a child that allocates, too, and raises signal 12; with "signal" it
- * raises that itself.
+ * raises that itself. With "handler" it does nothing of this: its signal handler forks while it
+ * resizes an object, and the children go on from there.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -210,10 +211,48 @@ static void work(void)
     fflush(stdout);
 }
 
+static volatile sig_atomic_t child_of_handler;
+
+static void fork_now(int number)
+{
+    (void)number;
+    child_of_handler = fork();
+}
+
+/* Resizes it until the handler has forked, and in the child a little longer. */
+static void *resize_until_forked(void *object)
+{
+    unsigned more = 50, toggle = 0;
+    child_of_handler = -1;
+    while (child_of_handler == -1 || (child_of_handler == 0 && more-- != 0))
+        object = realloc(object, (toggle ^= 1) ? 200000 : 150000);
+    if (child_of_handler == 0)
+        _exit(0);
+    return object;
+}
+
+static int fork_in_handlers(void)
+{
+    enum { FORKS = 200 };
+    int crashed = 0;
+    void *object = NULL;
+    signal(SIGALRM, fork_now);
+    for (unsigned i = 0; i < FORKS; i++) {
+        int status = 0;
+        ualarm(30 + i % 97 * 3, 0);
+        object = resize_until_forked(object);
+        crashed += waitpid(child_of_handler, &status, 0) < 0 || status != 0;
+    }
+    free(object);
+    return crashed != 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     pid_t child = 1;
+    if (strcmp(what, "handler") == 0)
+        return fork_in_handlers();
     /* Keeps the memory of standard output out of the counts. */
     setvbuf(stdout, NULL, _IOLBF, 256);
     work();
