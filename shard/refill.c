@@ -37,6 +37,7 @@ enum {
      * the shard. Each time others: to ask 63 at each slab took 1 to 6 us. */
     FAR_MORE_BYTES = 4 * 1024 * 1024,
     FAR_MORE_PROBES = 8,
+    TRIES = 4, /* neighbours that are asked for pages, at a slab */
     /* Of slabs a refill takes no more of tiny objects. Each link that is written may be the first
      * touch of its page: a bundle of KiBs was 16 in one call. */
     FILL_BYTES = 16 * 1024,
@@ -188,53 +189,67 @@ static size_t unused_bytes(struct hak_shard *shard, unsigned class_id)
     return hak_pool_dirty_bytes(hak_shard_pool(shard, class_id));
 }
 
-/* The first of `probes` neighbours, from rank `first` on, with more than this many bytes of unused
- * pages; NULL: none. */
-static struct hak_shard *neighbour_with(struct hak_shard *shard, const struct hak_shard_map *map,
-                                        unsigned class_id, size_t bytes, unsigned first,
-                                        unsigned probes)
-{
-    unsigned last = hak_domains_node_siblings(map->domains, shard->index);
-    for (unsigned probe = 0; probe < last && probe < probes; probe++) {
-        struct hak_shard *neighbour = hak_shard_map_neighbour(map, shard, (first + probe) % last);
-        if (unused_bytes(neighbour, class_id) > bytes)
-            return neighbour;
-    }
-    return NULL;
-}
+struct fresh {
+    unsigned class_id;
+    unsigned fill;
+    size_t bytes; /* of unused pages: who has more may be asked for a slab */
+};
 
-/* The shard whose pages a fresh slab is cut from: this one, unless it would have to ask the kernel
- * while a neighbour on the node keeps unused pages. Otherwise a thread that moves between shards
- * would leave on each what each may keep (1.11 times the live set became 1.29). Also one that keeps
- * far more: threads that all moved to another CPU left 63 MiB, of what the heap may keep, to a
- * shard of which they seldom took, and purged as much as they took again. */
-static struct hak_shard *owner_of_free_pages(struct hak_shard *shard, unsigned class_id)
+/* Takes of a slab cut from a neighbour's unused pages. They may lie in pieces that are too short:
+ * no region is mapped there, and a few others are tried. The number of objects. */
+static unsigned take_of_neighbours(struct hak_shard *shard, const struct fresh *fresh,
+                                   unsigned first, unsigned probes, struct hak_chain *chain)
 {
     const struct hak_shard_map *map = hak_shard_map_of(shard);
-    size_t wanted = (size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT;
-    size_t own = unused_bytes(shard, class_id);
-    if (map == NULL || map->count == 1)
-        return shard;
-    if (own < wanted) {
-        struct hak_shard *other = neighbour_with(shard, map, class_id, wanted - 1, 0, PROBES_MAX);
-        return other != NULL ? other : shard;
+    unsigned last = hak_domains_node_siblings(map->domains, shard->index);
+    unsigned taken = 0;
+    for (unsigned probe = 0, tries = 0; probe < last && probe < probes && tries < TRIES; probe++) {
+        unsigned rank = (first + probe) % last;
+        struct hak_shard *neighbour = hak_shard_map_neighbour(map, shard, rank);
+        if (unused_bytes(neighbour, fresh->class_id) <= fresh->bytes)
+            continue;
+        struct hak_pool *pool = hak_shard_pool(neighbour, fresh->class_id);
+        taken = hak_pool_take_unused(pool, fresh->class_id, fresh->fill, chain);
+        if (taken != 0) {
+            __atomic_store_n(&shard->rich, rank, __ATOMIC_RELAXED); /* relaxed: a hint */
+            break;
+        }
+        tries++;
     }
-    /* relaxed: two threads may ask the same neighbours */
-    unsigned first = __atomic_fetch_add(&shard->probe, FAR_MORE_PROBES, __ATOMIC_RELAXED);
-    struct hak_shard *other =
-        neighbour_with(shard, map, class_id, 2 * own + FAR_MORE_BYTES, first, FAR_MORE_PROBES);
-    return other != NULL ? other : shard;
+    return taken;
 }
 
-/* Another shard's unused pages may lie in pieces that are too short: it maps none for this one. */
+/* The shard's own pages come first, unless it would have to ask the kernel while a neighbour on the
+ * node keeps unused pages. Otherwise a thread that moves between shards would leave on each what
+ * each may keep (1.11 times the live set became 1.29). Also a neighbour that keeps far more:
+ * threads that all moved to another CPU left 63 MiB, of what the heap may keep, to a shard of which
+ * they seldom took, and purged as much as they took again. That is looked for where some was found
+ * last, and at a few others each time. */
+static unsigned take_elsewhere(struct hak_shard *shard, struct fresh *fresh,
+                               struct hak_chain *chain)
+{
+    size_t wanted = (size_t)hak_classes[fresh->class_id].slab_pages << HAK_PAGE_SHIFT;
+    size_t own = unused_bytes(shard, fresh->class_id);
+    fresh->bytes = wanted - 1;
+    if (own < wanted)
+        return take_of_neighbours(shard, fresh, 0, PROBES_MAX, chain);
+    fresh->bytes = 2 * own + FAR_MORE_BYTES;
+    /* relaxed, both: hints; two threads may ask the same neighbours */
+    unsigned rich = __atomic_load_n(&shard->rich, __ATOMIC_RELAXED);
+    unsigned first = __atomic_fetch_add(&shard->probe, FAR_MORE_PROBES, __ATOMIC_RELAXED);
+    unsigned taken = take_of_neighbours(shard, fresh, rich, 1, chain);
+    return taken != 0 ? taken : take_of_neighbours(shard, fresh, first, FAR_MORE_PROBES, chain);
+}
+
 static struct hak_chain from_fresh_slab(struct hak_shard *shard, unsigned class_id, unsigned fill)
 {
-    struct hak_shard *owner = owner_of_free_pages(shard, class_id);
+    const struct hak_shard_map *map = hak_shard_map_of(shard);
+    struct fresh fresh = {class_id, fill, 0};
     struct hak_chain chain = hak_magazine_empty(class_id);
     unsigned taken = 0;
     hak_rest_advance((size_t)hak_classes[class_id].slab_pages << HAK_PAGE_SHIFT);
-    if (owner != shard)
-        taken = hak_pool_take_unused(hak_shard_pool(owner, class_id), class_id, fill, &chain);
+    if (map != NULL && map->count > 1)
+        taken = take_elsewhere(shard, &fresh, &chain);
     if (taken == 0)
         taken = hak_pool_take_fresh(hak_shard_pool(shard, class_id), class_id, fill, &chain);
     return taken != 0 ? chain : HAK_NO_CHAIN;

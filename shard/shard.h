@@ -37,6 +37,7 @@ struct hak_shard {
     uint16_t id;
     uint16_t index;         /* in its map */
     uint32_t probe;         /* where the next steal begins; relaxed */
+    uint32_t rich;          /* rank of a neighbour that had many unused pages; relaxed */
     size_t at_work;         /* when it last was (rest.h); relaxed, as the next */
     size_t swept_at;        /* and when its transfer cache was last swept */
     uint32_t large_calls;   /* by threads without a front; relaxed, as the next */
