@@ -125,9 +125,12 @@ EXTRA_DIST += \
 	%D%/programs/connections.py \
 	%D%/programs/duckdb.js \
 	%D%/programs/mariadb.sh \
+	%D%/programs/memcached.sh \
+	%D%/programs/nginx.sh \
 	%D%/programs/pgbench.sh \
 	%D%/programs/postgres.lib \
 	%D%/programs/redis.sh \
+	%D%/programs/rocksdb.sh \
 	%D%/programs/run \
 	%D%/programs/smoke.sh \
 	%D%/programs/sqlite.py \

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh disable=SC2154
+# nginx: pages of 20 KB, included by a page and deflated, asked for by ab over kept connections. Its
+# workers' figures alone.
+mkdir -p "$work/pages" "$work/body"
+seq 1 4000 | sed 's/$/ is a number/' | head -c 20000 >"$work/pages/part.html"
+echo '<!--#include virtual="/part.html" --> <!--#include virtual="/part.html" -->' \
+    >"$work/pages/page.html"
+user=
+[ "$(id -u)" -ne 0 ] || user='user nobody nogroup;'
+cat >"$work/nginx.conf" <<END
+$user
+daemon off;
+worker_processes 2;
+pid $work/nginx.pid;
+error_log $work/nginx.log;
+events { worker_connections 512; }
+http {
+    access_log off;
+    types { text/html html; }
+    client_body_temp_path $work/body;
+    proxy_temp_path $work/body;
+    fastcgi_temp_path $work/body;
+    uwsgi_temp_path $work/body;
+    scgi_temp_path $work/body;
+    gzip on;
+    ssi on;
+    server { listen 127.0.0.1:$port; root $work/pages; }
+}
+END
+serve "$(PATH=$PATH:/usr/sbin command -v nginx)" -p "$work" -c "$work/nginx.conf"
+tries=0
+until ab -q -n 1 "http://127.0.0.1:$port/page.html" >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] && kill -0 "$server" || exit 1
+    sleep 0.05
+done
+begin
+ab -q -k -n "${1:-20000}" -c 100 -H 'Accept-Encoding: gzip' "http://127.0.0.1:$port/page.html" \
+    >"$work/ab" 2>&1 || exit 1
+grep -q 'Failed requests: *0$' "$work/ab" || exit 1
+# shellcheck disable=SC2046 # a list
+rest $(pgrep -P "$server")
