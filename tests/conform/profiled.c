@@ -219,11 +219,13 @@ static void fork_now(int number)
     child_of_handler = fork();
 }
 
-/* Resizes it until the handler has forked, and in the child a little longer. */
-static void *resize_until_forked(void *object)
+/* Resizes it until the handler has forked, and in the child a little longer. The alarm may come
+ * before the first resize. */
+static void *resize_until_forked(void *object, useconds_t delay)
 {
     unsigned more = 50, toggle = 0;
     child_of_handler = -1;
+    ualarm(delay, 0);
     while (child_of_handler == -1 || (child_of_handler == 0 && more-- != 0))
         object = realloc(object, (toggle ^= 1) ? 200000 : 150000);
     if (child_of_handler == 0)
@@ -239,8 +241,7 @@ static int fork_in_handlers(void)
     signal(SIGALRM, fork_now);
     for (unsigned i = 0; i < FORKS; i++) {
         int status = 0;
-        ualarm(30 + i % 97 * 3, 0);
-        object = resize_until_forked(object);
+        object = resize_until_forked(object, 30 + i % 97 * 3);
         crashed += waitpid(child_of_handler, &status, 0) < 0 || status != 0;
     }
     free(object);
