@@ -106,6 +106,7 @@ static struct hak_own_thread *start_thread(void)
         return NULL;
     }
     hak_thread_seat = &thread->none;
+    hak_own_thread_begin(thread);
     return thread;
 }
 

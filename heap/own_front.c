@@ -129,6 +129,24 @@ static struct hak_own_thread *used_or_fresh_thread(void)
     return thread;
 }
 
+/* Says that a front or a thread is of this process, once a child that its handlers fork would find
+ * it: until then such a child takes it for another thread's. Again if a handler forks in between:
+ * the child counts its forks from its own start. */
+static void be_of_this_process(uint32_t *counted)
+{
+    do {
+        /* relaxed: as in forks */
+        __atomic_store_n(counted, forks(), __ATOMIC_RELAXED);
+        /* seq_cst: to the compiler alone; handlers run on the thread */
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (__atomic_load_n(counted, __ATOMIC_RELAXED) != forks());
+}
+
+void hak_own_thread_begin(struct hak_own_thread *thread)
+{
+    be_of_this_process(&thread->forks);
+}
+
 struct hak_own_thread *hak_own_thread_make(void)
 {
     hak_lock_acquire(&own_fronts.lock);
@@ -192,6 +210,7 @@ struct hak_own_front *hak_own_front_make(struct hak_own_thread *thread, unsigned
         front->kind_of[step] =
             (uint8_t)(HAK_PAGE_OWN_TINY + hak_size_class_known(step * HAK_CLASS_STEP));
     thread->fronts[slot] = front;
+    be_of_this_process(&front->forks);
     return front;
 }
 
@@ -222,10 +241,7 @@ static void join(struct hak_own_front *front, struct hak_own_shard *shard)
     front->wishes_seen =
         __atomic_load_n(&shard->fronts->wishes, __ATOMIC_RELAXED); /* relaxed: wishes */
     hak_lock_acquire(&own_fronts.lock);
-    /* Again if a handler forks in between: the child counts its forks from its own start. */
-    do
-        front->forks = forks();
-    while (front->forks != forks());
+    be_of_this_process(&front->forks);
     front->is_orphan = 0;
     front->previous = NULL;
     front->next = list->first;

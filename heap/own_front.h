@@ -227,6 +227,10 @@ static inline bool hak_own_quick_give(struct hak_own_seat *seat, void *object)
 struct hak_own_thread *hak_own_thread_make(void);
 struct hak_own_front *hak_own_front_make(struct hak_own_thread *thread, unsigned slot);
 
+/* The thread is what hak_own_fronts_start_child gets from now on: if a handler of the caller has
+ * forked since it was made, the child would take it for another thread's, and use it again. */
+void hak_own_thread_begin(struct hak_own_thread *thread);
+
 /* Takes an object of a class up to HAK_CLASS_TINY_LAST, and a few more for the next calls. If the
  * front served no heap it serves the shard's from now on. NULL: no memory. */
 void *hak_own_front_take(struct hak_own_front *front, struct hak_own_shard *shard,

@@ -180,6 +180,23 @@ static void nothing_is_lost(void)
     EXPECT_EQ(hak_own_heap_end(heap), HAK_OWN_ENDED);
 }
 
+/* A handler forks before the caller knows its thread: the child goes on with that. */
+static void forks_at_the_start(void)
+{
+    world_start();
+    struct hak_own_thread *thread = hak_own_thread_make();
+    REQUIRE(thread != NULL);
+    hak_own_fronts_start_child(NULL);
+    hak_own_thread_begin(thread);
+    struct hak_own_front *front = hak_own_front_make(thread, 0);
+    struct hak_own_thread *second = hak_own_thread_make();
+    REQUIRE(front != NULL && second != NULL);
+    EXPECT(second != thread);
+    EXPECT(thread->fronts[0] == front);
+    hak_own_thread_end(thread);
+    hak_own_thread_end(second);
+}
+
 /* No more than the bound; then there are some again. */
 static void too_many(void)
 {
@@ -301,6 +318,7 @@ int main(int argc, char **argv)
         {"what it held comes back when its thread ends, or is none of this process",
          ends_of_threads},
         {"what threads leave behind, in forks too, is used again", nothing_is_lost},
+        {"a thread that forks at its start keeps what it has", forks_at_the_start},
         {"there is a bound, and what comes back is used", too_many},
         {"second frees and overwritten objects are found", faults_are_found},
         {"heaps end while threads call", ends_under_way},
