@@ -34,13 +34,22 @@ enum {
     FRAMES_SHOWN = 16,
 };
 
+/* What a child of fork has yet to do with its parent's tables. */
+enum legacy {
+    LEGACY_NONE,
+    LEGACY_WHOLE,  /* keep what is known of small objects */
+    LEGACY_BROKEN, /* forget all: another thread was about to change them */
+};
+
 static struct {
     struct hak_lock lock;
-    const int64_t *holder;      /* its thread's hak_profiler_left; looked at by itself alone */
+    const int64_t *holder; /* its thread's hak_profiler_left */
+    enum legacy legacy;
     struct hak_profile tables;  /* .header is published: release, acquire */
     struct hak_os_memfd shared; /* where they lie; memory NULL: where nobody else can read */
-    uint32_t age;     /* of the tables: how often this process and its parents left some */
+    uint32_t age;     /* of the tables: how often this process and its parents forgot some */
     uint32_t *mark;   /* 1, and 0 in each copy of the process; NULL: nobody wipes it */
+    uint32_t process; /* whose the tables are, if nobody wipes the mark */
     const char *path; /* as the option has it; NULL: none */
     uint32_t written; /* files, by signals */
     bool is_child;
@@ -52,9 +61,10 @@ uint64_t hak_profiler_rate;
 
 /* ---- notes ---------------------------------------------------------------------------------- */
 
-/* By it a copy of the process knows itself, without a system call for each sample. */
-static void set_mark(void)
+/* By a mark a copy of the process knows itself, without a system call for each sample. */
+static void make_ours(void)
 {
+    profile.process = hak_os_process_id();
     size_t page = hak_os_page_size();
     if (profile.mark == NULL) {
         uint32_t *mark = hak_os_map(page, page);
@@ -85,33 +95,54 @@ static bool make_tables(void)
     struct hak_profile made = hak_profile_lay_out(memory, hak_options.profile_bytes);
     profile.tables.rows = made.rows;
     profile.tables.frames = made.frames;
-    set_mark();
     /* release: pairs with the acquire in tables_now */
     __atomic_store_n(&profile.tables.header, made.header, __ATOMIC_RELEASE);
     return true;
 }
 
-/* In a child that was made without fork's handlers, or by a handler that interrupted a note, the
- * tables are its parent's. Under the lock. */
+/* In a child that was made without fork's handlers, or by a handler that interrupted the caller,
+ * the tables are its parent's. Under the lock. */
 static bool are_ours(void)
 {
-    if (profile.tables.header == NULL)
-        return false;
-    return profile.mark != NULL ? *profile.mark != 0
-                                : profile.tables.header->process == hak_os_process_id();
+    return profile.mark != NULL ? *profile.mark != 0 : profile.process == hak_os_process_id();
 }
 
-/* Taken outside the heap's sections, for objects are freed while another thread forks, too: the
- * child begins with a free lock and no tables. */
+/* In a child of fork, under the lock. The tables for others are made at its first sample. A handler
+ * may fork in here: its child goes on from there. */
+static HAK_COLD void settle_legacy(void)
+{
+    if (profile.legacy == LEGACY_BROKEN) {
+        hak_profile_forget();
+        profile.age++;
+    } else {
+        hak_profile_inherit();
+    }
+    struct hak_profile_header *header = profile.tables.header;
+    profile.tables = (struct hak_profile){NULL, NULL, NULL};
+    if (profile.shared.memory != NULL)
+        hak_os_memfd_leave(&profile.shared);
+    else if (header != NULL)
+        hak_os_unmap(header, hak_profile_size());
+    profile.legacy = LEGACY_NONE;
+    make_ours();
+}
+
+/* Taken outside the heap's sections, for objects are freed while another thread forks, too. */
 static void lock(void)
 {
     hak_lock_acquire(&profile.lock);
-    profile.holder = &hak_profiler_left;
+    __atomic_store_n(&profile.holder, &hak_profiler_left,
+                     __ATOMIC_RELAXED); /* the fence orders it */
+    /* release: a child of fork that finds a change of the tables finds its holder, too */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    if (hak_unlikely(profile.legacy != LEGACY_NONE))
+        settle_legacy();
 }
 
 static void unlock(void)
 {
-    profile.holder = NULL;
+    /* release: one that finds no holder finds all changes */
+    __atomic_store_n(&profile.holder, NULL, __ATOMIC_RELEASE);
     hak_lock_release(&profile.lock);
 }
 
@@ -195,7 +226,8 @@ void *hak_profiler_reuse(struct hak_profiler_wish *wish)
     if (!wish->sample.may_rest)
         return NULL;
     lock();
-    void *object = are_ours() ? hak_profile_reuse(&profile.tables, &wish->sample) : NULL;
+    void *object =
+        are_ours() && make_tables() ? hak_profile_reuse(&profile.tables, &wish->sample) : NULL;
     unlock();
     if (object != NULL)
         HAK_PROBE3(sample, object, wish->sample.size, wish->sample.shard);
@@ -216,7 +248,7 @@ void hak_profiler_note(struct hak_profiler_wish *wish, const void *object)
     wish->sample.may_rest &= is_run(object);
     HAK_PROBE3(sample, object, wish->sample.size, wish->sample.shard);
     lock();
-    if (make_tables() && are_ours())
+    if (are_ours() && make_tables())
         hak_profile_add(&profile.tables, &wish->sample);
     unlock();
     errno = saved;
@@ -245,7 +277,7 @@ size_t hak_profiler_usual_size(const void *object, size_t usable)
 }
 
 /* Entries are numbers of tables that the child of a fork in a handler, which interrupts the caller,
- * has no more: the upper bits say of which. */
+ * may have forgotten: the upper bits say of which. */
 enum { ENTRY_BITS = 18, AGES = 1 << (32 - ENTRY_BITS) };
 
 _Static_assert(HAK_PROFILE_SAMPLES <= 1 << ENTRY_BITS, "an entry leaves room for the tables' age");
@@ -460,6 +492,7 @@ void hak_profiler_start(void)
     obey_signal(hak_options.profile_signal);
     /* Now: a filter that the program sets may forbid it later. */
     lock();
+    make_ours();
     bool are_made = make_tables();
     unlock();
     if (are_made && hak_size_class_hide() == 0)
@@ -480,26 +513,23 @@ void hak_profiler_exit(void)
         report_leaks();
 }
 
-static void leave_tables(void)
-{
-    hak_profile_forget();
-    profile.age++;
-    if (profile.shared.memory != NULL)
-        hak_os_memfd_leave(&profile.shared);
-    else if (profile.tables.header != NULL)
-        hak_os_unmap(profile.tables.header, hak_profile_size());
-    profile.tables = (struct hak_profile){NULL, NULL, NULL};
-    hak_lock_reset(&profile.lock);
-}
-
 void hak_profiler_after_fork(void)
 {
     if (!hak_profiler_is_on())
         return;
     profile.is_child = true;
-    /* A handler forked inside a note, which goes on when it returns: the child notes nothing. */
-    if (profile.holder != &hak_profiler_left)
-        leave_tables();
+    /* relaxed: the child has one thread. What was not settled when its parent forked still is not,
+     * and may be broken. */
+    const int64_t *holder = __atomic_load_n(&profile.holder, __ATOMIC_RELAXED);
+    bool is_ours = holder == &hak_profiler_left;
+    if (profile.legacy != LEGACY_BROKEN)
+        profile.legacy = holder == NULL || is_ours ? LEGACY_WHOLE : LEGACY_BROKEN;
+    /* Else a handler forked inside a section, which ends first. */
+    if (!is_ours) {
+        hak_lock_reset(&profile.lock);
+        lock();
+        unlock();
+    }
     /* One file has one writer. */
     if (profile.path != NULL && strstr(profile.path, "%p") == NULL)
         profile.path = NULL;

@@ -135,9 +135,10 @@ struct live {
     uint64_t objects; /* what it added to its row, 0: it rests; */
     uint64_t bytes;
     uint16_t row;
-    uint16_t home;       /* the shard whose next sample may have its memory, 0: none */
-    uint32_t next : 18;  /* in its bucket, or among the unused */
-    uint32_t units : 12; /* of 16 bytes, 0: more than fit */
+    uint16_t home;             /* the shard whose next sample may have its memory, 0: none */
+    uint32_t next : 18;        /* in its bucket, or among the unused */
+    uint32_t units : 12;       /* of 16 bytes; 0: more than fit, or nobody asks for them */
+    uint32_t is_inherited : 1; /* its parent's sample: it is in no row of this process */
 };
 
 enum { UNIT = 16, UNITS_MOST = (1 << 12) - 1 };
@@ -236,7 +237,10 @@ static void fill(struct live *live, struct hak_profile *profile, struct hak_prof
     live->bytes = (uint64_t)(sample->scale * (double)sample->size + 0.5);
     live->row = (uint16_t)(row - profile->rows);
     size_t units = (sample->size + UNIT - 1) / UNIT;
-    live->units = units <= UNITS_MOST ? (uint32_t)units : 0;
+    /* Objects of heaps that the program made have no more room than others of their size. If their
+     * heap ends, another thread may have the address before the sample is dropped. */
+    live->units = sample->heap == 0 && units <= UNITS_MOST ? (uint32_t)units : 0;
+    live->is_inherited = 0;
     live->home = sample->may_rest ? (uint16_t)sample->shard : 0;
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, live->bytes);
@@ -334,6 +338,8 @@ void hak_profile_put_back(uint32_t sample)
 
 static void take_off(struct hak_profile *profile, const struct live *live)
 {
+    if (live->is_inherited)
+        return;
     struct hak_profile_row *row = &profile->rows[live->row];
     add_to(row, HAK_PROFILE_LIVE_OBJECTS, -live->objects);
     add_to(row, HAK_PROFILE_LIVE_BYTES, -live->bytes);
@@ -350,7 +356,8 @@ void hak_profile_drop_heap(struct hak_profile *profile, unsigned heap)
 {
     for (uint32_t entry = 1; tables.live != NULL && entry <= tables.used; entry++) {
         const struct live *live = &tables.live[entry];
-        if (live->object == NULL || live->objects == 0 || profile->rows[live->row].heap != heap)
+        if (live->object == NULL || live->objects == 0 || live->is_inherited ||
+            profile->rows[live->row].heap != heap)
             continue;
         /* What is taken out a thread is about to drop. */
         if (unlink_entry(entry))
@@ -383,15 +390,35 @@ static void clear(void *memory, size_t size)
         memset(memory, 0, size);
 }
 
+static void forget_rows(void)
+{
+    clear(tables.row_of, SLOTS * sizeof *tables.row_of);
+    tables.rows = 0;
+    tables.frames = 0;
+}
+
+/* What has no units is known for its row alone; what rests is in no row. What another thread has
+ * taken out never comes back, but that cannot be told from what the caller has. */
+void hak_profile_inherit(void)
+{
+    for (uint32_t entry = 1; tables.live != NULL && entry <= tables.used; entry++) {
+        struct live *live = &tables.live[entry];
+        if (live->object == NULL || live->objects == 0 || live->is_inherited)
+            continue;
+        live->is_inherited = 1;
+        if (live->units == 0 && unlink_entry(entry))
+            hak_profile_drop(NULL, entry);
+    }
+    forget_rows();
+}
+
 /* They stay mapped: a handler that forks may have interrupted a look into them. */
 void hak_profile_forget(void)
 {
-    clear(tables.row_of, SLOTS * sizeof *tables.row_of);
+    forget_rows();
     clear(tables.live, HAK_PROFILE_SAMPLES * sizeof *tables.live);
     clear(tables.buckets, BUCKETS * sizeof *tables.buckets);
     memset(tables.rests, 0, sizeof tables.rests);
-    tables.rows = 0;
-    tables.frames = 0;
     tables.used = 0;
     tables.unused = 0;
 }

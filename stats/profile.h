@@ -117,8 +117,8 @@ enum hak_profile_freed {
 /* The object is freed. Under the caller's lock, as the following. */
 enum hak_profile_freed hak_profile_remove(struct hak_profile *profile, const void *object);
 
-/* The size that a small object was sampled with; 0: it was not, or is larger than 64 KiB. Its
- * memory may have room for more. */
+/* The size that a small object was sampled with; 0: it was not, or is larger than 64 KiB, or of a
+ * heap that the program made. Its memory may have room for more. */
 size_t hak_profile_small_size(const void *object);
 
 /* Removes a sample from those that can be found, while its object may move; 0: it was not sampled,
@@ -133,7 +133,11 @@ void hak_profile_drop_heap(struct hak_profile *profile, unsigned heap);
 /* Whether another sample has room; if not it counts as lost. No lock. */
 bool hak_profile_has_room(const struct hak_profile *profile);
 
-/* In the child of a fork, before it has threads: no sample lives. */
+/* In the child of a fork. Its parent's samples are in no row of the child's; small objects are still
+ * found, with their sizes, and pieces that rested still rest. Work: by samples that live. */
+void hak_profile_inherit(void);
+
+/* The same where another thread of the parent was about to change the tables: no sample lives. */
 void hak_profile_forget(void);
 
 /* Checks the tables of another process, `size` readable bytes. NULL, or the fault in words. */

@@ -128,6 +128,8 @@ HAKMEM_PROFILE_SIGNAL=12 profiled "$work/once" fork >/dev/null 2>"$work/err"
 report $? "and lives, if the file is its parent's alone and the signal comes"
 timeout 120 env LD_PRELOAD="$library" HAKMEM_PROFILE=1 "$program" handler >"$work/err" 2>&1
 report $? "children that a handler forks inside realloc go on"
+timeout 60 env LD_PRELOAD="$library" HAKMEM_PROFILE=1 "$program" sizes >"$work/err" 2>&1
+report $? "a child of fork is told the sizes of its parent's objects as the parent"
 HAKMEM_PROFILE_SIGNAL=12 profiled "$work/sig" signal >/dev/null 2>"$work/err"
 has "$work/sig.1" "heap profile:" MAPPED_LIBRARIES
 report $? "the signal that is named writes a file"

@@ -5,7 +5,8 @@
  * of the classes, as the profile tells them. With "wait" it says its process id at its end and
  * sleeps; with "fork" it has a child that allocates, too, and raises signal 12; with "signal" it
  * raises that itself. With "handler" it does nothing of this: its signal handler forks while it
- * resizes an object, and the children go on from there.
+ * resizes an object, and the children go on from there. Nor with "sizes": a child of fork asks for
+ * the usable sizes of its parent's objects.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -248,12 +249,35 @@ static int fork_in_handlers(void)
     return crashed != 0;
 }
 
+/* Whether a child of fork says the same of its parent's objects. */
+static int sizes_in_child(void)
+{
+    enum { OBJECTS = 3000 };
+    static void *objects[OBJECTS];
+    static size_t usable[OBJECTS];
+    int status = 0;
+    for (size_t i = 0; i < OBJECTS; i++) {
+        objects[i] = malloc(i * 3 + 1);
+        usable[i] = malloc_usable_size(objects[i]);
+    }
+    pid_t child = fork();
+    for (size_t i = 0; child == 0 && i < OBJECTS; i++)
+        status |= malloc_usable_size(objects[i]) != usable[i];
+    for (size_t i = 0; i < OBJECTS; i++)
+        free(objects[i]);
+    if (child == 0)
+        _exit(status);
+    return waitpid(child, &status, 0) < 0 || status != 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     pid_t child = 1;
     if (strcmp(what, "handler") == 0)
         return fork_in_handlers();
+    if (strcmp(what, "sizes") == 0)
+        return sizes_in_child();
     /* Keeps the memory of standard output out of the counts. */
     setvbuf(stdout, NULL, _IOLBF, 256);
     work();

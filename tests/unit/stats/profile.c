@@ -163,6 +163,39 @@ static const char *written(void)
 }
 
 /* The samples of a heap that ends go, and no others. */
+/* A child of fork knows the sizes of its parent's small samples, and its pieces that rest, but has
+ * no row for them. */
+static void inherited(void)
+{
+    enum { RESTING = HAK_PROFILE_REST_LEAST + 4, LARGE = 100000 };
+    struct hak_profile_sample sample = {
+        .scale = 10, .stack = here, .depth = 3, .shard = 1, .node = -1, .may_rest = true};
+    begin();
+    add(0x10000, 100, 10, here, 1);
+    add(0x20000, LARGE, 10, here, 1);
+    for (uintptr_t i = 0; i < RESTING; i++) {
+        sample.object = (const void *)((i + 16) << 16);
+        sample.size = i % 2 != 0 ? 100 : LARGE;
+        hak_profile_add(&profile, &sample);
+        EXPECT_EQ(hak_profile_remove(&profile, sample.object), HAK_PROFILE_RESTS);
+    }
+    hak_profile_inherit();
+    memset(memory, 0, hak_profile_size());
+    profile = hak_profile_lay_out(memory, 4096);
+    EXPECT_EQ(hak_profile_small_size((void *)0x10000), 112);
+    for (uintptr_t i = 1; i <= 8; i++)
+        add(i << 8, 50, 10, there, 1);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 80);
+    EXPECT_EQ(hak_profile_remove(&profile, (void *)0x10000), HAK_PROFILE_OF_HEAP);
+    EXPECT_EQ(hak_profile_remove(&profile, (void *)0x20000), HAK_PROFILE_OF_HEAP);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 80);
+    sample.stack = there;
+    for (uintptr_t i = 0; i < RESTING - HAK_PROFILE_REST_LEAST; i++)
+        EXPECT_EQ((uintptr_t)hak_profile_reuse(&profile, &sample), (i + 16) << 16);
+    EXPECT(hak_profile_reuse(&profile, &sample) == NULL);
+    EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 80 + 10 * (RESTING - HAK_PROFILE_REST_LEAST));
+}
+
 static void of_heaps(void)
 {
     struct hak_profile_sample sample = {
@@ -253,6 +286,7 @@ int main(int argc, char **argv)
         {"samples without room are counted as lost", what_has_no_room_is_lost_and_told},
         {"a sample is taken out, and put back", taken_and_put_back},
         {"small pieces rest and are used again", rest_and_are_reused},
+        {"a child of fork knows its parent's sizes, and has rows of its own", inherited},
         {"samples of heaps are told apart, and go with their heap", of_heaps},
         {"rows come by size, equal ones in order", largest_first},
         {"the profile is written in gperftools' format", is_written_as_gperftools_does},
