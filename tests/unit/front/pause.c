@@ -147,6 +147,63 @@ static void paused_calls_look_at_the_clock(void)
     world_expect_nothing_lost();
 }
 
+/* With HAKMEM_DECAY=0 such a call empties the front if a tick is due, and not each time. */
+static void watches_empty_once_a_tick(void)
+{
+    struct hak_front *front = paused_front(3);
+    REQUIRE(front != NULL);
+    struct hak_heap *heap = hak_heap_default();
+    const struct hak_settings *usual = heap->settings;
+    struct hak_settings at_once = *usual;
+    at_once.decay_ns = 0;
+    heap->settings = &at_once;
+    front->last_tick_ns = hak_os_coarse_now_ns();
+    hak_heap_visit_for_class(heap, front, CLASS);
+    EXPECT_EQ(world_length(front->spare[CLASS]), 3);
+    front->last_tick_ns = 0;
+    hak_heap_visit_for_class(heap, front, CLASS);
+    EXPECT_EQ(hak_front_bytes(front), 0);
+    heap->settings = usual;
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+/* While another thread forks nobody looks at the clock, so the class opens. */
+static void pauses_end_beside_forks(void)
+{
+    enum { OBJECTS = 3 };
+    struct hak_front *front = paused_front(OBJECTS);
+    REQUIRE(front != NULL);
+    EXPECT(!hak_pause_ends_beside(NULL, CLASS));
+    EXPECT(hak_pause_ends_beside(front, CLASS));
+    EXPECT(!hak_pause_ends_beside(front, CLASS));
+    EXPECT_EQ(world_length(front->loaded[CLASS]), OBJECTS);
+    EXPECT_EQ(front->spare_bytes, 0);
+    EXPECT(hak_front_is_paused(front, OTHER));
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
+static void top_object_is_known_while_paused(void)
+{
+    struct hak_front *front = paused_front(0);
+    REQUIRE(front != NULL);
+    hak_pause_end(front, CLASS);
+    void *below = world_take(front, CLASS);
+    void *top = world_take(front, CLASS);
+    world_give(front, below);
+    EXPECT(!hak_front_has_on_top(front, CLASS, top));
+    world_give(front, top);
+    EXPECT(hak_front_has_on_top(front, CLASS, top));
+    hak_front_shrink_and_pause(front);
+    hak_front_shrink_and_pause(front);
+    REQUIRE(hak_front_is_paused(front, CLASS));
+    EXPECT(hak_front_has_on_top(front, CLASS, top));
+    EXPECT(!hak_front_has_on_top(front, CLASS, below));
+    hak_front_destroy(front);
+    world_expect_nothing_lost();
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -155,6 +212,9 @@ int main(int argc, char **argv)
         {"classes open, but the last watches longer", classes_open_but_the_last},
         {"each tick counts calls anew", ticks_count_anew},
         {"a call of a paused class looks at the clock", paused_calls_look_at_the_clock},
+        {"with DECAY=0 it empties the front once a tick", watches_empty_once_a_tick},
+        {"a class opens while another thread forks", pauses_end_beside_forks},
+        {"what lies on top of a paused class is known", top_object_is_known_while_paused},
     };
     return tap_run(argc, argv, TAP_ANY, cases, TAP_COUNT(cases));
 }
