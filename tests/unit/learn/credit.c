@@ -102,6 +102,7 @@ static void holders_count_for_a_while(void)
         unsigned gone = i < CPUS / 2 ? i : CPUS / 2;
         EXPECT_EQ(hak_credit_excess(&settings), gone * (size_t)EACH);
     }
+    EXPECT_EQ(credit.seats, CPUS / 2); /* those of the others */
     for (unsigned i = 0; i < CPUS / 2; i++)
         hak_credit_give_back(&settings, &many[i], 0, HAK_CREDIT_FIRST);
     for (unsigned i = 0; i < CPUS; i++)
