@@ -237,7 +237,7 @@ static int far_child(void)
     struct hak_chain far = chain(7, 5);
     struct hak_chain near = chain(0, 1);
     push_bundle(7, far);
-    if (!child_limit(RLIMIT_AS, (size_t)9 << 30))
+    if (!child_limit(RLIMIT_AS, (size_t)1 << 30))
         return CHILD_CANNOT;
     /* Own slab, own region, and what the limit leaves are used up first. */
     struct hak_shard *shard = eight()->shards[0];
@@ -405,6 +405,24 @@ static void far_more_pages_come_first(void)
     world_expect_nothing_lost();
 }
 
+/* Where the own shard has no unused pages, and the first neighbour's do not serve, the next one's
+ * do. */
+static void next_neighbour_serves(struct hak_shard *own, unsigned class_id)
+{
+    struct hak_shard *next = eight()->shards[2];
+    struct hak_chain chains[2]; /* of which the class keeps one slab */
+    for (unsigned i = 0; i < 2; i++)
+        chains[i] = world_chain(next, class_id, hak_classes[class_id].capacity);
+    for (unsigned i = 0; i < 2; i++)
+        hak_shard_give_to_slabs(class_id, chains[i]);
+    hak_pool_purge(&own->mid);
+    EXPECT_LE(hak_pool_dirty_bytes(&own->mid), 0);
+    struct hak_chain chain = hak_shard_refill(own, class_id - 1, 1);
+    EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, next->id);
+    EXPECT(hak_shard_map_neighbour(hak_shard_map_of(own), own, own->rich) == next);
+    hak_shard_give_to_slabs(class_id - 1, chain);
+}
+
 /* Unused pages of a neighbour in pieces that are too short: it maps nothing for another shard. */
 static void short_pieces_serve_nobody(void)
 {
@@ -428,6 +446,7 @@ static void short_pieces_serve_nobody(void)
     EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, own->id);
     EXPECT_EQ(world_count(neighbour, HAK_COUNTER_BYTES_MAPPED), mapped);
     hak_shard_give_to_slabs(LONG, chain);
+    next_neighbour_serves(own, LONG);
     for (unsigned i = 1; i < SLABS; i += 2)
         hak_shard_give_to_slabs(SHORT, chains[i]);
     hak_settings_set_bytes(&settings->slab_retain_bytes, retain);
