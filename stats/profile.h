@@ -133,8 +133,8 @@ void hak_profile_drop_heap(struct hak_profile *profile, unsigned heap);
 /* Whether another sample has room; if not it counts as lost. No lock. */
 bool hak_profile_has_room(const struct hak_profile *profile);
 
-/* In the child of a fork. Its parent's samples are in no row of the child's; small objects are still
- * found, with their sizes, and pieces that rested still rest. Work: by samples that live. */
+/* In the child of a fork. Its parent's samples are in no row of the child's. Small objects are
+ * still found with their sizes, and pieces that rested still rest. Work: by samples that live. */
 void hak_profile_inherit(void);
 
 /* The same where another thread of the parent was about to change the tables: no sample lives. */
