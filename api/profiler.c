@@ -45,6 +45,7 @@ static struct {
     struct hak_lock lock;
     const int64_t *holder; /* its thread's hak_profiler_left */
     enum legacy legacy;
+    bool is_missed;             /* objects may have been freed that the tables still know */
     struct hak_profile tables;  /* .header is published: release, acquire */
     struct hak_os_memfd shared; /* where they lie; memory NULL: where nobody else can read */
     uint32_t age;     /* of the tables: how often this process and its parents forgot some */
@@ -104,16 +105,20 @@ static bool make_tables(void)
  * the tables are its parent's. Under the lock. */
 static bool are_ours(void)
 {
-    return profile.mark != NULL ? *profile.mark != 0 : profile.process == hak_os_process_id();
+    bool ours = profile.mark != NULL ? *profile.mark != 0 : profile.process == hak_os_process_id();
+    if (!ours)
+        profile.is_missed = true;
+    return ours;
 }
 
 /* In a child of fork, under the lock. The tables for others are made at its first sample. A handler
  * may fork in here: its child goes on from there. */
 static HAK_COLD void settle_legacy(void)
 {
-    if (profile.legacy == LEGACY_BROKEN) {
+    if (profile.legacy == LEGACY_BROKEN || profile.is_missed) {
         hak_profile_forget();
         profile.age++;
+        profile.is_missed = false;
     } else {
         hak_profile_inherit();
     }

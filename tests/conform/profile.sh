@@ -130,6 +130,8 @@ timeout 120 env LD_PRELOAD="$library" HAKMEM_PROFILE=1 "$program" handler >"$wor
 report $? "children that a handler forks inside realloc go on"
 timeout 60 env LD_PRELOAD="$library" HAKMEM_PROFILE=1 "$program" sizes >"$work/err" 2>&1
 report $? "a child of fork is told the sizes of its parent's objects as the parent"
+timeout 60 env LD_PRELOAD="$library" HAKMEM_PROFILE=1 "$program" missed >"$work/err" 2>&1
+report $? "but not of objects whose end the profile missed"
 HAKMEM_PROFILE_SIGNAL=12 profiled "$work/sig" signal >/dev/null 2>"$work/err"
 has "$work/sig.1" "heap profile:" MAPPED_LIBRARIES
 report $? "the signal that is named writes a file"

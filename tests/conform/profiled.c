@@ -6,14 +6,17 @@
  * sleeps; with "fork" it has a child that allocates, too, and raises signal 12; with "signal" it
  * raises that itself. With "handler" it does nothing of this: its signal handler forks while it
  * resizes an object, and the children go on from there. Nor with "sizes": a child of fork asks for
- * the usable sizes of its parent's objects.
+ * the usable sizes of its parent's objects. Nor with "missed": a child made without fork's handlers
+ * frees its parent's objects, which the profile misses, uses their memory again and forks.
  */
 #define _GNU_SOURCE
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +273,30 @@ static int sizes_in_child(void)
     return waitpid(child, &status, 0) < 0 || status != 0;
 }
 
+/* Whether a child of fork has as much room in its parent's objects as that asked for, where those
+ * lie on objects that the profile did not see freed. */
+static int sizes_after_missed(void)
+{
+    enum { OBJECTS = 500, SIZE = 3000 };
+    static void *objects[OBJECTS];
+    int status = 0;
+    for (size_t i = 0; i < OBJECTS; i++)
+        objects[i] = malloc(40);
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child != 0)
+        return waitpid(child, &status, 0) < 0 || status != 0;
+    for (size_t i = 0; i < OBJECTS; i++)
+        free(objects[i]);
+    for (size_t i = 0; i < OBJECTS; i++)
+        objects[i] = malloc(SIZE);
+    child = fork();
+    for (size_t i = 0; child == 0 && i < OBJECTS; i++)
+        status |= malloc_usable_size(objects[i]) < SIZE;
+    if (child == 0)
+        _exit(status);
+    _exit(waitpid(child, &status, 0) < 0 || status != 0);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -278,6 +305,8 @@ int main(int argc, char **argv)
         return fork_in_handlers();
     if (strcmp(what, "sizes") == 0)
         return sizes_in_child();
+    if (strcmp(what, "missed") == 0)
+        return sizes_after_missed();
     /* Keeps the memory of standard output out of the counts. */
     setvbuf(stdout, NULL, _IOLBF, 256);
     work();

@@ -162,7 +162,6 @@ static const char *written(void)
     return text;
 }
 
-/* The samples of a heap that ends go, and no others. */
 /* A child of fork knows the sizes of its parent's small samples, and its pieces that rest, but has
  * no row for them. */
 static void inherited(void)
@@ -196,6 +195,7 @@ static void inherited(void)
     EXPECT_EQ(figure(0, HAK_PROFILE_LIVE_OBJECTS), 80 + 10 * (RESTING - HAK_PROFILE_REST_LEAST));
 }
 
+/* The samples of a heap that ends go, and no others. */
 static void of_heaps(void)
 {
     struct hak_profile_sample sample = {
