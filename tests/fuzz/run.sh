@@ -10,16 +10,15 @@ seconds=${1:-10}
 source=$(cd "$(dirname "$0")/../.." && pwd)
 build=$PWD
 clang=${CLANG:-clang}
-count=0
-bad=0
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+tap_details=$work/shown
 
 echo 'int LLVMFuzzerTestOneInput(void){return 0;}' >"$work/none.c"
-if ! "$clang" -fsanitize=fuzzer "$work/none.c" -o "$work/none" 2>"$work/log"; then
-    echo "1..0 # SKIP no clang with libFuzzer"
-    exit 0
-fi
+"$clang" -fsanitize=fuzzer "$work/none.c" -o "$work/none" 2>"$work/log" ||
+    skip_all "no clang with libFuzzer"
 
 seed() # NAME: what there is of its kind
 {
@@ -42,7 +41,6 @@ names=${*:-$(for file in tests/fuzz/fuzz_*.c; do
     echo "${name%.c}"
 done)}
 for name in $names; do
-    count=$((count + 1))
     more=
     longest=8192
     [ "$name" = options ] && more=api/options.c
@@ -62,12 +60,7 @@ for name in $names; do
             -print_final_stats=1 "$work/corpus-$name" >"$work/log" 2>&1)
     status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
-    [ "$status" -eq 0 ] || {
-        bad=1
-        printf 'not '
-    }
-    echo "ok $count - $name, $seconds seconds, ${runs:-0} inputs"
-    [ "$status" -eq 0 ] || grep -v '^#[0-9]' "$work/log" | head -n 60 | sed 's/^/# /'
+    grep -v '^#[0-9]' "$work/log" | head -n 60 >"$work/shown"
+    report $status "$name, $seconds seconds, ${runs:-0} inputs"
 done
-echo "1..$count"
-exit $bad
+tap_end

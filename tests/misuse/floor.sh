@@ -14,29 +14,24 @@ crashes_at_most=3       # not caught, but ended by the processor
 library=${HAKMEM_TEST_LIBRARY:?is to name the built libhakmem.so}
 program=${HAKMEM_TEST_LINKED:?is to name the built linked.direct}
 program=${program%/*}/../misuse/misuse
-count=0
-bad=0
 
-if [ -n "$HAKMEM_TEST_SANITIZE" ]; then
-    echo "1..0 # SKIP in a $HAKMEM_TEST_SANITIZE build malloc belongs to the sanitizer"
-    exit 0
-fi
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+skip_all_in_sanitizer_build
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
+tap_details=$work/uncaught
 
 bound() # PATTERN RELATION NUMBER NAME
 {
     number=$(cut -f 3 "$work/out" | grep -c -E "$1")
-    count=$((count + 1))
+    grep -v -E '	(-|caught)$' "$work/out" >"$work/uncaught"
     # shellcheck disable=SC1009,SC1072,SC1073  # the relation is an argument
-    if test "$number" "$2" "$3"; then
-        echo "ok $count - $mode: $4 ($number, bound $3)"
-        [ "$mode" = glibc ] || [ "$number" -eq "$3" ] || echo "# $mode: tighten the bound of '$4' to $number"
-    else
-        echo "not ok $count - $mode: $4 ($number, bound $3)"
-        grep -v -E '	(-|caught)$' "$work/out" | sed 's/^/# /'
-        bad=1
-    fi
+    test "$number" "$2" "$3"
+    status=$?
+    report $status "$mode: $4 ($number, bound $3)"
+    [ $status -ne 0 ] || [ "$mode" = glibc ] || [ "$number" -eq "$3" ] ||
+        echo "# $mode: tighten the bound of '$4' to $number"
 }
 
 # What was written over a link may look like one by chance, by the secret of the process. So a run in
@@ -75,5 +70,4 @@ mode=glibc
 "$program" HAKMEM_NONE=1 >"$work/out" 2>"$work/err"
 bound caught -ge 30 "the programs misuse the heap"
 bound . -ge 40 "there are many of them"
-echo "1..$count"
-exit $bad
+tap_end
