@@ -40,22 +40,36 @@ names=${*:-$(for file in tests/fuzz/fuzz_*.c; do
     name=${file##*/fuzz_}
     echo "${name%.c}"
 done)}
+# The sanitizer's malloc keeps its name.
+sed 's/HAK_OVERRIDE_MALLOC 1/HAK_OVERRIDE_MALLOC 0/' "$build/config.h" >"$work/config.h"
+set -- -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+    -I"$work" -I"$source" -I"$source/include" -I"$build"
+[ "$(uname -m)" != x86_64 ] || set -- "$@" -mcx16
+
+# The targets but one are linked with the same objects, which are compiled once.
+mkdir "$work/shared"
+(cd "$work/shared" &&
+    "$clang" "$@" -c "$source"/os/*.c "$source"/topology/*.c "$source"/learn/*.c) >"$work/log" 2>&1
+shared_status=$?
+
 for name in $names; do
-    more=
     longest=8192
-    [ "$name" = options ] && more=api/options.c
-    [ "$name" = published ] && longest=65536 more=$(echo stats/*.c)
-    # The sanitizer's malloc keeps its name.
-    sed 's/HAK_OVERRIDE_MALLOC 1/HAK_OVERRIDE_MALLOC 0/' "$build/config.h" >"$work/config.h"
-    # urcu's readers are not aligned as their type says.
-    [ "$name" = calls ] &&
+    shared="$work/shared/*.o"
+    case $name in
+    options) more=api/options.c ;;
+    published) longest=65536 more=$(echo stats/*.c) ;;
+    calls)
+        # urcu's readers are not aligned as their type says.
         more=-fno-sanitize=alignment\ $(echo tests/lib/shadow.c tests/lib/tap.c api/*.c heap/*.c front/*.c shard/*.c tiers/*.c stats/*.c)
-    [ "$(uname -m)" = x86_64 ] && more="$more -mcx16"
+        shared="os/*.c topology/*.c learn/*.c"
+        ;;
+    *) more= ;;
+    esac
     seed "$name"
-    # shellcheck disable=SC2086  # none or one file
-    "$clang" -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-        -I"$work" -I. -Iinclude -I"$build" -o "$work/$name" "tests/fuzz/fuzz_$name.c" $more \
-        os/*.c topology/*.c learn/*.c -lurcu-bp -lhwloc -lnuma -ldl -lpthread >"$work/log" 2>&1 &&
+    # shellcheck disable=SC2086  # none or some files
+    [ $shared_status -eq 0 ] &&
+        "$clang" "$@" -o "$work/$name" "tests/fuzz/fuzz_$name.c" $more $shared \
+            -lurcu-bp -lhwloc -lnuma -ldl -lpthread >"$work/log" 2>&1 &&
         (cd "$build" && "$work/$name" -max_total_time="$seconds" -max_len="$longest" -timeout=10 \
             -print_final_stats=1 "$work/corpus-$name" >"$work/log" 2>&1)
     status=$?
