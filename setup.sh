@@ -34,7 +34,7 @@ demo       -  redis-server under hakmem, beside the same on glibc
 tests      -  make check, the real programs too
 lint       -  layers, headers, lengths, tests, shell scripts
 aarch64    -  every source through the cross-compiler
-gcc        -  no warning from gcc
+gcc        -  no warning from gcc, in the build that install takes
 clang      -  no warning from clang
 debug      -  make check with --enable-debug --enable-inject, in mode cpu, without the longest tests
 asan       -  the library's own tests with the address and undefined sanitizers
@@ -74,7 +74,7 @@ part_aarch64() {
 }
 
 part_gcc() {
-    build_strictly gcc g++
+    build_strictly gcc g++ --prefix="$top/build/installed"
 }
 
 part_clang() {
@@ -127,17 +127,16 @@ part_install() {
     need_build || return 1
     prefix=$top/build/installed
     rm -rf "$prefix"
-    configure_in build-install --prefix="$prefix" &&
-        make -C build-install -j "$jobs" install || return 1
+    part_gcc && make -C build-gcc -j "$jobs" install || return 1
     printf '#include <hakmem.h>\n#include <stdlib.h>\nint main(void) { return !malloc(1); }\n' \
-        >build-install/linked.c
+        >build-gcc/linked.c
     # shellcheck disable=SC2046  # flags are words
-    gcc -fno-builtin -o build-install/linked build-install/linked.c -Wl,--no-as-needed \
+    gcc -fno-builtin -o build-gcc/linked build-gcc/linked.c -Wl,--no-as-needed \
         $(PKG_CONFIG_PATH="$prefix/lib/pkgconfig" pkg-config --cflags --libs hakmem) \
         -Wl,-rpath,"$prefix/lib" || return 1
-    build-install/linked || return 1
-    LD_DEBUG=bindings build-install/linked 2>&1 |
-        grep "file build-install/linked .*libhakmem.so.*symbol .malloc'" || return 1
+    build-gcc/linked || return 1
+    LD_DEBUG=bindings build-gcc/linked 2>&1 |
+        grep "file build-gcc/linked .*libhakmem.so.*symbol .malloc'" || return 1
     # A library that a C program preloads must not bring these along.
     if readelf -d "$prefix/lib/libhakmem.so" | grep -E 'libstdc|libgcc|libpthread'; then
         echo "libhakmem.so needs a library that it must not need"
@@ -212,10 +211,13 @@ run_tests() {
     return 1
 }
 
-# build_strictly CC CXX: the library alone, a warning being an error.
+# build_strictly CC CXX OPTION...: the library alone, a warning being an error.
 build_strictly() {
-    configure_in "build-$1" CC="$1" CXX="$2" CFLAGS='-O2 -g -Werror' CXXFLAGS='-O2 -g -Werror' &&
-        make -C "build-$1" -j "$jobs"
+    compiler=$1
+    compiler_of_cxx=$2
+    shift 2
+    configure_in "build-$compiler" CC="$compiler" CXX="$compiler_of_cxx" \
+        CFLAGS='-O2 -g -Werror' CXXFLAGS='-O2 -g -Werror' "$@" && make -C "build-$compiler" -j "$jobs"
 }
 
 # ------------------------------------------------------------------ packages
