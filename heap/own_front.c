@@ -67,10 +67,17 @@ static uint32_t forks(void)
                                                                      which has one thread then */
 }
 
+static bool is_of_this_process(const uint32_t *counted)
+{
+    /* relaxed: be_of_this_process may write what is there already */
+    return __atomic_load_n(counted, __ATOMIC_RELAXED) == forks();
+}
+
 static bool has_no_thread(const struct hak_own_front *front)
 {
     /* acquire: pairs with the release in mark_orphan; what the thread did is seen */
-    return __atomic_load_n(&front->is_orphan, __ATOMIC_ACQUIRE) != 0 || front->forks != forks();
+    return __atomic_load_n(&front->is_orphan, __ATOMIC_ACQUIRE) != 0 ||
+           !is_of_this_process(&front->forks);
 }
 
 /* Under the lock, as the next four. */
@@ -101,8 +108,8 @@ static HAK_COLD void collect_lost(void)
     for (struct hak_own_thread *thread = own_fronts.all_threads; thread != NULL;
          thread = thread->older)
         /* acquire: as in has_no_thread */
-        if (thread->is_used &&
-            (__atomic_load_n(&thread->is_left, __ATOMIC_ACQUIRE) != 0 || thread->forks != forks()))
+        if (thread->is_used && (__atomic_load_n(&thread->is_left, __ATOMIC_ACQUIRE) != 0 ||
+                                !is_of_this_process(&thread->forks)))
             put_thread_by(thread);
 }
 
@@ -139,7 +146,7 @@ static void be_of_this_process(uint32_t *counted)
         __atomic_store_n(counted, forks(), __ATOMIC_RELAXED);
         /* seq_cst: to the compiler alone; handlers run on the thread */
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    } while (__atomic_load_n(counted, __ATOMIC_RELAXED) != forks());
+    } while (!is_of_this_process(counted));
 }
 
 void hak_own_thread_begin(struct hak_own_thread *thread)
@@ -568,7 +575,8 @@ bool hak_own_fronts_are_empty(const struct hak_own_fronts *list)
 {
     for (const struct hak_own_front *front = list->first; front != NULL; front = front->next)
         /* acquire: pairs with the release in hak_own_seat_leave */
-        if (front->forks == forks() && __atomic_load_n(&front->seat.inside, __ATOMIC_ACQUIRE) != 0)
+        if (is_of_this_process(&front->forks) &&
+            __atomic_load_n(&front->seat.inside, __ATOMIC_ACQUIRE) != 0)
             return false;
     return true;
 }
