@@ -111,8 +111,9 @@ static bool are_ours(void)
     return ours;
 }
 
-/* In a child of fork, under the lock. The tables for others are made at its first sample. A handler
- * may fork in here: its child goes on from there. */
+/* In a child of fork, under the lock, while it has one thread: others look into the tables without
+ * the lock. Those of its own are made at its first sample. A handler may fork in here: its child
+ * goes on from there. */
 static HAK_COLD void settle_legacy(void)
 {
     if (profile.legacy == LEGACY_BROKEN || profile.is_missed) {
@@ -132,22 +133,39 @@ static HAK_COLD void settle_legacy(void)
     make_ours();
 }
 
+static void hold(void)
+{
+    /* relaxed: the fence orders it */
+    __atomic_store_n(&profile.holder, &hak_profiler_left, __ATOMIC_RELAXED);
+    /* release: a child of fork that finds a change of the tables finds its holder, too */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void let_go(void)
+{
+    /* release: a child of fork that finds no holder finds all changes */
+    __atomic_store_n(&profile.holder, NULL, __ATOMIC_RELEASE);
+    /* seq_cst: to the compiler alone; a handler that forks from now on settles by itself */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Taken outside the heap's sections, for objects are freed while another thread forks, too. */
 static void lock(void)
 {
     hak_lock_acquire(&profile.lock);
-    __atomic_store_n(&profile.holder, &hak_profiler_left,
-                     __ATOMIC_RELAXED); /* the fence orders it */
-    /* release: a child of fork that finds a change of the tables finds its holder, too */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    if (hak_unlikely(profile.legacy != LEGACY_NONE))
-        settle_legacy();
+    hold();
 }
 
+/* If a handler has forked since lock, its child settles here, before it can have threads. Again if
+ * another one does so meanwhile. */
 static void unlock(void)
 {
-    /* release: one that finds no holder finds all changes */
-    __atomic_store_n(&profile.holder, NULL, __ATOMIC_RELEASE);
+    let_go();
+    while (hak_unlikely(profile.legacy != LEGACY_NONE)) {
+        hold();
+        settle_legacy();
+        let_go();
+    }
     hak_lock_release(&profile.lock);
 }
 
@@ -524,12 +542,12 @@ void hak_profiler_after_fork(void)
         return;
     profile.is_child = true;
     /* relaxed: the child has one thread. What was not settled when its parent forked still is not,
-     * and may be broken. */
+     * and may be broken. A handler that forked inside a section returns into it, and its end
+     * settles. */
     const int64_t *holder = __atomic_load_n(&profile.holder, __ATOMIC_RELAXED);
     bool is_ours = holder == &hak_profiler_left;
     if (profile.legacy != LEGACY_BROKEN)
         profile.legacy = holder == NULL || is_ours ? LEGACY_WHOLE : LEGACY_BROKEN;
-    /* Else a handler forked inside a section, which ends first. */
     if (!is_ours) {
         hak_lock_reset(&profile.lock);
         lock();

@@ -215,7 +215,9 @@ static void work(void)
     fflush(stdout);
 }
 
-static volatile sig_atomic_t child_of_handler;
+enum { NOT_YET = -2 };
+
+static volatile sig_atomic_t child_of_handler; /* -1: fork failed */
 
 static void fork_now(int number)
 {
@@ -228,9 +230,9 @@ static void fork_now(int number)
 static void *resize_until_forked(void *object, useconds_t delay)
 {
     unsigned more = 50, toggle = 0;
-    child_of_handler = -1;
+    child_of_handler = NOT_YET;
     ualarm(delay, 0);
-    while (child_of_handler == -1 || (child_of_handler == 0 && more-- != 0))
+    while (child_of_handler == NOT_YET || (child_of_handler == 0 && more-- != 0))
         object = realloc(object, (toggle ^= 1) ? 200000 : 150000);
     if (child_of_handler == 0)
         _exit(0);
