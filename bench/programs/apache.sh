@@ -23,12 +23,7 @@ User nobody
 Group nogroup
 END
 serve "$(PATH=$PATH:/usr/sbin command -v apache2)" -D FOREGROUND -f "$work/apache.conf"
-tries=0
-until ab -q -n 1 "http://127.0.0.1:$port/page.txt" >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    [ $tries -lt 100 ] && kill -0 "$server" || exit 1
-    sleep 0.05
-done
+until_served ab -q -n 1 "http://127.0.0.1:$port/page.txt"
 begin
 ab -q -n "${1:-150}" -c 8 -H 'Accept-Encoding: gzip' "http://127.0.0.1:$port/page.txt" >"$work/ab" 2>&1 ||
     exit 1

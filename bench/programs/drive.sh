@@ -28,6 +28,16 @@ serve() # COMMAND...
     at_end "kill $server"
 }
 
+until_served() # COMMAND...: until it succeeds, while the server lives, for five seconds or a little more
+{
+    tries=0
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] && kill -0 "$server" || exit 1
+        sleep 0.05
+    done
+}
+
 at_end() # COMMAND
 {
     ending="$1; $ending"

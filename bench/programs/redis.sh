@@ -9,10 +9,7 @@ ask()
 {
     redis-cli -s "$work/redis.sock" "$@" 2>/dev/null
 }
-until [ "$(ask PING)" = PONG ]; do
-    kill -0 "$server" || exit 1
-    sleep 0.05
-done
+until_served ask PING
 begin
 for load in set lpush get; do
     redis-benchmark -s "$work/redis.sock" -q -n "$keys" -r "$keys" -d 100 -c 20 -P 32 -t $load \
