@@ -373,25 +373,28 @@ static void stale_bundles_are_swept(void)
     world_expect_nothing_lost();
 }
 
+/* Leaves the shard with unused pages of that many slabs, but for one that the class keeps. */
+static void leave_unused(struct hak_shard *shard, unsigned class_id, unsigned slabs)
+{
+    struct hak_chain chains[64];
+    REQUIRE(slabs <= TAP_COUNT(chains));
+    for (unsigned i = 0; i < slabs; i++)
+        chains[i] = world_chain(shard, class_id, hak_classes[class_id].capacity);
+    for (unsigned i = 0; i < slabs; i++)
+        hak_shard_give_to_slabs(class_id, chains[i]);
+}
+
 /* A fresh slab is cut from pages of the neighbour that keeps far more unused ones. */
 static void far_more_pages_come_first(void)
 {
     enum { MANY = 64, MID = HAK_CLASS_MID_LAST };
     struct hak_shard *own = eight()->shards[0];
     struct hak_shard *neighbour = eight()->shards[1];
-    struct hak_chain chains[MANY];
     struct hak_settings *settings = (struct hak_settings *)own->settings;
     size_t retain = hak_settings_bytes(&settings->slab_retain_bytes);
     hak_settings_set_bytes(&settings->slab_retain_bytes, SIZE_MAX); /* nothing is purged */
-    for (unsigned i = 0; i < MANY; i++)
-        chains[i] = world_chain(neighbour, MID, hak_classes[MID].capacity);
-    struct hak_chain few[2];
-    for (unsigned i = 0; i < 2; i++)
-        few[i] = world_chain(own, MID, hak_classes[MID].capacity);
-    for (unsigned i = 0; i < MANY; i++)
-        hak_shard_give_to_slabs(MID, chains[i]);
-    for (unsigned i = 0; i < 2; i++)
-        hak_shard_give_to_slabs(MID, few[i]);
+    leave_unused(neighbour, MID, MANY);
+    leave_unused(own, MID, 2);
     EXPECT_GE(hak_pool_dirty_bytes(&own->mid),
               (size_t)hak_classes[MID].slab_pages << HAK_PAGE_SHIFT);
     struct hak_chain chain = hak_shard_refill(own, MID - 1, 1);
@@ -410,13 +413,9 @@ static void far_more_pages_come_first(void)
 static void next_neighbour_serves(struct hak_shard *own, unsigned class_id)
 {
     struct hak_shard *next = eight()->shards[2];
-    struct hak_chain chains[2]; /* of which the class keeps one slab */
-    for (unsigned i = 0; i < 2; i++)
-        chains[i] = world_chain(next, class_id, hak_classes[class_id].capacity);
-    for (unsigned i = 0; i < 2; i++)
-        hak_shard_give_to_slabs(class_id, chains[i]);
+    leave_unused(next, class_id, 2);
     hak_pool_purge(&own->mid);
-    EXPECT_LE(hak_pool_dirty_bytes(&own->mid), 0);
+    EXPECT_EQ(hak_pool_dirty_bytes(&own->mid), 0);
     struct hak_chain chain = hak_shard_refill(own, class_id - 1, 1);
     EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, next->id);
     EXPECT(hak_shard_map_neighbour(hak_shard_map_of(own), own, own->rich) == next);
@@ -477,6 +476,31 @@ static void slabs_give_few_pages(void)
     world_expect_nothing_lost();
 }
 
+/* Eight neighbours of a node are asked who keeps far more; another one that did so last, too. */
+static void the_rich_one_is_asked(void)
+{
+    enum { MANY = 32, MID = HAK_CLASS_MID_LAST, FAR = 12 };
+    static const struct world_machine machine = {32, 2, 32, "l3"};
+    const struct hak_shard_map *map = world_place(&machine);
+    REQUIRE(map != NULL && map->count == 16);
+    struct hak_shard *own = map->shards[0];
+    struct hak_shard *rich = hak_shard_map_neighbour(map, own, FAR);
+    struct hak_settings *settings = (struct hak_settings *)own->settings;
+    size_t retain = hak_settings_bytes(&settings->slab_retain_bytes);
+    hak_settings_set_bytes(&settings->slab_retain_bytes, SIZE_MAX); /* nothing is purged */
+    leave_unused(rich, MID, MANY);
+    leave_unused(own, MID, 4);
+    for (unsigned last = 0; last <= FAR; last += FAR) {
+        own->probe = 0;
+        own->rich = last;
+        struct hak_chain chain = hak_shard_refill(own, MID - 1 - last / FAR, 1);
+        EXPECT_EQ(hak_page_find(hak_chain_top(chain)).home, last == FAR ? rich->id : own->id);
+        hak_shard_give_to_slabs(MID - 1 - last / FAR, chain);
+    }
+    hak_settings_set_bytes(&settings->slab_retain_bytes, retain);
+    world_expect_nothing_lost();
+}
+
 int main(int argc, char **argv)
 {
     static const struct tap_case cases[] = {
@@ -492,6 +516,7 @@ int main(int argc, char **argv)
         {"slabs give few pages at once", slabs_give_few_pages},
         {"far memory is better than none", far_memory_is_better_than_none},
         {"an heir uses the memory of its retired shard", heirs_live_off_the_retired},
+        {"the neighbour that had pages last is asked, too", the_rich_one_is_asked},
         {"fill grows with misses and shrinks without", fill_grows_and_shrinks},
         {"the spare magazine comes first", spare_comes_first},
     };
