@@ -27,14 +27,15 @@ static struct {
     pthread_key_t key;
 } threads;
 
-/* Gives a front back to the heap. While another thread forks it is left for a later caller. */
-static void give_back(struct hak_front *front)
+/* Gives a front back to the heap, by one of two ways (front/fronts.h). While another thread forks
+ * it is left for a later caller. */
+static void give_back(struct hak_front *front, void (*how)(struct hak_front *))
 {
     if (!hak_heap_enter()) {
         hak_front_leave(front);
         return;
     }
-    hak_front_destroy(front);
+    how(front);
     hak_heap_leave();
     hak_misuse_tell();
 }
@@ -63,7 +64,7 @@ static void end_thread(void *argument)
     }
     hak_thread_state = HAK_THREAD_ENDED;
     hak_mine_set(NULL);
-    give_back(front);
+    give_back(front, hak_front_end);
 }
 
 /* Makes the front the thread's and, if the key exists already, lets it give the front back at the
@@ -162,7 +163,7 @@ static void give_up(struct hak_front *front)
 {
     hak_mine_set(hak_thread_is_apart ? &hak_front_apart : NULL);
     forget_bound();
-    give_back(front);
+    give_back(front, hak_front_destroy);
 }
 
 void hak_thread_drop_own_front(void)

@@ -32,6 +32,12 @@ void hak_front_attach(struct hak_front *front, struct hak_shard *shard)
     __atomic_store_n(&front->shard, shard, __ATOMIC_RELEASE);
 }
 
+void hak_front_reset_fill(struct hak_front *front)
+{
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
+        front->fill[class_id] = (uint16_t)first_fill(class_id);
+}
+
 void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard)
 {
     memset(front, 0, sizeof *front);
@@ -40,9 +46,9 @@ void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard
         front->loaded[class_id] = empty;
         front->foreign[class_id] = empty;
         front->spare[class_id] = empty;
-        front->fill[class_id] = (uint16_t)first_fill(class_id);
         front->refused[class_id] = hak_magazine_refused(class_id);
     }
+    hak_front_reset_fill(front);
     front->refused[HAK_CLASS_NONE] = HAK_MAGAZINE_OVERFULL;
     front->near = HAK_FRONT_NOWHERE;
     front->leaf = hak_page_map.nothing;
@@ -67,11 +73,28 @@ static unsigned count_of_class(const struct hak_front *front, unsigned class_id)
            count_in(&front->foreign[class_id], bundle);
 }
 
+/* Most classes have no object. */
+static bool has_any(const struct hak_front *front, unsigned class_id)
+{
+    /* relaxed, all: as in count_in */
+    uint64_t words = __atomic_load_n(&front->loaded[class_id].word, __ATOMIC_RELAXED) |
+                     __atomic_load_n(&front->spare[class_id].word, __ATOMIC_RELAXED) |
+                     __atomic_load_n(&front->foreign[class_id].word, __ATOMIC_RELAXED);
+    return !hak_chain_is_empty((struct hak_chain){words});
+}
+
+size_t hak_front_bytes_of_class(const struct hak_front *front, unsigned class_id)
+{
+    if (!has_any(front, class_id))
+        return 0;
+    return (size_t)count_of_class(front, class_id) * hak_classes[class_id].size;
+}
+
 size_t hak_front_bytes(const struct hak_front *front)
 {
     size_t bytes = 0;
     for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++)
-        bytes += (size_t)count_of_class(front, class_id) * hak_classes[class_id].size;
+        bytes += hak_front_bytes_of_class(front, class_id);
     return bytes;
 }
 

@@ -33,7 +33,12 @@ enum {
     HAK_FRONT_MID_CLASSES = HAK_CLASS_LAST - HAK_CLASS_TINY_LAST,
 };
 
-enum hak_front_left { HAK_FRONT_HELD, HAK_FRONT_LEFT, HAK_FRONT_ENDED };
+enum hak_front_left {
+    HAK_FRONT_HELD,   /* by its thread */
+    HAK_FRONT_LEFT,   /* without being emptied */
+    HAK_FRONT_ENDED,  /* given back empty, or about to be */
+    HAK_FRONT_VACANT, /* kept with its objects for another thread (front/vacant.h) */
+};
 
 struct hak_front {
     struct hak_chain loaded[HAK_CLASS_COUNT];
@@ -59,9 +64,8 @@ struct hak_front {
         __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_front *previous;
     struct hak_front *ended_next; /* given back by their threads, in the list still */
-    uint32_t generation;          /* number of forks before its thread; under the lock */
-    uint32_t left;                /* its thread has left it in the list, or given it back: enum
-                                     hak_front_left; atomic */
+    uint32_t generation;          /* number of forks before its thread; written before `left` */
+    uint32_t left;                /* what became of its thread: enum hak_front_left; atomic */
     uint32_t taken_apart;         /* classes taken apart, once it has no thread */
     struct hak_owner owner;
     struct hak_chain seen[HAK_CLASS_COUNT] /* `loaded` at the last tick, */
@@ -204,11 +208,15 @@ static inline bool hak_front_push_behind(struct hak_front *front, uint32_t entry
 /* Makes the memory of a front an empty one that is attached to a shard; in no list. */
 void hak_front_init(struct hak_front *front, unsigned sequence, struct hak_shard *shard);
 
+/* Lets refills take as little as at first. By the front's own thread. */
+void hak_front_reset_fill(struct hak_front *front);
+
 /* Attaches a front to a shard. */
 void hak_front_attach(struct hak_front *front, struct hak_shard *shard);
 
 /* Bytes of the objects that the front holds, a moment ago: read while its thread goes on. */
 size_t hak_front_bytes(const struct hak_front *front);
+size_t hak_front_bytes_of_class(const struct hak_front *front, unsigned class_id);
 
 /* How often memory was short, or trimmed, so far: a front that sees another number gives back all
  * it holds. Written by heap/reclaim.c and heap/purge.c; relaxed. */

@@ -10,6 +10,9 @@
 
 #include "front/exchange.h"
 #include "front/owed.h"
+#include "front/vacant.h"
+#include "os/clock.h"
+#include "os/inject.h"
 #include "os/lock.h"
 #include "shard/shard_map.h"
 #include "tiers/meta.h"
@@ -18,6 +21,8 @@ enum {
     LOOKS = 4,         /* at fronts, whether they have a thread */
     ENDED_AT_ONCE = 4, /* more than one: the list comes to its end */
     CLASSES_AT_ONCE = 8,
+    VACANT_BYTES = 256 * 1024, /* at most, in a front that is kept for another thread, */
+    VACANT_WORTH = 1024,       /* and at least: what goes back is found if it is freed twice */
 };
 
 static struct {
@@ -60,6 +65,12 @@ static void link_active(struct hak_front *front)
 static void count_threads(int change)
 {
     __atomic_fetch_add(&fronts.count, (uint32_t)change, __ATOMIC_RELAXED);
+}
+
+static void count_exit(struct hak_front *front)
+{
+    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
+    count_threads(-1);
 }
 
 static void unlink_active(struct hak_front *front)
@@ -120,9 +131,9 @@ static void unlink_ended(void)
 /* Under the lock. */
 static bool is_gone(struct hak_front *front)
 {
-    /* acquire: pairs with the release in hak_front_leave */
+    /* acquire: pairs with the releases in hak_front_leave and take_vacant */
     uint32_t left = __atomic_load_n(&front->left, __ATOMIC_ACQUIRE);
-    return left != HAK_FRONT_ENDED &&
+    return left != HAK_FRONT_ENDED && left != HAK_FRONT_VACANT &&
            (left == HAK_FRONT_LEFT || front->generation != fronts.generation ||
             hak_owner_bury(&front->owner));
 }
@@ -140,7 +151,7 @@ static struct hak_front *find_gone(void)
         fronts.unseen -= fronts.unseen != 0;
         if (is_gone(front)) {
             unlink_active(front);
-            count_threads(-1);
+            count_exit(front);
             front->taken_apart = 1; /* class 0 holds nothing */
             fronts.looks = LOOKS;
             return front;
@@ -190,8 +201,6 @@ static void take_apart(struct hak_front *front, unsigned classes)
     hak_front_flush_classes(front, front->taken_apart, classes);
     front->taken_apart += classes;
     bool is_empty = front->taken_apart >= HAK_CLASS_COUNT;
-    if (is_empty)
-        hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
     hak_lock_acquire(&fronts.lock);
     if (is_empty) {
         put_idle(front);
@@ -211,6 +220,41 @@ void hak_front_collect(void)
     hak_lock_release(&fronts.lock);
     if (front != NULL)
         take_apart(front, CLASSES_AT_ONCE);
+}
+
+/* Lists a vacant front among those that are taken apart. */
+static void retire(struct hak_front *front)
+{
+    hak_lock_acquire(&fronts.lock);
+    unlink_active(front);
+    front->taken_apart = 1; /* as in find_gone */
+    front->next = fronts.apart;
+    fronts.apart = front;
+    settle_owed();
+    hak_lock_release(&fronts.lock);
+}
+
+void hak_front_collect_vacant(uint64_t before_ns)
+{
+    struct hak_front *front;
+    for (unsigned group = 0; group < HAK_VACANT_GROUPS; group++)
+        while ((front = hak_vacant_take_old(group, before_ns)) != NULL)
+            retire(front);
+}
+
+bool hak_front_drop_vacant(void)
+{
+    struct hak_front *front = NULL;
+    for (unsigned group = 0; group < HAK_VACANT_GROUPS && front == NULL; group++)
+        front = hak_vacant_take_old(group, UINT64_MAX);
+    if (front == NULL)
+        return false;
+    hak_lock_acquire(&fronts.lock);
+    unlink_active(front);
+    hak_lock_release(&fronts.lock);
+    front->taken_apart = 1; /* as in find_gone */
+    take_apart(front, HAK_CLASS_COUNT);
+    return true;
 }
 
 void hak_front_start_child(void)
@@ -284,7 +328,28 @@ unsigned hak_front_count(void)
     return __atomic_load_n(&fronts.count, __ATOMIC_RELAXED); /* relaxed: a moment ago */
 }
 
-struct hak_front *hak_front_create(const struct hak_shard_map *map)
+/* A front that another thread gave up: with its objects, tick and sequence, but not with what that
+ * thread wanted at a time. NULL: there is none of the CPU's shard. */
+static struct hak_front *take_vacant(const struct hak_shard_map *map)
+{
+    /* relaxed: any of the CPU's shards */
+    uint32_t sequence = __atomic_load_n(&fronts.sequence, __ATOMIC_RELAXED);
+    struct hak_front *front = hak_vacant_take(hak_shard_map_here(map, sequence));
+    if (front == NULL)
+        return NULL;
+    own = front; /* first: if a handler forks from here on, the child's generation is set */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    front->generation = fronts.generation;
+    hak_owner_take(&front->owner);
+    front->to_sample = -1;
+    hak_front_reset_fill(front);
+    /* release: pairs with the acquire in is_gone; it has an owner when it is seen to be held */
+    __atomic_store_n(&front->left, HAK_FRONT_HELD, __ATOMIC_RELEASE);
+    return front;
+}
+
+/* An empty front; NULL: no memory. */
+static struct hak_front *make(const struct hak_shard_map *map)
 {
     uint32_t sequence;
     struct hak_front *front = take_idle(&sequence);
@@ -293,15 +358,28 @@ struct hak_front *hak_front_create(const struct hak_shard_map *map)
     if (front == NULL)
         return NULL;
     hak_front_init(front, sequence, hak_shard_map_for_new(map, sequence));
-    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_STARTED, 1);
     hak_owner_take(&front->owner);
     own = front;
-    count_threads(1);
     hak_lock_acquire(&fronts.lock);
     link_active(front);
     hak_lock_release(&fronts.lock);
-    if (!are_few())
-        set_mid(front, false);
+    return front;
+}
+
+struct hak_front *hak_front_create(const struct hak_shard_map *map)
+{
+    struct hak_front *front = take_vacant(map);
+    if (front == NULL)
+        front = make(map);
+    if (front == NULL)
+        return NULL;
+    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_STARTED, 1);
+    count_threads(1);
+    bool opens = are_few();
+    if (opens != !is_closed(front)) {
+        hak_front_flush_classes(front, HAK_CLASS_TINY_LAST + 1, HAK_FRONT_MID_CLASSES);
+        set_mid(front, opens);
+    }
     return front;
 }
 
@@ -317,18 +395,59 @@ bool hak_front_has_room(unsigned limit)
     return hak_front_count() < limit;
 }
 
-void hak_front_destroy(struct hak_front *front)
+/* The front has no thread any more. First it says so, for a fork in a signal handler, whose child
+ * would collect a front of another generation that nobody owns. */
+static void give_up(struct hak_front *front)
 {
-    hak_front_flush(front);
-    hak_count(&hak_front_shard(front)->counters, HAK_COUNTER_THREADS_EXITED, 1);
-    /* First, for a fork in a signal handler, whose child would collect a front of another
-     * generation that nobody owns. relaxed: find_gone leaves it alone, whenever it sees this; the
-     * list is under the lock */
+    /* relaxed: find_gone leaves it alone, whenever it sees this; the list is under the lock */
     __atomic_store_n(&front->left, HAK_FRONT_ENDED, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_RELEASE);
     own = NULL; /* before the drop: such a child does not take the owner that is dropped next */
     hak_owner_drop(&front->owner);
-    count_threads(-1);
+    count_exit(front);
+}
+
+void hak_front_destroy(struct hak_front *front)
+{
+    hak_front_flush(front);
+    give_up(front);
+    push_ended(front);
+}
+
+/* Gives back what exceeds VACANT_BYTES: the larger classes, for the smaller ones are in use
+ * sooner. Returns the bytes that are left. */
+static size_t flush_excess(struct hak_front *front)
+{
+    size_t bytes = 0;
+    for (unsigned class_id = 1; class_id < HAK_CLASS_COUNT; class_id++) {
+        size_t more = hak_front_bytes_of_class(front, class_id);
+        if (bytes + more > VACANT_BYTES)
+            hak_front_flush_classes(front, class_id, 1);
+        else
+            bytes += more;
+    }
+    return bytes;
+}
+
+/* Whether nobody waits for what the front holds. */
+static bool may_be_kept(const struct hak_front *front)
+{
+    /* relaxed: a wish */
+    return front->pinned == NULL && hak_front_shard(front)->settings->decay_ns != 0 &&
+           front->wishes_seen == __atomic_load_n(&hak_front_wishes, __ATOMIC_RELAXED);
+}
+
+void hak_front_end(struct hak_front *front)
+{
+    if (!may_be_kept(front) || flush_excess(front) < VACANT_WORTH) {
+        hak_front_destroy(front);
+        return;
+    }
+    give_up(front);
+    hak_inject();
+    if (hak_vacant_put(front, hak_os_coarse_now_ns()))
+        return;
+    hak_front_flush(front);
     push_ended(front);
 }
 

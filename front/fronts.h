@@ -12,7 +12,8 @@
 
 struct hak_shard_map;
 
-/* A front for a thread, attached to a shard of its node; NULL when out of memory. */
+/* A front for a thread, attached to a shard of its node, perhaps with the objects of a thread that
+ * ended (front/vacant.h); NULL when out of memory. */
 struct hak_front *hak_front_create(const struct hak_shard_map *map);
 
 /* Sets how many threads have fronts that are open in all classes; at first all. Fronts of later
@@ -30,8 +31,20 @@ unsigned hak_front_count(void);
  * Inside a section, under no lock. */
 bool hak_front_has_room(unsigned limit);
 
-/* Gives back all objects and the front itself. By its own thread, at its end. */
+/* Gives back all objects and the front itself. By its own thread. */
 void hak_front_destroy(struct hak_front *front);
+
+/* Gives the front back at its thread's end: some objects may stay in it for the next thread. By its
+ * own thread. */
+void hak_front_end(struct hak_front *front);
+
+/* Fronts that have waited for a thread since this time are taken apart from now on, as those that
+ * hak_front_collect finds. Inside a section, under no lock. */
+void hak_front_collect_vacant(uint64_t before_ns);
+
+/* Empties one front that waits for a thread; false: there is none. Inside a section, under no
+ * lock. */
+bool hak_front_drop_vacant(void);
 
 /* Gives the front back without its objects, for others to take apart: while the heap is frozen. By
  * its own thread, at its end. */

@@ -5,6 +5,7 @@
 #include "front/exchange.h"
 #include "front/front_cpu.h"
 #include "front/fronts.h"
+#include "front/vacant.h"
 #include "heap/own_heap.h"
 #include "os/clock.h"
 #include "os/inject.h"
@@ -141,6 +142,11 @@ static void flush_fronts(void)
     __atomic_fetch_add(&hak_front_wishes, 1, __ATOMIC_RELAXED);
     hak_front_flush_cpus();
     hak_section_leave();
+    bool goes_on = true;
+    for (unsigned i = 0; i < HAK_VACANT_MOST && goes_on && hak_section_enter_late(); i++) {
+        goes_on = hak_front_drop_vacant();
+        hak_section_leave();
+    }
 }
 
 static size_t purge_common(struct hak_heap *heap, const struct hak_heap_purge *purge)

@@ -7,8 +7,8 @@
  *
  *     1  cached whales, and ranges whose unmapping was refused before (os/kept.h)
  *     2  unused pages and wholly free segments of the large tier, of all shards
- *     3  the caller's front (before step 1), CPU fronts, transfer caches and inboxes go to slabs,
- *        empty regions to the kernel
+ *     3  the caller's front (before step 1), CPU and vacant fronts, transfer caches and inboxes go
+ *        to slabs, empty regions to the kernel
  *
  * Fronts of other threads are out of reach: a count asks them, and they obey in their next slow
  * call (hak_front_follow).

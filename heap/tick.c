@@ -17,6 +17,7 @@ enum {
     CALLS_PER_LOOK = 64,             /* slow calls of a front */
     LARGE_CALL = CALLS_PER_LOOK / 4, /* a call of a large tier counts as this many: it takes longer
                                         than a look at the coarse clock */
+    VACANT_PAUSES = 2, /* between ticks, until a front that no thread took goes back */
 };
 
 struct hak_tick_watch hak_tick_watch;
@@ -93,6 +94,8 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct
         hak_front_shrink_and_pause(front);
     else
         hak_front_shrink(front);
+    if (heap->settings->decay_ns != UINT64_MAX)
+        hak_front_collect_vacant(now - VACANT_PAUSES * hak_decay_pause_ns(heap->settings));
     hak_front_collect();
     struct hak_shard *shard = hak_front_shard(hints);
     if (!claims_turn(shard, now, hak_decay_pause_ns(heap->settings)))

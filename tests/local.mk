@@ -29,6 +29,7 @@ unit_tests = \
 	%D%/unit/shard/inbox \
 	%D%/unit/front/front \
 	%D%/unit/front/fronts \
+	%D%/unit/front/vacant \
 	%D%/unit/front/pause \
 	%D%/unit/heap/beside \
 	%D%/unit/heap/own_heap \
