@@ -64,8 +64,9 @@ struct hak_front {
         __attribute__((aligned(HAK_CACHE_LINE)));
     struct hak_front *previous;
     struct hak_front *ended_next; /* given back by their threads, in the list still */
-    uint32_t generation;          /* number of forks before its thread; written before `left` */
+    uint32_t generation;          /* number of forks before its thread */
     uint32_t left;                /* what became of its thread: enum hak_front_left; atomic */
+    uint32_t asked;               /* 1: somebody asks whether it has lost its thread; atomic */
     uint32_t taken_apart;         /* classes taken apart, once it has no thread */
     struct hak_owner owner;
     struct hak_chain seen[HAK_CLASS_COUNT] /* `loaded` at the last tick, */

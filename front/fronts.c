@@ -40,7 +40,7 @@ static struct {
     uint32_t looks;                 /* at fronts, the next time */
     uint32_t round_due;             /* all are to be looked at: atomic */
     uint32_t generation;            /* forks that lie between the first process and this one */
-    uint32_t sequence;              /* threads so far */
+    uint32_t sequence;              /* threads so far that got no vacant front: atomic */
 } __attribute__((aligned(HAK_CACHE_LINE))) fronts; /* written by births and ends of threads */
 
 uint32_t hak_owed;
@@ -128,14 +128,20 @@ static void unlink_ended(void)
 
 /* ---- fronts without a thread ----------------------------------------------------------------- */
 
-/* Under the lock. */
+/* Whether the front has lost its thread. Under the lock. While `asked` is set nobody takes over the
+ * front, if it becomes vacant meanwhile: the question would meet two owners. */
 static bool is_gone(struct hak_front *front)
 {
+    /* acq_rel: pairs with that in wait_for_question. Of the two exchanges one is first: either the
+     * taker sees this one, or here is seen that the front was vacant, or has its new owner. */
+    __atomic_exchange_n(&front->asked, 1, __ATOMIC_ACQ_REL);
     /* acquire: pairs with the releases in hak_front_leave and take_vacant */
     uint32_t left = __atomic_load_n(&front->left, __ATOMIC_ACQUIRE);
-    return left != HAK_FRONT_ENDED && left != HAK_FRONT_VACANT &&
-           (left == HAK_FRONT_LEFT || front->generation != fronts.generation ||
-            hak_owner_bury(&front->owner));
+    bool answer = left != HAK_FRONT_ENDED && left != HAK_FRONT_VACANT &&
+                  (left == HAK_FRONT_LEFT || front->generation != fronts.generation ||
+                   hak_owner_bury(&front->owner));
+    __atomic_store_n(&front->asked, 0, __ATOMIC_RELEASE); /* release: the question is over */
+    return answer;
 }
 
 /* One without a thread, out of the list; NULL: none among the next few. Each look is a miss, and
@@ -276,7 +282,7 @@ void hak_front_start_child(void)
 static struct hak_front *take_idle(uint32_t *sequence)
 {
     hak_lock_acquire(&fronts.lock);
-    *sequence = fronts.sequence++;
+    *sequence = __atomic_fetch_add(&fronts.sequence, 1, __ATOMIC_RELAXED); /* relaxed: a number */
     struct hak_front *gone = take_gone();
     if (gone != NULL) {
         hak_lock_release(&fronts.lock);
@@ -328,6 +334,16 @@ unsigned hak_front_count(void)
     return __atomic_load_n(&fronts.count, __ATOMIC_RELAXED); /* relaxed: a moment ago */
 }
 
+/* Until nobody asks any more whether a vacant front has lost its thread. Who asks has the lock. */
+static void wait_for_question(struct hak_front *front)
+{
+    /* acq_rel: see is_gone */
+    if (hak_likely(__atomic_fetch_or(&front->asked, 0, __ATOMIC_ACQ_REL) == 0))
+        return;
+    hak_lock_acquire(&fronts.lock);
+    hak_lock_release(&fronts.lock);
+}
+
 /* A front that another thread gave up: with its objects, tick and sequence, but not with what that
  * thread wanted at a time. NULL: there is none of the CPU's shard. */
 static struct hak_front *take_vacant(const struct hak_shard_map *map)
@@ -337,13 +353,14 @@ static struct hak_front *take_vacant(const struct hak_shard_map *map)
     struct hak_front *front = hak_vacant_take(hak_shard_map_here(map, sequence));
     if (front == NULL)
         return NULL;
+    wait_for_question(front);
     own = front; /* first: if a handler forks from here on, the child's generation is set */
     __atomic_signal_fence(__ATOMIC_RELEASE);
     front->generation = fronts.generation;
     hak_owner_take(&front->owner);
     front->to_sample = -1;
     hak_front_reset_fill(front);
-    /* release: pairs with the acquire in is_gone; it has an owner when it is seen to be held */
+    /* release: pairs with the acquire in is_gone; the front has its owner when it is seen held */
     __atomic_store_n(&front->left, HAK_FRONT_HELD, __ATOMIC_RELEASE);
     return front;
 }
