@@ -84,6 +84,7 @@ static void unlink_active(struct hak_front *front)
     if (fronts.cursor == front)
         fronts.cursor = front->next;
     fronts.linked--;
+    front->taken_apart = 1; /* if it is: class 0 holds nothing */
 }
 
 static void put_idle(struct hak_front *front)
@@ -158,7 +159,6 @@ static struct hak_front *find_gone(void)
         if (is_gone(front)) {
             unlink_active(front);
             count_exit(front);
-            front->taken_apart = 1; /* class 0 holds nothing */
             fronts.looks = LOOKS;
             return front;
         }
@@ -233,7 +233,6 @@ static void retire(struct hak_front *front)
 {
     hak_lock_acquire(&fronts.lock);
     unlink_active(front);
-    front->taken_apart = 1; /* as in find_gone */
     front->next = fronts.apart;
     fronts.apart = front;
     settle_owed();
@@ -248,17 +247,16 @@ void hak_front_collect_vacant(uint64_t before_ns)
             retire(front);
 }
 
-bool hak_front_drop_vacant(void)
+bool hak_front_drop_vacant(uint64_t before_ns)
 {
     struct hak_front *front = NULL;
     for (unsigned group = 0; group < HAK_VACANT_GROUPS && front == NULL; group++)
-        front = hak_vacant_take_old(group, UINT64_MAX);
+        front = hak_vacant_take_old(group, before_ns);
     if (front == NULL)
         return false;
     hak_lock_acquire(&fronts.lock);
     unlink_active(front);
     hak_lock_release(&fronts.lock);
-    front->taken_apart = 1; /* as in find_gone */
     take_apart(front, HAK_CLASS_COUNT);
     return true;
 }
@@ -350,6 +348,8 @@ static struct hak_front *take_vacant(const struct hak_shard_map *map)
 {
     /* relaxed: any of the CPU's shards */
     uint32_t sequence = __atomic_load_n(&fronts.sequence, __ATOMIC_RELAXED);
+    if (sequence == 0) /* No thread has ended: a short process does not touch the table. */
+        return NULL;
     struct hak_front *front = hak_vacant_take(hak_shard_map_here(map, sequence));
     if (front == NULL)
         return NULL;

@@ -42,9 +42,9 @@ void hak_front_end(struct hak_front *front);
  * hak_front_collect finds. Inside a section, under no lock. */
 void hak_front_collect_vacant(uint64_t before_ns);
 
-/* Empties one front that waits for a thread; false: there is none. Inside a section, under no
- * lock. */
-bool hak_front_drop_vacant(void);
+/* Empties one front that has waited for a thread since this time; false: there is none. Inside a
+ * section, under no lock. */
+bool hak_front_drop_vacant(uint64_t before_ns);
 
 /* Gives the front back without its objects, for others to take apart: while the heap is frozen. By
  * its own thread, at its end. */

@@ -144,7 +144,7 @@ static void flush_fronts(void)
     hak_section_leave();
     bool goes_on = true;
     for (unsigned i = 0; i < HAK_VACANT_MOST && goes_on && hak_section_enter_late(); i++) {
-        goes_on = hak_front_drop_vacant();
+        goes_on = hak_front_drop_vacant(UINT64_MAX);
         hak_section_leave();
     }
 }

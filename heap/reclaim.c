@@ -63,7 +63,7 @@ static void give_back_slabs(bool may_reap)
     /* relaxed: a wish, obeyed sooner or later */
     __atomic_fetch_add(&hak_front_wishes, 1, __ATOMIC_RELAXED);
     hak_front_flush_cpus();
-    for (unsigned i = 0; i < HAK_VACANT_MOST && hak_front_drop_vacant(); i++) {
+    for (unsigned i = 0; i < HAK_VACANT_MOST && hak_front_drop_vacant(UINT64_MAX); i++) {
     }
     for (unsigned id = 1; id <= hak_shard_last_id(); id++)
         hak_shard_drain(hak_shard_of_id(id));

@@ -6,6 +6,7 @@
 #include "front/front_cpu.h"
 #include "front/fronts.h"
 #include "front/pause.h"
+#include "front/vacant.h"
 #include "heap/own_heap.h"
 #include "heap/place.h"
 #include "learn/audit.h"
@@ -43,9 +44,19 @@ void hak_heap_tick_next(struct hak_heap *heap, uint64_t now_ns)
         hak_audit_flush(heap->settings->audit);
 }
 
+/* Fronts that wait for a thread since before this time go back; 0: none. */
+static uint64_t vacant_before(const struct hak_settings *settings, uint64_t now_ns)
+{
+    uint64_t wait_ns = VACANT_PAUSES * hak_decay_pause_ns(settings);
+    return settings->decay_ns == UINT64_MAX || now_ns < wait_ns ? 0 : now_ns - wait_ns;
+}
+
 void hak_heap_tick(struct hak_heap *heap, uint64_t now_ns)
 {
     enum { TICKS_MOST = 1000 };
+    uint64_t before = vacant_before(heap->settings, now_ns);
+    for (unsigned i = 0; i < HAK_VACANT_MOST && hak_front_drop_vacant(before); i++) {
+    }
     hak_whale_tick(&heap->whales, heap->settings, now_ns);
     /* No malloc waits for this, so each shard decays to the end. TICKS_MOST is the bound if other
      * threads free as fast. */
@@ -94,8 +105,7 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct
         hak_front_shrink_and_pause(front);
     else
         hak_front_shrink(front);
-    if (heap->settings->decay_ns != UINT64_MAX)
-        hak_front_collect_vacant(now - VACANT_PAUSES * hak_decay_pause_ns(heap->settings));
+    hak_front_collect_vacant(vacant_before(heap->settings, now));
     hak_front_collect();
     struct hak_shard *shard = hak_front_shard(hints);
     if (!claims_turn(shard, now, hak_decay_pause_ns(heap->settings)))

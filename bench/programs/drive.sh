@@ -28,12 +28,12 @@ serve() # COMMAND...
     at_end "kill $server"
 }
 
-until_served() # COMMAND...: until it succeeds, while the server lives, for five seconds or a little more
+until_served() # COMMAND...: until it succeeds, while the server lives, for half a minute
 {
     tries=0
     until "$@" >/dev/null 2>&1; do
         tries=$((tries + 1))
-        [ $tries -lt 100 ] && kill -0 "$server" || exit 1
+        [ $tries -lt 600 ] && kill -0 "$server" || exit 1
         sleep 0.05
     done
 }

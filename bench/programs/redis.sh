@@ -9,7 +9,11 @@ ask()
 {
     redis-cli -s "$work/redis.sock" "$@" 2>/dev/null
 }
-until_served ask PING
+answers()
+{
+    [ "$(ask PING)" = PONG ]
+}
+until_served answers
 begin
 for load in set lpush get; do
     redis-benchmark -s "$work/redis.sock" -q -n "$keys" -r "$keys" -d 100 -c 20 -P 32 -t $load \

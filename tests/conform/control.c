@@ -123,6 +123,52 @@ static void test_thread_flush(void)
     in_thread(flush_body, NULL);
 }
 
+/* ---- threads that end ----------------------------------------------------------------------- */
+
+enum { AT_ONCE = 40 }; /* objects: fewer than a front has */
+
+static void *pass_by(void *argument)
+{
+    void *objects[AT_ONCE];
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        objects[i] = malloc(48);
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        free(objects[i]);
+    return argument;
+}
+
+static void pass_one_by_one(unsigned threads)
+{
+    for (unsigned i = 0; i < threads; i++) {
+        pthread_t thread;
+        REQUIRE(pthread_create(&thread, NULL, pass_by, NULL) == 0);
+        pthread_join(thread, NULL);
+    }
+}
+
+/* On one CPU, and in a process of its own, since threads are bound like who makes them. Where a CPU
+ * has many shards, threads get them in turn, and find the first front again after a round. */
+static void test_next_thread(void)
+{
+    enum { WARM = 100, THREADS = 50 };
+    if (has_none())
+        return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(sched_getcpu(), &set);
+    pid_t child = fork();
+    if (child == 0) {
+        int is_bound = sched_setaffinity(0, sizeof(set), &set) == 0;
+        pass_one_by_one(WARM);
+        unsigned long before = read_counter("refill_objects");
+        pass_one_by_one(THREADS);
+        unsigned long refilled = read_counter("refill_objects") - before;
+        tap_note("%u threads took %lu objects out of slabs and caches", THREADS, refilled);
+        _exit(EXPECT(is_bound) & EXPECT_LE(refilled, THREADS * AT_ONCE / 4) ? 0 : 1);
+    }
+    EXPECT_EQ(process_wait(child, 60), 0);
+}
+
 /* ---- hakmem_topology_refresh ---------------------------------------------------------------- */
 
 /* The calling thread and the first one, whose CPUs count. */
@@ -250,6 +296,7 @@ int main(int argc, char **argv)
          test_topology_refresh},
         {"hakmem_topology_print shows each shard, in each format", test_topology_print},
         {"cfree frees", test_cfree},
+        {"the next thread takes over what one that ended has left", test_next_thread},
     };
     return tap_run(argc, argv, TAP_PRELOADED, cases, TAP_COUNT(cases));
 }

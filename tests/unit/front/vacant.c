@@ -35,7 +35,7 @@ static struct hak_front *used_front(unsigned class_id)
 static unsigned drop_all(void)
 {
     unsigned dropped = 0;
-    while (dropped <= HAK_VACANT_MOST && hak_front_drop_vacant())
+    while (dropped <= HAK_VACANT_MOST && hak_front_drop_vacant(UINT64_MAX))
         dropped++;
     return dropped;
 }
@@ -110,7 +110,7 @@ static void another_shards_thread_does_not(void)
     for (unsigned id = 2; id <= SHARDS; id++)
         hak_front_destroy(others[id - 1]);
     hak_front_destroy(again);
-    EXPECT(!hak_front_drop_vacant());
+    EXPECT(!hak_front_drop_vacant(UINT64_MAX));
     world_expect_nothing_lost();
 }
 
@@ -205,7 +205,7 @@ static void they_go_back_after_a_while(void)
     world_expect_nothing_lost();
 }
 
-/* At ticks of another thread, at a trim, and when memory is short. */
+/* At ticks of another thread, at a trim, by the background thread, and when memory is short. */
 static void others_give_them_back(void)
 {
     enum { LOOKS = 10000 };
@@ -229,6 +229,12 @@ static void others_give_them_back(void)
     EXPECT_EQ(hak_front_bytes(front), 0);
     front = used_front(CLASS);
     hak_front_end(front);
+    hak_heap_tick(hak_heap_default(), hak_os_coarse_now_ns());
+    EXPECT_GE(hak_front_bytes(front), 1);
+    hak_heap_tick(hak_heap_default(), hak_os_coarse_now_ns() + 1000 * 1000 * 1000);
+    EXPECT_EQ(hak_front_bytes(front), 0);
+    front = used_front(CLASS);
+    hak_front_end(front);
     EXPECT_GE(hak_front_bytes(front), 1);
     struct hak_reclaim call = {.own = busy, .may_reap = true};
     for (unsigned tries = 0; tries < 10 && hak_reclaim(hak_heap_default(), &call); tries++)
@@ -248,17 +254,17 @@ static void some_are_not_kept(void)
     hak_front_pin(pinned, hak_shard_of_id(1), hak_heap_map(hak_heap_default()));
     world_give(pinned, world_take(pinned, CLASS));
     hak_front_end(pinned);
-    EXPECT(!hak_front_drop_vacant());
+    EXPECT(!hak_front_drop_vacant(UINT64_MAX));
     struct hak_front *poor = world_front();
     world_give(poor, hak_chain_top(world_chain(hak_front_shard(poor), CLASS, 1)));
     EXPECT_EQ(hak_front_bytes(poor), hak_classes[CLASS].size);
     hak_front_end(poor);
-    EXPECT(!hak_front_drop_vacant());
+    EXPECT(!hak_front_drop_vacant(UINT64_MAX));
     struct hak_front *behind = used_front(CLASS);
     hak_heap_trim(hak_heap_default());
     EXPECT_GE(hak_front_bytes(behind), 1);
     hak_front_end(behind);
-    EXPECT(!hak_front_drop_vacant());
+    EXPECT(!hak_front_drop_vacant(UINT64_MAX));
     struct hak_settings at_once = hak_settings_default;
     at_once.decay_ns = 0;
     struct hak_front *strict = used_front(CLASS);
@@ -267,7 +273,7 @@ static void some_are_not_kept(void)
     shard->settings = &at_once;
     hak_front_end(strict);
     shard->settings = settings;
-    EXPECT(!hak_front_drop_vacant());
+    EXPECT(!hak_front_drop_vacant(UINT64_MAX));
     EXPECT_EQ(hak_front_bytes_of_all(), 0);
     world_expect_nothing_lost();
 }
@@ -349,7 +355,7 @@ int main(int argc, char **argv)
         {"what is kept is bounded", what_is_kept_is_bounded},
         {"so is what shards of one group keep", groups_are_bounded},
         {"fronts that wait too long go back", they_go_back_after_a_while},
-        {"another thread's tick, a trim and a reclaim give them back", others_give_them_back},
+        {"ticks, a trim and a reclaim give them back", others_give_them_back},
         {"some fronts are not kept", some_are_not_kept},
         {"they are opened and closed by how many threads there are", they_fit_the_crowd},
         {"the child of a fork has them", a_child_has_them},
