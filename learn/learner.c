@@ -85,6 +85,7 @@ void hak_learner_turn(struct hak_learner *learner, uint64_t now_ns)
     if (hak_likely(since < 0 || (uint64_t)since < decay))
         return;
     learner->drawn_before = (uint64_t)since / 2 < decay ? learner->drawn_units : 0;
+    learner->drawn_low_before = learner->drawn_low;
     learner->gone_units = (uint64_t)since / 2 < decay ? learner->gone_units / 2 : 0;
     learner->drawn_units = 0;
     learner->out_units = 0;
@@ -96,6 +97,7 @@ int hak_learner_gave(struct hak_learner *learner, const struct hak_learn_give *g
     struct hak_learn_key *key = &learner->keys[give->key];
     double weight = 1;
     hak_learner_turn(learner, give->now_ns);
+    learner->live_units -= give->units;
     learner->out_units -= give->units < learner->out_units ? give->units : learner->out_units;
     key->bytes += (uint64_t)give->units * UNIT;
     learner->active |= 1u << give->key;

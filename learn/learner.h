@@ -110,6 +110,9 @@ struct hak_learner {
                                         since drawn_ns, */
     size_t drawn_before;             /* and in as long a time before */
     size_t out_units;                /* of that, what is in use */
+    int64_t live_units;              /* handed out less freed: what counts are differences */
+    int64_t drawn_low;               /* live_units when drawing so much began, */
+    int64_t drawn_low_before;        /* and before */
     size_t gone_units;               /* purged since there were too many, and not missed so far */
     uint64_t drawn_ns;
     size_t peak_units;  /* most dirty units since peak_ns */
@@ -202,8 +205,10 @@ static inline int hak_learner_is_due(const struct hak_learner *learner, uint64_t
 static inline void hak_learner_drew(struct hak_learner *learner, size_t units)
 {
     learner->out_units += units;
-    if (learner->drawn_units < learner->out_units)
+    if (learner->drawn_units < learner->out_units) {
         learner->drawn_units = learner->out_units;
+        learner->drawn_low = learner->live_units - (int64_t)learner->out_units;
+    }
 }
 
 /* Forgets what was requested longer ago than a time of decay; ignores older times. */
@@ -231,11 +236,13 @@ static inline void hak_learner_saw(struct hak_learner *learner, enum hak_learn_e
         break;
     case HAK_LEARN_REUSED:
         learner->reused += (double)units;
+        learner->live_units += (int64_t)units;
         hak_learner_drew(learner, units);
         break;
     case HAK_LEARN_MISSED:
         /* Only units purged lately can be missed: a heap that grows for the first time misses
          * nothing. */
+        learner->live_units += (int64_t)units;
         learner->missed += (double)units;
         learner->missed = learner->missed < learner->evicted ? learner->missed : learner->evicted;
         units = units < learner->gone_units ? units : learner->gone_units;

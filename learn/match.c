@@ -387,6 +387,18 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_settings *se
     fade(learner, elapsed);
 }
 
+/* Units worth keeping after so much was drawn on: half as much again, since a stretch may end in the
+ * middle of a round, and rounds differ. But what was drawn on began when `low` units were live. If
+ * there are far fewer now, the program frees what it did not free then: each unit below, beyond
+ * half of what was drawn, is one less. */
+static size_t worth_keeping(const struct hak_learner *learner, size_t drawn, int64_t low)
+{
+    int64_t below = low - learner->live_units - (int64_t)(drawn / 2);
+    size_t least = drawn * 3 / 2;
+    size_t less = below > 0 ? (size_t)below : 0;
+    return less < least ? least - less : 0;
+}
+
 size_t hak_learner_retain(struct hak_learner *learner, const struct hak_settings *settings,
                           size_t most)
 {
@@ -394,9 +406,8 @@ size_t hak_learner_retain(struct hak_learner *learner, const struct hak_settings
     size_t first = first_retain(most);
     if (settings->mode != HAK_LEARN_ON || found <= first)
         return found;
-    size_t drawn =
-        learner->drawn_units > learner->drawn_before ? learner->drawn_units : learner->drawn_before;
-    /* And half as much: a stretch may end in the middle of a round, and rounds differ. */
-    size_t asked = drawn * 3 / 2 * UNIT;
+    size_t now = worth_keeping(learner, learner->drawn_units, learner->drawn_low);
+    size_t before = worth_keeping(learner, learner->drawn_before, learner->drawn_low_before);
+    size_t asked = (now > before ? now : before) * UNIT;
     return asked < found - first ? first + asked : found;
 }

@@ -428,6 +428,37 @@ static void retention_follows_demand(void)
     EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
 }
 
+static void free_runs(size_t mib)
+{
+    const struct hak_learn_give give = {.id = 4096, .units = 256, .now_ns = one.now_ns};
+    for (size_t i = 0; i < mib; i++)
+        hak_learner_gave(&one.learner, &give);
+}
+
+/* What a program draws on while much of its memory lives says nothing of what it needs when it has
+ * freed all. What it draws on from nothing does. */
+static void retention_ends_with_what_lives(void)
+{
+    new_world(&one, HAK_LEARN_ON, fixed_price);
+    size_t first = hak_learner_retain(&one.learner, &one.settings, MOST);
+    one.learner.retain_bytes = MOST;
+    hak_learner_turn(&one.learner, one.now_ns);
+    hak_learner_saw(&one.learner, HAK_LEARN_MISSED, HAK_ARM_KEEP, 200 * 256, 0);
+    free_runs(20);
+    hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 20 * 256, 0);
+    free_runs(30); /* 10 MiB below where it began: rounds differ */
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 30 * MIB);
+    free_runs(5);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 25 * MIB);
+    hak_learner_turn(&one.learner, one.now_ns += second_ns); /* that was the time before */
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 25 * MIB);
+    free_runs(165);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first);
+    hak_learner_saw(&one.learner, HAK_LEARN_REUSED, HAK_ARM_KEEP, 20 * 256, 0);
+    free_runs(20);
+    EXPECT_EQ(hak_learner_retain(&one.learner, &one.settings, MOST), first + 30 * MIB);
+}
+
 static void retention_has_limits(void)
 {
     static const size_t limits[] = {1, 4096, MIB, 3 * MIB, 40 * MIB};
@@ -504,6 +535,7 @@ int main(int argc, char **argv)
         {"retention grows in parts where many share", retention_grows_in_parts},
         {"retention shrinks when less memory was there", retention_shrinks},
         {"retention follows the memory that is asked for again", retention_follows_demand},
+        {"retention ends with what lived when it was earned", retention_ends_with_what_lives},
         {"retention stays within its limits", retention_has_limits},
         {"the audit gets each decision and its reason", tells_why},
         {"sums for reports are kept", sums_for_reports},
