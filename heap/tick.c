@@ -97,8 +97,10 @@ static HAK_COLD void tick(struct hak_heap *heap, struct hak_front *front, struct
      * tick, not at each call. */
     if (heap->settings->decay_ns == 0 && (is_due || !is_watch))
         hak_front_flush(front);
-    if (!is_due)
+    if (!is_due) {
+        hak_shard_hurry(hak_front_shard(hints), now);
         return;
+    }
     __atomic_store_n(&hints->last_tick_ns, now, __ATOMIC_RELAXED);
     hak_heap_meet_cpu(heap, hak_os_cpu());
     if (heap->settings->decay_ns != UINT64_MAX)

@@ -9,6 +9,7 @@
 #include "shard/give.h"
 #include "shard/lanes.h"
 #include "shard/refill.h"
+#include "tiers/pool_holes.h"
 
 /* At most this many bundles, so that it ends although other threads push more. */
 static void drain_bin(struct hak_shard *shard, unsigned class_id, unsigned bundles)
@@ -114,6 +115,24 @@ bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
     /* relaxed: a hint */
     return goes_on || __atomic_load_n(&shard->decay_class, __ATOMIC_RELAXED) != 0 ||
            !hak_backlog_is_empty(&shard->backlog);
+}
+
+static void hurry(struct hak_pool *pool, const struct hak_settings *settings, uint64_t now_ns)
+{
+    if (__atomic_load_n(&pool->hurries, __ATOMIC_RELAXED) != 0)
+        hak_pool_holes_tick(pool, settings, now_ns);
+}
+
+/* relaxed, both here and above: hints; of two threads at once each purges a portion */
+void hak_shard_hurry(struct hak_shard *shard, uint64_t now_ns)
+{
+    enum { SPREAD = 8 };
+    uint64_t last = __atomic_load_n(&shard->hurried_ns, __ATOMIC_RELAXED);
+    if (now_ns - last < hak_decay_pause_ns(shard->settings) / SPREAD)
+        return;
+    __atomic_store_n(&shard->hurried_ns, now_ns, __ATOMIC_RELAXED);
+    hurry(&shard->tiny, shard->settings, now_ns);
+    hurry(&shard->mid, shard->settings, now_ns);
 }
 
 struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list)

@@ -26,6 +26,10 @@ void hak_shard_drain(struct hak_shard *shard);
  * the next tick. */
 bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns);
 
+/* The same for free pages inside slabs alone, if far more of them are due than a tick may purge and
+ * none are used again; once in an eighth of the pause at most. */
+void hak_shard_hurry(struct hak_shard *shard, uint64_t now_ns);
+
 /* Unlinks regions of a pool without a slab and puts them in front of `list`, to be unmapped: of the
  * tiny pool after a grace period, for poppers may be looking into them (transfer_cache.h). */
 struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list);

@@ -165,14 +165,15 @@ static void settle_taken(struct hak_pool_bin *bin, struct hak_slab *slab)
 }
 
 /* Claims `count` objects of the slab, under the bin's lock. Holes that it fills will have pages. */
-static void claim_from(struct hak_pool_bin *bin, struct hak_slab *slab, unsigned count,
-                       void **objects)
+static void claim_from(struct hak_pool *pool, struct hak_pool_bin *bin, struct hak_slab *slab,
+                       unsigned count, void **objects)
 {
     unsigned holes = slab->hole_count;
     hak_slab_claim(slab, count, objects);
     if (hak_unlikely(slab->hole_count != holes)) {
         hak_headroom_take((holes - slab->hole_count) * hak_os_page_size());
         hak_pool_count_holes(bin, (int)slab->hole_count - (int)holes);
+        __atomic_store_n(&pool->filled, 1, __ATOMIC_RELAXED); /* relaxed: a hint */
     }
 }
 
@@ -206,7 +207,7 @@ unsigned hak_pool_take(struct hak_pool *pool, unsigned class_id, unsigned count,
         struct hak_slab *slab = fullest_slab(bin);
         unsigned want = count - taken;
         unsigned part = want < slab->free_count ? want : slab->free_count;
-        claim_from(bin, slab, part, objects + taken);
+        claim_from(pool, bin, slab, part, objects + taken);
         taken += part;
         settle_taken(bin, slab);
     }

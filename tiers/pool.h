@@ -57,9 +57,11 @@ struct hak_pool {
     const struct hak_region_source *source;
     unsigned first_class;
     unsigned last_class;
-    uint64_t ticked_ns;  /* the last tick; relaxed, as the next two fields */
+    uint64_t ticked_ns;  /* the last tick; relaxed, as the next four fields */
     uint64_t refused_ns; /* when the kernel last refused a hole; 0: never */
     uint32_t tick_bin;   /* the bin with which the next tick begins */
+    uint8_t filled;      /* whether objects were taken out of holes since the last tick */
+    uint8_t hurries;     /* whether the next tick may come sooner: pool_holes.h */
     struct hak_pool_space space;
     struct hak_pool_bin bins[HAK_POOL_BINS];
 };

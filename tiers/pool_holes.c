@@ -222,8 +222,10 @@ bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_settings *setti
     unsigned first = __atomic_load_n(&pool->tick_bin, __ATOMIC_RELAXED);
     enum turn turn = TURN_OVER;
     __atomic_store_n(&pool->ticked_ns, now_ns, __ATOMIC_RELAXED);
-    if (must_wait(pool, now_ns))
+    if (must_wait(pool, now_ns)) {
+        __atomic_store_n(&pool->hurries, 0, __ATOMIC_RELAXED);
         return false;
+    }
     for (unsigned i = 0; i < bins && turn == TURN_OVER; i++) {
         unsigned bin = (first + i) % bins;
         turn = tick_bin(&round, &pool->bins[bin], is_near ? 0 : settings->decay_ns);
@@ -231,6 +233,8 @@ bool hak_pool_holes_tick(struct hak_pool *pool, const struct hak_settings *setti
     }
     if (turn == TURN_REFUSED)
         __atomic_store_n(&pool->refused_ns, now_ns, __ATOMIC_RELAXED);
+    bool is_calm = __atomic_exchange_n(&pool->filled, 0, __ATOMIC_RELAXED) == 0;
+    __atomic_store_n(&pool->hurries, turn == TURN_SPENT && is_calm, __ATOMIC_RELAXED);
     return turn == TURN_SPENT;
 }
 

@@ -126,6 +126,30 @@ static void ticks_let_decay(void)
     world_expect_nothing_lost();
 }
 
+/* Pools that hurry are ticked eight times as often, and others not. */
+static void hurry_has_a_pace(void)
+{
+    world_start();
+    struct hak_shard *shard = hak_shard_create(-1, &hak_settings_default);
+    REQUIRE(shard != NULL);
+    uint64_t pause = hak_decay_pause_ns(shard->settings);
+    uint64_t now = hak_os_coarse_now_ns();
+    hak_shard_hurry(shard, now);
+    EXPECT_EQ(shard->tiny.ticked_ns + shard->mid.ticked_ns, 0);
+    now += pause / 8;
+    shard->tiny.hurries = 1;
+    hak_shard_hurry(shard, now);
+    EXPECT_EQ(shard->tiny.ticked_ns, now);
+    EXPECT_EQ(shard->mid.ticked_ns, 0);
+    EXPECT_EQ(shard->tiny.hurries, 0); /* nothing was due */
+    shard->mid.hurries = 1;
+    hak_shard_hurry(shard, now + pause / 8 - 1);
+    EXPECT_EQ(shard->mid.ticked_ns, 0);
+    hak_shard_hurry(shard, now + pause / 8);
+    EXPECT_EQ(shard->mid.ticked_ns, now + pause / 8);
+    EXPECT_EQ(shard->tiny.ticked_ns, now);
+}
+
 static struct hak_shard *arena;
 static unsigned reaper_done;
 
@@ -219,6 +243,7 @@ int main(int argc, char **argv)
         {"a tick lets a portion of the bundles decay", decay_has_a_budget},
         {"a tick sorts a portion of the inbox, a drain all of it", inbox_has_a_budget},
         {"free pages decay at ticks", ticks_let_decay},
+        {"pools that hurry are ticked eight times as often", hurry_has_a_pace},
         {"regions are unmapped while threads pop", reaped_under_poppers},
         {"a region stays mapped while a thread may read it, and no call waits",
          reaping_leaves_the_rest},

@@ -71,12 +71,23 @@ static void start(size_t size)
     }
 }
 
-static void free_object(unsigned slab, unsigned index)
+static char *take_object(void)
 {
     struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
-    hak_link_write(objects[slab][index], word);
-    word = hak_chain_make(objects[slab][index], ANY_ROOM - 1);
+    EXPECT_EQ(hak_pool_take(&pool, class_id, 1, &word), 1);
+    return hak_chain_top(word);
+}
+
+static void give_object(char *object)
+{
+    hak_link_write(object, hak_chain_make(NULL, ANY_ROOM));
+    struct hak_chain word = hak_chain_make(object, ANY_ROOM - 1);
     EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &settings), 1);
+}
+
+static void free_object(unsigned slab, unsigned index)
+{
+    give_object(objects[slab][index]);
     objects[slab][index] = NULL;
 }
 
@@ -203,6 +214,34 @@ static void decay_is_counted(void)
     finish();
 }
 
+/* The next tick may come sooner while more is due, but not while the program fills holes again. */
+static void haste_ends_where_holes_are_filled(void)
+{
+    start(SIZE);
+    free_most(0);
+    while (hak_pool_holes_tick(&pool, &settings, 10 * DECAY))
+        ;
+    EXPECT(!pool.hurries);
+    EXPECT(hak_pool_holes_tick(&pool, &settings, 12 * DECAY));
+    EXPECT(pool.hurries);
+    size_t holes = hak_pool_hole_bytes(&pool);
+    static char *taken[SLABS * 4096];
+    unsigned count = 0;
+    for (; hak_pool_hole_bytes(&pool) == holes && count < SLABS * capacity; count++)
+        taken[count] = take_object();
+    EXPECT(hak_pool_hole_bytes(&pool) < holes);
+    EXPECT(hak_pool_holes_tick(&pool, &settings, 14 * DECAY));
+    EXPECT(!pool.hurries);
+    EXPECT(hak_pool_holes_tick(&pool, &settings, 14 * DECAY));
+    EXPECT(pool.hurries);
+    while (hak_pool_holes_tick(&pool, &settings, 14 * DECAY))
+        ;
+    EXPECT(!pool.hurries);
+    for (unsigned i = 0; i < count; i++)
+        give_object(taken[i]);
+    finish();
+}
+
 /* The pages of long runs end a portion. */
 static void portions_are_bounded_by_pages(void)
 {
@@ -225,17 +264,13 @@ static void taken_from_is_spared(void)
     start(SIZE);
     free_behind(8);
     hak_pool_holes_tick(&pool, &settings, 10 * DECAY);
-    struct hak_chain word = hak_chain_make(NULL, ANY_ROOM);
-    REQUIRE(hak_pool_take(&pool, class_id, 1, &word) == 1);
-    char *object = hak_chain_top(word);
+    char *object = take_object();
     struct hak_slab *slab = hak_slab_of(object, hak_page_find(object));
     while (hak_pool_holes_tick(&pool, &settings, 12 * DECAY))
         ;
     EXPECT_EQ(slab->hole_count, 0);
     EXPECT(calls() > 0);
-    hak_link_write(object, hak_chain_make(NULL, ANY_ROOM));
-    word = hak_chain_make(object, ANY_ROOM - 1);
-    EXPECT_EQ(hak_pool_give(&pool, class_id, &word, &settings), 1);
+    give_object(object);
     while (hak_pool_holes_tick(&pool, &settings, 14 * DECAY))
         ;
     while (hak_pool_holes_tick(&pool, &settings, 16 * DECAY))
@@ -346,6 +381,7 @@ int main(int argc, char **argv)
     static const struct tap_case cases[] = {
         {"near the limit of memory all free pages go", near_the_limit},
         {"decay waits, and purges in portions", decay_is_counted},
+        {"a program that fills holes again is not hurried", haste_ends_where_holes_are_filled},
         {"a portion is bounded by pages, too", portions_are_bounded_by_pages},
         {"a purge takes exactly the pages without an object, once", purge_takes_what_holds_nothing},
         {"a slab that objects are taken from is spared", taken_from_is_spared},
