@@ -121,6 +121,12 @@ static HAK_COLD void *resize_nothing(void *object, size_t size)
     return fail(EINVAL);
 }
 
+/* Programs that fill what they get must not grow an object further because it was sampled. */
+static size_t usual_size(const void *object, size_t usable)
+{
+    return hak_unlikely(hak_profiler_is_on()) ? hak_profiler_usual_size(object, usable) : usable;
+}
+
 static __attribute__((noinline)) void *resize(void *object, size_t size)
 {
     size_t usable = hak_usable_size(object);
@@ -143,9 +149,7 @@ static __attribute__((noinline)) void *resize(void *object, size_t size)
         if (resized != NULL)
             return resized;
     }
-    size_t usual =
-        hak_unlikely(hak_profiler_is_on()) ? hak_profiler_usual_size(object, usable) : usable;
-    if (hak_fits(usual, size))
+    if (hak_fits(usual_size(object, usable), size))
         return object;
     void *moved = move(object, usable, size);
     /* Memory that was given back meanwhile may let the object grow in place. */
@@ -216,11 +220,17 @@ void hakmem_free_aligned_sized(void *object, size_t alignment, size_t size)
     release_sized(object, size);
 }
 
-/* Programs that fill what they get must not grow an object further because it was sampled. */
+static __attribute__((noinline)) size_t usable_size_of_other(const void *object)
+{
+    return usual_size(object, hak_usable_size(object));
+}
+
+/* A server that counts its memory asks at each malloc and free. What was sampled is a run, so an
+ * object of a slab was not. */
 size_t hakmem_usable_size(const void *object)
 {
-    size_t usable = hak_usable_size(object);
-    return hak_unlikely(hak_profiler_is_on()) ? hak_profiler_usual_size(object, usable) : usable;
+    size_t usable = hak_quick_usable_size(object);
+    return hak_likely(usable != 0) ? usable : usable_size_of_other(object);
 }
 
 size_t hakmem_good_size(size_t size)
