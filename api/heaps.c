@@ -164,7 +164,7 @@ static struct hak_settings settings_of(const struct hakmem_heap_options *options
 {
     enum { SLAB_PART = 8, SLAB_LEAST = 256 * 1024 };
     struct hak_settings settings = *hak_heap_default()->settings;
-    size_t slab_share = hak_heap_default()->retain_bytes / SLAB_PART / shards;
+    size_t slab_share = hak_settings_bytes(&hak_heap_default()->retain_bytes) / SLAB_PART / shards;
     settings.mode = HAK_LEARN_OFF;
     settings.audit = NULL;
     settings.saved = NULL;

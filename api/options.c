@@ -166,8 +166,9 @@ static bool parse_count(const struct hak_option *option, const char *text, void 
 
 static bool parse_size(const struct hak_option *option, const char *text, void *field)
 {
-    uint64_t number;
-    if (!parse_in_range(option, text, &number))
+    uint64_t number = HAK_SIZE_AUTO;
+    bool is_auto = strcmp(text, "auto") == 0 && strstr(option->allowed, "auto") != NULL;
+    if (!is_auto && !parse_in_range(option, text, &number))
         return false;
     size_t size = number;
     memcpy(field, &size, sizeof size);

@@ -102,7 +102,7 @@ struct hak_options {
     enum hak_bind_policy bind;
     enum hak_remote_choice remote;
     uint64_t decay_ns;   /* HAK_DURATION_NEVER: memory is kept */
-    size_t retain_bytes; /* of all shards */
+    size_t retain_bytes; /* of all shards; HAK_SIZE_AUTO: by the CPUs */
     enum hak_learn_mode learn;
     struct hak_learn_pins learn_pins;
     enum hak_learn_site_choice learn_site;
@@ -125,6 +125,7 @@ struct hak_options {
 };
 
 #define HAK_DURATION_NEVER UINT64_MAX
+#define HAK_SIZE_AUTO      SIZE_MAX
 
 enum hak_option_type {
     HAK_OPTION_BOOL,

@@ -32,7 +32,10 @@
 static void obey_options(struct hak_heap *heap)
 {
     heap->settings_store.decay_ns = hak_options.decay_ns;
-    hak_heap_set_retain(heap, hak_options.retain_bytes);
+    if (hak_options.retain_bytes != HAK_SIZE_AUTO)
+        hak_heap_set_retain(heap, hak_options.retain_bytes);
+    else
+        hak_heap_set_retain_by_cpus(heap);
     heap->settings_store.remote =
         hak_options.remote == HAK_REMOTE_CHOICE_HOME ? HAK_REMOTE_HOME : HAK_REMOTE_ADOPT;
     hak_region_set_huge(hak_options.huge == HAK_HUGE_CHOICE_LEARN

@@ -197,7 +197,7 @@ static void put_heap(struct hak_heap *heap, const struct hak_collect *collect, u
     figures[HAK_PROCESS_FIGURE_WHALE_BYTES] = whales.used;
     figures[HAK_PROCESS_FIGURE_WHALES_KEPT] = whales.cached;
     figures[HAK_PROCESS_FIGURE_NOT_UNMAPPED] = hak_kept_bytes();
-    figures[HAK_PROCESS_FIGURE_RETAIN_LIMIT] = heap->retain_bytes;
+    figures[HAK_PROCESS_FIGURE_RETAIN_LIMIT] = hak_settings_bytes(&heap->retain_bytes);
     figures[HAK_PROCESS_FIGURE_RETAIN_CLAIMED] = hak_settings_bytes(&heap->credit.claimed);
     figures[HAK_PROCESS_FIGURE_SHARDS_IN_FORCE] = hak_heap_map(heap)->count;
     figures[HAK_PROCESS_FIGURE_THREAD_FRONTS] = collect->rows.fronts;

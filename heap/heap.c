@@ -39,11 +39,11 @@ struct hak_shard_map *hak_heap_make_map(unsigned count)
     return map;
 }
 
-void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
+static void retain(struct hak_heap *heap, size_t bytes)
 {
     enum { SLAB_PART = 4 };
     struct hak_settings *settings = &heap->settings_store;
-    heap->retain_bytes = bytes;
+    hak_settings_set_bytes(&heap->retain_bytes, bytes);
     hak_settings_set_bytes(&heap->credit.most, bytes);
     hak_settings_set_bytes(&settings->whale_retain_bytes, bytes);
     hak_settings_set_bytes(&settings->large_retain_bytes, bytes);
@@ -52,10 +52,31 @@ void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
                            settings->decay_ns != 0 ? bytes / SLAB_PART : 0);
 }
 
+void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
+{
+    heap->retains_by_cpus = false;
+    retain(heap, bytes);
+}
+
+static void retain_by_cpus(struct hak_heap *heap, size_t cpus)
+{
+    size_t least = hak_settings_default.large_retain_bytes;
+    retain(heap, cpus > least / HAK_CREDIT_EACH ? cpus * HAK_CREDIT_EACH : least);
+}
+
+void hak_heap_set_retain_by_cpus(struct hak_heap *heap)
+{
+    heap->retains_by_cpus = true;
+    retain_by_cpus(heap, hak_settings_bytes(&heap->credit.cpus));
+}
+
 void hak_heap_set_map(struct hak_heap *heap, const struct hak_shard_map *map)
 {
-    if (map->domains != NULL)
+    if (map->domains != NULL) {
         hak_settings_set_bytes(&heap->credit.cpus, map->domains->cpus);
+        if (heap->retains_by_cpus)
+            retain_by_cpus(heap, map->domains->cpus);
+    }
     /* release: pairs with the acquire in hak_heap_map */
     __atomic_store_n(&heap->map, map, __ATOMIC_RELEASE);
 }

@@ -3,6 +3,7 @@
 #ifndef HAK_HEAP_HEAP_H
 #define HAK_HEAP_HEAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +23,8 @@ struct hak_heap {
     uint32_t stale; /* 1: `new_cpus` has one more; relaxed */
     const struct hak_settings *settings;
     struct hak_settings settings_store; /* the defaults as options changed them */
-    size_t retain_bytes;                /* that all shards together may keep unused */
+    size_t retain_bytes;                /* that all shards together may keep unused, */
+    bool retains_by_cpus;               /* as many as fit the CPUs */
     /* Slow calls read what stands above. What is below is written now and then, by any thread: on
      * other cache lines. */
     uint64_t made_room_ns /* when hak_heap_make_room last ran; relaxed */
@@ -53,6 +55,11 @@ void hak_heap_end_learning(struct hak_heap *heap);
 
 /* Sets how many unused bytes all shards together may keep from the kernel. */
 void hak_heap_set_retain(struct hak_heap *heap, size_t bytes);
+
+/* The default: 256 MiB, or HAK_CREDIT_EACH for each CPU if that is more. What each cache may keep
+ * before anything is known would not fit otherwise, and busy CPUs would fault in for each other's
+ * sake what they had given back. By the starting thread; each map that comes counts anew. */
+void hak_heap_set_retain_by_cpus(struct hak_heap *heap);
 
 /* The map in force; not NULL once the heap has started. */
 static inline const struct hak_shard_map *hak_heap_map(const struct hak_heap *heap)

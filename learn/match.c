@@ -387,9 +387,9 @@ void hak_learner_tick(struct hak_learner *learner, const struct hak_settings *se
     fade(learner, elapsed);
 }
 
-/* Units worth keeping after so much was drawn on: half as much again, since a stretch may end in the
- * middle of a round, and rounds differ. But what was drawn on began when `low` units were live. If
- * there are far fewer now, the program frees what it did not free then: each unit below, beyond
+/* Units worth keeping after so much was drawn on: half as much again, since a stretch may end in
+ * the middle of a round, and rounds differ. But what was drawn on began when `low` units were live.
+ * If there are far fewer now, the program frees what it did not free then: each unit below, beyond
  * half of what was drawn, is one less. */
 static size_t worth_keeping(const struct hak_learner *learner, size_t drawn, int64_t low)
 {

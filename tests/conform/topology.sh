@@ -86,6 +86,28 @@ for machine in "$machines"/*.synthetic "$machines"/*.xml; do
     report $? "$name in all modes${wrong:+, but not in$wrong}"
 done
 
+# ------------------------------------------------------------------ what many CPUs may keep
+limit_is() # MIB NAME=VALUE...
+{
+    mib=$1
+    shift
+    env HAKMEM_TOPOLOGY=synthetic:numa:2\ l3:8\ core:8\ pu:1 HAKMEM_STATS=json "$@" \
+        LD_PRELOAD="$library" python3 -c "$two_threads" >"$work/out" 2>"$work/err"
+    grep -q "\"retain_limit\": *$((mib << 20))[,}]" "$work/err"
+}
+two_threads="import threading
+thread = threading.Thread(target=print)
+thread.start()
+thread.join()"
+if [ -z "$hwloc" ]; then
+    skip "128 CPUs may keep 512 MiB unused" "libhwloc.so.15 cannot be loaded"
+elif ! command -v python3 >"$work/out"; then
+    skip "128 CPUs may keep 512 MiB unused" "python3 is not installed"
+else
+    limit_is 512 && limit_is 512 HAKMEM_RETAIN=auto && limit_is 256 HAKMEM_RETAIN=256M
+    report $? "128 CPUs may keep 512 MiB unused, or what HAKMEM_RETAIN says"
+fi
+
 # ------------------------------------------------------------------ hwloc comes and goes
 maps() # NAME=VALUE...: what is mapped into a process of the library, and its variables
 {

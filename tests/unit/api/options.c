@@ -63,7 +63,7 @@ static void test_defaults(void)
     EXPECT_EQ(options.front, HAK_FRONT_CHOICE_AUTO);
     EXPECT_EQ(options.remote, HAK_REMOTE_CHOICE_AUTO);
     EXPECT_EQ(options.decay_ns, 1000u * 1000 * 1000);
-    EXPECT_EQ(options.retain_bytes, 256u << 20);
+    EXPECT_EQ(options.retain_bytes, HAK_SIZE_AUTO);
     EXPECT_EQ(options.background, HAK_BACKGROUND_CHOICE_NO);
     EXPECT_EQ(options.huge, HAK_HUGE_CHOICE_AUTO);
     EXPECT_EQ(options.hugetlb, HAK_HUGETLB_CHOICE_NO);
@@ -77,7 +77,7 @@ static void test_no_environment(void)
     struct hak_writer complaints = hak_writer_to_buffer(said, sizeof said);
     hak_options_read(&options, NULL, &complaints);
     EXPECT_EQ(complaints.total, 0);
-    EXPECT_EQ(options.retain_bytes, 256u << 20);
+    EXPECT_EQ(options.retain_bytes, HAK_SIZE_AUTO);
 }
 
 /* Each row allows its own default. */
@@ -230,6 +230,11 @@ static void test_numbers(void)
     EXPECT_EQ(options.retain_bytes, 512u << 10);
     expect_silence("HAKMEM_RETAIN=1T");
     EXPECT_EQ(options.retain_bytes, (size_t)1 << 40);
+    expect_silence("HAKMEM_RETAIN=auto");
+    EXPECT_EQ(options.retain_bytes, HAK_SIZE_AUTO);
+    expect_refusal("HAKMEM_RETAIN=automatic");
+    expect_refusal("HAKMEM_RETAIN=never");
+    expect_refusal("HAKMEM_PROFILE=auto");
     expect_refusal("HAKMEM_RETAIN=1025G");
     expect_refusal("HAKMEM_RETAIN=1P");
     expect_refusal("HAKMEM_RETAIN=M");
@@ -311,7 +316,7 @@ static void test_start_reads_the_process(void)
     errno = 4711;
     hak_options_start();
     EXPECT_EQ(errno, 4711);
-    EXPECT_EQ(hak_options.retain_bytes, 256u << 20);
+    EXPECT_EQ(hak_options.retain_bytes, HAK_SIZE_AUTO);
 }
 
 int main(int argc, char **argv)
