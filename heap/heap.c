@@ -61,7 +61,9 @@ void hak_heap_set_retain(struct hak_heap *heap, size_t bytes)
 static void retain_by_cpus(struct hak_heap *heap, size_t cpus)
 {
     size_t least = hak_settings_default.large_retain_bytes;
-    retain(heap, cpus > least / HAK_CREDIT_EACH ? cpus * HAK_CREDIT_EACH : least);
+    size_t bytes = cpus > least / HAK_CREDIT_EACH ? cpus * HAK_CREDIT_EACH : least;
+    if (bytes != hak_settings_bytes(&heap->retain_bytes)) /* other threads read it */
+        retain(heap, bytes);
 }
 
 void hak_heap_set_retain_by_cpus(struct hak_heap *heap)

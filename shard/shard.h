@@ -42,7 +42,7 @@ struct hak_shard {
     size_t swept_at;        /* and when its transfer cache was last swept */
     uint32_t large_calls;   /* by threads without a front; relaxed, as the next */
     uint64_t last_look_ns;  /* when anyone last ticked it */
-    uint64_t hurried_ns;    /* when its pools last hurried */
+    uint64_t hurried_ns;    /* when its pools last hurried; relaxed */
     uint64_t last_decay_ns; /* when the last decay of bundles began; relaxed */
     struct hak_counters counters;
     struct hak_class_counters classes[HAK_CLASS_COUNT];

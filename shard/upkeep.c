@@ -117,22 +117,28 @@ bool hak_shard_tick(struct hak_shard *shard, uint64_t now_ns)
            !hak_backlog_is_empty(&shard->backlog);
 }
 
-static void hurry(struct hak_pool *pool, const struct hak_settings *settings, uint64_t now_ns)
+static bool hurries(const struct hak_pool *pool)
 {
-    if (__atomic_load_n(&pool->hurries, __ATOMIC_RELAXED) != 0)
-        hak_pool_holes_tick(pool, settings, now_ns);
+    return __atomic_load_n(&pool->hurries, __ATOMIC_RELAXED) != 0; /* relaxed: a hint */
 }
 
-/* relaxed, both here and above: hints; of two threads at once each purges a portion */
 void hak_shard_hurry(struct hak_shard *shard, uint64_t now_ns)
 {
     enum { SPREAD = 8 };
-    uint64_t last = __atomic_load_n(&shard->hurried_ns, __ATOMIC_RELAXED);
-    if (now_ns - last < hak_decay_pause_ns(shard->settings) / SPREAD)
+    bool is_tiny = hurries(&shard->tiny);
+    bool is_mid = hurries(&shard->mid);
+    if (hak_likely(!is_tiny && !is_mid))
         return;
-    __atomic_store_n(&shard->hurried_ns, now_ns, __ATOMIC_RELAXED);
-    hurry(&shard->tiny, shard->settings, now_ns);
-    hurry(&shard->mid, shard->settings, now_ns);
+    /* relaxed, both: a turn, which publishes nothing; of two threads at once one takes it */
+    uint64_t last = __atomic_load_n(&shard->hurried_ns, __ATOMIC_RELAXED);
+    if (now_ns - last < hak_decay_pause_ns(shard->settings) / SPREAD ||
+        !__atomic_compare_exchange_n(&shard->hurried_ns, &last, now_ns, 0, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED))
+        return;
+    if (is_tiny)
+        hak_pool_holes_tick(&shard->tiny, shard->settings, now_ns);
+    if (is_mid)
+        hak_pool_holes_tick(&shard->mid, shard->settings, now_ns);
 }
 
 struct hak_region *hak_shard_collect_empty(struct hak_pool *pool, struct hak_region *list)

@@ -173,7 +173,9 @@ static void claim_from(struct hak_pool *pool, struct hak_pool_bin *bin, struct h
     if (hak_unlikely(slab->hole_count != holes)) {
         hak_headroom_take((holes - slab->hole_count) * hak_os_page_size());
         hak_pool_count_holes(bin, (int)slab->hole_count - (int)holes);
-        __atomic_store_n(&pool->filled, 1, __ATOMIC_RELAXED); /* relaxed: a hint */
+        /* relaxed, both: a hint. Stored only if it changes, for all takers read the line. */
+        if (__atomic_load_n(&pool->filled, __ATOMIC_RELAXED) == 0)
+            __atomic_store_n(&pool->filled, 1, __ATOMIC_RELAXED);
     }
 }
 

@@ -114,6 +114,25 @@ static void one_of_many_looks_through_the_shard(void)
     hak_front_destroy(front);
 }
 
+/* Between two ticks, at the looks of a thread. */
+static void looks_hurry_what_is_due(void)
+{
+    struct hak_heap *heap = world_start();
+    struct hak_front *front = world_front();
+    REQUIRE(front != NULL);
+    struct hak_shard *shard = hak_front_shard(front);
+    uint64_t now = hak_os_coarse_now_ns();
+    front->last_tick_ns = now; /* no tick is due */
+    shard->tiny.ticked_ns = 1;
+    shard->tiny.hurries = 1;
+    for (unsigned call = 0; call < 200 && shard->tiny.ticked_ns == 1; call++)
+        hak_heap_visit(heap, front);
+    EXPECT_GE(shard->tiny.ticked_ns, 2);
+    EXPECT_EQ(shard->tiny.hurries, 0); /* nothing is due */
+    EXPECT_EQ(front->last_tick_ns, now);
+    hak_front_destroy(front);
+}
+
 static void pauses_follow_decay(void)
 {
     struct hak_settings settings = hak_settings_default;
@@ -175,6 +194,7 @@ int main(int argc, char **argv)
         {"large calls make memory decay, without a front", large_calls_tick_without_a_front},
         {"large calls make memory decay, with a front", large_calls_tick_with_a_front},
         {"only one of many threads looks through the shard", one_of_many_looks_through_the_shard},
+        {"looks hurry what is due far behind", looks_hurry_what_is_due},
         {"a shorter decay is looked at more often", pauses_follow_decay},
         {"ticks and reaping reach all shards", ticks_reach_all},
         {"slabs rest when none was given back for a time of decay", slabs_come_to_rest},
